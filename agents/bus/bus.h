@@ -1,0 +1,45 @@
+// agents/bus/bus.h - the bus as the project sees it: at least once, the last value per subject kept.
+//
+// Every agent has one durable consumer over all facts. A published value replaces the older one on
+// its subject; a consumer that was away sees the newest only. Status subjects are fire-and-forget
+// for people and programs outside; they are kept as last values too.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "schemas/base/result.h"
+
+namespace kairo::bus {
+constexpr std::size_t message_bytes_max = 1 << 20;  // NATS' default max_payload
+struct Message {
+  std::string subject;  // "kairo.facts.job.default.tune-me"; tokens are encoded by subject()
+  std::string id;       // same id published twice within the window: delivered once
+  std::string bytes;    // one flatbuffer or CloudEvent
+};
+struct Delivery {
+  Message message;
+  std::uint64_t token;       // hand back to ack(); unacked messages come again
+  std::uint32_t deliveries;  // 1 at first
+};
+class Bus {  // thread-safe
+ public:
+  virtual ~Bus() = default;
+  // ok: the bus has stored it. invalid: larger than message_bytes_max. unavailable: nothing was
+  // promised; publish again.
+  virtual Status publish(const Message& message) = 0;
+  // Up to `limit` messages, at once if there are any, else after at most `wait`. May be empty.
+  virtual Result<std::vector<Delivery>> next(std::size_t limit, std::chrono::milliseconds wait) = 0;
+  virtual Status ack(std::uint64_t token) = 0;
+  // Where the stream is: changes when the bus lost or replaced its storage (then re-publish what
+  // may have been lost). {stream's creation time, last sequence}
+  struct Position {
+    std::string stream;
+    std::uint64_t last = 0;
+  };
+  virtual Result<Position> position() = 0;
+};
+// One subject token: characters outside [A-Za-z0-9-] become "_hh" (lower-case hex), "" becomes "_".
+std::string token(const std::string& text);
+}  // namespace kairo::bus

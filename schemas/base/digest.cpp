@@ -1,0 +1,58 @@
+// schemas/base/digest.cpp - SHA-256 by OpenSSL.
+#include "schemas/base/digest.h"
+
+#include <openssl/evp.h>
+
+#include <array>
+
+#include "schemas/base/assert.h"
+
+namespace kairo {
+struct Sha256::Impl {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+};
+Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
+  KAIRO_ASSERT(EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) == 1, "OpenSSL has SHA-256");
+}
+Sha256::~Sha256() { EVP_MD_CTX_free(impl_->context); }
+void Sha256::update(std::string_view bytes) {
+  EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
+}
+namespace {
+std::array<unsigned char, 32> finish(EVP_MD_CTX* context) {
+  std::array<unsigned char, 32> out{};
+  EVP_DigestFinal_ex(context, out.data(), nullptr);
+  return out;
+}
+}  // namespace
+std::string Sha256::hex() {
+  std::string text;
+  for (const unsigned char byte : finish(impl_->context)) {
+    text.push_back("0123456789abcdef"[byte >> 4]);
+    text.push_back("0123456789abcdef"[byte & 15]);
+  }
+  return text;
+}
+std::string sha256_hex(std::string_view bytes) {
+  Sha256 hash;
+  hash.update(bytes);
+  return hash.hex();
+}
+std::string short_name(std::string_view bytes, std::size_t length) {
+  KAIRO_ASSERT(length >= 1 && length <= 50, "32 bytes give 51 base32 characters");
+  const std::string hex = sha256_hex(bytes);
+  std::string bits;
+  for (const char c : hex) {
+    const int value = c <= '9' ? c - '0' : c - 'a' + 10;
+    for (int b = 3; b >= 0; --b) bits.push_back(static_cast<char>('0' + ((value >> b) & 1)));
+  }
+  std::string name;
+  for (std::size_t i = 0; i < length; ++i) {
+    int value = 0;
+    for (std::size_t b = 0; b < 5; ++b) value = value * 2 + (bits[i * 5 + b] - '0');
+    if (i == 0) value %= 26;  // a letter
+    name.push_back("abcdefghijklmnopqrstuvwxyz234567"[value]);
+  }
+  return name;
+}
+}  // namespace kairo
