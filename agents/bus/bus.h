@@ -1,4 +1,5 @@
-// agents/bus/bus.h - the bus as the project sees it: at least once, the last value per subject kept.
+// agents/bus/bus.h - the bus as the project sees it: at least once, the last value per subject
+// kept.
 //
 // Every agent has one durable consumer over all facts. A published value replaces the older one on
 // its subject; a consumer that was away sees the newest only. Status subjects are fire-and-forget

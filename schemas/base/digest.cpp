@@ -12,9 +12,12 @@ struct Sha256::Impl {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
 };
 Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
-  KAIRO_ASSERT(EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) == 1, "OpenSSL has SHA-256");
+  KAIRO_ASSERT(EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) == 1,
+               "OpenSSL has SHA-256");
 }
-Sha256::~Sha256() { EVP_MD_CTX_free(impl_->context); }
+Sha256::~Sha256() {
+  EVP_MD_CTX_free(impl_->context);
+}
 void Sha256::update(std::string_view bytes) {
   EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
 }

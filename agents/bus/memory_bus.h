@@ -1,0 +1,55 @@
+// agents/bus/memory_bus.h - the bus in one process, for simulation and tests.
+//
+// MemoryBroker is the server: it keeps the last value per subject and a cursor per consumer.
+// MemoryBus is one agent's connection. Faults are asked for by name: nothing here is random.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "agents/bus/bus.h"
+#include "schemas/base/clock.h"
+
+namespace kairo::bus {
+class MemoryBroker {  // thread-safe
+ public:
+  MemoryBroker(const Clock& clock, std::chrono::milliseconds ack_wait)
+      : clock_(clock), ack_wait_(ack_wait) {}
+  void lose_tail(std::size_t messages);  // power failure: the newest stored messages are gone
+  void wipe();                           // the store was replaced: a new stream, sequence 0
+  bool idle() const;                     // every consumer has acked all that is stored
+  std::vector<Message> stored(const std::string& prefix) const;  // in order of arrival
+
+ private:
+  friend class MemoryBus;
+  struct Consumer {
+    std::uint64_t delivered = 0;                        // highest sequence handed out once
+    std::map<std::uint64_t, std::int64_t> unacked;      // sequence -> when to deliver again
+    std::map<std::uint64_t, std::uint32_t> deliveries;  // of unacked sequences
+  };
+  const Clock& clock_;
+  const std::chrono::milliseconds ack_wait_;
+  mutable std::mutex mutex_;
+  std::uint64_t last_ = 0, incarnation_ = 1;
+  std::map<std::uint64_t, Message> messages_;        // by sequence
+  std::map<std::string, std::uint64_t> by_subject_;  // subject -> its only sequence
+  std::set<std::string> ids_;                        // for deduplication
+  std::map<std::string, Consumer> consumers_;
+};
+
+class MemoryBus final : public Bus {
+ public:
+  // consumer: the durable's name; prefix: the subjects that next() delivers.
+  MemoryBus(MemoryBroker& broker, std::string consumer, std::string prefix = "kairo.facts.");
+  Status publish(const Message& message) override;
+  Result<std::vector<Delivery>> next(std::size_t limit, std::chrono::milliseconds wait) override;
+  Status ack(std::uint64_t token) override;
+  Result<Position> position() override;
+
+ private:
+  MemoryBroker& broker_;
+  const std::string consumer_, prefix_;
+};
+}  // namespace kairo::bus

@@ -1,0 +1,31 @@
+// state/memory_store.cpp - a sorted map under a mutex.
+#include "state/memory_store.h"
+
+namespace kairo::state {
+Result<std::optional<std::string>> MemoryStore::get(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto row = rows_.find(key);
+  return row == rows_.end() ? std::optional<std::string>() : row->second;
+}
+
+Result<Rows> MemoryStore::scan(const std::string& prefix, const std::string& after,
+                               std::size_t limit) const {
+  const std::lock_guard lock(mutex_);
+  Rows out;
+  auto row = after < prefix ? rows_.lower_bound(prefix) : rows_.upper_bound(after);
+  for (; row != rows_.end() && row->first.starts_with(prefix) && out.size() < limit; ++row)
+    out.push_back(*row);
+  return out;
+}
+
+Status MemoryStore::commit(const Batch& batch) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [key, value] : batch.writes) {
+    if (value)
+      rows_[key] = *value;
+    else
+      rows_.erase(key);
+  }
+  return ok();
+}
+}  // namespace kairo::state

@@ -1,0 +1,12 @@
+// state/rocks_store.h - the Store on disk: RocksDB, every batch synced before commit() returns.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "state/store.h"
+
+namespace kairo::state {
+// Opens or creates the store in `directory` (made 0700). unavailable: another process has it open,
+// or the disk refuses. corrupt: the files fail their checksums.
+Result<std::unique_ptr<Store>> open_rocks_store(const std::string& directory);
+}  // namespace kairo::state
