@@ -1,0 +1,50 @@
+// gpu/engine/generator.h - next-token logits of a base model and its adapters, one KV cache per
+// slot. No torch type crosses this header. Scheduling, sampling and text are the caller's.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+// One PEFT folder (adapter_config.json + adapter_model.safetensors). strength scales its effect:
+// 1 = as trained, 0 = no effect. Names are the caller's; they must differ.
+struct AdapterSource {
+  std::string name, dir;
+  float strength = 1.0f;
+};
+struct GeneratorOptions {
+  std::string model_dir;  // config.json + *.safetensors, HF layout
+  std::vector<AdapterSource> adapters;
+  int slots = 8;              // sequences that can live at a time
+  int context_tokens = 2048;  // per slot; at most the model's max_position_embeddings
+  int threads = 0;            // 0 = the library's choice
+};
+// tokens: at least one, each in [0, vocab). adapter: index into GeneratorOptions::adapters, -1 =
+// base model; a slot keeps one adapter from reset to reset. A slot appears once per call.
+struct Feed {
+  int slot;
+  std::span<const std::int32_t> tokens;
+  int adapter;
+};
+class Generator {  // one thread at a time
+ public:
+  // invalid: wrong options, unsupported model or adapter. not_found: a file is absent. corrupt: a
+  // file's bytes are inconsistent.
+  static Result<std::unique_ptr<Generator>> load(const GeneratorOptions& options);
+  virtual ~Generator() = default;
+  // Appends each feed's tokens to its slot's sequence (KV cache) and runs all feeds as one
+  // padding-free batch. Returns the logits of each feed's last token, (feeds, vocab) f32 row-major,
+  // valid until the next call. invalid: slot full or unknown, token or adapter out of range; then
+  // no sequence has changed.
+  virtual Result<std::span<const float>> feed(std::span<const Feed> feeds) = 0;
+  virtual void reset(int slot) = 0;  // forget the slot's sequence
+  virtual int length(int slot) const = 0;
+  virtual int slots() const = 0;
+  virtual int context_tokens() const = 0;
+  virtual int vocab() const = 0;
+};
+}  // namespace kairo::gpu
