@@ -33,6 +33,8 @@ class Bus {  // thread-safe
   // Up to `limit` messages, at once if there are any, else after at most `wait`. May be empty.
   virtual Result<std::vector<Delivery>> next(std::size_t limit, std::chrono::milliseconds wait) = 0;
   virtual Status ack(std::uint64_t token) = 0;
+  // Makes a next() that waits now return early, or the following one not wait.
+  virtual void wake() = 0;
   // Where the stream is: changes when the bus lost or replaced its storage (then re-publish what
   // may have been lost). {stream's creation time, last sequence}
   struct Position {

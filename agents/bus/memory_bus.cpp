@@ -91,7 +91,8 @@ Result<std::vector<Delivery>> MemoryBus::next(std::size_t limit, std::chrono::mi
       }
       if (message == broker_.messages_.end()) mine.delivered = broker_.last_;
     }
-    if (!out.empty() || broker_.clock_.monotonic_ms() >= deadline) return out;
+    if (!out.empty() || woken_.exchange(false) || broker_.clock_.monotonic_ms() >= deadline)
+      return out;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }

@@ -3,6 +3,7 @@
 // MemoryBroker is the server: it keeps the last value per subject and a cursor per consumer.
 // MemoryBus is one agent's connection. Faults are asked for by name: nothing here is random.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -46,10 +47,12 @@ class MemoryBus final : public Bus {
   Status publish(const Message& message) override;
   Result<std::vector<Delivery>> next(std::size_t limit, std::chrono::milliseconds wait) override;
   Status ack(std::uint64_t token) override;
+  void wake() override { woken_ = true; }
   Result<Position> position() override;
 
  private:
   MemoryBroker& broker_;
   const std::string consumer_, prefix_;
+  std::atomic<bool> woken_{false};
 };
 }  // namespace kairo::bus

@@ -64,6 +64,7 @@ class NatsBus final : public Bus {
   Status publish(const Message& message) override;
   Result<std::vector<Delivery>> next(std::size_t limit, std::chrono::milliseconds wait) override;
   Status ack(std::uint64_t token) override;
+  void wake() override;
   Result<Position> position() override;
 
  private:
@@ -91,6 +92,8 @@ class NatsBus final : public Bus {
   int owed_ = 0;
   std::int64_t heard_ms_ = 0;
   std::uint64_t token_ = 0;
+  std::mutex wake_mutex_;   // pull_mutex_ is held while next() waits
+  std::string pull_inbox_;  // where pulled messages, and our own wake-up calls, arrive
   std::unordered_map<std::uint64_t, std::string> replies_;  // token -> ack subject
 };
 
@@ -167,6 +170,10 @@ Status NatsBus::request() {
   const std::string inbox = inbox_ + ".pull." + std::to_string(++requests_);
   natsStatus s = natsConnection_SubscribeSync(&pulls_, connection_, inbox.c_str());
   if (s != NATS_OK) return failure("subscribe " + inbox, s);
+  {
+    const std::lock_guard lock(wake_mutex_);
+    pull_inbox_ = inbox;
+  }
   const std::string subject =
       std::string("$JS.API.CONSUMER.MSG.NEXT.") + facts_stream + "." + options_.consumer;
   const std::string body = R"({"batch":)" + std::to_string(request_batch) +
@@ -183,15 +190,18 @@ Status NatsBus::request() {
 
 // A message for us, or one of the broker's words about the request. false: the request has ended.
 bool NatsBus::take(natsMsg* message, std::vector<Delivery>& out) {
+  const std::string subject = natsMsg_GetSubject(message);
   heard_ms_ = clock_.monotonic_ms();
   const char* status = nullptr;
+  if (subject.starts_with(inbox_) && natsMsgHeader_Get(message, "Status", &status) != NATS_OK)
+    return false;  // our own wake()
   if (natsMsg_GetDataLength(message) == 0 &&
       natsMsgHeader_Get(message, "Status", &status) == NATS_OK) {
     if (std::strcmp(status, "100") != 0) owed_ = 0;  // 404, 408, 409: ended; 100: heartbeat
     return owed_ > 0;
   }
   Delivery delivery;
-  delivery.message.subject = natsMsg_GetSubject(message);
+  delivery.message.subject = subject;
   const char* id = nullptr;
   if (natsMsgHeader_Get(message, "Nats-Msg-Id", &id) == NATS_OK) delivery.message.id = id;
   delivery.message.bytes.assign(natsMsg_GetData(message),
@@ -248,6 +258,12 @@ Status NatsBus::ack(std::uint64_t token) {
   const natsStatus s = natsConnection_PublishString(connection_, reply.c_str(), "+ACK");
   if (s != NATS_OK) return failure("ack", s);
   return ok();
+}
+
+void NatsBus::wake() {
+  const std::lock_guard lock(wake_mutex_);
+  if (!pull_inbox_.empty() && connected())
+    natsConnection_PublishString(connection_, pull_inbox_.c_str(), "");
 }
 
 Result<Bus::Position> NatsBus::position() {

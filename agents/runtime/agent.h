@@ -1,0 +1,40 @@
+// agents/runtime/agent.h - what an agent is: a pure decision over what is known, and its effects.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "schemas/base/result.h"
+#include "schemas/command_generated.h"
+#include "schemas/fact_generated.h"
+#include "schemas/record_generated.h"
+
+namespace kairo::runtime {
+using Nodes = std::map<std::string, wire::NodeT>;  // by name; `exists` tells which are there
+
+// What a decision may look at besides the record. Time is a value here: decisions have no clock.
+struct View {
+  const Nodes& nodes;
+  std::int64_t now_ms;  // Unix time
+};
+struct Decision {
+  std::vector<wire::CommandT> commands;  // performed in this order
+  std::vector<wire::MarkT> marks;        // what has been asked for now; kept with the record
+  std::int64_t wake_at_ms = 0;           // decide again then; 0 = when the next fact comes
+  bool cancel_effects = false;           // forget the queued effects of this Workspace first
+};
+// Total and pure. The runtime absorbs its Publish commands and marks into the record and asks again
+// until nothing is left to do, so a decision says one next thing and need not think two steps
+// ahead.
+using Decide = Decision (*)(const wire::RecordT& record, const View& view);
+
+// Performs every command but Publish. Thread-safe: commands of different Workspaces run at the same
+// time. Idempotent: a crash repeats a command. invalid, not_found, conflict and unavailable come
+// back to the agent as a Trouble fact; all but invalid are tried again with backoff.
+class Effects {
+ public:
+  virtual ~Effects() = default;
+  virtual Status perform(const wire::CommandT& command) = 0;
+};
+}  // namespace kairo::runtime

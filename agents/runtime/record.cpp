@@ -1,0 +1,107 @@
+// agents/runtime/record.cpp - one row per kind of fact.
+#include "agents/runtime/record.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "agents/bus/bus.h"
+
+namespace kairo::runtime {
+namespace {
+// Calls visit(body, the record's slot for it) for the fact's kind; false for NONE and Node.
+template <class Visit>
+bool with_slot(wire::RecordT& record, const wire::FactT& fact, Visit visit) {
+  const auto& body = fact.body;
+  switch (body.type) {
+    case wire::FactBody::NONE:
+    case wire::FactBody::Node:
+      return false;  // nodes are not of one Workspace
+    case wire::FactBody::Workspace:
+      return visit(*body.AsWorkspace(), record.workspace);
+    case wire::FactBody::Job:
+      return visit(*body.AsJob(), record.job);
+    case wire::FactBody::Pod:
+      return visit(*body.AsPod(), record.pod);
+    case wire::FactBody::Server:
+      return visit(*body.AsServer(), record.server);
+    case wire::FactBody::Resources:
+      return visit(*body.AsResources(), record.resources);
+    case wire::FactBody::Run:
+      return visit(*body.AsRun(), record.run);
+    case wire::FactBody::RunDir:
+      return visit(*body.AsRunDir(), record.run_dir);
+    case wire::FactBody::Training:
+      return visit(*body.AsTraining(), record.training);
+    case wire::FactBody::Artifact:
+      return visit(*body.AsArtifact(), record.artifact);
+    case wire::FactBody::Push:
+      return visit(*body.AsPush(), record.push);
+    case wire::FactBody::Trouble:
+      return visit(*body.AsTrouble(), record.trouble);
+  }
+  return false;
+}
+// An older pod's end must not hide the pod that replaced it.
+bool is_about_another(const wire::PodT& pod, const wire::PodT& known) {
+  return !pod.exists && known.exists && pod.name != known.name;
+}
+template <class T>
+bool is_about_another(const T&, const T&) {
+  return false;
+}
+}  // namespace
+
+bool absorb(wire::RecordT& record, const wire::FactT& fact) {
+  const bool changed = with_slot(record, fact, [](const auto& body, auto& slot) {
+    using T = std::decay_t<decltype(body)>;
+    if (body.version == 0) return false;
+    if (slot && (body.version <= slot->version || is_about_another(body, *slot))) return false;
+    slot = std::make_unique<T>(body);
+    return true;
+  });
+  if (!changed) return false;
+  record.uid = fact.uid;
+  record.ns = fact.ns;
+  record.name = fact.name;
+  return true;
+}
+
+std::uint64_t version_of(const wire::FactT& fact) {
+  if (fact.body.type == wire::FactBody::Node) return fact.body.AsNode()->version;
+  wire::RecordT scratch;
+  std::uint64_t version = 0;
+  with_slot(scratch, fact, [&](const auto& body, auto&) {
+    version = body.version;
+    return true;
+  });
+  return version;
+}
+
+std::string kind_of(wire::FactBody type) {
+  std::string text = wire::EnumNameFactBody(type);
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return text;
+}
+std::string kind_of(wire::CommandBody type) {
+  return wire::EnumNameCommandBody(type);
+}
+
+std::string subject_of(const wire::FactT& fact) {
+  return "kairo.facts." + kind_of(fact.body.type) + "." + bus::token(fact.ns) + "." +
+         bus::token(fact.name) + "." + bus::token(fact.uid);
+}
+std::string message_id_of(const wire::FactT& fact) {
+  return kind_of(fact.body.type) + "/" + fact.uid + "/" + std::to_string(version_of(fact));
+}
+
+void set_mark(wire::RecordT& record, const std::string& key, const std::string& value) {
+  auto at = std::lower_bound(record.marks.begin(), record.marks.end(), key,
+                             [](const auto& mark, const std::string& k) { return mark->key < k; });
+  if (at == record.marks.end() || (*at)->key != key) {
+    at = record.marks.insert(at, std::make_unique<wire::MarkT>());
+    (*at)->key = key;
+  }
+  (*at)->value = value;
+}
+}  // namespace kairo::runtime

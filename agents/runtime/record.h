@@ -1,0 +1,22 @@
+// agents/runtime/record.h - taking a fact into a record: the newest of each kind wins.
+#pragma once
+#include <string>
+
+#include "schemas/command_generated.h"
+#include "schemas/fact_generated.h"
+#include "schemas/record_generated.h"
+
+namespace kairo::runtime {
+// true: the record changed. A fact that is not newer than the one there is dropped, silently: facts
+// come twice and late, and that is ordinary.
+bool absorb(wire::RecordT& record, const wire::FactT& fact);
+// The version of the fact's body; 0 = a body without one, which is refused.
+std::uint64_t version_of(const wire::FactT& fact);
+// "workspace", "job", ...: the second token of the subject.
+std::string kind_of(wire::FactBody type);
+std::string kind_of(wire::CommandBody type);
+// "kairo.facts.job.default.tune-me.<uid>", and the id that makes a second publish harmless.
+std::string subject_of(const wire::FactT& fact);
+std::string message_id_of(const wire::FactT& fact);
+void set_mark(wire::RecordT& record, const std::string& key, const std::string& value);
+}  // namespace kairo::runtime

@@ -1,0 +1,172 @@
+// agents/runtime/relay.cpp - oldest row of each lane -> effect -> done.
+#include "agents/runtime/relay.h"
+
+#include <algorithm>
+
+#include "agents/runtime/record.h"
+#include "schemas/base/codec.h"
+#include "schemas/base/log.h"
+
+namespace kairo::runtime {
+namespace {
+std::string lane_of(const wire::CommandT& command) {
+  const bool fact = command.body.type == wire::CommandBody::Publish;
+  return command.uid + (fact ? "/facts" : "/effects");
+}
+}  // namespace
+
+std::int64_t backoff_ms(std::uint32_t attempt) {
+  std::int64_t wait = backoff_first_ms;
+  for (std::uint32_t i = 1; i < attempt && wait < backoff_max_ms; ++i) wait *= 2;
+  return std::min(wait, backoff_max_ms);
+}
+
+Status Relay::load(const state::Store& store) {
+  std::string after;
+  for (;;) {
+    const state::Rows rows = TRY(store.scan("outbox/", after, 256));
+    if (rows.empty()) return ok();
+    for (const auto& [key, bytes] : rows) {
+      add(key, TRY(decode<wire::CommandT>(bytes, wire::CommandIdentifier())));
+      after = key;
+    }
+  }
+}
+
+void Relay::add(std::string key, wire::CommandT command) {
+  const std::lock_guard lock(mutex_);
+  Lane& lane = lanes_[lane_of(command)];
+  if (!command.coalesce.empty()) {  // what waits for the same purpose is out of date
+    const auto first = lane.rows.begin() + (lane.busy ? 1 : 0);
+    const auto stale = std::stable_partition(first, lane.rows.end(), [&](const Row& row) {
+      return row.command.coalesce != command.coalesce;
+    });
+    for (auto row = stale; row != lane.rows.end(); ++row) done_.push_back(row->key);
+    if (stale == lane.rows.begin()) {  // the one that was failing: the new one starts afresh
+      lane.attempt = 0;
+      lane.not_before_ms = 0;
+    }
+    lane.rows.erase(stale, lane.rows.end());
+  }
+  lane.rows.push_back({std::move(key), std::move(command)});
+  news_.notify_one();
+}
+
+void Relay::wait(std::chrono::milliseconds longest) const {
+  const std::int64_t due = due_in_ms();
+  if (due == 0) return;
+  if (due > 0) longest = std::min(longest, std::chrono::milliseconds(due));
+  std::unique_lock lock(mutex_);
+  news_.wait_for(lock, longest);
+}
+
+void Relay::cancel_effects(const std::string& uid) {
+  const std::lock_guard lock(mutex_);
+  const auto found = lanes_.find(uid + "/effects");
+  if (found == lanes_.end()) return;
+  Lane& lane = found->second;
+  const auto first = lane.rows.begin() + (lane.busy ? 1 : 0);
+  for (auto row = first; row != lane.rows.end(); ++row) done_.push_back(row->key);
+  lane.rows.erase(first, lane.rows.end());
+  lane.attempt = 0;
+  lane.not_before_ms = 0;
+  if (lane.rows.empty()) lanes_.erase(found);
+}
+
+Status Relay::perform(const wire::CommandT& command) {
+  if (command.body.type != wire::CommandBody::Publish) return deps_.effects.perform(command);
+  const wire::FactT& fact = *command.body.AsPublish()->fact;
+  return deps_.bus.publish(
+      {subject_of(fact), message_id_of(fact), encode(fact, wire::FactIdentifier())});
+}
+
+bool Relay::step() {
+  Row row;
+  std::string name;
+  {
+    const std::lock_guard lock(mutex_);
+    const std::int64_t now = deps_.clock.monotonic_ms();
+    const auto due = [&](const auto& entry) {
+      return !entry.second.busy && !entry.second.rows.empty() && entry.second.not_before_ms <= now;
+    };
+    auto lane = std::find_if(lanes_.upper_bound(last_lane_), lanes_.end(), due);
+    if (lane == lanes_.end()) lane = std::find_if(lanes_.begin(), lanes_.end(), due);
+    if (lane == lanes_.end()) return false;
+    lane->second.busy = true;
+    last_lane_ = name = lane->first;
+    row = lane->second.rows.front();
+  }
+  const Status result = perform(row.command);
+  std::uint32_t failures = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    Lane& lane = lanes_.at(name);
+    lane.busy = false;
+    ++performed_;
+    failures = lane.attempt;
+    if (result.ok() || result.error().code == Code::invalid) {
+      done_.push_back(row.key);
+      lane.rows.pop_front();
+      lane.attempt = 0;
+      lane.not_before_ms = 0;
+      if (lane.rows.empty()) lanes_.erase(name);
+      if (!result.ok()) ++failures;
+    } else {
+      failures = ++lane.attempt;
+      lane.not_before_ms = deps_.clock.monotonic_ms() + backoff_ms(lane.attempt);
+    }
+  }
+  if (!result.ok() || failures > 0) tell(row.command, result, failures);
+  return true;
+}
+
+void Relay::tell(const wire::CommandT& command, const Status& result, std::uint32_t attempt) {
+  const std::string kind = kind_of(command.body.type);
+  if (!result.ok())
+    log::warn("effect failed", {{"command", kind},
+                                {"workspace", command.ns + "/" + command.name},
+                                {"attempt", std::to_string(attempt)},
+                                {"error", result.error().what}});
+  if (command.body.type == wire::CommandBody::Publish) return;  // the bus's own business
+  wire::TroubleT trouble;
+  trouble.command = kind;
+  trouble.revision = command.revision;
+  trouble.attempt = attempt;
+  if (!result.ok()) {
+    trouble.code = static_cast<std::uint8_t>(result.error().code);
+    trouble.what = result.error().what;
+  }
+  wire::FactT fact;
+  fact.uid = command.uid;
+  fact.ns = command.ns;
+  fact.name = command.name;
+  fact.body.Set(std::move(trouble));
+  deps_.report(std::move(fact));
+}
+
+std::int64_t Relay::due_in_ms() const {
+  const std::lock_guard lock(mutex_);
+  const std::int64_t now = deps_.clock.monotonic_ms();
+  std::int64_t best = -1;
+  for (const auto& [name, lane] : lanes_) {
+    if (lane.busy || lane.rows.empty()) continue;
+    const std::int64_t left = std::max<std::int64_t>(lane.not_before_ms - now, 0);
+    if (best < 0 || left < best) best = left;
+  }
+  return best;
+}
+std::vector<std::string> Relay::take_done() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(done_, {});
+}
+std::size_t Relay::waiting() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t rows = 0;
+  for (const auto& [name, lane] : lanes_) rows += lane.rows.size();
+  return rows;
+}
+std::uint64_t Relay::performed() const {
+  const std::lock_guard lock(mutex_);
+  return performed_;
+}
+}  // namespace kairo::runtime

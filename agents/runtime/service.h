@@ -1,0 +1,23 @@
+// agents/runtime/service.h - an agent as a process: the loop, its relay workers, health and
+// metrics.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agents/runtime/loop.h"
+
+namespace kairo::runtime {
+struct ServiceOptions {
+  std::string agent;
+  int workers = 4;        // effects that may run at the same time
+  int health_port = 0;    // /healthz, /readyz and /metrics on loopback; 0 = any free port
+  std::string port_file;  // where the chosen port is written; "" = nowhere
+  std::vector<std::function<void(const std::atomic<bool>& stop)>> sensors;  // a thread each
+};
+// Runs until `stop`; then the running effects end and it returns. corrupt: the store must be
+// rebuilt.
+Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
+             const std::atomic<bool>& stop);
+}  // namespace kairo::runtime
