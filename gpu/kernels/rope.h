@@ -1,0 +1,15 @@
+// gpu/kernels/rope.h - rotary position embedding in Hugging Face's layout (first half with second
+// half).
+#pragma once
+#include <cstdint>
+
+namespace kairo::gpu {
+// Heads of one buffer, rotated in place: x + t * ld + h * dim is head h of token t.
+//   cos, sin: (positions, dim / 2)   position: (T), each below the tables' positions   dim is even.
+// inverse rotates back: the gradient of a rotation is its inverse. Bound: bytes.
+struct RopeShape {
+  std::int64_t T, heads, dim, ld;
+};
+void rope_cpu(float* x, const float* cos, const float* sin, const std::int32_t* position,
+              RopeShape s, bool inverse);
+}  // namespace kairo::gpu

@@ -1,0 +1,19 @@
+// gpu/kernels/softmax.h - the rows of causal attention: softmax over the past, forward and
+// backward.
+#pragma once
+#include <cstdint>
+
+namespace kairo::gpu {
+// A block of query rows against the first `keys` keys of their sequence. Row r may see the keys
+// [0, first + r + 1); the others are set to 0. Single-threaded: callers run heads in parallel.
+struct CausalShape {
+  std::int64_t rows, keys,
+      first;  // first: keys that row 0 sees before its own; keys >= first + rows
+};
+// scores: (rows, keys), dense, replaced by softmax(scale * scores).
+void causal_softmax_cpu(float* scores, CausalShape s, float scale);
+// dp: (rows, keys), the gradient of the probabilities p, replaced by that of the unscaled scores.
+//   delta[r] = sum_k dp[r][k] p[r][k], which equals dout . out of the row.
+void causal_softmax_backward_cpu(float* dp, const float* p, const float* delta, CausalShape s,
+                                 float scale);
+}  // namespace kairo::gpu

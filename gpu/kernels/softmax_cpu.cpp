@@ -1,0 +1,37 @@
+// gpu/kernels/softmax_cpu.cpp - the definition: subtract the maximum, exponentiate, normalise.
+#include <algorithm>
+
+#include "gpu/kernels/exp.h"
+#include "gpu/kernels/softmax.h"
+
+namespace kairo::gpu {
+void causal_softmax_cpu(float* scores, CausalShape s, float scale) {
+  for (std::int64_t r = 0; r < s.rows; ++r) {
+    float* row = scores + r * s.keys;
+    const std::int64_t seen = s.first + r + 1;
+    float max = row[0];
+#pragma omp simd reduction(max : max)
+    for (std::int64_t k = 0; k < seen; ++k) max = row[k] > max ? row[k] : max;
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t k = 0; k < seen; ++k) {
+      row[k] = exp_f32(scale * (row[k] - max));
+      sum += row[k];
+    }
+    const float inverse = 1.0f / sum;
+#pragma omp simd
+    for (std::int64_t k = 0; k < seen; ++k) row[k] *= inverse;
+    std::fill(row + seen, row + s.keys, 0.0f);
+  }
+}
+
+void causal_softmax_backward_cpu(float* dp, const float* p, const float* delta, CausalShape s,
+                                 float scale) {
+  for (std::int64_t r = 0; r < s.rows; ++r) {
+    float* g = dp + r * s.keys;
+    const float *q = p + r * s.keys, mean = delta[r];
+#pragma omp simd
+    for (std::int64_t k = 0; k < s.keys; ++k) g[k] = scale * q[k] * (g[k] - mean);
+  }
+}
+}  // namespace kairo::gpu

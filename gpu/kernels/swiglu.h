@@ -1,0 +1,12 @@
+// gpu/kernels/swiglu.h - the gated activation silu(gate) * up, forward and backward.
+#pragma once
+#include <cstdint>
+
+namespace kairo::gpu {
+// gate_up: (T, 2C) dense, gate first. out: (T, C) with row stride ld_out. Bound: bytes and exp.
+void swiglu_cpu(float* out, std::int64_t ld_out, const float* gate_up, std::int64_t T,
+                std::int64_t C);
+// Replaces gate_up (T, 2C) by its gradient for dout (T, C; row stride ld_dout).
+void swiglu_backward_cpu(float* gate_up, const float* dout, std::int64_t ld_dout, std::int64_t T,
+                         std::int64_t C);
+}  // namespace kairo::gpu
