@@ -1,0 +1,120 @@
+// gpu/formats/checkpoint.cpp - one folder per checkpoint: state.json (with the checksum of the
+// other file) and state.safetensors.
+#include "gpu/formats/checkpoint.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "gpu/formats/files.h"
+#include "gpu/formats/safetensors.h"
+#include "schemas/base/digest.h"
+
+namespace kairo::gpu {
+namespace {
+namespace fs = std::filesystem;
+using nlohmann::json;
+constexpr std::int64_t state_bytes_max = 1 << 16;
+constexpr int format_version = 1;
+constexpr std::string_view folder_prefix = "checkpoint-";
+
+std::string_view bytes_of(std::span<const float> values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
+}
+std::string checksum(const CheckpointBuffers& b) {
+  Sha256 hash;
+  for (const auto values : {b.parameters, b.first_moment, b.second_moment})
+    hash.update(bytes_of(values));
+  return hash.hex();
+}
+// (step, path), newest first.
+std::vector<std::pair<std::int64_t, std::string>> list(const std::string& dir) {
+  std::vector<std::pair<std::int64_t, std::string>> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(dir, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(folder_prefix)) continue;
+    std::int64_t step = 0;
+    const char *begin = name.data() + folder_prefix.size(), *end = name.data() + name.size();
+    const auto parsed = std::from_chars(begin, end, step);
+    if (parsed.ec == std::errc() && parsed.ptr == end) found.emplace_back(step, entry.path());
+  }
+  std::sort(found.rbegin(), found.rend());
+  return found;
+}
+Result<Checkpoint> read(const std::string& path, const std::string& fingerprint) {
+  const std::string text = TRY(read_file(path + "/state.json", state_bytes_max));
+  const json root = json::parse(text, nullptr, false);
+  const auto bad = [&](const std::string& why) { return Error{Code::corrupt, path + ": " + why}; };
+  if (!root.is_object() || root.value("version", json()) != format_version)
+    return bad("state.json is not of this version");
+  for (const char* key : {"step", "tokens"})
+    if (!root.contains(key) || !root[key].is_number_unsigned()) return bad("state.json is damaged");
+  for (const char* key : {"fingerprint", "sha256"})
+    if (!root.contains(key) || !root[key].is_string()) return bad("state.json is damaged");
+  Checkpoint c;
+  c.state.fingerprint = root["fingerprint"].get<std::string>();
+  if (c.state.fingerprint != fingerprint)
+    return bad("it belongs to another model, data set or configuration");
+  c.state.step = root["step"].get<std::int64_t>();
+  c.state.tokens = root["tokens"].get<std::int64_t>();
+  if (root.contains("loss") && root["loss"].is_number()) c.state.loss = root["loss"].get<double>();
+  const TensorFile file = TRY(TensorFile::open(path + "/state.safetensors"));
+  for (const auto& [name, out] : {std::pair{"parameters", &c.parameters},
+                                  {"first_moment", &c.first_moment},
+                                  {"second_moment", &c.second_moment}}) {
+    const TensorInfo* tensor = file.find(name);
+    if (tensor == nullptr) return bad(std::string("state.safetensors lacks ") + name);
+    out->resize(static_cast<std::size_t>(tensor->count()));
+    TRY(file.read(*tensor, *out));
+  }
+  if (checksum({c.parameters, c.first_moment, c.second_moment}) != root["sha256"])
+    return bad("the checksum differs");
+  return c;
+}
+}  // namespace
+
+Status save_checkpoint(const std::string& dir, const CheckpointState& state,
+                       const CheckpointBuffers& buffers) {
+  const std::string name = std::string(folder_prefix) + std::to_string(state.step);
+  const std::string temp = dir + "/.writing-" + name, path = dir + "/" + name;
+  std::error_code error;
+  fs::remove_all(temp, error);
+  TRY(make_folders(temp));
+  const auto tensor = [](const char* label, std::span<const float> values) {
+    return TensorToWrite{label, {static_cast<std::int64_t>(values.size())}, values};
+  };
+  const TensorToWrite tensors[] = {tensor("parameters", buffers.parameters),
+                                   tensor("first_moment", buffers.first_moment),
+                                   tensor("second_moment", buffers.second_moment)};
+  const json root = {{"version", format_version}, {"fingerprint", state.fingerprint},
+                     {"step", state.step},        {"tokens", state.tokens},
+                     {"loss", state.loss},        {"sha256", checksum(buffers)}};
+  auto written = write_tensors(temp + "/state.safetensors", tensors);
+  if (written.ok()) written = write_file(temp + "/state.json", root.dump(2) + "\n");
+  if (!written.ok()) {
+    fs::remove_all(temp, error);
+    return written.error();
+  }
+  fs::remove_all(path, error);  // an older, passed-over checkpoint of the same step
+  fs::rename(temp, path, error);
+  if (error) return write_error("rename to", path, error.value());
+  TRY(sync_folder(dir));
+  int kept = 0;  // a later step is of a run that was given up: another fingerprint, or damaged
+  for (const auto& [step, old] : list(dir))
+    if (step > state.step || ++kept > checkpoints_kept) fs::remove_all(old, error);
+  return ok();
+}
+
+Result<Checkpoint> load_checkpoint(const std::string& dir, const std::string& fingerprint) {
+  std::string why;
+  for (const auto& [step, path] : list(dir)) {
+    auto checkpoint = read(path, fingerprint);
+    if (checkpoint.ok()) return checkpoint;
+    why += (why.empty() ? "" : "; ") + checkpoint.error().what;
+  }
+  return Error{Code::not_found, why.empty() ? "no checkpoint in " + dir : why};
+}
+}  // namespace kairo::gpu

@@ -1,0 +1,36 @@
+// gpu/formats/checkpoint.h - training state on disk: written whole or not at all, verified when
+// read.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+constexpr int checkpoints_kept = 2;
+
+// Where a run stands. The same fingerprint = the same model, data, settings and adapter layout.
+struct CheckpointState {
+  std::string fingerprint;
+  std::int64_t step = 0;    // optimizer steps finished
+  std::int64_t tokens = 0;  // processed since the run began, over all attempts
+  double loss = 0;          // of the last step
+};
+// The adapter's parameters and AdamW's two moments: equally long flat buffers, owned by the engine.
+struct CheckpointBuffers {
+  std::span<const float> parameters, first_moment, second_moment;
+};
+struct Checkpoint {
+  CheckpointState state;
+  std::vector<float> parameters, first_moment, second_moment;
+};
+// Writes dir/checkpoint-<step> through a temporary folder (fsync, rename, fsync), then removes all
+// but the newest two up to this step. unavailable: disk full; the older checkpoints stay.
+Status save_checkpoint(const std::string& dir, const CheckpointState& state,
+                       const CheckpointBuffers& buffers);
+// The newest checkpoint that verifies and whose fingerprint is the given one. not_found: none;
+// what = why every candidate was passed over.
+Result<Checkpoint> load_checkpoint(const std::string& dir, const std::string& fingerprint);
+}  // namespace kairo::gpu

@@ -1,0 +1,165 @@
+// gpu/formats/model_config.cpp - reads config.json; a field that would change the result is never
+// ignored.
+#include "gpu/formats/model_config.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "gpu/formats/files.h"
+
+namespace kairo::gpu {
+namespace {
+using nlohmann::json;
+constexpr std::array<std::string_view, 2> supported = {"LlamaForCausalLM", "MistralForCausalLM"};
+constexpr std::int64_t config_bytes_max = 4 << 20, dimension_max = 1 << 24;
+
+// Reads fields of one object and keeps the first error.
+class Fields {
+ public:
+  Fields(const json& object, std::string where) : object_(object), where_(std::move(where)) {}
+  bool has(const char* key) const { return object_.contains(key) && !object_[key].is_null(); }
+  std::int64_t integer(const char* key, std::int64_t absent) {
+    if (!has(key)) return absent;
+    if (!object_[key].is_number_integer()) return fail(key, "is not an integer"), absent;
+    return object_[key].get<std::int64_t>();
+  }
+  std::int64_t dimension(const char* key, std::int64_t absent = 0) {
+    const std::int64_t value = integer(key, absent);
+    if (value < 1 || value > dimension_max)
+      fail(key, has(key) ? "is out of range [1, 16777216]" : "is missing");
+    return value;
+  }
+  double number(const char* key, double absent) {
+    if (!has(key)) return absent;
+    if (!object_[key].is_number()) return fail(key, "is not a number"), absent;
+    return object_[key].get<double>();
+  }
+  bool flag(const char* key, bool absent) {
+    if (!has(key)) return absent;
+    if (!object_[key].is_boolean()) return fail(key, "is not true or false"), absent;
+    return object_[key].get<bool>();
+  }
+  std::string text(const char* key) {
+    if (!has(key)) return "";
+    if (!object_[key].is_string()) return fail(key, "is not a string"), "";
+    return object_[key].get<std::string>();
+  }
+  const json& at(const char* key) const { return object_[key]; }
+  void fail(const std::string& key, const std::string& why) {
+    if (error_.empty()) error_ = where_ + ": " + key + " " + why;
+  }
+  const std::string& error() const { return error_; }
+
+ private:
+  const json& object_;
+  std::string where_, error_;
+};
+
+void parse_scaling(RopeConfig& rope, Fields& f) {
+  std::string kind = f.text("rope_type");
+  if (kind.empty()) kind = f.text("type");
+  if (kind.empty() || kind == "default") return;
+  rope.factor = f.number("factor", 1.0);
+  if (!(rope.factor >= 1.0)) f.fail("factor", "is below 1");
+  if (kind == "linear") {
+    rope.kind = RopeKind::linear;
+    return;
+  }
+  if (kind != "llama3")
+    return f.fail("rope_type", "\"" + kind + "\" is not supported: default, linear, llama3 are");
+  rope.kind = RopeKind::llama3;
+  rope.low_frequency_factor = f.number("low_freq_factor", 1.0);
+  rope.high_frequency_factor = f.number("high_freq_factor", 4.0);
+  rope.original_positions = f.dimension("original_max_position_embeddings");
+  if (!(rope.high_frequency_factor > rope.low_frequency_factor))
+    f.fail("high_freq_factor", "is not above low_freq_factor");
+}
+
+// rope_parameters (transformers 5) wins over rope_theta + rope_scaling.
+std::string parse_rope(RopeConfig& rope, Fields& f, const std::string& file) {
+  rope.theta = f.number("rope_theta", 10000.0);
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (!f.has(key)) continue;
+    if (!f.at(key).is_object()) return file + ": " + key + " is not an object";
+    Fields inner(f.at(key), file + ": " + key);
+    rope.theta = inner.number("rope_theta", rope.theta);
+    parse_scaling(rope, inner);
+    if (!inner.error().empty()) return inner.error();
+    break;
+  }
+  if (!(rope.theta > 1.0)) return file + ": rope_theta is not above 1";
+  return "";
+}
+
+void parse_stop_tokens(ModelConfig& config, Fields& f) {
+  if (!f.has("eos_token_id")) return;
+  const json& eos = f.at("eos_token_id");
+  for (const auto& id : eos.is_array() ? eos : json::array({eos})) {
+    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 ||
+        id.get<std::int64_t>() >= config.vocab)
+      return f.fail("eos_token_id", "is no token of the vocabulary");
+    config.stop_tokens.push_back(id.get<std::int32_t>());
+  }
+}
+
+// What this engine does not compute must not be there.
+void refuse_unsupported(const ModelConfig& config, Fields& f) {
+  if (f.flag("attention_bias", false)) f.fail("attention_bias", "true is not supported");
+  if (f.flag("mlp_bias", false)) f.fail("mlp_bias", "true is not supported");
+  const std::string act = f.text("hidden_act");
+  if (!act.empty() && act != "silu")
+    f.fail("hidden_act", "\"" + act + "\" is not supported: silu is");
+  if (f.has("quantization_config"))
+    f.fail("quantization_config", "is not supported: give the unquantised model");
+  const std::int64_t window = f.integer("sliding_window", config.positions);
+  if (window < config.positions)
+    f.fail("sliding_window", std::to_string(window) + " is not supported: null is");
+  if (config.heads % config.kv_heads != 0)
+    f.fail("num_key_value_heads", "does not divide num_attention_heads");
+  if (config.head_dim % 2 != 0) f.fail("head_dim", "is odd");
+}
+}  // namespace
+
+Result<ModelConfig> parse_model_config(const std::string& json_text, const std::string& file) {
+  const json root = json::parse(json_text, nullptr, false);
+  if (!root.is_object()) return Error{Code::invalid, file + ": not a JSON object"};
+  Fields f(root, file);
+  ModelConfig config;
+  if (f.has("architectures") && f.at("architectures").is_array() &&
+      f.at("architectures").size() == 1 && f.at("architectures")[0].is_string())
+    config.architecture = f.at("architectures")[0].get<std::string>();
+  std::string list;
+  bool known = false;
+  for (const auto name : supported) {
+    known = known || name == config.architecture;
+    list += (list.empty() ? "" : ", ") + std::string(name);
+  }
+  if (!known)
+    return Error{Code::invalid, file + ": architecture \"" + config.architecture +
+                                    "\" is not supported natively; supported: " + list};
+  config.hidden = f.dimension("hidden_size");
+  config.layers = f.dimension("num_hidden_layers");
+  config.heads = f.dimension("num_attention_heads");
+  config.kv_heads = f.dimension("num_key_value_heads", config.heads);
+  config.intermediate = f.dimension("intermediate_size");
+  config.vocab = f.dimension("vocab_size");
+  config.positions = f.dimension("max_position_embeddings");
+  if (!f.error().empty()) return Error{Code::invalid, f.error()};
+  config.head_dim = f.dimension("head_dim", config.hidden / config.heads);
+  config.norm_eps = static_cast<float>(f.number("rms_norm_eps", 1e-6));
+  config.tied_head = f.flag("tie_word_embeddings", false);
+  const std::string rope_error = parse_rope(config.rope, f, file);
+  if (!rope_error.empty()) return Error{Code::invalid, rope_error};
+  parse_stop_tokens(config, f);
+  refuse_unsupported(config, f);
+  if (!f.error().empty()) return Error{Code::invalid, f.error()};
+  return config;
+}
+
+Result<ModelConfig> load_model_config(const std::string& dir) {
+  const std::string file = dir + "/config.json";
+  const std::string text = TRY(read_file(file, config_bytes_max));
+  return parse_model_config(text, file);
+}
+}  // namespace kairo::gpu

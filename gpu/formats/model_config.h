@@ -1,0 +1,32 @@
+// gpu/formats/model_config.h - the architecture that a Hugging Face config.json describes.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+enum class RopeKind : std::uint8_t { plain, linear, llama3 };
+struct RopeConfig {
+  RopeKind kind = RopeKind::plain;
+  double theta = 10000.0;
+  double factor = 1.0, low_frequency_factor = 1.0, high_frequency_factor = 4.0;
+  std::int64_t original_positions = 0;  // llama3 only
+};
+// A decoder of the Llama family: pre-RMSNorm, SwiGLU, grouped-query attention, no biases.
+struct ModelConfig {
+  std::string architecture;  // "LlamaForCausalLM"
+  std::int64_t hidden = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0, intermediate = 0;
+  std::int64_t vocab = 0, positions = 0;  // positions: max_position_embeddings
+  float norm_eps = 1e-5f;
+  bool tied_head = false;  // the output head is the embedding
+  RopeConfig rope;
+  std::vector<std::int32_t> stop_tokens;  // eos_token_id: one or several; may be empty
+};
+// Old fields (rope_theta, rope_scaling) and those of transformers 5 (rope_parameters).
+// file: named in errors. invalid: unsupported or missing; says what is supported.
+Result<ModelConfig> parse_model_config(const std::string& json_text, const std::string& file);
+// dir/config.json. not_found, invalid.
+Result<ModelConfig> load_model_config(const std::string& dir);
+}  // namespace kairo::gpu
