@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,11 @@ struct View {
   std::int64_t now_ms;  // Unix time
 };
 struct Decision {
-  std::vector<wire::CommandT> commands;  // performed in this order
-  std::vector<wire::MarkT> marks;        // what has been asked for now; kept with the record
-  std::int64_t wake_at_ms = 0;           // decide again then; 0 = when the next fact comes
-  bool cancel_effects = false;           // forget the queued effects of this Workspace first
+  std::vector<wire::CommandT> commands;   // performed in this order
+  std::vector<wire::MarkT> marks;         // what has been asked for now; kept with the record
+  std::int64_t wake_at_ms = 0;            // decide again then; 0 = when the next fact comes
+  std::unique_ptr<wire::StatusT> status;  // the status that the commands tell; kept in the record
+  bool cancel_effects = false;            // forget the queued effects of this Workspace first
 };
 // Total and pure. The runtime absorbs its Publish commands and marks into the record and asks again
 // until nothing is left to do, so a decision says one next thing and need not think two steps

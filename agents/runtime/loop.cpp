@@ -176,6 +176,10 @@ void Loop::settle(Round& round, const std::string& uid) {
     Decision decision = deps_.decide(record, {round.view, round.now_ms});
     for (const auto& mark : decision.marks) set_mark(record, mark.key, mark.value);
     record.wake_at_ms = decision.wake_at_ms;
+    if (decision.status) {
+      record.status = std::move(decision.status);
+      record.patched_at_ms = round.now_ms;
+    }
     if (decision.cancel_effects) round.cancelled.insert(uid);
     for (wire::CommandT& next : decision.commands) {
       next.uid = record.uid;

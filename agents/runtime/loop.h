@@ -44,6 +44,7 @@ class Loop {
   std::int64_t wake_at_ms() const;  // the next timer, Unix time; 0 = none
   std::size_t records() const { return records_.size(); }
   std::uint64_t facts() const { return facts_; }
+  const std::map<std::string, wire::RecordT>& all() const { return records_; }
   const wire::RecordT* find(const std::string& uid) const;  // for tests and `debug`
 
  private:

@@ -1,0 +1,53 @@
+// agents/cli/cli.h - the commands that people type. Exit codes: 0 done, 1 refused or failed (stderr
+// says what and the remedy), 2 wrong usage, 130 interrupted.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agents/cli/home.h"
+#include "agents/cluster/cluster.h"
+
+namespace kairo::cli {
+struct Context {
+  Home home;
+  std::string ns = "default";
+  const std::atomic<bool>& stop;  // Ctrl-C
+  // Opens the cluster with the user's rights; not_found: kairo is not running.
+  std::function<Result<std::unique_ptr<cluster::Cluster>>()> connect;
+};
+struct GetOptions {
+  std::string kind, name, output;  // output: "", wide, yaml, json, name
+  bool watch = false, all_namespaces = false;
+};
+Status apply(Context& context, const std::vector<std::string>& files);
+Status get(Context& context, const GetOptions& options);
+Status describe(Context& context, const std::string& kind, const std::string& name);
+Status remove(Context& context, const std::vector<std::string>& files, const std::string& kind,
+              const std::string& name, bool wait);
+Status logs(Context& context, const std::string& name, const std::string& container, bool follow);
+Status events(Context& context, const std::string& workspace, bool watch);
+// Follows a Workspace until it has succeeded (or is ready) or failed: a live bar on a terminal,
+// plain lines elsewhere. invalid: it failed; the reason is in the message.
+Status wait(Context& context, const std::string& workspace, std::int64_t timeout_s);
+struct ChatOptions {
+  std::string workspace, prompt, adapter;
+  double temperature = 0;
+  int max_tokens = 256;
+  bool raw = false;  // POST /chat instead of /v1/chat/completions; the reply as it comes
+};
+Status chat(Context& context, const ChatOptions& options);
+Status explain(const std::string& path);
+struct UpOptions {
+  bool detach = false, registry = true;
+  int registry_port = 0;  // 0 = the one used before, else any free one
+};
+Status up(Context& context, const UpOptions& options, const std::string& program_dir);
+Status down(Context& context, bool purge);
+Status status(Context& context);
+// Serves a folder's files on loopback until Ctrl-C: data sets for a local Workspace.
+Status serve_files(Context& context, const std::string& folder, int port);
+std::string completion(const std::string& shell);
+}  // namespace kairo::cli

@@ -1,0 +1,83 @@
+// agents/cli/describe.cpp - one object for a person: status first, then the wish, then events.
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "agents/cli/printers.h"
+#include "agents/cli/yaml.h"
+#include "schemas/base/clock.h"
+
+namespace kairo::cli {
+namespace {
+using Json = nlohmann::ordered_json;
+
+void indented(std::ostringstream& out, const std::string& text) {
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) out << "  " << line << "\n";
+}
+void section(std::ostringstream& out, const Json& object, const char* key, const char* title) {
+  if (!object.contains(key) || object[key].is_null()) return;
+  out << title << ":\n";
+  indented(out, json_to_yaml(object[key].dump()));
+}
+std::string since(const Json& object, const char* key, std::int64_t now_ms) {
+  const std::string at = object.value(key, "");
+  return at.empty() ? "" : age(now_ms - parse_rfc3339(at));
+}
+void conditions(std::ostringstream& out, const Json& status, std::int64_t now_ms) {
+  if (!status.contains("conditions")) return;
+  std::vector<Row> rows{{"  TYPE", "STATUS", "SINCE", "REASON"}};
+  for (const Json& c : status["conditions"])
+    rows.push_back({"  " + c.value("type", ""), c.value("status", ""),
+                    since(c, "lastTransitionTime", now_ms), c.value("reason", "")});
+  out << "Conditions:\n" << table(rows);
+  for (const Json& c : status["conditions"])
+    if (c.value("status", "") != "True")
+      out << "  " << c.value("type", "") << ": " << c.value("message", "") << "\n";
+}
+}  // namespace
+
+std::string describe(const std::string& object, const std::vector<std::string>& events,
+                     std::int64_t now_ms) {
+  const Json o = Json::parse(object, nullptr, false);
+  std::ostringstream out;
+  if (!o.is_object()) return {};
+  const Json& meta = o["metadata"];
+  out << "Name:         " << meta.value("name", "") << "\n";
+  if (meta.contains("namespace")) out << "Namespace:    " << meta.value("namespace", "") << "\n";
+  out << "Kind:         " << o.value("kind", "") << " (" << o.value("apiVersion", "") << ")\n"
+      << "Created:      " << meta.value("creationTimestamp", "") << " ("
+      << since(meta, "creationTimestamp", now_ms) << " ago)\n";
+  if (meta.contains("deletionTimestamp"))
+    out << "Deleting:     since " << meta.value("deletionTimestamp", "") << "\n";
+  Json status = o.contains("status") ? o["status"] : Json::object();
+  if (status.contains("state")) out << "State:        " << status.value("state", "") << "\n";
+  if (status.contains("tuning")) out << "Progress:     " << progress_line(object, 20) << "\n";
+  conditions(out, status, now_ms);
+  status.erase("conditions");
+  status.erase("state");
+  for (const char* key : {"resource", "tuning", "inference", "spec", "data"}) {
+    if (o.value("kind", "") == "Secret" && std::string(key) == "data") continue;
+    std::string title = key;
+    title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
+    section(out, o, key, title.c_str());
+  }
+  if (!status.empty()) section(out, Json{{"status", status}}, "status", "Status");
+  if (events.empty()) {
+    out << "Events:       <none>\n";
+    return out.str();
+  }
+  std::vector<Row> rows{{"  TYPE", "REASON", "AGE", "FROM", "MESSAGE"}};
+  for (const std::string& text : events) {
+    const Json e = Json::parse(text, nullptr, false);
+    if (!e.is_object()) continue;
+    const int count = e.value("count", 1);
+    rows.push_back(
+        {"  " + e.value("type", ""), e.value("reason", ""),
+         since(e, "lastTimestamp", now_ms) + (count > 1 ? " (x" + std::to_string(count) + ")" : ""),
+         e.contains("involvedObject") ? e["involvedObject"].value("kind", "") : "",
+         e.value("message", "")});
+  }
+  out << "Events:\n" << table(rows);
+  return out.str();
+}
+}  // namespace kairo::cli

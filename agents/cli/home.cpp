@@ -1,0 +1,128 @@
+// agents/cli/home.cpp - folders, secrets, ports.
+#include "agents/cli/home.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "schemas/base/digest.h"
+
+namespace kairo::cli {
+namespace {
+namespace fs = std::filesystem;
+
+std::string env(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
+  return value != nullptr ? value : "";
+}
+std::string random_secret() {
+  char bytes[32];
+  if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return {};
+  return sha256_hex({bytes, sizeof bytes}).substr(0, 40);
+}
+sockaddr_in loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  return address;
+}
+}  // namespace
+
+Home default_home() {
+  const std::string named = env("KAIRO_HOME");
+  return {!named.empty() ? named : env("HOME") + "/.local/share/kairo"};
+}
+std::string models_dir() {
+  if (const std::string named = env("KAIRO_MODELS"); !named.empty()) return named;
+  const std::string cache = env("KAIRO_CACHE");
+  return (!cache.empty() ? cache : env("HOME") + "/.cache/kairo") + "/models";
+}
+const std::vector<std::string>& agents() {
+  static const std::vector<std::string> names{"watcher", "provisioner", "launcher", "node",
+                                              "pusher"};
+  return names;
+}
+
+Status write_private(const std::string& path, const std::string& text) {
+  const std::string draft = path + ".new";
+  const int fd = open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  bool good = fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  good = fd >= 0 && fsync(fd) == 0 && good;
+  if (fd >= 0) close(fd);
+  if (!good || rename(draft.c_str(), path.c_str()) != 0)
+    return Error{Code::unavailable,
+                 "write " + path + ": " + std::generic_category().message(errno)};
+  return ok();
+}
+
+Status prepare_home(const Home& home) {
+  std::error_code error;
+  for (const char* part : {"", "secrets", "run", "log", "state", "runs"}) {
+    fs::create_directories(home / part, error);
+    if (error)
+      return Error{Code::unavailable, "create " + (home / part) + ": " + error.message() +
+                                          "; choose another folder with --home or KAIRO_HOME"};
+    chmod((home / part).c_str(), S_IRWXU);
+  }
+  std::vector<std::string> names{"registry", "admin.token", "admin.nats", "kubelet.token"};
+  for (const std::string& agent : agents()) {
+    names.push_back(agent + ".token");
+    names.push_back(agent + ".nats");
+  }
+  for (const std::string& name : names) {
+    const std::string file = home / ("secrets/" + name);
+    if (!fs::exists(file, error)) TRY(write_private(file, random_secret()));
+  }
+  return ok();
+}
+
+Result<std::string> read_secret(const Home& home, const std::string& name) {
+  std::ifstream in(home / ("secrets/" + name));
+  std::string text;
+  if (!std::getline(in, text))
+    return Error{Code::not_found, "no local kairo in " + home.path + ": start it with `kairo up`"};
+  return text;
+}
+
+Result<Ports> read_ports(const Home& home) {
+  std::ifstream in(home / "run/ports.json");
+  const auto json = nlohmann::json::parse(in, nullptr, false);
+  if (!json.is_object())
+    return Error{Code::not_found, "no local kairo in " + home.path + ": start it with `kairo up`"};
+  return Ports{json.value("nats", 0), json.value("cluster", 0), json.value("registry", 0)};
+}
+Status write_ports(const Home& home, const Ports& ports) {
+  const nlohmann::json json = {
+      {"nats", ports.nats}, {"cluster", ports.cluster}, {"registry", ports.registry}};
+  return write_private(home / "run/ports.json", json.dump() + "\n");
+}
+
+int free_port() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = loopback(0);
+  bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
+  socklen_t size = sizeof address;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+bool is_port_free(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const sockaddr_in address = loopback(port);
+  const bool free = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  close(fd);
+  return free;
+}
+}  // namespace kairo::cli

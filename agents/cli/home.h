@@ -1,0 +1,39 @@
+// agents/cli/home.h - the folder of a local kairo: where everything lies, and its secrets.
+//
+//   <home>/                 0700; $KAIRO_HOME, else ~/.local/share/kairo
+//     secrets/<who>.token   bearer token for the local cluster     0600
+//     secrets/<who>.nats    password for NATS                      0600
+//     secrets/registry      password of the local registry         0600
+//     run/                  ports, pids, generated server configurations
+//     log/<process>.log
+//     state/<process>/      RocksDB of each agent; nats/, registry/, cluster/
+//     runs/                 run directories
+#pragma once
+#include <string>
+#include <vector>
+
+#include "schemas/base/result.h"
+
+namespace kairo::cli {
+struct Home {
+  std::string path;
+  std::string operator/(const std::string& part) const { return path + "/" + part; }
+};
+Home default_home();
+const std::vector<std::string>& agents();  // "watcher", "provisioner", ...
+
+// Makes the folders and what is missing of the secrets. Idempotent.
+Status prepare_home(const Home& home);
+Result<std::string> read_secret(const Home& home, const std::string& name);
+// Ports are chosen once and kept, so that a restart finds the same addresses: {"nats": 4222, ...}
+struct Ports {
+  int nats = 0, cluster = 0, registry = 0;
+};
+Result<Ports> read_ports(const Home& home);
+Status write_ports(const Home& home, const Ports& ports);
+int free_port();                                                         // on loopback
+bool is_port_free(int port);                                             // on loopback
+Status write_private(const std::string& path, const std::string& text);  // 0600, by rename
+// Where models lie: $KAIRO_MODELS, else $KAIRO_CACHE/models, else ~/.cache/kairo/models.
+std::string models_dir();
+}  // namespace kairo::cli

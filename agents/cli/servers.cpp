@@ -1,0 +1,105 @@
+// agents/cli/servers.cpp - nats-server and docker-registry, told what they may.
+#include "agents/cli/servers.h"
+
+#include <crypt.h>
+#include <sys/random.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <vector>
+
+#include "schemas/base/base64.h"
+
+namespace kairo::cli {
+namespace {
+std::string quoted(const std::vector<std::string>& subjects) {
+  std::string out = "[";
+  for (const std::string& s : subjects) out += (out.size() > 1 ? ", " : "") + ("\"" + s + "\"");
+  return out + "]";
+}
+// What every consumer of facts may do, and no more: pull, ack and look at its own durable.
+std::vector<std::string> consumer_rights(const std::string& agent) {
+  return {"$JS.API.CONSUMER.MSG.NEXT.KAIRO_FACTS." + agent,
+          "$JS.ACK.KAIRO_FACTS." + agent + ".>",
+          "$JS.ACK.*.*.KAIRO_FACTS." + agent + ".>",  // ack subjects of nats-server >= 2.15
+          "$JS.API.STREAM.INFO.KAIRO_FACTS",
+          "_INBOX_" + agent + ".>",
+          "kairo.dead." + agent};
+}
+std::vector<std::string> publish_rights(const std::string& agent) {
+  std::vector<std::string> out = consumer_rights(agent);
+  const auto facts = [&](std::vector<std::string> kinds) {
+    for (const std::string& kind : kinds) out.push_back("kairo.facts." + kind + ".>");
+  };
+  if (agent == "watcher") {
+    facts({"workspace", "job", "pod", "server", "node"});
+    for (const char* s : {"kairo.status.>", "kairo.progress.>", "$JS.API.STREAM.CREATE.*",
+                          "$JS.API.CONSUMER.DURABLE.CREATE.KAIRO_FACTS.*",
+                          "$JS.API.CONSUMER.CREATE.KAIRO_FACTS.>", "$JS.API.INFO"})
+      out.push_back(s);
+  }
+  if (agent == "provisioner") facts({"resources"});
+  if (agent == "launcher") facts({"run"});
+  if (agent == "node") facts({"rundir", "training", "artifact"});
+  if (agent == "pusher") facts({"push"});
+  return out;
+}
+}  // namespace
+
+std::string nats_config(const NatsPlan& plan) {
+  std::ostringstream out;
+  out << "host: 127.0.0.1\nport: " << plan.port << "\nmax_payload: 1048576\n"
+      << "jetstream { store_dir: \"" << plan.store_dir << "\", max_file_store: 4294967296 }\n"
+      << "authorization {\n  users = [\n";
+  for (const auto& [user, password] : plan.passwords) {
+    out << "    { user: \"" << user << "\", password: \"" << password << "\"";
+    if (user == "admin") {  // people and programs: read all status, no facts, no writes
+      out << ", permissions: { publish: "
+          << quoted({"$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.STREAM.NAMES",
+                     "$JS.API.STREAM.LIST", "$JS.API.STREAM.MSG.GET.KAIRO_STATUS",
+                     "$JS.API.STREAM.MSG.GET.KAIRO_DEAD", "$JS.API.CONSUMER.*.KAIRO_STATUS",
+                     "$JS.API.CONSUMER.*.KAIRO_STATUS.>",
+                     "$JS.API.CONSUMER.MSG.NEXT.KAIRO_STATUS.>", "$JS.ACK.KAIRO_STATUS.>",
+                     "$JS.FC.>"})
+          << ", subscribe: "
+          << quoted(
+                 {"_INBOX.>", "kairo.status.>", "kairo.progress.>", "kairo.gpu.>", "kairo.dead.>"})
+          << " }";
+    } else {
+      out << ", permissions: { publish: " << quoted(publish_rights(user))
+          << ", subscribe: " << quoted({"_INBOX_" + user + ".>"}) << " }";
+    }
+    out << " }\n";
+  }
+  out << "  ]\n}\n";
+  return out.str();
+}
+
+std::string registry_config(int port, const std::string& store_dir, const std::string& htpasswd) {
+  std::ostringstream out;
+  out << "version: 0.1\nlog:\n  level: warn\n  accesslog:\n    disabled: true\n"
+      << "storage:\n  filesystem:\n    rootdirectory: " << store_dir
+      << "\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:" << port
+      << "\nauth:\n  htpasswd:\n    realm: kairo\n    path: " << htpasswd << "\n";
+  return out.str();
+}
+
+std::string htpasswd_line(const std::string& user, const std::string& password) {
+  char random[16];
+  if (getrandom(random, sizeof random, 0) != sizeof random) return {};
+  char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+  if (crypt_gensalt_rn("$2y$", 5, random, sizeof random, setting, sizeof setting) == nullptr)
+    return {};
+  crypt_data data{};
+  const char* hash = crypt_r(password.c_str(), setting, &data);
+  return hash == nullptr ? "" : user + ":" + hash + "\n";
+}
+
+std::string docker_config(const std::string& registry, const std::string& user,
+                          const std::string& password) {
+  const nlohmann::json json = {
+      {"auths", {{registry, {{"auth", base64_encode(user + ":" + password)}}}}}};
+  return json.dump();
+}
+}  // namespace kairo::cli

@@ -1,0 +1,21 @@
+// agents/cli/servers.h - configurations of the servers that `kairo up` starts. Pure text.
+#pragma once
+#include <map>
+#include <string>
+
+namespace kairo::cli {
+struct NatsPlan {
+  int port;
+  std::string store_dir;
+  std::map<std::string, std::string> passwords;  // user -> password
+};
+// One user per agent with the rights that it needs; `admin` reads everything for people.
+std::string nats_config(const NatsPlan& plan);
+// docker-registry on loopback, file storage, basic authentication by an htpasswd file.
+std::string registry_config(int port, const std::string& store_dir, const std::string& htpasswd);
+// "user:<bcrypt>", what docker-registry reads.
+std::string htpasswd_line(const std::string& user, const std::string& password);
+// The dockerconfigjson text for one registry.
+std::string docker_config(const std::string& registry, const std::string& user,
+                          const std::string& password);
+}  // namespace kairo::cli

@@ -1,0 +1,133 @@
+// agents/cli/yaml.cpp - the only file that knows yaml-cpp on the agents' side.
+#include "agents/cli/yaml.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+namespace kairo::cli {
+namespace {
+using Json = nlohmann::ordered_json;
+constexpr int depth_max = 64;
+constexpr std::size_t bytes_max = 3 << 20;
+
+struct Bad {  // thrown and caught in this file only: yaml-cpp reports by exceptions too
+  YAML::Mark mark;
+  std::string what;
+};
+
+// YAML 1.2 core schema, as kubectl reads it.
+Json scalar(const YAML::Node& node) {
+  const std::string& text = node.Scalar();
+  if (node.Tag() == "!") return text;  // quoted
+  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL")
+    return nullptr;
+  if (text == "true" || text == "True" || text == "TRUE") return true;
+  if (text == "false" || text == "False" || text == "FALSE") return false;
+  const char* end = text.data() + text.size();
+  const char* begin = text.data() + (text.front() == '+' ? 1 : 0);
+  std::int64_t whole = 0;
+  if (const auto [rest, error] = std::from_chars(begin, end, whole);
+      error == std::errc() && rest == end)
+    return whole;
+  double real = 0;
+  if (const auto [rest, error] = std::from_chars(begin, end, real);
+      error == std::errc() && rest == end && text.find_first_of("nN") == std::string::npos)
+    return real;
+  return text;
+}
+
+Json convert(const YAML::Node& node, int depth) {
+  if (depth > depth_max) throw Bad{node.Mark(), "nested deeper than 64"};
+  switch (node.Type()) {
+    case YAML::NodeType::Undefined:
+    case YAML::NodeType::Null:
+      return nullptr;
+    case YAML::NodeType::Scalar:
+      return scalar(node);
+    case YAML::NodeType::Sequence: {
+      Json list = Json::array();
+      for (const auto& item : node) list.push_back(convert(item, depth + 1));
+      return list;
+    }
+    case YAML::NodeType::Map: {
+      Json map = Json::object();
+      for (const auto& entry : node) {
+        const std::string key = entry.first.Scalar();
+        if (map.contains(key)) throw Bad{entry.first.Mark(), "key \"" + key + "\" stands twice"};
+        map[key] = convert(entry.second, depth + 1);
+      }
+      return map;
+    }
+  }
+  return nullptr;
+}
+
+std::string place(const std::string& file, const YAML::Mark& mark) {
+  if (mark.is_null()) return file;
+  return file + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+}
+
+void emit(YAML::Emitter& out, const Json& value) {
+  if (value.is_object()) {
+    if (value.empty()) out << YAML::Flow;
+    out << YAML::BeginMap;
+    for (const auto& [key, item] : value.items()) {
+      out << YAML::Key << key << YAML::Value;
+      emit(out, item);
+    }
+    out << YAML::EndMap;
+  } else if (value.is_array()) {
+    if (value.empty()) out << YAML::Flow;
+    out << YAML::BeginSeq;
+    for (const Json& item : value) emit(out, item);
+    out << YAML::EndSeq;
+  } else if (value.is_string()) {
+    const std::string text = value.get<std::string>();
+    YAML::Node plain;
+    plain = text;
+    const bool ambiguous = !scalar(YAML::Node(text)).is_string();
+    if (text.find('\n') != std::string::npos)
+      out << YAML::Literal << text;
+    else if (ambiguous)
+      out << YAML::DoubleQuoted << text;
+    else
+      out << text;
+  } else {
+    out << value.dump();
+  }
+}
+}  // namespace
+
+Result<std::vector<std::string>> yaml_to_json(const std::string& text, const std::string& file) {
+  if (text.size() > bytes_max)
+    return Error{Code::invalid, file + ": larger than 3 MiB; objects are small"};
+  try {
+    std::vector<std::string> out;
+    for (const YAML::Node& document : YAML::LoadAll(text)) {
+      if (!document.IsDefined() || document.IsNull()) continue;
+      const Json json = convert(document, 0);
+      if (!json.is_object())
+        return Error{Code::invalid, place(file, document.Mark()) +
+                                        ": expected an object with apiVersion, kind and metadata"};
+      out.push_back(json.dump());
+    }
+    return out;
+  } catch (const Bad& bad) {
+    return Error{Code::invalid, place(file, bad.mark) + ": " + bad.what};
+  } catch (const YAML::Exception& bad) {
+    return Error{Code::invalid, place(file, bad.mark) + ": not valid YAML: " + bad.msg};
+  } catch (const Json::exception& bad) {
+    return Error{Code::invalid, file + ": " + bad.what()};
+  }
+}
+
+std::string json_to_yaml(const std::string& json) {
+  const Json value = Json::parse(json, nullptr, false);
+  YAML::Emitter out;
+  out.SetIndent(2);
+  emit(out, value);
+  return std::string(out.c_str()) + "\n";
+}
+}  // namespace kairo::cli

@@ -1,0 +1,128 @@
+// agents/launcher/decide.cpp - one step at a time, each from what is known now.
+#include "agents/launcher/decide.h"
+
+#include "agents/runtime/decision.h"
+
+namespace kairo::launcher {
+namespace {
+using runtime::ask;
+using runtime::copy;
+using runtime::Decision;
+using runtime::mark_of;
+
+bool has_workload(const wire::RecordT& record) {
+  return (record.job && record.job->exists) || (record.server && record.server->exists);
+}
+
+// Why the workload could not be applied: a ConfigMap or Secret that is missing or wrong.
+std::string reason_of(const wire::TroubleT& trouble) {
+  switch (static_cast<Code>(trouble.code)) {
+    case Code::invalid:
+      return "InvalidWorkload";
+    case Code::not_found:
+      return "DependencyNotFound";
+    case Code::conflict:
+      return "InvalidConfiguration";
+    case Code::unavailable:
+      return "ClusterUnavailable";
+    case Code::corrupt:
+      return "InternalError";
+  }
+  return "InternalError";
+}
+
+void want_run(Decision& d, const wire::RecordT& record, bool planned) {
+  wire::RunT run;
+  if (record.run) run = *record.run;
+  const bool same =
+      run.planned == planned && (!planned || run.revision == record.workspace->revision);
+  if (!same) ++run.wish;
+  run.planned = planned;
+  if (planned) {
+    const wire::WorkspaceT& w = *record.workspace;
+    run.revision = w.revision;
+    run.node = record.resources->nodes.empty() ? "" : record.resources->nodes.front();
+    run.preset = w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : "";
+    const auto* trouble = runtime::trouble_of(record, w.tuning ? "ApplyTuning" : "ApplyInference");
+    run.reason = trouble != nullptr ? reason_of(*trouble) : "";
+    run.message = trouble != nullptr ? trouble->what : "";
+  }
+  runtime::publish(d, record, std::move(run));
+}
+
+Decision leave(const wire::RecordT& record) {
+  Decision d;
+  d.cancel_effects = mark_of(record, "leaving").empty();
+  if (d.cancel_effects) {
+    wire::MarkT mark;
+    mark.key = "leaving";
+    mark.value = "yes";
+    d.marks.push_back(std::move(mark));
+  }
+  if (record.run && record.run->planned) want_run(d, record, false);
+  // Asked for without looking whether it is there: an apply may be on its way to the cluster.
+  for (const char* kind : {"Job", "StatefulSet"}) {
+    const bool asked = !mark_of(record, kind == std::string("Job") ? "job" : "server").empty();
+    if (!asked) continue;
+    wire::RemoveWorkloadT remove;
+    remove.kind = kind;
+    ask(d, record, kind == std::string("Job") ? "remove job" : "remove server", "leaving", "",
+        std::move(remove));
+  }
+  return d;
+}
+
+// The Job of an older revision goes first. Effects of one Workspace run in order and a removal is
+// done only when the object is gone, so the new Job cannot meet the old one.
+void remove_older(Decision& d, const wire::RecordT& record) {
+  const std::string& revision = record.workspace->revision;
+  const std::string asked = mark_of(record, "job");
+  if (asked.empty() || asked == revision) return;
+  wire::RemoveWorkloadT remove;
+  remove.kind = "Job";
+  d.cancel_effects = ask(d, record, "remove job", revision, revision, std::move(remove));
+}
+
+void tune(Decision& d, const wire::RecordT& record) {
+  wire::ApplyTuningT apply;
+  apply.workspace = copy(*record.workspace);
+  apply.resources = copy(*record.resources);
+  apply.run_dir = copy(*record.run_dir);
+  const std::string& revision = record.workspace->revision;
+  ask(d, record, "job", revision, revision, std::move(apply));
+}
+void serve(Decision& d, const wire::RecordT& record) {
+  wire::ApplyInferenceT apply;
+  apply.workspace = copy(*record.workspace);
+  apply.resources = copy(*record.resources);
+  apply.run_dir = copy(*record.run_dir);
+  const std::string& revision = record.workspace->revision;
+  ask(d, record, "server", revision, revision, std::move(apply));
+}
+}  // namespace
+
+Decision decide(const wire::RecordT& record, const runtime::View&) {
+  // A Workspace that is gone is left too: it may have gone while something was on its way.
+  if (record.workspace && !runtime::is_live(record)) return leave(record);
+  Decision d;
+  if (!runtime::is_live(record) || !record.resources) return d;
+  const wire::WorkspaceT& w = *record.workspace;
+  if (w.tuning) remove_older(d, record);
+  const wire::ResourcesT& resources = *record.resources;
+  const bool granted =
+      resources.state == wire::ResourcesState::Ready && resources.revision == w.revision;
+  if (!granted) {  // keep what runs: a node that is late again must not end a training
+    const bool unused =
+        !has_workload(record) && mark_of(record, w.tuning ? "job" : "server").empty();
+    if (unused && record.run && record.run->planned) want_run(d, record, false);
+    return d;
+  }
+  want_run(d, record, true);
+  const bool prepared = record.run_dir && record.run_dir->state == wire::RunDirState::Ready &&
+                        record.run_dir->revision == w.revision;
+  if (!prepared) return d;
+  if (w.tuning) tune(d, record);
+  if (w.inference) serve(d, record);
+  return d;
+}
+}  // namespace kairo::launcher

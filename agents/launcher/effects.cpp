@@ -1,0 +1,102 @@
+// agents/launcher/effects.cpp - apply in order, remove until it is gone.
+#include "agents/launcher/effects.h"
+
+#include <nlohmann/json.hpp>
+
+#include "agents/cluster/kinds.h"
+
+namespace kairo::launcher {
+namespace {
+std::string owner_of(const std::string& object) {
+  const auto json = nlohmann::json::parse(object, nullptr, false);
+  if (!json.is_object()) return {};
+  return json.value(nlohmann::json::json_pointer("/metadata/annotations/kairo.dev~1workspace-uid"),
+                    "");
+}
+std::string meta_of(const std::string& object, const char* key) {
+  const auto json = nlohmann::json::parse(object, nullptr, false);
+  if (!json.is_object() || !json.contains("metadata")) return {};
+  return json["metadata"].value(key, "");
+}
+}  // namespace
+
+Status LauncherEffects::perform(const wire::CommandT& command) {
+  switch (command.body.type) {
+    case wire::CommandBody::ApplyTuning:
+      TRY(check_tuning(command));
+      return apply(command, cluster::jobs, plan_tuning(command, settings_));
+    case wire::CommandBody::ApplyInference:
+      return apply(command, cluster::stateful_sets, plan_inference(command, settings_));
+    case wire::CommandBody::RemoveWorkload:
+      return remove(command);
+    case wire::CommandBody::NONE:
+    case wire::CommandBody::Publish:
+    case wire::CommandBody::SetFinalizer:
+    case wire::CommandBody::SaveRevision:
+    case wire::CommandBody::PatchStatus:
+    case wire::CommandBody::AnnounceStatus:
+    case wire::CommandBody::PrepareRun:
+    case wire::CommandBody::RemoveRun:
+    case wire::CommandBody::CheckArtifact:
+    case wire::CommandBody::PushImage:
+      break;
+  }
+  return Error{Code::invalid, "the launcher does not perform this command"};
+}
+
+Status LauncherEffects::check_secret(const std::string& ns, const std::string& name,
+                                     const std::string& field) {
+  if (name.empty()) return ok();
+  const auto secret = cluster_.get({cluster::secrets, ns, name});
+  if (secret.ok()) return ok();
+  if (secret.error().code != Code::not_found) return secret.error();
+  return Error{
+      Code::not_found,
+      "Secret '" + name + "' specified in '" + field + "' not found in namespace '" + ns +
+          "'; create it (type kubernetes.io/dockerconfigjson), the workspace goes on then"};
+}
+
+Status LauncherEffects::check_tuning(const wire::CommandT& command) {
+  const wire::TuningT& tuning = *command.body.AsApplyTuning()->workspace->tuning;
+  if (tuning.output)
+    TRY(check_secret(command.ns, tuning.output->image_push_secret, "output.imagePushSecret"));
+  for (const std::string& secret : tuning.input->image_pull_secrets)
+    TRY(check_secret(command.ns, secret, "input.imagePullSecrets"));
+  if (tuning.config.empty()) return ok();
+  const auto map = cluster_.get({cluster::config_maps, command.ns, tuning.config});
+  if (!map.ok() && map.error().code != Code::not_found) return map.error();
+  if (!map.ok())
+    return Error{Code::not_found, "ConfigMap '" + tuning.config +
+                                      "' specified in 'config' not found in namespace '" +
+                                      command.ns + "'"};
+  const std::string wrong = check_config_(map.value(), tuning.config, tuning.method);
+  if (!wrong.empty()) return Error{Code::conflict, wrong};
+  return ok();
+}
+
+Status LauncherEffects::apply(const wire::CommandT& command, const cluster::Kind& kind,
+                              const std::vector<cluster::Apply>& plan) {
+  const auto there = cluster_.get({kind, command.ns, command.name});
+  if (there.ok() && owner_of(there.value()) != command.uid)
+    return Error{Code::unavailable, kind.kind + " " + command.ns + "/" + command.name +
+                                        " belongs to another owner; remove it or rename the "
+                                        "workspace"};
+  if (!there.ok() && there.error().code != Code::not_found) return there.error();
+  for (const cluster::Apply& object : plan) TRY(cluster_.apply(object));
+  return ok();
+}
+
+Status LauncherEffects::remove(const wire::CommandT& command) {
+  const bool job = command.body.AsRemoveWorkload()->kind == "Job";
+  const cluster::Ref ref{job ? cluster::jobs : cluster::stateful_sets, command.ns, command.name};
+  const auto there = cluster_.get(ref);
+  if (!there.ok()) return there.error().code == Code::not_found ? ok() : Status(there.error());
+  if (owner_of(there.value()) != command.uid) return ok();  // a namesake of a later Workspace
+  if (meta_of(there.value(), "deletionTimestamp").empty())
+    TRY(cluster_.remove(ref, meta_of(there.value(), "uid")));
+  const auto still = cluster_.get(ref);
+  if (!still.ok() && still.error().code == Code::not_found) return ok();
+  if (still.ok() && owner_of(still.value()) != command.uid) return ok();
+  return Error{Code::unavailable, ref.kind.kind + " " + command.name + " is still ending"};
+}
+}  // namespace kairo::launcher

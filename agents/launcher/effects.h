@@ -1,0 +1,31 @@
+// agents/launcher/effects.h - the launcher's writes on the cluster.
+#pragma once
+#include "agents/cluster/cluster.h"
+#include "agents/launcher/plan.h"
+#include "agents/runtime/agent.h"
+
+namespace kairo::launcher {
+// Checks what the manifests name (ConfigMap, Secrets) before anything is started; a missing one is
+// not_found, a wrong one conflict: both are tried again, for the user may still create or mend it.
+// A ConfigMap object, its name and the method -> what is wrong with it; "" = nothing (KAITO's
+// texts).
+using CheckConfig = std::string (*)(const std::string& config_map, const std::string& name,
+                                    const std::string& method);
+class LauncherEffects final : public runtime::Effects {
+ public:
+  LauncherEffects(cluster::Cluster& cluster, Settings settings, CheckConfig check)
+      : cluster_(cluster), settings_(std::move(settings)), check_config_(check) {}
+  Status perform(const wire::CommandT& command) override;
+
+ private:
+  Status apply(const wire::CommandT& command, const cluster::Kind& kind,
+               const std::vector<cluster::Apply>& plan);
+  Status remove(const wire::CommandT& command);
+  Status check_tuning(const wire::CommandT& command);
+  Status check_secret(const std::string& ns, const std::string& name, const std::string& field);
+
+  cluster::Cluster& cluster_;
+  const Settings settings_;
+  const CheckConfig check_config_;
+};
+}  // namespace kairo::launcher

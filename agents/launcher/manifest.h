@@ -1,0 +1,29 @@
+// agents/launcher/manifest.h - pieces that both workloads share. Private to the plans.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "agents/launcher/plan.h"
+
+namespace kairo::launcher {
+using Json = nlohmann::ordered_json;
+
+struct Volumes {  // a pod's volumes, and where a container sees them
+  Json list = Json::array();
+  Json mounts = Json::array();
+  void add(const std::string& name, Json source, const std::string& path, bool read_only = false);
+};
+// apiVersion, kind, metadata with our labels, annotations and the owner reference.
+Json object_of(const wire::CommandT& command, const wire::WorkspaceT& w, const std::string& version,
+               const std::string& kind, const std::string& name);
+Json pod_metadata(const wire::CommandT& command, const wire::WorkspaceT& w);
+// Requests, limits: GPUs, CPU and memory of the node's grant.
+Json room_of(const wire::ResourcesT& resources);
+// Node affinity to the granted node's labels and KAITO's tolerations.
+void place(Json& pod_spec, const wire::WorkspaceT& w, const wire::ResourcesT& resources);
+Json host_path(const std::string& path);
+// An init container that pulls an image's /data into `to`.
+Json pull_container(const std::string& name, const wire::DataSourceT& source, const std::string& to,
+                    const Settings& settings, Volumes& pod_volumes);
+cluster::Apply apply_of(const cluster::Kind& kind, const Json& object);
+}  // namespace kairo::launcher

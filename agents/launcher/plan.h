@@ -1,0 +1,28 @@
+// agents/launcher/plan.h - Workspace -> manifests. Pure: the same command gives the same bytes.
+//
+// The manifests are KAITO's where its users rely on them: names, labels, /mnt/data, /mnt/results,
+// /mnt/config, /mnt/adapter/<name>, Service port 80 -> 5000. In local mode the very same manifests
+// run as child processes; only the cluster differs.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "agents/cluster/cluster.h"
+#include "schemas/command_generated.h"
+
+namespace kairo::launcher {
+struct Settings {
+  std::string image = "ghcr.io/kairo-dev/kairo:0.1.0";
+  std::string listen = "0.0.0.0";  // of the inference server; local mode: 127.0.0.1
+  bool allow_loopback = false;     // data sets from loopback URLs: local mode only
+};
+constexpr const char* manager = "kairo-launcher";
+
+// ConfigMap (the method's template, when the user names none) and Job, in the order of applying.
+std::vector<cluster::Apply> plan_tuning(const wire::CommandT& command, const Settings& settings);
+// Services and StatefulSet.
+std::vector<cluster::Apply> plan_inference(const wire::CommandT& command, const Settings& settings);
+// "lora-params-template" or "qlora-params-template", KAITO's names, and their training_config.yaml.
+std::string template_name(const std::string& method);
+std::string template_text(const std::string& method);
+}  // namespace kairo::launcher

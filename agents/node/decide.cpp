@@ -1,0 +1,65 @@
+// agents/node/decide.cpp - prepare, check what a finished run left, clean up.
+#include "agents/node/decide.h"
+
+#include "agents/runtime/decision.h"
+
+namespace kairo::node {
+namespace {
+using runtime::ask;
+using runtime::copy;
+using runtime::Decision;
+
+bool is_used(const wire::RecordT& record) {
+  return (record.job && record.job->exists) || (record.server && record.server->exists);
+}
+
+// The directory could not be made (disk full, weights missing): said once per cause; the relay goes
+// on trying what may get better by itself.
+void tell_trouble(Decision& d, const wire::RecordT& record, const wire::TroubleT& trouble) {
+  wire::RunDirT failed;
+  failed.revision = trouble.revision;
+  failed.state = wire::RunDirState::Failed;
+  failed.node = record.run->node;
+  failed.reason = "RunDirectoryFailed";
+  failed.message = trouble.what;
+  runtime::publish(d, record, std::move(failed));
+}
+}  // namespace
+
+Decision decide(const wire::RecordT& record, const runtime::View&, const std::string& self) {
+  Decision d;
+  if (!record.run || record.run->node != self) return d;
+  const wire::RunT& run = *record.run;
+  const wire::RunDirT* dir = record.run_dir.get();
+  const std::string asked_for = run.revision + "@" + std::to_string(run.wish);
+  const bool is_gone = !record.workspace || !record.workspace->exists;
+  if (!run.planned || (record.workspace && is_gone)) {
+    if (is_used(record) && !is_gone) return d;  // its processes still write there
+    if (dir != nullptr && dir->state == wire::RunDirState::Removed) return d;
+    wire::RemoveRunT remove;
+    remove.run = copy(run);
+    d.cancel_effects = runtime::mark_of(record, "remove") != asked_for;
+    ask(d, record, "remove", asked_for, run.revision, std::move(remove));
+    return d;
+  }
+  const bool ready =
+      dir != nullptr && dir->state == wire::RunDirState::Ready && dir->revision == run.revision;
+  if (!ready) {
+    wire::PrepareRunT prepare;
+    prepare.run = copy(run);
+    ask(d, record, "prepare", asked_for, run.revision, std::move(prepare));
+    if (const wire::TroubleT* trouble = runtime::trouble_of(record, "PrepareRun"))
+      tell_trouble(d, record, *trouble);
+    return d;
+  }
+  const bool ended = record.job && record.job->revision == run.revision && record.job->finished &&
+                     record.job->succeeded > 0;
+  const bool checked = record.artifact && record.artifact->revision == run.revision;
+  if (ended && !checked) {
+    wire::CheckArtifactT check;
+    check.run = copy(run);
+    ask(d, record, "check", run.revision, run.revision, std::move(check));
+  }
+  return d;
+}
+}  // namespace kairo::node

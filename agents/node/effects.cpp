@@ -1,0 +1,102 @@
+// agents/node/effects.cpp - run directories and their contents as facts.
+#include "agents/node/effects.h"
+
+#include "agents/node/progress.h"
+
+namespace kairo::node {
+namespace {
+RunKey key_of(const wire::CommandT& command, const wire::RunT& run) {
+  return {command.uid, command.ns, command.name, run.revision, run.preset};
+}
+template <class Body>
+wire::FactT fact_of(const std::string& uid, const std::string& ns, const std::string& name,
+                    Body body) {
+  wire::FactT fact;
+  fact.uid = uid;
+  fact.ns = ns;
+  fact.name = name;
+  fact.body.Set(std::move(body));
+  return fact;
+}
+}  // namespace
+
+Status NodeEffects::perform(const wire::CommandT& command) {
+  switch (command.body.type) {
+    case wire::CommandBody::PrepareRun:
+      return prepare(command, *command.body.AsPrepareRun()->run);
+    case wire::CommandBody::RemoveRun:
+      return remove(command, *command.body.AsRemoveRun()->run);
+    case wire::CommandBody::CheckArtifact:
+      return check(command, *command.body.AsCheckArtifact()->run);
+    case wire::CommandBody::NONE:
+    case wire::CommandBody::Publish:
+    case wire::CommandBody::SetFinalizer:
+    case wire::CommandBody::SaveRevision:
+    case wire::CommandBody::PatchStatus:
+    case wire::CommandBody::AnnounceStatus:
+    case wire::CommandBody::ApplyTuning:
+    case wire::CommandBody::ApplyInference:
+    case wire::CommandBody::RemoveWorkload:
+    case wire::CommandBody::PushImage:
+      break;
+  }
+  return Error{Code::invalid, "the node agent does not perform this command"};
+}
+
+Status NodeEffects::prepare(const wire::CommandT& command, const wire::RunT& run) {
+  wire::RunDirT dir;
+  dir.path = TRY(dirs_.prepare(key_of(command, run)));
+  dir.revision = run.revision;
+  dir.state = wire::RunDirState::Ready;
+  dir.node = run.node;
+  observe_(fact_of(command.uid, command.ns, command.name, std::move(dir)));
+  return ok();
+}
+
+Status NodeEffects::remove(const wire::CommandT& command, const wire::RunT& run) {
+  TRY(dirs_.remove(command.uid));
+  wire::RunDirT dir;
+  dir.revision = run.revision;
+  dir.state = wire::RunDirState::Removed;
+  dir.node = run.node;
+  observe_(fact_of(command.uid, command.ns, command.name, std::move(dir)));
+  return ok();
+}
+
+Status NodeEffects::check(const wire::CommandT& command, const wire::RunT& run) {
+  wire::ArtifactT artifact;
+  artifact.revision = run.revision;
+  artifact.node = run.node;
+  const auto adapter = dirs_.adapter(key_of(command, run));
+  if (!adapter.ok() && adapter.error().code != Code::not_found) return adapter.error();
+  if (adapter.ok()) {
+    artifact.path = adapter.value().path;
+    artifact.bytes = adapter.value().bytes;
+    artifact.digest = adapter.value().digest;
+  } else {
+    artifact.problem = adapter.error().what;
+  }
+  observe_(fact_of(command.uid, command.ns, command.name, std::move(artifact)));
+  return ok();
+}
+
+void ProgressSensor::look() {
+  const auto runs = dirs_.list();
+  if (!runs.ok()) return;
+  std::map<std::string, wire::ProgressT> seen;
+  for (const RunKey& run : runs.value()) {
+    const std::string file = dirs_.progress_file(run);
+    const auto progress = last_progress(tail_of(file));
+    if (!progress) continue;
+    const auto before = told_.find(file);
+    if (before == told_.end() || before->second != *progress) {
+      wire::TrainingT training;
+      training.revision = run.revision;
+      training.progress = std::make_unique<wire::ProgressT>(*progress);
+      observe_(fact_of(run.uid, run.ns, run.name, std::move(training)));
+    }
+    seen[file] = *progress;
+  }
+  told_ = std::move(seen);
+}
+}  // namespace kairo::node

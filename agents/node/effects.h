@@ -1,0 +1,36 @@
+// agents/node/effects.h - what the node agent does on its node, and what it sees there.
+#pragma once
+#include <functional>
+#include <map>
+
+#include "agents/node/run_dirs.h"
+#include "agents/runtime/agent.h"
+
+namespace kairo::node {
+using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime publishes it
+
+class NodeEffects final : public runtime::Effects {
+ public:
+  NodeEffects(RunDirs& dirs, Observe observe) : dirs_(dirs), observe_(std::move(observe)) {}
+  Status perform(const wire::CommandT& command) override;
+
+ private:
+  Status prepare(const wire::CommandT& command, const wire::RunT& run);
+  Status remove(const wire::CommandT& command, const wire::RunT& run);
+  Status check(const wire::CommandT& command, const wire::RunT& run);
+  RunDirs& dirs_;
+  const Observe observe_;
+};
+
+// Reads every run's progress.jsonl and observes what is new. One thread.
+class ProgressSensor {
+ public:
+  ProgressSensor(RunDirs& dirs, Observe observe) : dirs_(dirs), observe_(std::move(observe)) {}
+  void look();  // call it a few times a second
+
+ private:
+  RunDirs& dirs_;
+  const Observe observe_;
+  std::map<std::string, wire::ProgressT> told_;  // progress file -> what was said last
+};
+}  // namespace kairo::node

@@ -1,0 +1,162 @@
+// agents/node/local_run_dirs.cpp - mkdir, link, rename, remove.
+#include "agents/node/local_run_dirs.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "schemas/base/digest.h"
+
+namespace kairo::node {
+namespace {
+namespace fs = std::filesystem;
+
+Error disk(const std::string& what, const std::error_code& error) {
+  return {Code::unavailable, "run directory: " + what + ": " + error.message()};
+}
+bool is_model(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::is_regular_file(folder / "config.json", ignored) &&
+         fs::is_regular_file(folder / "tokenizer.json", ignored);
+}
+// A name that becomes part of a path must be one segment of it.
+bool is_plain(const std::string& name) {
+  return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
+}
+
+class LocalRunDirs final : public RunDirs {
+ public:
+  LocalRunDirs(std::string root, std::string models)
+      : root_(std::move(root)), models_(std::move(models)) {}
+  Result<std::string> prepare(const RunKey& run) override;
+  Status remove(const std::string& uid) override;
+  Result<Adapter> adapter(const RunKey& run) override;
+  Result<std::vector<RunKey>> list() override;
+  std::string progress_file(const RunKey& run) override {
+    return (folder(run) / "state" / "progress.jsonl").string();
+  }
+
+ private:
+  fs::path folder(const RunKey& run) const {
+    return fs::path(root_) / run.uid / run.revision.substr(0, 12);
+  }
+  Status link_weights(const fs::path& from, const fs::path& to) const;
+  const std::string root_, models_;
+};
+
+// Hard links share the bytes; across file systems a symbolic link to the cache serves as well.
+Status LocalRunDirs::link_weights(const fs::path& from, const fs::path& to) const {
+  std::error_code error;
+  for (const auto& file : fs::directory_iterator(from, error)) {
+    if (!file.is_regular_file(error)) continue;
+    const fs::path target = to / file.path().filename();
+    fs::create_hard_link(file.path(), target, error);
+    if (error == std::errc::file_exists) error.clear();
+    if (error) {
+      error.clear();
+      fs::create_symlink(file.path(), target, error);
+    }
+    if (error && error != std::errc::file_exists) return disk("link " + target.string(), error);
+  }
+  return ok();
+}
+
+Result<std::string> LocalRunDirs::prepare(const RunKey& run) {
+  if (!is_plain(run.uid) || !is_plain(run.revision) || !is_plain(run.preset))
+    return Error{Code::invalid, "run directory: not a name: " + run.uid + "/" + run.preset};
+  const fs::path model = fs::path(models_) / run.preset;
+  if (!is_model(model))
+    return Error{Code::not_found, "the weights of preset '" + run.preset +
+                                      "' are not on this node: put config.json, tokenizer.json and "
+                                      "*.safetensors into " +
+                                      model.string()};
+  const fs::path dir = folder(run);
+  std::error_code error;
+  for (const char* part : {"weights", "data", "state", "results"}) {
+    fs::create_directories(dir / part, error);
+    if (error) return disk("create " + (dir / part).string(), error);
+  }
+  for (const fs::path& p : {fs::path(root_), dir.parent_path(), dir}) ::chmod(p.c_str(), S_IRWXU);
+  TRY(link_weights(model, dir / "weights"));
+  const nlohmann::json about = {{"uid", run.uid},
+                                {"namespace", run.ns},
+                                {"name", run.name},
+                                {"revision", run.revision},
+                                {"preset", run.preset}};
+  const fs::path file = dir / "run.json", draft = dir / "run.json.new";
+  std::ofstream out(draft);
+  out << about.dump() << "\n";
+  out.close();
+  if (!out) return Error{Code::unavailable, "run directory: write " + draft.string() + " failed"};
+  fs::rename(draft, file, error);
+  if (error) return disk("rename " + file.string(), error);
+  return dir.string();
+}
+
+Status LocalRunDirs::remove(const std::string& uid) {
+  if (!is_plain(uid)) return Error{Code::invalid, "run directory: not a name: " + uid};
+  std::error_code error;
+  fs::remove_all(fs::path(root_) / uid, error);
+  if (error) return disk("remove " + uid, error);
+  return ok();
+}
+
+Result<Adapter> LocalRunDirs::adapter(const RunKey& run) {
+  const fs::path results = folder(run) / "results";
+  for (const char* name :
+       {"adapter_config.json", "adapter_model.safetensors", "fine_tuning_completed.txt"}) {
+    std::error_code ignored;
+    if (!fs::is_regular_file(results / name, ignored))
+      return Error{Code::not_found, "the run ended without " + std::string(name)};
+  }
+  const fs::path weights = results / "adapter_model.safetensors";
+  std::ifstream in(weights, std::ios::binary);
+  Sha256 hash;
+  Adapter out{results.string(), 0, {}};
+  std::array<char, 1 << 16> block{};
+  while (in.read(block.data(), block.size()) || in.gcount() > 0) {
+    hash.update({block.data(), static_cast<std::size_t>(in.gcount())});
+    out.bytes += static_cast<std::uint64_t>(in.gcount());
+  }
+  if (in.bad() || out.bytes == 0)
+    return Error{Code::unavailable, "read " + weights.string() + " failed"};
+  out.digest = hash.hex();
+  return out;
+}
+
+Result<std::vector<RunKey>> LocalRunDirs::list() {
+  std::vector<RunKey> out;
+  std::error_code error;
+  for (const auto& of_uid : fs::directory_iterator(root_, error))
+    for (const auto& dir : fs::directory_iterator(of_uid.path(), error)) {
+      std::ifstream in(dir.path() / "run.json");
+      const auto about = nlohmann::json::parse(in, nullptr, false);
+      if (!about.is_object()) continue;  // being prepared
+      out.push_back({about.value("uid", ""), about.value("namespace", ""), about.value("name", ""),
+                     about.value("revision", ""), about.value("preset", "")});
+    }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+}  // namespace
+
+std::unique_ptr<RunDirs> make_run_dirs(const std::string& root, const std::string& models) {
+  return std::make_unique<LocalRunDirs>(root, models);
+}
+
+std::vector<std::string> models_in(const std::string& models) {
+  std::vector<std::string> out;
+  std::error_code error;
+  for (const auto& folder : fs::directory_iterator(models, error))
+    if (is_model(folder.path())) out.push_back(folder.path().filename().string());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+}  // namespace kairo::node

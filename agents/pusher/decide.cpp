@@ -1,0 +1,71 @@
+// agents/pusher/decide.cpp - artifact -> push -> said.
+#include "agents/pusher/decide.h"
+
+#include "agents/runtime/decision.h"
+
+namespace kairo::pusher {
+namespace {
+using runtime::Decision;
+// A refusal (wrong password, no right) is final for the registry, not for the user, who may change
+// the Secret: ask again now and then.
+constexpr std::int64_t refused_again_ms = 15'000;
+
+wire::PushT said(const wire::RecordT& record, wire::PushState state) {
+  wire::PushT push;
+  push.state = state;
+  push.revision = record.workspace->revision;
+  push.image = record.workspace->tuning->output->image;
+  return push;
+}
+bool is_refused(const wire::TroubleT& trouble) {
+  return trouble.code == static_cast<std::uint8_t>(Code::invalid);
+}
+std::string reason_of(const wire::TroubleT& trouble) {
+  if (is_refused(trouble)) return "PushRefused";
+  if (trouble.code == static_cast<std::uint8_t>(Code::not_found)) return "PushSecretNotFound";
+  return "RegistryUnavailable";
+}
+}  // namespace
+
+Decision decide(const wire::RecordT& record, const runtime::View& view) {
+  Decision d;
+  if (runtime::is_leaving(record)) {
+    d.cancel_effects = true;
+    return d;
+  }
+  if (!runtime::is_live(record) || !record.workspace->tuning || !record.artifact) return d;
+  const wire::WorkspaceT& w = *record.workspace;
+  const wire::ArtifactT& artifact = *record.artifact;
+  if (artifact.revision != w.revision || !artifact.problem.empty()) return d;
+  if (!w.tuning->output || w.tuning->output->image.empty()) return d;
+  const wire::PushT* push = record.push.get();
+  if (push && push->revision == w.revision && push->state == wire::PushState::Pushed) return d;
+
+  const wire::TroubleT* trouble = runtime::trouble_of(record, "PushImage");
+  std::string attempt = runtime::mark_of(record, "push");
+  if (!attempt.starts_with(w.revision + "/")) attempt = w.revision + "/0";
+  if (trouble != nullptr &&
+      is_refused(*trouble)) {  // each refusal earns one more try, numbered by it
+    const std::int64_t again_ms = static_cast<std::int64_t>(trouble->version) + refused_again_ms;
+    if (view.now_ms >= again_ms)
+      attempt = w.revision + "/" + std::to_string(trouble->version);
+    else
+      d.wake_at_ms = again_ms;
+  }
+  wire::PushImageT body;
+  body.workspace = runtime::copy(w);
+  body.artifact = runtime::copy(artifact);
+  const bool asked = runtime::ask(d, record, "push", attempt, w.revision, std::move(body));
+  if (trouble == nullptr || asked) {
+    if (push == nullptr || push->revision != w.revision)
+      runtime::publish(d, record, said(record, wire::PushState::Pushing));
+    return d;
+  }
+  wire::PushT waiting = said(record, wire::PushState::Waiting);
+  waiting.attempt = trouble->attempt;
+  waiting.reason = reason_of(*trouble);
+  waiting.message = trouble->what;
+  runtime::publish(d, record, std::move(waiting));
+  return d;
+}
+}  // namespace kairo::pusher

@@ -1,0 +1,29 @@
+// agents/pusher/effects.h - the push of one artifact, with the user's Secret.
+#pragma once
+#include <functional>
+
+#include "agents/cluster/cluster.h"
+#include "agents/pusher/uploader.h"
+#include "agents/runtime/agent.h"
+#include "schemas/base/clock.h"
+
+namespace kairo::pusher {
+class PusherEffects final : public runtime::Effects {
+ public:
+  using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime publishes it
+  PusherEffects(cluster::Cluster& cluster, Uploader& uploader, const Clock& clock, Observe observe)
+      : cluster_(cluster), uploader_(uploader), clock_(clock), observe_(std::move(observe)) {}
+  // not_found: the Secret is missing. invalid: the registry refuses. unavailable: try again.
+  Status perform(const wire::CommandT& command) override;
+
+ private:
+  Status push(const wire::CommandT& command);
+  Result<std::string> credentials(const std::string& ns, const std::string& secret);
+  void tell(const wire::CommandT& command, wire::PushT push);
+
+  cluster::Cluster& cluster_;
+  Uploader& uploader_;
+  const Clock& clock_;
+  const Observe observe_;
+};
+}  // namespace kairo::pusher

@@ -1,0 +1,266 @@
+// agents/watcher/status.cpp - resources -> run directory -> Job -> training -> push, told in order.
+#include "agents/watcher/status.h"
+
+#include <algorithm>
+#include <string>
+
+namespace kairo::watcher {
+namespace {
+struct Verdict {  // one condition's content
+  std::string value, reason, message;
+};
+const std::string yes = "True", no = "False";
+
+class Story {
+ public:
+  explicit Story(const wire::RecordT& record) : r_(record), revision_(record.workspace->revision) {}
+
+  Verdict nodes() const {
+    if (is_ready()) return {yes, "NodesReady", "Enough Nodes are ready"};
+    return {no, "NodeNotReady", "Not enough Nodes are ready"};
+  }
+  Verdict resources() const {
+    if (is_ready()) return {yes, "workspaceResourceStatusSuccess", "workspace resource is ready"};
+    const auto* x = r_.resources.get();
+    const bool told = x != nullptr && x->revision == revision_ && !x->reason.empty();
+    if (told) return {no, x->reason, x->message};
+    return {no, "workspaceResourceStatusNotReady", "waiting for the provisioner's word"};
+  }
+  bool is_ready() const {
+    return r_.resources && r_.resources->state == wire::ResourcesState::Ready &&
+           r_.resources->revision == revision_;
+  }
+  const wire::JobT* job() const {
+    return r_.job && r_.job->exists && r_.job->revision == revision_ ? r_.job.get() : nullptr;
+  }
+  const wire::ProgressT* progress() const {
+    if (!r_.training || r_.training->revision != revision_) return nullptr;
+    return r_.training->progress.get();
+  }
+  const wire::ArtifactT* artifact() const {
+    return r_.artifact && r_.artifact->revision == revision_ ? r_.artifact.get() : nullptr;
+  }
+  const wire::PushT* push() const {
+    return r_.push && r_.push->revision == revision_ ? r_.push.get() : nullptr;
+  }
+  bool has_started() const {
+    const auto* j = job();
+    return artifact() != nullptr ||
+           (j != nullptr && (j->succeeded > 0 || j->ready > 0 || progress() != nullptr));
+  }
+  bool has_failed() const {
+    const auto* j = job();
+    const bool without_adapter = artifact() != nullptr && !artifact()->problem.empty();
+    return (j != nullptr && j->finished && j->succeeded == 0) || without_adapter;
+  }
+  bool wants_image() const { return !r_.workspace->tuning->output->image.empty(); }
+  bool has_succeeded() const {
+    const auto* a = artifact();
+    if (a == nullptr || !a->problem.empty()) return false;
+    return !wants_image() || (push() != nullptr && push()->state == wire::PushState::Pushed);
+  }
+  std::string failure() const;
+  Verdict job_started() const;
+  Verdict tuning_succeeded() const;
+  Verdict inference_ready() const;
+  std::string phase() const;
+  Verdict waiting() const;  // why the Job has not started although the resources are there
+
+ private:
+  const wire::RecordT& r_;
+  const std::string& revision_;
+};
+
+std::string Story::failure() const {
+  if (const auto* a = artifact(); a != nullptr && !a->problem.empty()) return a->problem;
+  const auto* p = progress();
+  if (p != nullptr && p->phase == wire::RunPhase::Failed && !p->message.empty())
+    return p->code + ": " + p->message;
+  if (r_.pod && !r_.pod->message.empty())
+    return (r_.pod->container.empty() ? "" : r_.pod->container + ": ") + r_.pod->reason + ": " +
+           r_.pod->message;
+  if (r_.pod && !r_.pod->reason.empty()) return r_.pod->reason;
+  return job() != nullptr ? job()->message : "";
+}
+
+Verdict Story::waiting() const {
+  const std::string pending = "WorkspaceTuningJobStatusPending";
+  if (r_.run && !r_.run->message.empty()) return {no, r_.run->reason, r_.run->message};
+  if (r_.run_dir && r_.run_dir->state == wire::RunDirState::Failed)
+    return {no, r_.run_dir->reason, r_.run_dir->message};
+  if (r_.pod && r_.pod->exists && !r_.pod->reason.empty())
+    return {no, pending,
+            "Tuning job has not started: " +
+                (r_.pod->container.empty() ? "" : r_.pod->container + ": ") + r_.pod->reason +
+                (r_.pod->message.empty() ? "" : ": " + r_.pod->message)};
+  return {no, pending, "Tuning job has not started"};
+}
+
+Verdict Story::job_started() const {
+  if (has_failed()) {
+    const std::string why = failure();
+    return {no, "WorkspaceTuningJobStatusFailed",
+            why.empty() ? "tuning job failed" : "tuning job failed: " + why};
+  }
+  if (has_started()) return {yes, "WorkspaceTuningJobStatusStarted", "Tuning job has started"};
+  if (!is_ready()) return {no, "WorkspaceTuningJobStatusPending", "Tuning job has not started"};
+  return waiting();
+}
+
+Verdict Story::tuning_succeeded() const {
+  if (has_succeeded()) return {yes, "workspaceSucceeded", "workspace succeeds"};
+  if (has_failed()) {
+    const std::string why = failure();
+    return {no, "workspaceFailed", why.empty() ? "tuning job failed" : "tuning job failed: " + why};
+  }
+  const auto* p = push();
+  if (p != nullptr && p->state == wire::PushState::Waiting)
+    return {no, p->reason,
+            p->message + " (the adapter is kept; attempt " + std::to_string(p->attempt + 1) +
+                " follows)"};
+  if (p != nullptr || artifact() != nullptr)
+    return {no, "workspacePending", "workspace has not completed yet, the adapter is being pushed"};
+  if (has_started())
+    return {no, "workspacePending", "workspace has not completed yet, tuning job is running"};
+  return {no, "workspacePending", "workspace is initializing, tuning job has not started"};
+}
+
+Verdict Story::inference_ready() const {
+  const auto* s = r_.server.get();
+  const bool ready = s != nullptr && s->exists && s->revision == revision_ && s->replicas > 0 &&
+                     s->ready_replicas >= s->replicas && is_ready();
+  if (ready)
+    return {yes, "WorkspaceInferenceStatusSuccess", "Inference has been deployed successfully"};
+  Verdict out = waiting();
+  if (out.reason == "WorkspaceTuningJobStatusPending") {
+    out.reason = "WorkspaceInferenceStatusPending";
+    out.message = "Inference deployment is not ready";
+    if (r_.pod && r_.pod->exists && !r_.pod->reason.empty())
+      out.message = r_.pod->reason + (r_.pod->message.empty() ? "" : ": " + r_.pod->message);
+  }
+  return out;
+}
+
+std::string Story::phase() const {
+  if (has_succeeded()) return "Done";
+  if (has_failed()) return "Failed";
+  if (push() != nullptr || artifact() != nullptr) return "Pushing";
+  const auto* p = progress();
+  if (p != nullptr && job() != nullptr) {
+    switch (p->phase) {
+      case wire::RunPhase::Starting:
+      case wire::RunPhase::Loading:
+        return "Loading";
+      case wire::RunPhase::Tokenizing:
+        return "Tokenizing";
+      case wire::RunPhase::Training:
+        return "Training";
+      case wire::RunPhase::Saving:
+      case wire::RunPhase::Done:
+        return "Saving";
+      case wire::RunPhase::Stopped:
+        return "Stopped";
+      case wire::RunPhase::Failed:
+        return "Retrying";
+    }
+  }
+  if (r_.pod && r_.pod->exists && r_.pod->reason == "Unschedulable") return "Queued";
+  if (job() != nullptr) return "Downloading";
+  return is_ready() ? "Preparing" : "Waiting";
+}
+
+void add(wire::StatusT& status, const wire::RecordT& record, const std::string& type,
+         const Verdict& verdict, std::int64_t now_ms) {
+  auto condition = std::make_unique<wire::ConditionT>();
+  condition->type = type;
+  condition->value = verdict.value;
+  condition->reason = verdict.reason;
+  condition->message = verdict.message;
+  condition->generation = record.workspace->generation;
+  condition->changed_at_ms = now_ms;
+  if (record.status)
+    for (const auto& before : record.status->conditions)
+      if (before->type == type && before->value == verdict.value)
+        condition->changed_at_ms = before->changed_at_ms;
+  status.conditions.push_back(std::move(condition));
+}
+
+void tell_tuning(wire::StatusT& status, const wire::RecordT& record, const Story& story) {
+  status.tuning = std::make_unique<wire::TuningStatusT>();
+  auto& out = *status.tuning;
+  out.phase = story.phase();
+  out.eta_seconds = -1;
+  if (const auto* p = story.progress()) {
+    out.step = p->step;
+    out.total_steps = p->total_steps;
+    out.epoch = p->epoch;
+    out.loss = p->loss;
+    out.tokens_per_second = p->tokens_per_second;
+    out.attempt = p->attempt;
+    out.resumed_from = p->resumed_from;
+    if (p->eta_ms >= 0) out.eta_seconds = (p->eta_ms + 999) / 1000;
+  }
+  if (out.phase == "Done") out.eta_seconds = 0;
+  const auto* push = story.push();
+  if (push == nullptr || push->state != wire::PushState::Pushed) return;
+  status.artifact = std::make_unique<wire::ArtifactStatusT>();
+  status.artifact->image = record.push->image;
+  status.artifact->digest = record.push->digest;
+  status.artifact->size_bytes = record.push->bytes;
+}
+
+std::string tuning_state(const Story& story) {
+  if (story.has_failed()) return "Failed";
+  if (story.has_succeeded()) return "Succeeded";
+  return story.has_started() ? "Running" : "Pending";
+}
+std::string inference_state(const wire::RecordT& record, const Verdict& ready) {
+  if (ready.value == yes) return "Ready";
+  const bool was =
+      record.status && (record.status->state == "Ready" || record.status->state == "NotReady");
+  return was ? "NotReady" : "Pending";
+}
+}  // namespace
+
+wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms) {
+  wire::StatusT status;
+  if (!record.workspace) return status;
+  const Story story(record);
+  status.target_nodes = 1;
+  if (record.resources) status.nodes = record.resources->nodes;
+  std::sort(status.nodes.begin(), status.nodes.end());
+  add(status, record, "NodesReady", story.nodes(), now_ms);
+  add(status, record, "ResourceReady", story.resources(), now_ms);
+  if (record.workspace->tuning) {
+    add(status, record, "JobStarted", story.job_started(), now_ms);
+    add(status, record, "WorkspaceSucceeded", story.tuning_succeeded(), now_ms);
+    status.state = tuning_state(story);
+    tell_tuning(status, record, story);
+  }
+  if (record.workspace->inference) {
+    const Verdict ready = story.inference_ready();
+    add(status, record, "InferenceReady", ready, now_ms);
+    const Verdict done = ready.value == yes
+                             ? Verdict{yes, "workspaceSucceeded", "workspace succeeds"}
+                             : Verdict{no, "workspacePending", "waiting for the inference server"};
+    add(status, record, "WorkspaceSucceeded", done, now_ms);
+    status.state = inference_state(record, ready);
+    if (ready.value == yes) status.address = record.server->address;
+  }
+  if (record.workspace->deleting)
+    add(status, record, "WorkspaceDeleting",
+        {yes, "workspaceDeleted", "workspace is being deleted"}, now_ms);
+  return status;
+}
+
+bool is_urgent(const wire::StatusT& before, const wire::StatusT& after) {
+  wire::StatusT a(before), b(after);
+  for (wire::StatusT* s : {&a, &b})
+    if (s->tuning) {
+      const std::string phase = s->tuning->phase;
+      *s->tuning = {};
+      s->tuning->phase = phase;
+    }
+  return a != b;
+}
+}  // namespace kairo::watcher

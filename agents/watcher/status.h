@@ -1,0 +1,15 @@
+// agents/watcher/status.h - what a Workspace's status says, composed from facts. Pure.
+// Types, reasons, states: KAITO's (tools match on them); what it never tells is in the messages and
+// in status.tuning and status.artifact.
+#pragma once
+#include <cstdint>
+
+#include "schemas/record_generated.h"
+#include "schemas/status_generated.h"
+
+namespace kairo::watcher {
+// lastTransitionTime is kept from record.status where a condition's status did not change.
+wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms);
+// false when only numbers of a running training differ: such news may wait a second.
+bool is_urgent(const wire::StatusT& before, const wire::StatusT& after);
+}  // namespace kairo::watcher

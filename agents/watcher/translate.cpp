@@ -1,0 +1,278 @@
+// agents/watcher/translate.cpp - one function per kind; a field that is absent keeps its default.
+#include "agents/watcher/translate.h"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "agents/cluster/kinds.h"
+#include "agents/watcher/revision.h"
+#include "schemas/base/clock.h"
+
+namespace kairo::watcher {
+namespace {
+using Json = nlohmann::json;
+
+const Json& at(const Json& object, const char* key) {
+  static const Json none;
+  if (!object.is_object()) return none;
+  const auto found = object.find(key);
+  return found == object.end() ? none : *found;
+}
+std::string text(const Json& object, const char* key) {
+  const Json& value = at(object, key);
+  return value.is_string() ? value.get<std::string>() : "";
+}
+template <class N>
+N number(const Json& object, const char* key, N otherwise = 0) {
+  const Json& value = at(object, key);
+  return value.is_number() ? value.get<N>() : otherwise;
+}
+std::string dump(const Json& value) {
+  return value.is_null() ? "" : value.dump();
+}
+std::vector<std::string> texts(const Json& list) {
+  std::vector<std::string> out;
+  for (const Json& item : list)
+    if (item.is_string()) out.push_back(item.get<std::string>());
+  return out;
+}
+std::vector<std::unique_ptr<wire::LabelT>> labels(const Json& map) {
+  std::vector<std::unique_ptr<wire::LabelT>> out;
+  for (const auto& [key, value] : map.items()) {
+    auto label = std::make_unique<wire::LabelT>();
+    label->key = key;
+    if (value.is_string()) label->value = value.get<std::string>();
+    out.push_back(std::move(label));
+  }
+  return out;
+}
+// Kubernetes' quantities in the forms that nodes use: "2", "1500m", "24Gi", "16384Ki", "1e9".
+std::int64_t quantity(const Json& value, std::int64_t unit) {
+  if (value.is_number()) return static_cast<std::int64_t>(value.get<double>() * double(unit));
+  if (!value.is_string()) return 0;
+  const std::string s = value.get<std::string>();
+  double n = 0;
+  const auto [rest, error] = std::from_chars(s.data(), s.data() + s.size(), n);
+  if (error != std::errc()) return 0;
+  const std::string suffix(rest, s.data() + s.size());
+  static const std::map<std::string, double> factors{{"", 1},
+                                                     {"m", 1e-3},
+                                                     {"k", 1e3},
+                                                     {"M", 1e6},
+                                                     {"G", 1e9},
+                                                     {"T", 1e12},
+                                                     {"Ki", 1024.0},
+                                                     {"Mi", 1048576.0},
+                                                     {"Gi", 1073741824.0},
+                                                     {"Ti", 1099511627776.0}};
+  const auto factor = factors.find(suffix);
+  return factor == factors.end() ? 0 : static_cast<std::int64_t>(n * factor->second * double(unit));
+}
+
+std::unique_ptr<wire::DataSourceT> source(const Json& json) {
+  if (!json.is_object()) return nullptr;
+  auto out = std::make_unique<wire::DataSourceT>();
+  out->name = text(json, "name");
+  out->urls = texts(at(json, "urls"));
+  out->image = text(json, "image");
+  out->image_pull_secrets = texts(at(json, "imagePullSecrets"));
+  out->volume = dump(at(json, "volumeSource"));
+  return out;
+}
+std::unique_ptr<wire::TuningT> tuning(const Json& json) {
+  if (!json.is_object()) return nullptr;
+  auto out = std::make_unique<wire::TuningT>();
+  out->preset = text(at(json, "preset"), "name");
+  out->method = text(json, "method");
+  for (char& c : out->method) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  out->config = text(json, "config");
+  out->input = source(at(json, "input"));
+  if (const Json& to = at(json, "output"); to.is_object()) {
+    out->output = std::make_unique<wire::DataDestinationT>();
+    out->output->image = text(to, "image");
+    out->output->image_push_secret = text(to, "imagePushSecret");
+    out->output->volume = dump(at(to, "volumeSource"));
+  }
+  return out;
+}
+std::unique_ptr<wire::InferenceT> inference(const Json& json) {
+  if (!json.is_object()) return nullptr;
+  auto out = std::make_unique<wire::InferenceT>();
+  const Json& preset = at(json, "preset");
+  out->preset = text(preset, "name");
+  out->access_secret = text(at(preset, "presetOptions"), "modelAccessSecret");
+  out->config = text(json, "config");
+  out->template_ = dump(at(json, "template"));
+  for (const Json& item : at(json, "adapters")) {
+    auto adapter = std::make_unique<wire::AdapterT>();
+    adapter->source = source(at(item, "source"));
+    adapter->strength = text(item, "strength");
+    out->adapters.push_back(std::move(adapter));
+  }
+  return out;
+}
+
+wire::WorkspaceT workspace(const Json& object) {
+  wire::WorkspaceT out;
+  const Json& meta = at(object, "metadata");
+  out.generation = number<std::uint64_t>(meta, "generation", 1);
+  out.deleting = at(meta, "deletionTimestamp").is_string();
+  for (const Json& name : at(meta, "finalizers"))
+    out.finalized = out.finalized || name == "workspace.finalizer.kaito.sh";
+  out.created_at_ms = parse_rfc3339(text(meta, "creationTimestamp"));
+  const Json& resource = at(object, "resource");
+  out.count = number<std::uint32_t>(resource, "count", 1);
+  out.instance_type = text(resource, "instanceType");
+  out.match_labels = labels(at(at(resource, "labelSelector"), "matchLabels"));
+  Json kept = Json::object();
+  for (const auto& [key, value] : at(meta, "annotations").items())
+    if (key.starts_with("kaito.sh/") || key.starts_with("kairo.dev/") ||
+        key.starts_with("workspace.kaito.io/"))
+      kept[key] = value;
+  out.annotations = labels(kept);
+  out.tuning = tuning(at(object, "tuning"));
+  out.inference = inference(at(object, "inference"));
+  out.status = dump(at(object, "status"));
+  return out;
+}
+
+wire::JobT job(const Json& object) {
+  wire::JobT out;
+  const Json& meta = at(object, "metadata");
+  const Json& status = at(object, "status");
+  out.uid = text(meta, "uid");
+  out.revision = text(at(meta, "annotations"), "kairo.dev/revision");
+  out.active = number<std::uint32_t>(status, "active");
+  out.ready = number<std::uint32_t>(status, "ready");
+  out.succeeded = number<std::uint32_t>(status, "succeeded");
+  out.failed = number<std::uint32_t>(status, "failed");
+  for (const Json& condition : at(status, "conditions")) {
+    const std::string type = text(condition, "type");
+    if (text(condition, "status") != "True" || (type != "Complete" && type != "Failed")) continue;
+    out.finished = true;
+    out.reason = text(condition, "reason");
+    out.message = text(condition, "message");
+  }
+  return out;
+}
+
+// Why a pod waits or failed, in the order in which people want to know it.
+void explain(const Json& status, wire::PodT& pod) {
+  pod.reason = text(status, "reason");
+  pod.message = text(status, "message");
+  for (const Json& condition : at(status, "conditions"))
+    if (text(condition, "type") == "PodScheduled" && text(condition, "status") == "False") {
+      pod.reason = text(condition, "reason");
+      pod.message = text(condition, "message");
+    }
+  for (const char* list : {"initContainerStatuses", "containerStatuses"})
+    for (const Json& container : at(status, list)) {
+      const Json& state = at(container, "state");
+      const Json& ended = at(state, "terminated");
+      const Json& waiting = at(state, "waiting");
+      const bool failed = ended.is_object() && number<int>(ended, "exitCode") != 0;
+      if (!failed && !waiting.is_object()) continue;
+      const Json& why = failed ? ended : waiting;
+      pod.container = text(container, "name");
+      pod.reason = text(why, "reason");
+      pod.message = text(why, "message");
+      if (failed) pod.exit_code = number<int>(ended, "exitCode");
+      if (failed) return;
+    }
+}
+wire::PodT pod(const Json& object) {
+  wire::PodT out;
+  out.name = text(at(object, "metadata"), "name");
+  out.phase = text(at(object, "status"), "phase");
+  out.node = text(at(object, "spec"), "nodeName");
+  explain(at(object, "status"), out);
+  return out;
+}
+
+wire::ServerT server(const Json& object) {
+  wire::ServerT out;
+  const Json& annotations = at(at(object, "metadata"), "annotations");
+  out.revision = text(annotations, "kairo.dev/revision");
+  out.replicas = number<std::uint32_t>(at(object, "spec"), "replicas", 1);
+  out.ready_replicas = number<std::uint32_t>(at(object, "status"), "readyReplicas");
+  out.address = text(annotations, "kairo.dev/local-address");
+  return out;
+}
+
+wire::NodeT node(const Json& object) {
+  wire::NodeT out;
+  const Json& meta = at(object, "metadata");
+  const Json& room = at(at(object, "status"), "allocatable");
+  out.labels = labels(at(meta, "labels"));
+  out.cpu_milli = quantity(at(room, "cpu"), 1000);
+  out.memory_bytes = quantity(at(room, "memory"), 1);
+  out.gpus = static_cast<std::uint32_t>(quantity(at(room, "nvidia.com/gpu"), 1));
+  const Json& label = at(meta, "labels");
+  out.gpu_product = text(label, "nvidia.com/gpu.product");
+  out.gpu_memory_bytes = std::strtoll(text(label, "nvidia.com/gpu.memory").c_str(), nullptr, 10)
+                         << 20;  // MiB
+  out.local = text(label, "kairo.dev/local") == "true";
+  for (const Json& condition : at(at(object, "status"), "conditions"))
+    if (text(condition, "type") == "Ready") out.ready = text(condition, "status") == "True";
+  std::string models = text(at(meta, "annotations"), "kairo.dev/models");
+  for (std::size_t from = 0; from < models.size();) {
+    const std::size_t to = std::min(models.find(',', from), models.size());
+    if (to > from) out.models.push_back(models.substr(from, to - from));
+    from = to + 1;
+  }
+  return out;
+}
+
+Result<wire::FactT> read(const cluster::Kind& kind, const Json& object, bool exists) {
+  const Json& meta = at(object, "metadata");
+  wire::FactT fact;
+  fact.ns = text(meta, "namespace");
+  fact.name = text(meta, "name");
+  fact.uid = text(meta, "uid");
+  const std::string rv = text(meta, "resourceVersion");
+  std::uint64_t version = 0;
+  std::from_chars(rv.data(), rv.data() + rv.size(), version);
+  if (fact.name.empty() || fact.uid.empty() || version == 0)
+    return Error{Code::invalid, kind.kind + ": metadata.name, uid or resourceVersion is missing"};
+  const auto set = [&](auto body) {
+    body.version = version;
+    body.exists = exists;
+    fact.body.Set(std::move(body));
+  };
+  if (kind.kind == "Workspace") {
+    auto body = workspace(object);
+    body.revision = TRY(revision_of(object.dump()));
+    set(std::move(body));
+    return fact;
+  }
+  if (kind.kind == "Node") {
+    fact.uid = fact.name;
+    set(node(object));
+    return fact;
+  }
+  // The others belong to a Workspace, named by annotation: a pod's owner is its Job.
+  const std::string owner = text(at(meta, "annotations"), "kairo.dev/workspace-uid");
+  const std::string name = text(at(meta, "labels"), "kaito.sh/workspace");
+  if (owner.empty() || name.empty())
+    return Error{Code::not_found, kind.kind + " " + fact.name + " belongs to no Workspace"};
+  fact.uid = owner;
+  if (kind.kind == "Job") set(job(object));
+  if (kind.kind == "Pod") set(pod(object));
+  if (kind.kind == "StatefulSet") set(server(object));
+  fact.name = name;
+  if (fact.body.type == wire::FactBody::NONE)
+    return Error{Code::not_found, kind.kind + " is not watched"};
+  return fact;
+}
+}  // namespace
+
+Result<wire::FactT> translate(const cluster::Kind& kind, const std::string& json, bool exists) {
+  const Json object = Json::parse(json, nullptr, false);
+  if (!object.is_object()) return Error{Code::invalid, kind.kind + ": not a JSON object"};
+  try {
+    return read(kind, object, exists);
+  } catch (const Json::exception& error) {  // a number out of range and the like
+    return Error{Code::invalid, kind.kind + ": " + error.what()};
+  }
+}
+}  // namespace kairo::watcher
