@@ -1,0 +1,62 @@
+// gpu/engine/engine.h - THE WALL: a base model with trainable LoRA adapters. No torch type crosses
+// it. A backend implements Engine; trainer.h drives it; nothing above knows which backend it is.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gpu/engine/memory_plan.h"
+#include "gpu/formats/adapter.h"
+#include "gpu/formats/checkpoint.h"
+#include "gpu/formats/model_config.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+struct EngineOptions {
+  std::string model_dir;  // config.json + *.safetensors, HF layout
+  Method method = Method::lora;
+  std::int64_t rank = 8;
+  double alpha = 8;
+  bool use_rslora = false;
+  std::vector<std::string> targets;                   // as make_lora_layout
+  std::uint64_t seed = 0;                             // of the initial adapter
+  std::int64_t tokens_per_step = 0, longest_row = 0;  // the data's extremes, for the memory plan
+  int threads = 0;                                    // 0 = usable cores
+  std::int64_t budget_bytes = 0;                      // 0 = what the machine has free
+};
+// One sequence: trained[i] != 0 means that token i is a target. Equally long.
+struct TrainRow {
+  std::span<const std::int32_t> tokens;
+  std::span<const std::uint8_t> trained;
+};
+struct Update {
+  double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+  double gradient_norm_max = 0;  // 0 = no clipping
+};
+class Engine {  // one thread at a time; the same calls give the same bytes
+ public:
+  // not_found, invalid, corrupt: the model's files. unavailable: not enough memory.
+  static Result<std::unique_ptr<Engine>> load(const EngineOptions& options);
+  virtual ~Engine() = default;
+  // Adds the gradient of (sum over the rows' targets of -log p) / targets_in_step to the adapter's
+  // gradient; returns that sum of -log p. Rows run as few padding-free batches as memory allows.
+  // invalid: a token outside the vocabulary, a row longer than the plan or the model allows.
+  virtual Result<double> accumulate(std::span<const TrainRow> rows,
+                                    std::int64_t targets_in_step) = 0;
+  // One AdamW step (step counts from 1) and zeroed gradients. Returns the norm before clipping.
+  virtual double update(const Update& settings, std::int64_t step) = 0;
+  // Flat buffers in the order of layout(). Valid until the next update or restore.
+  virtual CheckpointBuffers state() const = 0;
+  virtual std::span<const float> gradient() const = 0;
+  // invalid: another size. Replaces parameters and moments, zeroes the gradient.
+  virtual Status restore(const CheckpointBuffers& state) = 0;
+  virtual const ModelConfig& config() const = 0;
+  virtual const LoraLayout& layout() const = 0;
+  virtual const MemoryPlan& plan() const = 0;
+};
+// The adapter's matrices under peft's names; views into state().parameters.
+std::vector<TensorToWrite> adapter_tensors(const LoraLayout& layout,
+                                           std::span<const float> parameters);
+}  // namespace kairo::gpu

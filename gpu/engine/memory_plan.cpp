@@ -1,0 +1,119 @@
+// gpu/engine/memory_plan.cpp - sizes of every buffer that the CPU engine allocates, and the choice.
+#include "gpu/engine/memory_plan.h"
+
+#include <algorithm>
+#include <array>
+
+#include "gpu/kernels/nf4.h"
+
+namespace kairo::gpu {
+namespace {
+constexpr std::int64_t f32 = 4;
+constexpr std::int64_t process_bytes = 140 << 20;  // libtorch's relocations, code, tables: measured
+constexpr std::int64_t microbatch_max = 2048;      // larger products are not faster, only larger
+constexpr std::int64_t query_block = 64;           // rows of attention scores at a time
+
+std::int64_t linear_weights(const ModelConfig& c) {
+  std::int64_t n = 0;
+  for (const Group g : all_groups) n += shape_of(c, g).out * shape_of(c, g).in;
+  return n * c.layers;
+}
+// fp32 weights with the columns of the low-rank product.
+std::int64_t augmented_bytes(const LoraLayout& lora) {
+  std::int64_t n = 0;
+  for (const auto& layer : lora.groups)
+    for (const auto& g : layer) n += g.out * g.stride;
+  return n * f32;
+}
+std::int64_t largest_group_bytes(const LoraLayout& lora) {
+  std::int64_t n = 0;
+  for (const auto& layer : lora.groups)
+    for (const auto& g : layer) n = std::max(n, g.out * g.stride);
+  return n * f32;
+}
+std::int64_t layer_floats(const ModelConfig& c, const std::array<LoraGroup, 4>& groups) {
+  std::int64_t inputs = 0;
+  for (const auto& g : groups) inputs += g.stride;
+  return 2 * c.hidden + 2 + inputs + shape_of(c, Group::qkv).out + shape_of(c, Group::gate_up).out;
+}
+std::int64_t widest_columns(const LoraLayout& lora) {
+  std::int64_t n = 0;
+  for (const auto& layer : lora.groups)
+    for (const auto& g : layer) n = std::max(n, g.stride);
+  return n;
+}
+void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
+               const MemoryRequest& r) {
+  const std::int64_t n = linear_weights(c), T = plan.microbatch_tokens;
+  const std::int64_t tables = c.vocab * c.hidden * (c.tied_head ? 1 : 2) * f32;
+  std::int64_t per_token = 0;
+  for (std::int64_t l = 0; l < c.layers; ++l)
+    per_token = std::max(per_token, layer_floats(c, lora.groups[static_cast<std::size_t>(l)]));
+  const std::int64_t shared = plan.kept_layers < c.layers ? 1 : 0;
+  plan.items = {{"process", process_bytes}, {"embedding and head", tables}};
+  if (r.method == Method::qlora)
+    plan.items.push_back({"NF4 weights", nf4_bytes(n) + nf4_blocks(n) + nf4_groups(n) * f32});
+  if (r.method == Method::lora || plan.dequantised_cache)
+    plan.items.push_back(
+        {r.method == Method::lora ? "fp32 weights" : "dequantised weights", augmented_bytes(lora)});
+  else
+    plan.items.push_back({"dequantised group", largest_group_bytes(lora)});
+  plan.items.push_back({"LoRA parameters, gradients, moments", lora.parameters * 4 * f32});
+  plan.items.push_back({"kept activations", (plan.kept_layers + shared) * T * per_token * f32});
+  plan.items.push_back({"layer inputs", (c.layers - plan.kept_layers) * T * c.hidden * f32});
+  plan.items.push_back(
+      {"gradients in flight",
+       T * f32 * (2 * c.hidden + shape_of(c, Group::qkv).out + widest_columns(lora) + c.heads)});
+  plan.items.push_back({"attention scores", 2 * r.threads * query_block * r.longest_row * f32});
+  plan.items.push_back({"logits", plan.head_rows * (c.vocab + 4 * c.hidden) * f32});
+}
+}  // namespace
+
+std::int64_t MemoryPlan::peak_bytes() const {
+  std::int64_t total = 0;
+  for (const auto& item : items) total += item.bytes;
+  return total;
+}
+
+std::string MemoryPlan::text() const {
+  const auto mib = [](std::int64_t bytes) { return std::to_string((bytes + (1 << 19)) >> 20); };
+  std::string out = "memory plan: peak " + mib(peak_bytes()) + " MiB of " + mib(budget_bytes) +
+                    "; " + std::to_string(microbatch_tokens) + " tokens at a time, " +
+                    std::to_string(kept_layers) + " layers kept, " + std::to_string(head_rows) +
+                    " rows of logits" + (dequantised_cache ? ", NF4 weights dequantised once" : "");
+  for (const auto& item : items) out += "\n  " + item.what + ": " + mib(item.bytes) + " MiB";
+  return out;
+}
+
+// Wishes in the order of what giving them up costs: the cache, kept activations, batch size.
+Result<MemoryPlan> plan_memory(const ModelConfig& config, const LoraLayout& lora,
+                               const MemoryRequest& request) {
+  MemoryPlan plan;
+  plan.budget_bytes = request.budget_bytes;
+  plan.head_rows = std::min<std::int64_t>(256, std::max<std::int64_t>(1, request.tokens_per_step));
+  const std::int64_t largest =
+      std::max(request.longest_row, std::min(request.tokens_per_step, microbatch_max));
+  const auto fits = [&](bool cache, std::int64_t tokens, std::int64_t kept) {
+    plan.dequantised_cache = cache;
+    plan.microbatch_tokens = tokens;
+    plan.kept_layers = kept;
+    add_items(plan, config, lora, request);
+    return plan.peak_bytes() <= plan.budget_bytes;
+  };
+  const bool qlora = request.method == Method::qlora;
+  if (fits(qlora, largest, config.layers) || fits(false, largest, config.layers)) return plan;
+  for (std::int64_t tokens = largest;; tokens = std::max(request.longest_row, tokens / 2)) {
+    for (std::int64_t kept = config.layers; kept >= 0; --kept)
+      if (fits(false, tokens, kept)) return plan;
+    if (tokens == request.longest_row) break;
+  }
+  plan.head_rows = std::min<std::int64_t>(plan.head_rows, 16);
+  if (fits(false, request.longest_row, 0)) return plan;
+  const auto top = std::max_element(plan.items.begin(), plan.items.end(),
+                                    [](auto& a, auto& b) { return a.bytes < b.bytes; });
+  return Error{Code::unavailable, "memory: the smallest plan needs " +
+                                      std::to_string(plan.peak_bytes() >> 20) + " MiB of " +
+                                      std::to_string(plan.budget_bytes >> 20) + "; most for " +
+                                      top->what + ": use a larger machine, shorter rows or qlora"};
+}
+}  // namespace kairo::gpu

@@ -1,0 +1,38 @@
+// gpu/engine/memory_plan.h - decides before the first step what fits in memory (pure).
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "gpu/formats/model_config.h"
+#include "gpu/model/lora_layout.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+enum class Method : std::uint8_t { lora, qlora };  // base weights in fp32, or in NF4
+
+struct MemoryRequest {
+  Method method = Method::lora;
+  std::int64_t tokens_per_step = 0;  // the largest step's input tokens
+  std::int64_t longest_row = 0;      // input tokens of the longest row
+  int threads = 1;
+  std::int64_t budget_bytes = 0;  // all that the process may use
+};
+struct MemoryPlan {
+  struct Item {
+    std::string what;
+    std::int64_t bytes;
+  };
+  bool dequantised_cache = false;      // QLoRA: keep fp32 copies of the NF4 weights
+  std::int64_t microbatch_tokens = 0;  // tokens that run together
+  std::int64_t kept_layers = 0;        // layers whose activations stay; the others are recomputed
+  std::int64_t head_rows = 0;          // rows of logits at a time
+  std::int64_t budget_bytes = 0;
+  std::vector<Item> items;  // what adds up to the peak
+  std::int64_t peak_bytes() const;
+  std::string text() const;  // for people: the decision and its items, one line each
+};
+// unavailable: even the smallest plan does not fit; what names the largest item and the remedy.
+Result<MemoryPlan> plan_memory(const ModelConfig& config, const LoraLayout& lora,
+                               const MemoryRequest& request);
+}  // namespace kairo::gpu

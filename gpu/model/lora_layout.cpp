@@ -1,0 +1,115 @@
+// gpu/model/lora_layout.cpp - target matching, offsets and the seeded initial values.
+#include "gpu/model/lora_layout.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kairo::gpu {
+namespace {
+bool matches(const std::string& path, const std::string& target) {
+  return path == target || path.ends_with("." + target);
+}
+std::uint64_t fnv1a64(const std::string& text) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+// The i-th value of Steele, Lea and Flood's generator that starts at `seed`.
+std::uint64_t splitmix64(std::uint64_t seed, std::uint64_t i) {
+  std::uint64_t z = seed + (i + 1) * 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+LoraGroup place_group(LoraLayout& layout, const ModelConfig& config, std::int64_t layer, Group g,
+                      const std::array<bool, 7>& adapted) {
+  const LinearShape whole = shape_of(config, g);
+  LoraGroup group;
+  group.in = whole.in;
+  group.out = whole.out;
+  group.a_offset = layout.parameters;
+  std::int64_t out_begin = 0;
+  for (const Module m : modules_of(g)) {
+    const LinearShape s = shape_of(config, m);
+    if (adapted[index_of(m)]) {
+      layout.modules.push_back(
+          {layer, m, module_path(layer, m), layout.rank, s.in, s.out, layout.parameters, 0});
+      group.parts.push_back({out_begin, s.out, group.rank_total, 0});
+      group.rank_total += layout.rank;
+      layout.parameters += layout.rank * s.in;
+    }
+    out_begin += s.out;
+  }
+  const std::size_t first = layout.modules.size() - group.parts.size();
+  for (std::size_t i = 0; i < group.parts.size(); ++i) {
+    group.parts[i].b_offset = layout.modules[first + i].b_offset = layout.parameters;
+    layout.parameters += group.parts[i].out * layout.rank;
+  }
+  return group;
+}
+void set_strides(LoraLayout& layout) {
+  for (const Group g : all_groups) {
+    std::int64_t columns = 0;
+    for (const auto& layer : layout.groups)
+      columns = std::max(columns, layer[index_of(g)].in + layer[index_of(g)].rank_total);
+    for (auto& layer : layout.groups) layer[index_of(g)].stride = (columns + 15) / 16 * 16;
+  }
+}
+}  // namespace
+
+Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank, double scale,
+                                    std::span<const std::string> targets) {
+  if (rank < 1 || rank > config.hidden)
+    return Error{Code::invalid, "LoRA: r = " + std::to_string(rank) + " is out of range [1, " +
+                                    std::to_string(config.hidden) + "] (the model's hidden size)"};
+  if (targets.empty()) return Error{Code::invalid, "LoRA: target_modules is empty"};
+  const bool everything = targets.size() == 1 && targets[0] == "all-linear";
+  std::vector<bool> used(targets.size(), everything);
+  LoraLayout layout;
+  layout.rank = rank;
+  layout.scale = scale;
+  layout.lowest_layer = -1;
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    std::array<bool, 7> adapted{};
+    for (const Module m : all_modules) {
+      const std::string path = module_path(layer, m);
+      bool hit = everything;
+      for (std::size_t i = 0; i < targets.size(); ++i)
+        if (matches(path, targets[i])) hit = used[i] = true;
+      adapted[index_of(m)] = hit;
+    }
+    layout.groups.emplace_back();
+    for (const Group g : all_groups) {
+      auto& group = layout.groups.back()[index_of(g)];
+      group = place_group(layout, config, layer, g, adapted);
+      if (layout.lowest_layer < 0 && !group.parts.empty()) {
+        layout.lowest_layer = layer;
+        layout.lowest_group = g;
+      }
+    }
+  }
+  set_strides(layout);
+  std::string names;
+  for (const Module m : all_modules) names += (names.empty() ? "" : ", ") + std::string(name_of(m));
+  for (std::size_t i = 0; i < targets.size(); ++i)
+    if (!used[i])
+      return Error{Code::invalid, "LoRA: target_modules \"" + targets[i] +
+                                      "\" matches no linear module; there are: " + names +
+                                      " (or \"all-linear\")"};
+  return layout;
+}
+
+void initialise_lora(std::span<float> parameters, const LoraLayout& layout, std::uint64_t seed) {
+  std::fill(parameters.begin(), parameters.end(), 0.0f);
+  for (const auto& m : layout.modules) {
+    const std::uint64_t start = fnv1a64(m.path) ^ seed;
+    const double bound = 1.0 / std::sqrt(static_cast<double>(m.in));
+    const auto values = parameters.subspan(static_cast<std::size_t>(m.a_offset),
+                                           static_cast<std::size_t>(m.rank * m.in));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto u = static_cast<double>(splitmix64(start, i) >> 40);
+      values[i] = static_cast<float>((2.0 * u / 16777216.0 - 1.0) * bound);
+    }
+  }
+}
+}  // namespace kairo::gpu

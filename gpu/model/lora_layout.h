@@ -1,0 +1,51 @@
+// gpu/model/lora_layout.h - which modules are adapted, and where each matrix lies in one flat
+// buffer.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gpu/model/layer_plan.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+// One adapted module's place. Offsets count floats in the flat parameter buffer.
+//   a: (rank, in) at a_offset   b: (out, rank) at b_offset   both row-major, dense.
+struct LoraModule {
+  std::int64_t layer;
+  Module module;
+  std::string path;
+  std::int64_t rank, in, out, a_offset, b_offset;
+};
+// One group of a layer. The A matrices of its adapted modules are stacked: (rank_total, in) at
+// a_offset. out_begin[i], rank_begin[i] and module[i] describe its i-th adapted module.
+struct LoraGroup {
+  struct Part {
+    std::int64_t out_begin, out, rank_begin, b_offset;
+  };
+  std::int64_t in = 0, out = 0, rank_total = 0, a_offset = 0;
+  // Row stride of the group's inputs and weights, [in | rank_total | padding]: a multiple of 16
+  // floats, the same in every layer.
+  std::int64_t stride = 0;
+  std::vector<Part> parts;  // adapted modules only
+};
+struct LoraLayout {
+  std::int64_t rank = 0, parameters = 0;
+  double scale = 0;                              // alpha / rank, or alpha / sqrt(rank)
+  std::vector<LoraModule> modules;               // in the order of the forward pass
+  std::vector<std::array<LoraGroup, 4>> groups;  // [layer][group]
+  // The first group of the forward pass that is adapted: gradients stop there.
+  std::int64_t lowest_layer = 0;
+  Group lowest_group = Group::qkv;
+};
+// targets: "all-linear" alone, or module names that match a path's end ("q_proj",
+// "layers.3.mlp.down_proj"). invalid: a target that matches nothing; names what there is.
+Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank, double scale,
+                                    std::span<const std::string> targets);
+// The start of training, reproducible everywhere: B = 0 and A uniform in +-1/sqrt(in), as peft does
+// with init_lora_weights = true, but from a counter: value i of a module's A is
+//   u = splitmix64(fnv1a64(path) ^ seed, i) >> 40;  (2 u / 2^24 - 1) / sqrt(in).
+void initialise_lora(std::span<float> parameters, const LoraLayout& layout, std::uint64_t seed);
+}  // namespace kairo::gpu
