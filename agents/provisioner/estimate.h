@@ -1,0 +1,23 @@
+// agents/provisioner/estimate.h - what a Workspace needs, before anything is bought. Pure.
+//
+// Rough on purpose: from the catalogue alone, before the data set is there. `kairo-tune estimate`
+// gives the exact figures for a model and a data set that lie on this machine.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "schemas/catalogue/catalogue.h"
+#include "schemas/workspace_generated.h"
+
+namespace kairo::provisioner {
+struct Need {
+  std::int64_t memory_bytes = 0;  // of the CPU's or the GPU's memory, where the model runs
+  std::string why;                // "1.3 GiB: NF4 weights 0.2, ..." for the message
+};
+// on_cpu: fp32 compute in main memory; else bf16 on GPUs.
+Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu);
+Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on_cpu);
+// Families that our own engine runs; others need Kubernetes with vLLM (serving only).
+bool is_native(const std::string& architecture);
+std::string gib(std::int64_t bytes);  // "1.3 GiB"
+}  // namespace kairo::provisioner
