@@ -50,7 +50,8 @@ Status Loop::start() {
     for (const auto& [key, bytes] : rows) {
       wire::RecordT record = TRY(decode<wire::RecordT>(bytes, wire::RecordIdentifier()));
       timers_.insert({1, record.uid});  // decide everything once: the world went on without us
-      records_[record.uid] = std::move(record);
+      const std::string uid = record.uid;  // flatc's operator= takes its argument by value
+      records_[uid] = std::move(record);
       after = key;
     }
   }

@@ -27,7 +27,8 @@ const T* find(const std::vector<T>& rows, std::string_view name) {
 const std::vector<Preset>& presets() {
   static const std::vector<Preset> rows = [] {
     std::vector<Preset> out;
-    for (const Json& r : Json::parse(embedded::presets)["presets"]) {
+    const Json table = Json::parse(embedded::presets);  // outlives the loop
+    for (const Json& r : table["presets"]) {
       Preset p{r["name"],         r["hf_id"],       r["architecture"],
                r["licence"],      r["weights_gib"], r["context_tokens"],
                r["quantization"], r["tuning"],      r["parameters"]};
@@ -42,7 +43,8 @@ const std::vector<Preset>& presets() {
 const std::vector<Sku>& skus() {
   static const std::vector<Sku> rows = [] {
     std::vector<Sku> out;
-    for (const Json& r : Json::parse(embedded::skus)["skus"])
+    const Json table = Json::parse(embedded::skus);  // outlives the loop
+    for (const Json& r : table["skus"])
       out.push_back({r["cloud"], r["name"], r["gpu"], r["gpus"], r["memory_gib"],
                      r["compute_capability"], r["nvme"]});
     return out;
@@ -52,7 +54,8 @@ const std::vector<Sku>& skus() {
 const std::vector<RetiredSku>& retired_skus() {
   static const std::vector<RetiredSku> rows = [] {
     std::vector<RetiredSku> out;
-    for (const Json& r : Json::parse(embedded::retired)["retired"])
+    const Json table = Json::parse(embedded::retired);  // outlives the loop
+    for (const Json& r : table["retired"])
       out.push_back({r["name"], r["gpu"], r["gpus"], r["memory_gib"], r["compute_capability"],
                      r["reason"], r["successor"]});
     return out;

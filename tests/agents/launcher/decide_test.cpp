@@ -1,0 +1,73 @@
+// What this proves: a workload is applied once, only with a node and a run directory of its own
+// revision, replaced in order, and removed when its Workspace leaves.
+#include "agents/launcher/decide.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/support/facts.h"
+
+using namespace kairo;
+using namespace kairo::test;
+
+TEST_CASE("launcher: one record, one step") {
+  struct Row {
+    std::string name;
+    wire::RecordT record;
+    std::string commands;
+  };
+  wire::ResourcesT waiting = ready(1);
+  waiting.state = wire::ResourcesState::Waiting;
+  const auto with = [](const wire::WorkspaceT& w) {
+    return record(wire::WorkspaceT(w), ready(1), planned(1), run_dir(1));
+  };
+  const Row rows[] = {
+      {"nothing known", record(), ""},
+      {"a job without its workspace", record(job(1)), ""},
+      {"no word on resources", record(tuning(1)), ""},
+      {"resources wait", record(tuning(1), std::move(waiting)), ""},
+      {"resources of an older revision", record(tuning(2, "rev2"), ready(1)), ""},
+      {"resources ready: a run is wanted", record(tuning(1), ready(1)), "Publish:run"},
+      {"directory of an older revision",
+       record(tuning(2, "rev2"), ready(2, "rev2"), planned(2, "rev2"), run_dir(1)), "Publish:run"},
+      {"directory failed",
+       record(tuning(1), ready(1), planned(1), run_dir(1, "rev1", wire::RunDirState::Failed)),
+       "Publish:run"},
+      {"directory ready: the Job", with(tuning(1)), "Publish:run ApplyTuning"},
+      {"the Job was asked for", marked(with(tuning(1)), "job", "rev1"), "Publish:run"},
+      {"directory ready: the server", with(serving(1)), "Publish:run ApplyInference"},
+      {"new revision: the old Job goes first",
+       marked(record(tuning(2, "rev2"), ready(1)), "job", "rev1"), "RemoveWorkload"},
+      {"new revision, all ready: removal, then the new Job",
+       marked(record(tuning(2, "rev2"), ready(2, "rev2"), planned(2, "rev2"), run_dir(2, "rev2")),
+              "job", "rev1"),
+       "RemoveWorkload Publish:run ApplyTuning"},
+      {"leaving, never started", record(leaving(tuning(1))), ""},
+      {"leaving with a Job", marked(record(leaving(tuning(1)), planned(1)), "job", "rev1"),
+       "Publish:run RemoveWorkload"},
+      {"leaving with a server", marked(record(leaving(serving(1)), planned(1)), "server", "rev1"),
+       "Publish:run RemoveWorkload"},
+  };
+  const runtime::Nodes nodes;
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    CHECK(kinds(launcher::decide(row.record, {nodes, 1000})) == row.commands);
+  }
+}
+
+TEST_CASE("launcher: a missing Secret is told through the run") {
+  wire::TroubleT trouble;
+  trouble.version = 1;
+  trouble.command = "ApplyTuning";
+  trouble.revision = "rev1";
+  trouble.code = static_cast<std::uint8_t>(Code::not_found);
+  trouble.what = "Secret 'push' not found";
+  auto r = marked(record(tuning(1), ready(1), planned(1), run_dir(1), std::move(trouble)), "job",
+                  "rev1");
+  const runtime::Nodes nodes;
+  const auto d = launcher::decide(r, {nodes, 1000});
+  REQUIRE(kinds(d) == "Publish:run");
+  const auto* run = d.commands[0].body.AsPublish()->fact->body.AsRun();
+  CHECK(run->reason == "DependencyNotFound");
+  CHECK(run->message == "Secret 'push' not found");
+  CHECK(run->wish == 1);  // the same wish: the directory stays
+}

@@ -1,0 +1,52 @@
+// What this proves: a run directory is made once per wish, checked when its Job is done, and
+// removed only when nothing writes there any more.
+#include "agents/node/decide.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/support/facts.h"
+
+using namespace kairo;
+using namespace kairo::test;
+
+TEST_CASE("node: one record, one step") {
+  struct Row {
+    std::string name;
+    wire::RecordT record;
+    std::string commands;
+  };
+  wire::RunT other = planned(1);
+  other.node = "n2";
+  const auto gone = [](wire::JobT j) {
+    j.exists = false;
+    return j;
+  };
+  const Row rows[] = {
+      {"no run", record(tuning(1)), ""},
+      {"another node's run", record(tuning(1), std::move(other)), ""},
+      {"wanted: prepare", record(tuning(1), planned(1)), "PrepareRun"},
+      {"asked for", marked(record(tuning(1), planned(1)), "prepare", "rev1@1"), ""},
+      {"ready", record(tuning(1), planned(1), run_dir(1)), ""},
+      {"new revision: prepare again", record(tuning(2, "rev2"), planned(2, "rev2"), run_dir(1)),
+       "PrepareRun"},
+      {"job runs", record(tuning(1), planned(1), run_dir(1), job(1)), ""},
+      {"job failed", record(tuning(1), planned(1), run_dir(1), finished(2, 0)), ""},
+      {"job done: check", record(tuning(1), planned(1), run_dir(1), finished(2, 1)),
+       "CheckArtifact"},
+      {"checked", record(tuning(1), planned(1), run_dir(1), finished(2, 1), artifact(1)), ""},
+      {"unwanted, but its job runs", record(leaving(tuning(1)), planned(2, "rev1", false), job(1)),
+       ""},
+      {"unwanted: remove",
+       record(leaving(tuning(1)), planned(2, "rev1", false), gone(job(3)), run_dir(1)),
+       "RemoveRun"},
+      {"removed",
+       record(leaving(tuning(1)), planned(2, "rev1", false),
+              run_dir(2, "rev1", wire::RunDirState::Removed)),
+       ""},
+  };
+  const runtime::Nodes nodes;
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    CHECK(kinds(node::decide(row.record, {nodes, 1000}, "n1")) == row.commands);
+  }
+}

@@ -1,0 +1,80 @@
+// What this proves: a Workspace gets a node that can run it, or a reason with figures and a remedy.
+#include "agents/provisioner/decide.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/support/facts.h"
+
+using namespace kairo;
+using namespace kairo::test;
+namespace {
+wire::ResourcesT answer(const wire::WorkspaceT& w, const runtime::Nodes& nodes) {
+  const auto d = provisioner::decide(record(wire::WorkspaceT(w)), {nodes, 1000});
+  REQUIRE(kinds(d) == "Publish:resources");
+  return *d.commands[0].body.AsPublish()->fact->body.AsResources();
+}
+runtime::Nodes one(wire::NodeT n) {
+  runtime::Nodes nodes;
+  nodes.emplace("n1", std::move(n));
+  return nodes;
+}
+}  // namespace
+
+TEST_CASE("provisioner: ready, waiting, refused") {
+  CHECK(answer(tuning(1), {}).reason == "NodeNotFound");
+  CHECK(answer(tuning(1), one(node(1, false))).reason == "NodeNotReady");
+  const auto granted = answer(tuning(1), one(node(1)));
+  CHECK(granted.state == wire::ResourcesState::Ready);
+  CHECK(granted.nodes == std::vector<std::string>{"n1"});
+  CHECK(granted.cpu_milli == 1750);
+  CHECK(granted.memory_bytes > 0);
+  CHECK(granted.memory_limit_bytes > granted.memory_bytes);
+
+  wire::NodeT bare = node(1);
+  bare.models.clear();
+  CHECK(answer(tuning(1), one(std::move(bare))).reason == "ModelNotFound");
+  wire::NodeT small = node(1);
+  small.memory_bytes = 100 << 20;
+  CHECK(answer(tuning(1), one(std::move(small))).reason == "InsufficientMemory");
+  wire::WorkspaceT unknown = tuning(1);
+  unknown.tuning->preset = "gpt-9";
+  CHECK(answer(unknown, one(node(1))).reason == "UnknownPreset");
+}
+
+TEST_CASE("provisioner: KAITO's documented Workspace ends in a clear refusal") {
+  wire::WorkspaceT w = tuning(1);
+  w.tuning->preset = "phi-3-mini-128k-instruct";
+  w.instance_type = "Standard_NC6s_v3";
+  const auto r = answer(w, one(node(1)));
+  CHECK(r.state == wire::ResourcesState::Refused);
+  CHECK(r.reason == "UnsupportedModel");
+  CHECK(r.message ==
+        "phi-3-mini-128k-instruct (Phi3ForCausalLM) does not run on kairo's own engine yet, which "
+        "has LlamaForCausalLM; node n1 has 16.0 GiB of memory and no GPU. Choose a Llama preset, "
+        "e.g. smollm2-135m-instruct. instanceType Standard_NC6s_v3 (1x NVIDIA V100, compute "
+        "capability 7.0) is retired by Azure, and the CUDA build needs 7.5 or newer; in a cluster "
+        "use Standard_NC24ads_A100_v4 or Standard_NV36ads_A10_v5, Standard_NV72ads_A10_v5.");
+}
+
+TEST_CASE("provisioner: labels choose among the user's own nodes") {
+  wire::NodeT far = node(1);
+  far.local = false;
+  wire::WorkspaceT w = tuning(1);
+  auto label = std::make_unique<wire::LabelT>();
+  label->key = "app";
+  label->value = "tune";
+  w.match_labels.push_back(std::move(label));
+  CHECK(answer(w, one(wire::NodeT(far))).reason == "NodeNotFound");
+  far.labels.push_back(std::make_unique<wire::LabelT>(*w.match_labels[0]));
+  CHECK(answer(w, one(std::move(far))).state == wire::ResourcesState::Ready);
+}
+
+TEST_CASE("provisioner: a grant stands while its node is late; deleting releases") {
+  auto r = record(tuning(1), ready(1));
+  CHECK(kinds(provisioner::decide(r, {one(node(2, false)), 1000})) == "");
+  auto gone = record(leaving(tuning(2)), ready(1));
+  const auto d = provisioner::decide(gone, {one(node(1)), 1000});
+  REQUIRE(kinds(d) == "Publish:resources");
+  CHECK(d.commands[0].body.AsPublish()->fact->body.AsResources()->state ==
+        wire::ResourcesState::Released);
+}

@@ -1,0 +1,66 @@
+// What this proves: an adapter is pushed once per revision; failures are told and tried again.
+#include "agents/pusher/decide.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/support/facts.h"
+
+using namespace kairo;
+using namespace kairo::test;
+namespace {
+wire::TroubleT trouble(Code code, std::uint64_t version, std::uint32_t attempt) {
+  wire::TroubleT t;
+  t.version = version;
+  t.command = "PushImage";
+  t.revision = "rev1";
+  t.code = static_cast<std::uint8_t>(code);
+  t.what = "no";
+  t.attempt = attempt;
+  return t;
+}
+const runtime::Nodes nodes;
+}  // namespace
+
+TEST_CASE("pusher: one record, one step") {
+  struct Row {
+    std::string name;
+    wire::RecordT record;
+    std::string commands;
+  };
+  wire::ArtifactT broken = artifact(1);
+  broken.problem = "no adapter";
+  wire::WorkspaceT to_volume = tuning(1);
+  to_volume.tuning->output->image.clear();
+  to_volume.tuning->output->volume = "{}";
+  const Row rows[] = {
+      {"no artifact", record(tuning(1)), ""},
+      {"artifact before its workspace", record(artifact(1)), ""},
+      {"artifact of an older revision", record(tuning(2, "rev2"), artifact(1)), ""},
+      {"a run without adapter", record(tuning(1), std::move(broken)), ""},
+      {"output is a volume", record(std::move(to_volume), artifact(1)), ""},
+      {"push", record(tuning(1), artifact(1)), "PushImage Publish:push"},
+      {"asked for", marked(record(tuning(1), artifact(1)), "push", "rev1/0"), "Publish:push"},
+      {"pushed", record(tuning(1), artifact(1), pushed(1)), ""},
+      {"leaving", record(leaving(tuning(1)), artifact(1)), ""},
+      {"registry down: told",
+       marked(record(tuning(1), artifact(1), trouble(Code::unavailable, 1, 3)), "push", "rev1/0"),
+       "Publish:push"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    CHECK(kinds(pusher::decide(row.record, {nodes, 1000})) == row.commands);
+  }
+}
+
+TEST_CASE("pusher: a refusal is told, and tried again after a while") {
+  const auto r =
+      marked(record(tuning(1), artifact(1), trouble(Code::invalid, 10'000, 1)), "push", "rev1/0");
+  const auto early = pusher::decide(r, {nodes, 24'999});
+  REQUIRE(kinds(early) == "Publish:push");
+  const auto* told = early.commands[0].body.AsPublish()->fact->body.AsPush();
+  CHECK(told->state == wire::PushState::Waiting);
+  CHECK(told->reason == "PushRefused");
+  CHECK(early.wake_at_ms == 25'000);
+  const auto late = pusher::decide(r, {nodes, 25'000});
+  CHECK(kinds(late).starts_with("PushImage"));
+}

@@ -1,0 +1,228 @@
+// What this proves: the order decide -> commit -> ack -> effect keeps every promise of loop.h and
+// relay.h: nothing acknowledged is lost, nothing is decided twice, failures are told and retried.
+#include "agents/runtime/loop.h"
+
+#include <doctest/doctest.h>
+
+#include "agents/bus/memory_bus.h"
+#include "agents/launcher/decide.h"
+#include "schemas/base/codec.h"
+#include "state/memory_store.h"
+#include "tests/support/facts.h"
+#include "tests/support/fake_clock.h"
+
+using namespace kairo;
+using namespace kairo::test;
+using namespace std::chrono_literals;
+namespace {
+struct Effects final : runtime::Effects {
+  std::vector<std::string> done;
+  Status answer = ok();
+  Status perform(const wire::CommandT& c) override {
+    done.push_back(c.name + " " + runtime::kind_of(c.body.type));
+    return answer;
+  }
+};
+class FailingStore final : public state::Store {
+ public:
+  state::MemoryStore inner;
+  bool full = false;
+  Result<std::optional<std::string>> get(const std::string& k) const override {
+    return inner.get(k);
+  }
+  Result<state::Rows> scan(const std::string& p, const std::string& a,
+                           std::size_t n) const override {
+    return inner.scan(p, a, n);
+  }
+  Status commit(const state::Batch& b) override {
+    if (full) return Error{Code::unavailable, "no space left on device"};
+    return inner.commit(b);
+  }
+};
+struct World {  // a launcher on memory
+  FakeClock clock;
+  bus::MemoryBroker broker{clock, 1000ms};
+  bus::MemoryBus outside{broker, "outside"};
+  FailingStore store;
+  Effects effects;
+  std::unique_ptr<bus::MemoryBus> bus;
+  std::unique_ptr<runtime::Relay> relay;
+  std::unique_ptr<runtime::Loop> loop;
+  World() { restart(); }
+  void restart() {  // the process died and came back
+    loop.reset();
+    relay.reset();
+    bus = std::make_unique<bus::MemoryBus>(broker, "launcher");
+    relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
+        *bus, effects, clock, [this](wire::FactT f) { loop->observe(std::move(f), false); }});
+    loop = std::make_unique<runtime::Loop>(runtime::Loop::Deps{
+        "launcher", *bus, store, *relay, clock, launcher::decide, {wire::FactBody::Run}});
+    REQUIRE(loop->start().ok());
+  }
+  template <class Body>
+  void say(Body body, const std::string& uid = "u1") {
+    const wire::FactT f = fact(std::move(body), uid, "w-" + uid);
+    REQUIRE(outside
+                .publish({runtime::subject_of(f), runtime::message_id_of(f),
+                          encode(f, wire::FactIdentifier())})
+                .ok());
+  }
+  void settle() {
+    for (int i = 0; i < 20; ++i) {
+      (void)loop->step(0ms);
+      while (relay->step()) {
+      }
+    }
+  }
+  std::vector<std::string> facts(const std::string& kind) const {
+    std::vector<std::string> out;
+    for (const auto& m : broker.stored("kairo.facts." + kind + ".")) out.push_back(m.id);
+    return out;
+  }
+};
+}  // namespace
+
+TEST_CASE("loop: facts become records, commands and facts") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.settle();
+  CHECK(w.facts("run").size() == 1);
+  CHECK(w.effects.done.empty());
+  w.say(run_dir(1));
+  w.settle();
+  CHECK(w.effects.done == std::vector<std::string>{"w-u1 ApplyTuning"});
+  CHECK(w.store.scan("outbox/", "", 10).value().empty());  // done rows are erased
+  CHECK(w.broker.idle() == false);                         // `outside` never reads
+}
+TEST_CASE("loop: order, repeats and restarts change nothing") {
+  World w;
+  w.say(run_dir(1));  // early
+  w.settle();
+  w.say(ready(1));
+  w.restart();
+  w.say(tuning(1));
+  w.settle();
+  w.restart();
+  w.settle();
+  w.say(tuning(1));
+  w.settle();
+  CAPTURE(w.effects.done.size());
+  CHECK(w.effects.done == std::vector<std::string>{"w-u1 ApplyTuning"});
+  CHECK(w.facts("run").size() == 1);
+}
+TEST_CASE("loop: a crash between commit and effect loses no effect") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.settle();
+  w.say(run_dir(1));
+  REQUIRE(w.loop->step(0ms).ok());  // decided and committed; the relay has not run
+  CHECK(w.effects.done.empty());
+  w.restart();
+  w.settle();
+  CHECK(w.effects.done == std::vector<std::string>{"w-u1 ApplyTuning"});
+}
+TEST_CASE("loop: a crash between effect and erasure repeats the effect") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.settle();
+  w.say(run_dir(1));
+  REQUIRE(w.loop->step(0ms).ok());
+  while (w.relay->step()) {
+  }
+  w.restart();
+  w.settle();
+  CHECK(w.effects.done.size() == 2);  // twice: effects are idempotent
+}
+TEST_CASE("loop: a full disk stops intake; nothing is acknowledged, nothing lost") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.store.full = true;
+  CHECK_FALSE(w.loop->step(0ms).ok());
+  w.settle();
+  CHECK(w.facts("run").empty());
+  w.store.full = false;
+  w.clock.advance(2000);  // the ack wait is over: the messages come again
+  w.settle();
+  CHECK(w.facts("run").size() == 1);
+}
+TEST_CASE("loop: bytes that nobody can read go to the dead letters") {
+  World w;
+  REQUIRE(w.outside.publish({"kairo.facts.job.d.w.u", "bad/1", "these are no facts"}).ok());
+  w.say(tuning(1));
+  w.settle();
+  CHECK(w.broker.stored("kairo.dead.launcher").size() == 1);
+  CHECK(w.loop->records() == 1);
+}
+TEST_CASE("relay: unavailable is tried again with backoff and told; success clears it") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.say(run_dir(1));
+  w.effects.answer = Error{Code::unavailable, "apiserver down"};
+  w.settle();
+  CHECK(w.effects.done.size() == 1);
+  CHECK(w.loop->find("u1")->trouble->what == "apiserver down");
+  CHECK(w.loop->find("u1")->run->message == "apiserver down");
+  w.clock.advance(runtime::backoff_ms(1));
+  w.settle();
+  CHECK(w.effects.done.size() == 2);
+  w.effects.answer = ok();
+  w.clock.advance(runtime::backoff_ms(2));
+  w.settle();
+  CHECK(w.effects.done.size() == 3);
+  CHECK(w.loop->find("u1")->trouble->what.empty());
+  CHECK(w.loop->find("u1")->run->message.empty());
+  w.clock.advance(60'000);
+  w.settle();
+  CHECK(w.effects.done.size() == 3);
+}
+TEST_CASE("relay: one Workspace's trouble holds up nobody else") {
+  World w;
+  w.effects.answer = Error{Code::unavailable, "x"};
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.say(run_dir(1));
+  w.settle();
+  w.effects.answer = ok();
+  w.say(tuning(1), "u2");
+  w.say(ready(1), "u2");
+  w.say(run_dir(1), "u2");
+  w.settle();
+  CHECK(w.effects.done.back() == "w-u2 ApplyTuning");
+}
+TEST_CASE("relay: backoff doubles to its bound") {
+  CHECK(runtime::backoff_ms(1) == 200);
+  CHECK(runtime::backoff_ms(2) == 400);
+  CHECK(runtime::backoff_ms(8) == 25'600);
+  CHECK(runtime::backoff_ms(9) == 30'000);
+  CHECK(runtime::backoff_ms(4'000'000) == 30'000);
+}
+TEST_CASE("loop: when the bus lost its store, last words are said again") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.settle();
+  REQUIRE(w.facts("run").size() == 1);
+  w.broker.wipe();
+  CHECK(w.facts("run").empty());
+  w.clock.advance(3000);
+  w.settle();
+  CHECK(w.facts("run").size() == 1);
+}
+TEST_CASE("loop: a Workspace that is gone is forgotten after a while") {
+  World w;
+  wire::WorkspaceT gone = tuning(5);
+  gone.exists = false;
+  w.say(tuning(1));
+  w.settle();
+  w.say(std::move(gone));
+  w.settle();
+  CHECK(w.loop->records() == 1);  // kept against late facts
+  w.clock.advance(runtime::keep_gone_ms + 120'000);
+  w.settle();
+  CHECK(w.loop->records() == 0);
+}

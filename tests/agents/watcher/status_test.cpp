@@ -1,0 +1,137 @@
+// What this proves: status says KAITO's conditions and reasons at each point of a Workspace's life.
+#include "agents/watcher/status.h"
+
+#include <doctest/doctest.h>
+
+#include "agents/watcher/decide.h"
+#include "tests/support/facts.h"
+
+using namespace kairo;
+using namespace kairo::test;
+namespace {
+// "State|Type=Value/Reason ..." without ResourceReady's companions
+std::string told(const wire::RecordT& r) {
+  const auto s = watcher::compose(r, 1000);
+  std::string out = s.state + "|";
+  for (const auto& c : s.conditions)
+    if (c->type != "NodesReady") out += " " + c->type + "=" + c->value + "/" + c->reason;
+  return out;
+}
+wire::TrainingT training(wire::RunPhase phase, std::uint32_t step) {
+  wire::TrainingT t;
+  t.version = 1;
+  t.revision = "rev1";
+  t.progress = std::make_unique<wire::ProgressT>();
+  t.progress->phase = phase;
+  t.progress->step = step;
+  t.progress->total_steps = 36;
+  t.progress->message = "column \"question\" is missing";
+  t.progress->code = "bad_data";
+  return t;
+}
+}  // namespace
+
+TEST_CASE("status: the life of a tuning") {
+  struct Row {
+    std::string name;
+    wire::RecordT record;
+    std::string told;
+  };
+  wire::PushT waiting = pushed(1);
+  waiting.state = wire::PushState::Waiting;
+  waiting.reason = "RegistryUnavailable";
+  const std::string ok_ = " ResourceReady=True/workspaceResourceStatusSuccess";
+  const Row rows[] = {
+      {"just seen", record(tuning(1)),
+       "Pending| ResourceReady=False/workspaceResourceStatusNotReady "
+       "JobStarted=False/WorkspaceTuningJobStatusPending "
+       "WorkspaceSucceeded=False/workspacePending"},
+      {"resources", record(tuning(1), ready(1)),
+       "Pending|" + ok_ +
+           " JobStarted=False/WorkspaceTuningJobStatusPending "
+           "WorkspaceSucceeded=False/workspacePending"},
+      {"running", record(tuning(1), ready(1), job(1)),
+       "Running|" + ok_ +
+           " JobStarted=True/WorkspaceTuningJobStatusStarted "
+           "WorkspaceSucceeded=False/workspacePending"},
+      {"failed", record(tuning(1), ready(1), finished(1, 0)),
+       "Failed|" + ok_ +
+           " JobStarted=False/WorkspaceTuningJobStatusFailed "
+           "WorkspaceSucceeded=False/workspaceFailed"},
+      {"pushing", record(tuning(1), ready(1), finished(1, 1), artifact(1)),
+       "Running|" + ok_ +
+           " JobStarted=True/WorkspaceTuningJobStatusStarted "
+           "WorkspaceSucceeded=False/workspacePending"},
+      {"registry down",
+       record(tuning(1), ready(1), finished(1, 1), artifact(1), std::move(waiting)),
+       "Running|" + ok_ +
+           " JobStarted=True/WorkspaceTuningJobStatusStarted "
+           "WorkspaceSucceeded=False/RegistryUnavailable"},
+      {"done", record(tuning(1), ready(1), finished(1, 1), artifact(1), pushed(1)),
+       "Succeeded|" + ok_ +
+           " JobStarted=True/WorkspaceTuningJobStatusStarted "
+           "WorkspaceSucceeded=True/workspaceSucceeded"},
+      {"a new revision starts over",
+       record(tuning(2, "rev2"), ready(1), finished(1, 1), artifact(1), pushed(1)),
+       "Pending| ResourceReady=False/workspaceResourceStatusNotReady "
+       "JobStarted=False/WorkspaceTuningJobStatusPending "
+       "WorkspaceSucceeded=False/workspacePending"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    CHECK(told(row.record) == row.told);
+  }
+}
+
+TEST_CASE("status: a failure says what, where and the remedy") {
+  const auto s = watcher::compose(
+      record(tuning(1), ready(1), finished(2, 0), training(wire::RunPhase::Failed, 0)), 5);
+  CHECK(s.conditions.back()->message ==
+        "tuning job failed: bad_data: column \"question\" is missing");
+  CHECK(s.tuning->phase == "Failed");
+}
+
+TEST_CASE("status: lastTransitionTime stays while a condition's status stays") {
+  auto r = record(tuning(1), ready(1));
+  r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 100));
+  const auto later = watcher::compose(r, 900);
+  for (const auto& c : later.conditions) CHECK(c->changed_at_ms == 100);
+  runtime::absorb(r, fact(job(1)));
+  for (const auto& c : watcher::compose(r, 900).conditions)
+    CHECK(c->changed_at_ms == (c->type == "JobStarted" ? 900 : 100));
+}
+
+TEST_CASE("watcher: numbers may wait a second, news may not") {
+  auto r = record(tuning(1), ready(1), job(1), training(wire::RunPhase::Training, 1));
+  r = marked(marked(std::move(r), "revision", "rev1"), "finalizer", "on");
+  r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 10'000));
+  r.patched_at_ms = 10'000;
+  const runtime::Nodes nodes;
+  CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "");
+  r.training->progress->step = 2;
+  const auto soon = watcher::decide(r, {nodes, 10'500});
+  CHECK(kinds(soon) == "");
+  CHECK(soon.wake_at_ms == 11'000);
+  CHECK(kinds(watcher::decide(r, {nodes, 11'000})) == "PatchStatus AnnounceStatus");
+  runtime::absorb(r, fact(finished(2, 0)));
+  CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "PatchStatus AnnounceStatus");
+}
+
+TEST_CASE("watcher: the finalizer goes when nothing is left, not before") {
+  const runtime::Nodes nodes;
+  wire::ResourcesT released = ready(2);
+  released.state = wire::ResourcesState::Released;
+  const auto base = [&] {
+    return record(leaving(tuning(3)), wire::ResourcesT(released), planned(2, "rev1", false),
+                  run_dir(2, "rev1", wire::RunDirState::Removed));
+  };
+  CHECK(kinds(watcher::decide(base(), {nodes, 1})) == "SetFinalizer");
+  auto with_job = base();
+  runtime::absorb(with_job, fact(job(1)));
+  CHECK(kinds(watcher::decide(with_job, {nodes, 1})) == "PatchStatus AnnounceStatus");
+  auto with_dir =
+      record(leaving(tuning(3)), wire::ResourcesT(released), planned(2, "rev1", false), run_dir(2));
+  CHECK(kinds(watcher::decide(with_dir, {nodes, 1})) == "PatchStatus AnnounceStatus");
+  auto unheard = record(leaving(tuning(3)));
+  CHECK(kinds(watcher::decide(unheard, {nodes, 1})) == "PatchStatus AnnounceStatus");
+}
