@@ -24,14 +24,14 @@ std::array<float, 15> midpoints() {
   for (std::size_t i = 0; i < 15; ++i) t[i] = (nf4_levels[i] + nf4_levels[i + 1]) / 2;
   return t;
 }
-// torch.linspace in fp32: from both ends towards the middle.
+// torch.linspace in fp32: from both ends towards the middle, with fused multiply-adds.
 std::vector<float> linspace(float start, float end, int steps) {
   std::vector<float> out(static_cast<std::size_t>(steps));
   const float step = (end - start) / static_cast<float>(steps - 1);
   for (int i = 0; i < steps; ++i)
-    out[static_cast<std::size_t>(i)] = i < steps / 2
-                                           ? start + step * static_cast<float>(i)
-                                           : end - step * static_cast<float>(steps - 1 - i);
+    out[static_cast<std::size_t>(i)] =
+        i < steps / 2 ? std::fma(step, static_cast<float>(i), start)
+                      : std::fma(-step, static_cast<float>(steps - 1 - i), end);
   return out;
 }
 // The nearest code of 65,536 evenly spaced points in [-1, 1]: bitsandbytes looks codes up in such a

@@ -1,0 +1,208 @@
+// tests/gpu/engine/engine_test.cpp - losses and gradients equal peft's; same input, same bytes; a
+// resumed run equals an undisturbed one; recomputation and small batches change nothing that
+// matters.
+#include "gpu/engine/engine.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "tests/gpu/support.h"
+
+namespace kairo::gpu {
+namespace {
+using test::Golden;
+const std::vector<std::string> linear = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                         "gate_proj", "up_proj", "down_proj"};
+
+EngineOptions tiny(const std::string& model, Method method) {
+  EngineOptions o;
+  o.model_dir = test::golden(model);
+  o.method = method;
+  o.rank = 4;
+  o.alpha = 8;
+  o.targets = linear;
+  o.seed = 7;
+  o.tokens_per_step = 400;
+  o.longest_row = 131;
+  o.threads = 2;
+  o.budget_bytes = 1 << 30;
+  return o;
+}
+std::unique_ptr<Engine> load(const EngineOptions& options) {
+  auto engine = Engine::load(options);
+  REQUIRE_MESSAGE(engine.ok(), engine.error().what);
+  return std::move(engine).value();
+}
+std::vector<TrainRow> views(const test::GoldenRows& rows) {
+  std::vector<TrainRow> out;
+  for (std::size_t i = 0; i < rows.tokens.size(); ++i)
+    out.push_back({rows.tokens[i], rows.trained[i]});
+  return out;
+}
+std::vector<float> copy(std::span<const float> values) {
+  return {values.begin(), values.end()};
+}
+// Puts the golden adapter into the engine.
+void take_adapter(Engine& engine, const Golden& file) {
+  std::vector<float> parameters = copy(engine.state().parameters), zero(parameters.size(), 0.0f);
+  for (const auto& t : adapter_tensors(engine.layout(), engine.state().parameters)) {
+    const auto values = file.floats("value." + t.name);
+    REQUIRE(values.size() == t.values.size());
+    const auto at = t.values.data() - engine.state().parameters.data();
+    std::ranges::copy(values, parameters.begin() + at);
+  }
+  REQUIRE(engine.restore({parameters, zero, zero}).ok());
+}
+double step(Engine& engine, const std::vector<TrainRow>& rows, std::int64_t targets) {
+  const auto loss = engine.accumulate(rows, targets);
+  REQUIRE_MESSAGE(loss.ok(), loss.error().what);
+  return loss.value();
+}
+bool same_bytes(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+}  // namespace
+
+TEST_CASE("loss and every gradient equal those of transformers + peft (+ bitsandbytes)") {
+  struct Case {
+    std::string name, golden, model;
+    Method method;
+    std::vector<std::string> targets;
+    std::int64_t budget;
+  };
+  const std::vector<Case> cases = {
+      {"lora", "tiny_lora.safetensors", "tiny_llama", Method::lora, linear, 1 << 30},
+      {"lora, all-linear",
+       "tiny_lora.safetensors",
+       "tiny_llama",
+       Method::lora,
+       {"all-linear"},
+       1 << 30},
+      {"qlora, cached", "tiny_qlora.safetensors", "tiny_llama", Method::qlora, linear, 1 << 30},
+      {"llama3 rope, bf16, own head, few targets",
+       "tiny3_lora.safetensors",
+       "tiny_llama3",
+       Method::lora,
+       {"v_proj", "up_proj", "layers.1.self_attn.o_proj"},
+       1 << 30},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    EngineOptions options = tiny(c.model, c.method);
+    options.targets = c.targets;
+    options.budget_bytes = c.budget;
+    const auto engine = load(options);
+    const Golden file(c.golden);
+    take_adapter(*engine, file);
+    const auto rows = test::golden_rows(file);
+    const auto targets = rows.targets(0, rows.tokens.size());
+    const double loss = step(*engine, views(rows), targets);
+    CHECK(loss == doctest::Approx(static_cast<double>(file.floats("loss")[0])).epsilon(1e-6));
+    const auto tensors = adapter_tensors(engine->layout(), engine->gradient());
+    CHECK(tensors.size() == file.names("grad.").size());
+    for (const auto& t : tensors) {
+      CAPTURE(t.name);
+      CHECK(test::relative_difference(t.values, file.floats("grad." + t.name)) <= 1e-5);
+    }
+  }
+}
+
+TEST_CASE("recomputing layers, splitting batches and NF4 without cache give the same gradients") {
+  const Golden file("tiny_qlora.safetensors");
+  const auto rows = test::golden_rows(file);
+  const auto targets = rows.targets(0, rows.tokens.size());
+  const auto whole = load(tiny("tiny_llama", Method::qlora));
+  CHECK(whole->plan().dequantised_cache);
+  CHECK(whole->plan().kept_layers == 2);
+  take_adapter(*whole, file);
+  const double loss = step(*whole, views(rows), targets);
+  bool saw_uncached = false, saw_recompute = false, saw_split = false;
+  for (std::int64_t budget = whole->plan().peak_bytes(); budget > 0; budget -= 32 << 10) {
+    EngineOptions options = tiny("tiny_llama", Method::qlora);
+    options.budget_bytes = budget;
+    auto loaded = Engine::load(options);
+    if (!loaded.ok()) {
+      CHECK(loaded.error().code == Code::unavailable);
+      break;
+    }
+    auto small = std::move(loaded).value();
+    CAPTURE(small->plan().text());
+    CHECK(small->plan().peak_bytes() <= budget);
+    saw_uncached = saw_uncached || !small->plan().dequantised_cache;
+    saw_recompute = saw_recompute || small->plan().kept_layers < 2;
+    saw_split = saw_split || small->plan().microbatch_tokens < 280;
+    take_adapter(*small, file);
+    CHECK(step(*small, views(rows), targets) == doctest::Approx(loss).epsilon(1e-7));
+    CHECK(test::relative_difference(small->gradient(), whole->gradient()) <= 2e-6);
+  }
+  CHECK(saw_uncached);
+  CHECK(saw_recompute);
+  CHECK(saw_split);
+}
+
+TEST_CASE("the same calls give the same bytes, and a restored engine goes on with them") {
+  const Golden file("tiny_lora.safetensors");
+  const auto rows = test::golden_rows(file);
+  const auto all = views(rows);
+  const auto targets = rows.targets(0, rows.tokens.size());
+  const Update settings{1e-2, 0.9, 0.999, 1e-8, 0.01, 1.0};
+  for (const Method method : {Method::lora, Method::qlora}) {
+    const auto one = load(tiny("tiny_llama", method)), two = load(tiny("tiny_llama", method));
+    std::vector<double> losses;
+    std::vector<float> parameters, first, second;
+    for (int i = 1; i <= 6; ++i) {
+      losses.push_back(step(*one, all, targets));
+      CHECK(step(*two, all, targets) == losses.back());
+      CHECK(one->update(settings, i) == two->update(settings, i));
+      if (i != 3) continue;
+      const auto state = one->state();
+      parameters = copy(state.parameters);
+      first = copy(state.first_moment);
+      second = copy(state.second_moment);
+    }
+    CHECK(same_bytes(one->state().parameters, two->state().parameters));
+    CHECK(losses.back() < losses.front());
+    const auto resumed = load(tiny("tiny_llama", method));
+    REQUIRE(resumed->restore({parameters, first, second}).ok());
+    for (int i = 4; i <= 6; ++i) {
+      CHECK(step(*resumed, all, targets) == losses[static_cast<std::size_t>(i - 1)]);
+      resumed->update(settings, i);
+    }
+    CHECK(same_bytes(resumed->state().parameters, one->state().parameters));
+    CHECK(same_bytes(resumed->state().second_moment, one->state().second_moment));
+  }
+}
+
+TEST_CASE("wrong input is an error that names it") {
+  const auto engine = load(tiny("tiny_llama", Method::lora));
+  const std::vector<std::int32_t> good = {1, 2, 3}, bad = {1, 160, 3}, negative = {1, -1, 3};
+  const std::vector<std::int32_t> long_row(133, 1);
+  const std::vector<std::uint8_t> mask = {0, 1, 1}, long_mask(133, 1), none = {0, 0, 0};
+  struct Case {
+    std::string name;
+    TrainRow row;
+    std::string what;  // empty: accepted
+  };
+  const std::vector<Case> cases = {{"good", {good, mask}, ""},
+                                   {"nothing trained", {good, none}, ""},
+                                   {"beyond the vocabulary", {bad, mask}, "token 160"},
+                                   {"negative", {negative, mask}, "token -1"},
+                                   {"too long", {long_row, long_mask}, "133 tokens"},
+                                   {"mask of another length", {good, long_mask}, "differ"}};
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    const auto result = engine->accumulate(std::vector<TrainRow>{c.row}, 2);
+    CHECK(result.ok() == c.what.empty());
+    if (!result.ok()) CHECK(result.error().what.find(c.what) != std::string::npos);
+  }
+  const std::vector<float> wrong(3);
+  CHECK_FALSE(engine->restore({wrong, wrong, wrong}).ok());
+  EngineOptions options = tiny("tiny_llama", Method::lora);
+  options.targets = {"q_proj", "query"};
+  const auto refused = Engine::load(options);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().what.find("\"query\"") != std::string::npos);
+}
+}  // namespace kairo::gpu
