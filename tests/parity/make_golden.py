@@ -88,8 +88,9 @@ def tiny_model(out, name, dtype, **extra):
                          num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
                          bos_token_id=1, eos_token_id=2, pad_token_id=2, **extra)
     model = AutoModelForCausalLM.from_config(config)
-    for p in model.parameters():  # large enough that every part of the model matters
-        p.data = torch.randn(p.shape) * 0.3 if p.dim() == 2 else 1 + 0.1 * torch.randn(p.shape)
+    for n, p in model.named_parameters():  # large enough that every part of the model matters
+        scale = 0.3 if "embed" in n or "lm_head" in n else 0.15
+        p.data = torch.randn(p.shape) * scale if p.dim() == 2 else 1 + 0.1 * torch.randn(p.shape)
     folder = f"{out}/{name}"
     model.to(dtype).save_pretrained(folder)
     os.remove(f"{folder}/generation_config.json")

@@ -1,0 +1,34 @@
+// gpu/engine/progress.h - progress.jsonl: how a run tells the world where it stands
+// (schemas/run.fbs).
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "schemas/base/clock.h"
+#include "schemas/base/result.h"
+#include "schemas/run_generated.h"
+
+namespace kairo::gpu {
+// One line per change, flushed; the last whole line is the truth. One thread.
+class ProgressFile {
+ public:
+  // Opens dir/progress.jsonl for appending; the next line starts fresh even after a torn one.
+  // attempt() counts this process: one more than the file's last line says.
+  static Result<ProgressFile> open(const std::string& dir, const Clock& clock);
+  ProgressFile(ProgressFile&& other) noexcept;
+  ProgressFile& operator=(ProgressFile&&) = delete;
+  ~ProgressFile();
+  std::uint32_t attempt() const { return attempt_; }
+  // Fills in at_ms, attempt and rss_bytes. Lines of the phase Training come at most five a second,
+  // but for the first and the last step; a skipped line is ok. unavailable: disk full.
+  Status write(wire::ProgressT line);
+
+ private:
+  ProgressFile(int fd, const Clock& clock, std::uint32_t attempt);
+  int fd_;
+  const Clock& clock_;
+  std::uint32_t attempt_;
+  std::int64_t written_at_ = -1;
+};
+std::string progress_json(const wire::ProgressT& line);  // without the newline
+}  // namespace kairo::gpu

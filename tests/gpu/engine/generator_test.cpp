@@ -1,0 +1,161 @@
+// tests/gpu/engine/generator_test.cpp - logits equal transformers', in one prompt, token by token,
+// beside other slots and with adapters; wrong feeds change nothing.
+#include "gpu/engine/generator.h"
+
+#include <doctest/doctest.h>
+
+#include "gpu/formats/adapter.h"
+#include "tests/gpu/support.h"
+
+namespace kairo::gpu {
+namespace {
+using test::Golden;
+constexpr std::size_t vocab = 160;
+constexpr double tolerance = 2e-5;
+
+std::unique_ptr<Generator> load(const GeneratorOptions& options) {
+  auto generator = Generator::load(options);
+  REQUIRE_MESSAGE(generator.ok(), generator.error().what);
+  return std::move(generator).value();
+}
+std::vector<float> feed(Generator& generator, std::vector<Feed> feeds) {
+  const auto logits = generator.feed(feeds);
+  REQUIRE_MESSAGE(logits.ok(), logits.error().what);
+  return {logits.value().begin(), logits.value().end()};
+}
+// Writes the golden adapter as a PEFT folder.
+void write_golden_adapter(const Golden& file, const std::string& dir) {
+  std::vector<std::vector<float>> values;
+  std::vector<TensorToWrite> tensors;
+  const auto names = file.names("value.");
+  for (const auto& name : names) values.push_back(file.floats("value." + name));
+  for (std::size_t i = 0; i < names.size(); ++i)
+    tensors.push_back({names[i], file.shape("value." + names[i]), values[i]});
+  AdapterConfig config;
+  config.rank = 4;
+  config.alpha = 8;
+  REQUIRE(write_adapter(dir, config, tensors).ok());
+}
+// Row `position` of a golden (tokens, vocab) matrix.
+std::vector<float> row(const std::vector<float>& logits, std::size_t position) {
+  const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(position * vocab);
+  return {begin, begin + static_cast<std::ptrdiff_t>(vocab)};
+}
+}  // namespace
+
+TEST_CASE("logits equal transformers' for every way to feed the same tokens") {
+  for (const std::string model : {"tiny_llama", "tiny_llama3"}) {
+    CAPTURE(model);
+    const Golden file(model == "tiny_llama" ? "tiny_lora.safetensors" : "tiny3_lora.safetensors");
+    const test::TempFolder folder;
+    write_golden_adapter(file, folder.path());
+    GeneratorOptions options;
+    options.model_dir = test::golden(model);
+    options.adapters = {{"tuned", folder.path(), 1.0f}, {"silent", folder.path(), 0.0f}};
+    options.slots = 4;
+    options.context_tokens = 80;
+    options.threads = 2;
+    const auto generator = load(options);
+    CHECK(generator->vocab() == static_cast<int>(vocab));
+    const auto tokens = test::golden_rows(file).tokens[2];
+    const std::span<const std::int32_t> all = tokens;
+    const auto base = file.floats("logits.base"), tuned = file.floats("logits");
+    const std::size_t last = tokens.size() - 1;
+
+    SUBCASE("one prompt per slot, four kinds at once") {
+      const auto out =
+          feed(*generator, {{0, all, -1}, {1, all, 0}, {2, all, 1}, {3, all.first(9), 0}});
+      CHECK(test::largest_difference(row(out, 0), row(base, last)) <= tolerance);
+      CHECK(test::largest_difference(row(out, 1), row(tuned, last)) <= tolerance);
+      CHECK(test::largest_difference(row(out, 2), row(base, last)) <= tolerance);
+      CHECK(test::largest_difference(row(out, 3), row(tuned, 8)) <= tolerance);
+      CHECK(generator->length(1) == static_cast<int>(tokens.size()));
+    }
+    SUBCASE("token by token") {
+      for (std::size_t i = 0; i <= last; ++i) {
+        CAPTURE(i);
+        const auto out = feed(*generator, {{2, all.subspan(i, 1), 0}, {0, all.subspan(i, 1), -1}});
+        REQUIRE(test::largest_difference(row(out, 0), row(tuned, i)) <= tolerance);
+        REQUIRE(test::largest_difference(row(out, 1), row(base, i)) <= tolerance);
+      }
+    }
+    SUBCASE("in pieces, beside a slot that starts later, and again after reset") {
+      for (int round = 0; round < 2; ++round) {
+        feed(*generator, {{1, all.first(20), 0}});
+        feed(*generator, {{3, all.first(5), -1}, {1, all.subspan(20, 3), 0}});
+        const auto out = feed(*generator, {{1, all.subspan(23), 0}, {3, all.subspan(5, 1), -1}});
+        CHECK(test::largest_difference(row(out, 0), row(tuned, last)) <= tolerance);
+        CHECK(test::largest_difference(row(out, 1), row(base, 5)) <= tolerance);
+        generator->reset(1);
+        generator->reset(3);
+        CHECK(generator->length(1) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("a wrong feed is an error and changes nothing") {
+  GeneratorOptions options;
+  options.model_dir = test::golden("tiny_llama");
+  options.slots = 2;
+  options.context_tokens = 4;
+  options.threads = 1;
+  const auto generator = load(options);
+  const std::vector<std::int32_t> tokens = {1, 2, 3, 4, 5}, outside = {160}, negative = {-1};
+  const std::span<const std::int32_t> all = tokens;
+  feed(*generator, {{0, all.first(2), -1}});
+  struct Case {
+    std::string name;
+    std::vector<Feed> feeds;
+    std::string what;
+  };
+  const std::vector<Case> cases = {
+      {"none", {}, "nothing"},
+      {"slot below", {{-1, all.first(1), -1}}, "slot -1"},
+      {"slot above", {{2, all.first(1), -1}}, "slot 2"},
+      {"slot twice", {{1, all.first(1), -1}, {1, all.first(1), -1}}, "twice"},
+      {"no token", {{1, {}, -1}}, "no token"},
+      {"one too many", {{0, all.first(3), -1}}, "full"},
+      {"second feed is bad", {{1, all.first(1), -1}, {0, outside, -1}}, "token 160"},
+      {"negative token", {{0, negative, -1}}, "token -1"},
+      {"unknown adapter", {{1, all.first(1), 0}}, "adapter 0"}};
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    const auto result = generator->feed(c.feeds);
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.error().code == Code::invalid);
+    CHECK(result.error().what.find(c.what) != std::string::npos);
+    CHECK(generator->length(0) == 2);
+    CHECK(generator->length(1) == 0);
+  }
+  feed(*generator, {{0, all.first(2), -1}});  // exactly full
+  CHECK(generator->length(0) == 4);
+}
+
+TEST_CASE("options that cannot work are refused") {
+  const test::TempFolder empty;
+  struct Case {
+    std::string name, dir;
+    int slots, context;
+    std::vector<AdapterSource> adapters;
+    Code code;
+  };
+  const std::string tiny = test::golden("tiny_llama");
+  const std::vector<Case> cases = {
+      {"no model", empty.path(), 1, 16, {}, Code::not_found},
+      {"no slot", tiny, 0, 16, {}, Code::invalid},
+      {"beyond the model's positions", tiny, 1, 257, {}, Code::invalid},
+      {"no adapter there", tiny, 1, 16, {{"a", empty.path(), 1}}, Code::not_found}};
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    GeneratorOptions options;
+    options.model_dir = c.dir;
+    options.slots = c.slots;
+    options.context_tokens = c.context;
+    options.adapters = c.adapters;
+    const auto result = Generator::load(options);
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.error().code == c.code);
+  }
+}
+}  // namespace kairo::gpu
