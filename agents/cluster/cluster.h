@@ -25,17 +25,18 @@ struct Ref {
   std::string name;
   auto operator<=>(const Ref&) const = default;
 };
-struct Apply {                // server-side apply, forced: our fields are ours
+struct Apply {  // server-side apply, forced: our fields are ours
   Ref ref;
-  std::string json;           // the full set of fields that `manager` wants; what it wanted before
-                              // and leaves out now is removed
-  std::string manager;        // field manager, e.g. "kairo-launcher"
-  std::string subresource;    // "" or "status"
+  std::string json;         // the full set of fields that `manager` wants; what it wanted before
+                            // and leaves out now is removed
+  std::string manager;      // field manager, e.g. "kairo-launcher"
+  std::string subresource;  // "" or "status"
 };
 struct Selection {
   Kind kind;
   std::string ns;     // "" = all namespaces
   std::string label;  // "key=value" or ""
+  auto operator<=>(const Selection&) const = default;
 };
 struct Listing {
   std::vector<std::string> items;  // JSON objects, ordered by namespace and name

@@ -1,0 +1,26 @@
+// agents/cluster/local/local_cluster.h - Kubernetes for one machine: objects, REST, and the runner.
+#pragma once
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "agents/cluster/persist.h"
+#include "state/store.h"
+
+namespace kairo::cluster {
+struct LocalOptions {
+  std::string state_dir;    // pods/ and volumes/ are made below it, 0700
+  std::string port_file;    // gets "<port>\n" (by rename) once requests are answered; "" = none
+  std::string tokens_file;  // see rights.h
+  std::string program_dir;  // where kairo, kairo-tune and kairo-serve lie
+  int port = 0;             // 0 = any free one
+  Admit admit;
+  // What a container may run, by command[0]: looked up in program_dir only; for tests an absolute
+  // path may stand here.
+  std::vector<std::string> programs{"kairo", "kairo-tune", "kairo-serve"};
+};
+// Runs until `stop`, then ends the server and returns; containers go on and are adopted by the
+// next run. `store` keeps the objects under "cluster/". Errors: invalid (options, tokens file),
+// unavailable (port taken, state directory), corrupt (damaged rows).
+Status run_local_cluster(const LocalOptions& options, state::Store& store, std::atomic<bool>& stop);
+}  // namespace kairo::cluster

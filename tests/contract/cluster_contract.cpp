@@ -1,0 +1,156 @@
+// tests/contract/cluster_contract.cpp - apply, get, list, watch, remove and log as cluster.h says.
+#include "tests/contract/cluster_contract.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "agents/cluster/kinds.h"
+
+namespace kairo::test {
+namespace {
+using namespace cluster;
+using Json = nlohmann::json;
+
+Apply config(const std::string& name, const Json& data, const std::string& color = "red",
+             const std::string& manager = "one") {
+  const Json object = {{"apiVersion", "v1"},
+                       {"kind", "ConfigMap"},
+                       {"metadata", {{"name", name}, {"labels", {{"color", color}}}}},
+                       {"data", data}};
+  return {{config_maps, "default", name}, object.dump(), manager, ""};
+}
+Json parsed(const Result<std::string>& text) {
+  REQUIRE_MESSAGE(text.ok(), (text.ok() ? "" : text.error().what));
+  return Json::parse(text.value());
+}
+std::string version_of(const std::string& object) {
+  return Json::parse(object)["metadata"]["resourceVersion"];
+}
+// "+a ~a -a" for what happened since `version`, bookmarks aside; moves `version` on.
+std::string watched(Cluster& cluster, const Selection& selection, std::string& version,
+                    std::size_t want, std::int64_t patience_ms) {
+  std::string out;
+  std::size_t count = 0;
+  for (std::int64_t tries = 0; count < want && tries < patience_ms / 50; ++tries) {
+    const auto got = cluster.watch(selection, version, 50);
+    REQUIRE_MESSAGE(got.ok(), (got.ok() ? "" : got.error().what));
+    for (const Event& event : got.value()) {
+      version = version_of(event.object);
+      if (event.type == Event::Type::bookmark) continue;
+      const char sign = event.type == Event::Type::added     ? '+'
+                        : event.type == Event::Type::deleted ? '-'
+                                                             : '~';
+      out += (out.empty() ? "" : " ") + std::string(1, sign) +
+             Json::parse(event.object)["metadata"]["name"].get<std::string>();
+      ++count;
+    }
+  }
+  return out;
+}
+Code code_of(const auto& result) {
+  REQUIRE_FALSE(result.ok());
+  return result.error().code;
+}
+
+void writes(Cluster& c) {
+  const Ref ref{config_maps, "default", "a"};
+  CHECK(code_of(c.get(ref)) == Code::not_found);
+  const Json made = parsed(c.apply(config("a", {{"x", "1"}})));
+  CHECK(made["kind"] == "ConfigMap");
+  CHECK(made["metadata"]["namespace"] == "default");
+  CHECK(parsed(c.get(ref))["data"] == made["data"]);
+  const Json same = parsed(c.apply(config("a", {{"x", "1"}})));
+  CHECK(same["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]);
+  CHECK(parsed(c.apply(config("a", {{"y", "2"}}, "red", "two")))["data"] ==
+        Json{{"x", "1"}, {"y", "2"}});
+  CHECK(parsed(c.apply(config("a", {{"z", "3"}})))["data"] == Json{{"y", "2"}, {"z", "3"}});
+  CHECK(parsed(c.apply(config("a", {{"y", "4"}})))["data"]["y"] == "4");  // forced
+
+  Apply wrong = config("a", {{"x", "1"}});
+  wrong.json = R"({"apiVersion":"v1","kind":"Pod"})";
+  CHECK(code_of(c.apply(wrong)) == Code::invalid);
+  wrong.json = R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"uid":"other"}})";
+  CHECK(code_of(c.apply(wrong)) == Code::conflict);
+  wrong.ref.name = "absent";
+  CHECK(code_of(c.apply(wrong)) == Code::conflict);  // an update never creates
+}
+
+void statuses(Cluster& c) {
+  const Json job = {{"apiVersion", "batch/v1"},
+                    {"kind", "Job"},
+                    {"metadata", {{"name", "j"}, {"finalizers", {"kairo.dev/test"}}}},
+                    {"status", {{"active", 9}}}};
+  const Ref ref{jobs, "default", "j"};
+  CHECK(code_of(c.apply({ref, job.dump(), "status", "status"})) == Code::not_found);
+  CHECK_FALSE(parsed(c.apply({ref, job.dump(), "one", ""}))
+                  .value("status", Json::object())
+                  .contains("active"));
+  CHECK(parsed(c.apply({ref, job.dump(), "status", "status"}))["status"]["active"] == 9);
+  CHECK(parsed(c.apply({ref, job.dump(), "one", ""}))["status"]["active"] == 9);
+
+  const std::string uid = parsed(c.get(ref))["metadata"]["uid"];
+  CHECK(code_of(c.remove(ref, "other")) == Code::conflict);
+  CHECK(c.remove(ref, uid).ok());
+  CHECK(parsed(c.get(ref))["metadata"]["deletionTimestamp"].is_string());  // the finalizer holds
+  Json released = job;
+  released["metadata"].erase("finalizers");
+  CHECK(c.apply({ref, released.dump(), "one", ""}).ok());
+  CHECK(code_of(c.get(ref)) == Code::not_found);
+  CHECK(c.remove(ref, uid).ok());  // absent already
+}
+
+void lists_and_watches(Cluster& c, std::int64_t patience_ms) {
+  const Selection all{config_maps, "", ""}, red{config_maps, "default", "color=red"},
+      elsewhere{config_maps, "other", ""};
+  REQUIRE(c.apply(config("c", {})).ok());
+  REQUIRE(c.apply(config("b", {}, "blue")).ok());
+  const auto listing = c.list(all);
+  REQUIRE(listing.ok());
+  std::string names;
+  for (const std::string& item : listing.value().items) {
+    CHECK(Json::parse(item)["kind"] == "ConfigMap");
+    names += Json::parse(item)["metadata"]["name"];
+  }
+  CHECK(names == "abc");
+  CHECK(c.list(red).value().items.size() == 2);
+  CHECK(c.list(elsewhere).value().items.empty());
+
+  std::string at_all = listing.value().resource_version, at_red = at_all;
+  CHECK(watched(c, all, at_all, 1, 100).empty());
+  REQUIRE(c.apply(config("b", {}, "red")).ok());
+  REQUIRE(c.apply(config("c", {{"k", "v"}})).ok());
+  REQUIRE(c.apply(config("c", {{"k", "v"}}, "blue")).ok());
+  REQUIRE(c.remove({config_maps, "default", "b"}, "").ok());
+  CHECK(watched(c, all, at_all, 4, patience_ms) == "~b ~c ~c -b");
+  CHECK(watched(c, red, at_red, 4, patience_ms) == "+b ~c -c -b");
+  std::string again = listing.value().resource_version;
+  CHECK(watched(c, all, again, 4, patience_ms) == "~b ~c ~c -b");
+  const auto future = c.watch(all, "999999999", 1000);
+  CHECK(code_of(future) == Code::not_found);
+}
+
+void owners(Cluster& c, std::int64_t patience_ms) {
+  const Json owner = parsed(c.apply(config("owner", {})));
+  Apply owned = config("owned", {});
+  Json object = Json::parse(owned.json);
+  object["metadata"]["ownerReferences"] = Json::array({{{"apiVersion", "v1"},
+                                                        {"kind", "ConfigMap"},
+                                                        {"name", "owner"},
+                                                        {"uid", owner["metadata"]["uid"]}}});
+  owned.json = object.dump();
+  REQUIRE(c.apply(owned).ok());
+  std::string version = c.list({config_maps, "", ""}).value().resource_version;
+  REQUIRE(c.remove({config_maps, "default", "owner"}, owner["metadata"]["uid"]).ok());
+  CHECK(watched(c, {config_maps, "", ""}, version, 2, patience_ms) == "-owner -owned");
+}
+}  // namespace
+
+void cluster_contract(Cluster& cluster, std::int64_t patience_ms) {
+  writes(cluster);
+  statuses(cluster);
+  lists_and_watches(cluster, patience_ms);
+  owners(cluster, patience_ms);
+  CHECK(code_of(cluster.log({pods, "default", "none"}, "c", 0)) == Code::not_found);
+}
+}  // namespace kairo::test
