@@ -1,0 +1,57 @@
+# Every verb is a few lines over CMake, ctest and the scripts in deploy/ and tests/.
+PRESET ?= release
+JOBS ?= $(shell nproc)
+BUILD := build/$(PRESET)
+.DEFAULT_GOAL := help
+.PHONY: help deps build quickstart test unit asan sim crash parity bench fmt fmt-check lint clean
+
+help: ## show the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
+
+deps: ## install what the build needs (Debian 12; says what and why)
+	@bash deploy/setup/deps.sh
+
+$(BUILD)/build.ninja: CMakePresets.json CMakeLists.txt
+	@cmake --preset $(PRESET) -Wno-dev > $(BUILD).configure.log 2>&1 || (cat $(BUILD).configure.log; exit 1)
+
+build: ## configure and build (PRESET=release|dev|asan|tsan)
+	@mkdir -p build
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS)
+
+quickstart: deps build ## the whole story: tune a real model, push the adapter, serve it
+	@bash deploy/setup/model.sh $(BUILD)/kairo-tune
+	@bash examples/quickstart/run.sh $(BUILD)
+
+test: deps build asan ## all tests: unit, contract, simulation, crash, parity, sanitizers
+	@bash deploy/setup/model.sh $(BUILD)/kairo-tune
+	@bash tests/run.sh $(BUILD) build/asan
+
+asan: ## build the unit tests with address and undefined-behaviour checks
+	@mkdir -p build
+	@cmake --preset asan -Wno-dev > build/asan.configure.log 2>&1 || (cat build/asan.configure.log; exit 1)
+	@cmake --build build/asan -j $(JOBS)
+
+sim: build ## whole-system simulation (SEED=n replays one, RUNS=n)
+	@$(BUILD)/tests/sim/test_sim
+
+crash: build ## kill -9 of random processes during real runs (ROUNDS=n)
+	@bash tests/crash/run.sh $(BUILD) $${ROUNDS:-20}
+
+parity: build ## make the golden files anew with transformers+peft and compare
+	@bash tests/parity/run.sh $(BUILD)
+
+bench: build ## speed and memory, against peers in the same run
+	@bash tests/bench/run.sh $(BUILD)
+
+fmt: ## clang-format in place
+	@git ls-files '*.cpp' '*.h' | xargs clang-format-14 -i
+
+fmt-check:
+	@git ls-files '*.cpp' '*.h' | xargs clang-format-14 --dry-run -Werror
+
+lint: build ## clang-tidy over what changed since main (ALL=1: everything)
+	@bash tests/lint.sh $(BUILD)
+
+clean: ## remove build/
+	@rm -rf build

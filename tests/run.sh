@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Runs every test program and sums up. usage: run.sh BUILD [ASAN_BUILD]
+# Prints one line per program and, last, "N passed, N failed, N skipped" (test cases; a skipped one
+# says why on a line that starts with SKIP).
+set -uo pipefail
+build=$1
+asan=${2:-}
+passed=0 failed=0 skipped=0
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+
+run() { # name command...
+  local name=$1 begin end status ok bad skip
+  shift
+  begin=$(date +%s%N)
+  timeout "${TEST_TIMEOUT:-600}" "$@" >"$log/out" 2>&1
+  status=$?
+  end=$(date +%s%N)
+  ok=$(sed -nE 's/.*test cases: +[0-9]+ \| +([0-9]+) passed.*/\1/p' "$log/out" | tail -n 1)
+  bad=$(sed -nE 's/.*test cases:.*\| +([0-9]+) failed.*/\1/p' "$log/out" | tail -n 1)
+  skip=$(grep -acE '(^|MESSAGE: )SKIP' "$log/out")
+  if [ "$status" = 77 ]; then ok=0 bad=0; [ "$skip" -gt 0 ] || skip=1; fi
+  if [ -z "$ok" ]; then # a script: one case
+    ok=0 bad=0
+    if [ "$status" = 0 ]; then ok=1; else bad=1; fi
+  elif [ "$status" != 0 ] && [ "$status" != 77 ] && [ "${bad:-0}" = 0 ]; then
+    bad=1
+  fi
+  ok=$((ok - skip < 0 ? 0 : ok - skip))
+  passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+  printf '%-34s %4d passed %3d failed %3d skipped %7.1f s\n' "$name" "$ok" "$bad" "$skip" "$(((end - begin) / 100000000))e-1"
+  grep -aE '(^|MESSAGE: )SKIP' "$log/out" | sed -E 's/^.*SKIP/    SKIP/' | sort -u
+  if [ "$bad" != 0 ]; then tail -n 60 "$log/out" | sed 's/^/    /'; fi
+}
+
+programs() { # every test program of a build, by its ctest name
+  (cd "$1" && ctest -N --show-only=json-v1) |
+    jq -r '.tests[] | select(.command) | [.name, .command[0]] | @tsv'
+}
+while IFS=$'\t' read -r name command; do run "$name" "$command"; done < <(programs "$build")
+if [ -n "$asan" ]; then
+  export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+  while IFS=$'\t' read -r name command; do run "asan/$name" "$command"; done < <(programs "$asan")
+fi
+for script in tests/crash/short.sh; do
+  [ -f "$script" ] && run "$(basename "$(dirname "$script")")" bash "$script" "$build"
+done
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" = 0 ]
