@@ -1,0 +1,260 @@
+// gpu/engine/tune.cpp - the run's phases and what each of their errors means.
+#include "gpu/engine/tune.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <utility>
+
+#include "gpu/engine/progress.h"
+#include "gpu/formats/adapter.h"
+#include "gpu/formats/files.h"
+#include "schemas/base/digest.h"
+#include "schemas/base/log.h"
+
+namespace kairo::gpu {
+namespace {
+namespace fs = std::filesystem;
+using wire::RunPhase;
+constexpr const char* completed_file = "/fine_tuning_completed.txt";
+constexpr std::int64_t config_bytes_max = 4 << 20;
+
+struct Failure {
+  std::string code;  // of schemas/run.fbs
+  std::string message;
+};
+using Phase = std::optional<Failure>;  // empty: the phase went well
+
+TuneExit exit_of(const std::string& code) {
+  if (code == "internal") return TuneExit::internal;
+  if (code == "disk_full") return TuneExit::disk_full;
+  return TuneExit::permanent;
+}
+Failure model_failure(const Error& e) {
+  return {e.code == Code::unavailable ? "out_of_memory" : "bad_model", e.what};
+}
+Failure write_failure(const Error& e) {
+  return {e.code == Code::unavailable ? "disk_full" : "internal", e.what};
+}
+
+// A digest of the model that costs no full read: config.json, and of every weight file its size and
+// two megabytes.
+std::string model_digest(const std::string& dir) {
+  Sha256 hash;
+  const auto config = read_file(dir + "/config.json", config_bytes_max);
+  hash.update(config.ok() ? config.value() : "");
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(dir, error))
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) {
+    const auto size = static_cast<std::int64_t>(fs::file_size(file, error));
+    hash.update(file.filename().string() + " " + std::to_string(size) + "\n");
+    std::ifstream in(file, std::ios::binary);
+    std::string part(1 << 20, '\0');
+    for (const std::int64_t at : {std::int64_t{0}, size / 2}) {
+      in.clear();
+      in.seekg(at);
+      in.read(part.data(), static_cast<std::streamsize>(part.size()));
+      hash.update(std::string_view(part).substr(0, static_cast<std::size_t>(in.gcount())));
+    }
+  }
+  return hash.hex();
+}
+// Everything that decides the parameters after step n.
+std::string fingerprint(const TuneJob& j) {
+  std::string text = "kairo 1 " + model_digest(j.model_dir) + " " + j.data_digest;
+  for (const double v :
+       {j.alpha, j.learning_rate, j.warmup_ratio, j.epochs, j.update.beta1, j.update.beta2,
+        j.update.eps, j.update.weight_decay, j.update.gradient_norm_max})
+    text += " " + std::to_string(v * 1e9);
+  for (const auto v : {static_cast<std::int64_t>(j.method), j.rank,
+                       static_cast<std::int64_t>(j.use_rslora), static_cast<std::int64_t>(j.seed),
+                       static_cast<std::int64_t>(j.schedule), j.warmup_steps, j.total_steps})
+    text += " " + std::to_string(v);
+  for (const auto& target : j.targets) text += " " + target;
+  return sha256_hex(text);
+}
+
+class Run {
+ public:
+  Run(const TuneJob& job, ProgressFile progress) : job_(job), progress_(std::move(progress)) {
+    line_.total_steps = static_cast<std::uint32_t>(job.total_steps);
+    line_.eta_ms = -1;
+  }
+  Phase say(RunPhase phase) {
+    line_.phase = phase;
+    return said(progress_.write(line_));
+  }
+  TuneExit fail(const Failure& failure) {
+    line_.phase = RunPhase::Failed;
+    line_.code = failure.code;
+    line_.message = failure.message;
+    const auto written = progress_.write(line_);
+    log::error("run failed", {{"code", failure.code}, {"why", failure.message}});
+    if (!written.ok()) log::error("progress", {{"why", written.error().what}});
+    return exit_of(failure.code);
+  }
+  Phase check() const {
+    if (job_.rows.empty()) return Failure{"bad_data", "the data set has no rows"};
+    if (job_.total_steps < 1) return Failure{"bad_config", "there is no optimizer step to take"};
+    std::int64_t targets = 0;
+    for (const auto& row : job_.rows) targets += targets_of(row);
+    if (targets == 0) return Failure{"bad_data", "no token of the data set is trained"};
+    return std::nullopt;
+  }
+  Phase load() {
+    const auto config = load_model_config(job_.model_dir);
+    if (!config.ok()) return model_failure(config.error());
+    const auto layout = make_lora_layout(config.value(), job_.rank, 1.0, job_.targets);
+    if (!layout.ok()) return Failure{"bad_config", layout.error().what};
+    for (std::size_t i = 0; i < job_.rows.size(); ++i)
+      for (const auto token : job_.rows[i].tokens)
+        if (token < 0 || token >= config.value().vocab)
+          return Failure{"bad_data", "row " + std::to_string(i + 1) + ": token " +
+                                         std::to_string(token) +
+                                         " is not in the model's vocabulary; is the tokenizer of "
+                                         "another model?"};
+    const EngineOptions options = engine_options(job_);
+    if (options.longest_row > config.value().positions)
+      return Failure{"bad_data", "a row has " + std::to_string(options.longest_row + 1) +
+                                     " tokens, the model takes " +
+                                     std::to_string(config.value().positions) + "; set max_length"};
+    auto engine = Engine::load(options);
+    if (!engine.ok()) return model_failure(engine.error());
+    engine_ = std::move(engine).value();
+    log::info(engine_->plan().text());
+    return std::nullopt;
+  }
+  // Trains; stopped is set when should_stop ended it.
+  Phase train_all(const Clock& clock, const std::function<bool()>& should_stop, bool& stopped) {
+    TrainSettings settings;
+    settings.schedule = {job_.schedule, job_.learning_rate, job_.total_steps,
+                         warmup_of(job_.warmup_steps, job_.warmup_ratio, job_.total_steps)};
+    settings.update = job_.update;
+    settings.epochs = job_.epochs;
+    settings.checkpoint_dir = job_.state_dir + "/checkpoints";
+    settings.fingerprint = fingerprint(job_);
+    settings.save_steps = job_.save_steps;
+    settings.save_ms = job_.save_ms;
+    const TrainStart start = resume(*engine_, settings);
+    log::info(start.note);
+    line_.resumed_from = line_.step = static_cast<std::uint32_t>(start.step);
+    line_.tokens = static_cast<std::uint64_t>(start.tokens);
+    if (auto failed = say(RunPhase::Training)) return failed;
+    Status last = ok();  // a progress line that could not be written stops the run
+    const auto end = train(
+        *engine_, job_.rows, job_.rows_of_step, settings, start, clock,
+        [&](const StepReport& r) {
+          report(r);
+          if (last.ok()) last = progress_.write(line_);
+        },
+        [&] { return !last.ok() || should_stop(); });
+    if (!end.ok())
+      return end.error().code == Code::unavailable ? write_failure(end.error())
+                                                   : Failure{"bad_config", end.error().what};
+    if (!last.ok()) return write_failure(last.error());
+    stopped = end.value() == TrainEnd::stopped;
+    return std::nullopt;
+  }
+  Phase save() {
+    AdapterConfig config;
+    config.base_model = job_.base_model;
+    config.rank = job_.rank;
+    config.alpha = job_.alpha;
+    config.use_rslora = job_.use_rslora;
+    for (const auto& module : engine_->layout().modules) {
+      const std::string name = name_of(module.module);
+      if (std::find(config.targets.begin(), config.targets.end(), name) == config.targets.end())
+        config.targets.push_back(name);
+    }
+    std::sort(config.targets.begin(), config.targets.end());
+    const auto tensors = adapter_tensors(engine_->layout(), engine_->state().parameters);
+    if (auto failed = said(write_adapter(job_.output_dir, config, tensors))) return failed;
+    return said(write_file(job_.output_dir + completed_file, "Fine-tuning completed.\n"));
+  }
+
+ private:
+  static Phase said(const Status& status) {
+    if (status.ok()) return std::nullopt;
+    return write_failure(status.error());
+  }
+  void report(const StepReport& r) {
+    line_.phase = RunPhase::Training;
+    line_.step = static_cast<std::uint32_t>(r.step);
+    line_.epoch = static_cast<float>(r.epoch);
+    line_.loss = static_cast<float>(r.loss);
+    line_.learning_rate = static_cast<float>(r.learning_rate);
+    line_.grad_norm = static_cast<float>(r.gradient_norm);
+    line_.tokens = static_cast<std::uint64_t>(r.tokens);
+    line_.tokens_per_second = static_cast<float>(r.tokens_per_second);
+    line_.eta_ms = r.eta_ms;
+  }
+  const TuneJob& job_;
+  ProgressFile progress_;
+  wire::ProgressT line_;
+  std::unique_ptr<Engine> engine_;
+};
+}  // namespace
+
+void fill_extremes(EngineOptions& options, const TuneJob& job) {
+  const auto inputs = [](const TrainRow& row) {
+    return std::max<std::int64_t>(static_cast<std::int64_t>(row.tokens.size()) - 1, 1);
+  };
+  options.longest_row = 1;
+  for (const auto& row : job.rows) options.longest_row = std::max(options.longest_row, inputs(row));
+  options.tokens_per_step = options.longest_row;
+  for (std::int64_t step = 0; step < job.total_steps; ++step) {
+    std::int64_t tokens = 0;
+    for (const std::size_t i : job.rows_of_step(step)) tokens += inputs(job.rows[i]);
+    options.tokens_per_step = std::max(options.tokens_per_step, tokens);
+  }
+}
+
+EngineOptions engine_options(const TuneJob& job) {
+  EngineOptions options;
+  options.model_dir = job.model_dir;
+  options.method = job.method;
+  options.rank = job.rank;
+  options.alpha = job.alpha;
+  options.use_rslora = job.use_rslora;
+  options.targets = job.targets;
+  options.seed = job.seed;
+  options.threads = job.threads;
+  options.budget_bytes = job.budget_bytes;
+  fill_extremes(options, job);
+  return options;
+}
+
+TuneExit run_tune(const TuneJob& job, const Clock& clock,
+                  const std::function<bool()>& should_stop) {
+  auto progress = ProgressFile::open(job.state_dir, clock);
+  if (!progress.ok()) {
+    log::error("run failed", {{"why", progress.error().what}});
+    return exit_of(write_failure(progress.error()).code);
+  }
+  Run run(job, std::move(progress).value());
+  std::error_code ignored;
+  if (fs::exists(job.output_dir + completed_file, ignored)) {
+    log::info("already completed", {{"output", job.output_dir}});
+    const auto failed = run.say(RunPhase::Done);
+    return failed ? run.fail(*failed) : TuneExit::done;
+  }
+  if (auto failed = run.say(RunPhase::Starting)) return run.fail(*failed);
+  if (auto failed = run.check()) return run.fail(*failed);
+  if (auto failed = run.say(RunPhase::Loading)) return run.fail(*failed);
+  if (auto failed = run.load()) return run.fail(*failed);
+  bool stopped = false;
+  if (auto failed = run.train_all(clock, should_stop, stopped)) return run.fail(*failed);
+  if (stopped) {
+    if (auto failed = run.say(RunPhase::Stopped)) return run.fail(*failed);
+    return TuneExit::stopped;
+  }
+  if (auto failed = run.say(RunPhase::Saving)) return run.fail(*failed);
+  if (auto failed = run.save()) return run.fail(*failed);
+  if (auto failed = run.say(RunPhase::Done)) return run.fail(*failed);
+  return TuneExit::done;
+}
+}  // namespace kairo::gpu

@@ -1,0 +1,60 @@
+// gpu/engine/tune.h - one fine-tuning run from a model folder and tokens to an adapter, and its
+// estimate.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gpu/engine/engine.h"
+#include "gpu/engine/trainer.h"
+#include "schemas/base/clock.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+// Everything is decided: no defaults are filled in below here.
+struct TuneJob {
+  std::string model_dir, output_dir, state_dir;
+  std::string base_model;  // base_model_name_or_path of the adapter
+  Method method = Method::lora;
+  std::int64_t rank = 8;
+  double alpha = 8;
+  bool use_rslora = false;
+  std::vector<std::string> targets;
+  std::uint64_t seed = 0;
+  ScheduleKind schedule = ScheduleKind::linear;
+  double learning_rate = 2e-5, warmup_ratio = 0, epochs = 1;
+  std::int64_t warmup_steps = 0, total_steps = 0, save_steps = 10, save_ms = 30'000;
+  Update update;  // learning_rate is ignored
+  int threads = 0;
+  std::int64_t budget_bytes = 0;
+  std::vector<TrainRow> rows;  // the tokens must outlive the run
+  std::string data_digest;
+  RowsOfStep rows_of_step;
+};
+// Process exit codes; the run's owner decides by them whether to start again.
+enum class TuneExit : std::uint8_t {
+  done = 0,
+  internal = 1,   // start again
+  permanent = 2,  // bad_config, bad_data, bad_model, out_of_memory: a person must change something
+  disk_full = 3,  // start again when there is space
+  stopped = 75,   // asked to stop; a checkpoint is there
+};
+// Runs the job to its end: progress.jsonl and checkpoints in state_dir, the adapter and, last of
+// all, fine_tuning_completed.txt in output_dir. A completed job returns done at once; a checkpoint
+// of the same model, data and settings is gone on from. Errors are the last line of progress.jsonl
+// and a log line. should_stop is asked between steps.
+TuneExit run_tune(const TuneJob& job, const Clock& clock, const std::function<bool()>& should_stop);
+
+struct TuneEstimate {
+  std::int64_t tokens = 0, trained_tokens = 0, steps = 0;  // over all epochs
+  std::int64_t peak_bytes = 0;
+  double seconds = 0;  // of training on this machine, now: products are timed for about two seconds
+};
+// invalid, not_found, corrupt, unavailable: as Engine::load, whose weights are not read here.
+Result<TuneEstimate> estimate_tune(const TuneJob& job, const Clock& clock);
+// The largest step's and the longest row's input tokens: what the memory plan needs.
+void fill_extremes(EngineOptions& options, const TuneJob& job);
+EngineOptions engine_options(const TuneJob& job);
+}  // namespace kairo::gpu

@@ -1,0 +1,212 @@
+// tests/gpu/engine/tune_test.cpp - a run leaves a PEFT folder and the sentinel; stopped, killed or
+// with a damaged checkpoint it ends with the same bytes; every failure has its code.
+#include "gpu/engine/tune.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "gpu/formats/files.h"
+#include "gpu/formats/model_config.h"
+#include "tests/gpu/support.h"
+
+namespace kairo::gpu {
+namespace {
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class StepClock final : public Clock {  // a millisecond per look
+ public:
+  std::int64_t now_ms() const override { return 1'764'000'000'000 + ++ticks_; }
+  std::int64_t monotonic_ms() const override { return ++ticks_; }
+
+ private:
+  mutable std::int64_t ticks_ = 0;
+};
+struct Fixture {
+  test::TempFolder folder;
+  test::GoldenRows rows = test::golden_rows(test::Golden("tiny_lora.safetensors"));
+  StepClock clock;
+  TuneJob job(const std::string& name) const {
+    TuneJob j;
+    j.model_dir = test::golden("tiny_llama");
+    j.output_dir = folder.path() + "/" + name + "/results";
+    j.state_dir = folder.path() + "/" + name + "/state";
+    j.base_model = "tiny";
+    j.rank = 4;
+    j.alpha = 8;
+    j.targets = {"q_proj", "v_proj", "down_proj"};
+    j.seed = 3;
+    j.learning_rate = 1e-2;
+    j.warmup_steps = 2;
+    j.total_steps = 9;
+    j.save_steps = 2;
+    j.update.gradient_norm_max = 1;
+    j.threads = 1;
+    j.budget_bytes = 1 << 30;
+    for (std::size_t i = 0; i < rows.tokens.size(); ++i)
+      j.rows.push_back({rows.tokens[i], rows.trained[i]});
+    j.data_digest = "rows";
+    const std::size_t n = rows.tokens.size();
+    j.rows_of_step = [n](std::int64_t step) {
+      const auto s = static_cast<std::size_t>(step);
+      return std::vector<std::size_t>{s * 3 % n, (s * 3 + 1) % n, (s * 3 + 2) % n};
+    };
+    return j;
+  }
+  std::vector<json> progress(const TuneJob& j) const {
+    std::ifstream in(j.state_dir + "/progress.jsonl");
+    std::vector<json> lines;
+    for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
+    return lines;
+  }
+  std::string adapter(const TuneJob& j) const {
+    const auto bytes = read_file(j.output_dir + "/adapter_model.safetensors", 1 << 30);
+    REQUIRE(bytes.ok());
+    return bytes.value();
+  }
+};
+std::function<bool()> never() {
+  return [] { return false; };
+}
+std::function<bool()> after(int looks) {
+  return [looks]() mutable { return looks-- <= 0; };
+}
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "a run ends with an adapter, the sentinel and a Done line") {
+  const TuneJob j = job("plain");
+  CHECK(run_tune(j, clock, never()) == TuneExit::done);
+  CHECK(fs::exists(j.output_dir + "/fine_tuning_completed.txt"));
+  const auto lines = progress(j);
+  REQUIRE(lines.size() >= 5);
+  CHECK(lines.front()["phase"] == "Starting");
+  CHECK(lines.back()["phase"] == "Done");
+  CHECK(lines.back()["step"] == 9);
+  CHECK(lines.back()["total_steps"] == 9);
+  CHECK(lines.back()["attempt"] == 1);
+  CHECK(lines.back()["loss"].get<double>() > 0);
+  CHECK(lines.back()["tokens"].get<int>() > 0);
+  const auto adapter = load_adapter(j.output_dir);
+  REQUIRE_MESSAGE(adapter.ok(), adapter.error().what);
+  CHECK(adapter.value().config.targets ==
+        std::vector<std::string>{"down_proj", "q_proj", "v_proj"});
+  CHECK(adapter.value().modules.size() == 6);
+
+  SUBCASE("started again, it is done at once and touches nothing") {
+    const auto before = fs::last_write_time(j.output_dir + "/adapter_model.safetensors");
+    CHECK(run_tune(j, clock, never()) == TuneExit::done);
+    CHECK(fs::last_write_time(j.output_dir + "/adapter_model.safetensors") == before);
+    CHECK(progress(j).back()["attempt"] == 2);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "interrupted runs end with the bytes of an undisturbed one") {
+  const TuneJob whole = job("whole");
+  REQUIRE(run_tune(whole, clock, never()) == TuneExit::done);
+
+  SUBCASE("stopped at every step") {
+    const TuneJob j = job("stopped");
+    TuneExit end = TuneExit::stopped;
+    int attempts = 0;
+    for (; end == TuneExit::stopped && attempts < 20; ++attempts)
+      end = run_tune(j, clock, after(1));
+    CHECK(end == TuneExit::done);
+    CHECK(attempts == 9);
+    CHECK(progress(j).back()["resumed_from"] == 8);
+    CHECK(adapter(j) == adapter(whole));
+  }
+  SUBCASE("the newest checkpoint is damaged: the one before serves") {
+    const TuneJob j = job("damaged");
+    REQUIRE(run_tune(j, clock, after(5)) == TuneExit::stopped);
+    const std::string newest = j.state_dir + "/checkpoints/checkpoint-5/state.safetensors";
+    REQUIRE(fs::exists(newest));
+    {
+      std::fstream file(newest, std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(-9, std::ios::end);
+      file.put('x');
+    }
+    CHECK(run_tune(j, clock, never()) == TuneExit::done);
+    CHECK(progress(j).back()["resumed_from"] == 4);
+    CHECK(adapter(j) == adapter(whole));
+  }
+  SUBCASE("another configuration starts anew") {
+    TuneJob j = job("changed");
+    REQUIRE(run_tune(j, clock, after(5)) == TuneExit::stopped);
+    j.learning_rate = 2e-2;
+    CHECK(run_tune(j, clock, never()) == TuneExit::done);
+    CHECK(progress(j).back()["resumed_from"] == 0);
+    CHECK(adapter(j) != adapter(whole));
+  }
+  SUBCASE("a torn progress line is left behind") {
+    const TuneJob j = job("torn");
+    REQUIRE(run_tune(j, clock, after(3)) == TuneExit::stopped);
+    std::ofstream(j.state_dir + "/progress.jsonl", std::ios::app) << "{\"phase\":\"Trai";
+    CHECK(run_tune(j, clock, never()) == TuneExit::done);
+    std::ifstream in(j.state_dir + "/progress.jsonl");
+    std::string last;
+    for (std::string line; std::getline(in, line);) last = line;
+    CHECK(json::parse(last)["attempt"] == 2);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "every failure has a code, a message and an exit code") {
+  struct Case {
+    std::string name, code, what;
+    TuneExit exit;
+    std::function<void(TuneJob&)> change;
+  };
+  const std::vector<std::int32_t> outside = {1, 400, 2};
+  const std::vector<std::uint8_t> mask = {0, 1, 1};
+  const std::vector<Case> cases = {
+      {"no model", "bad_model", "config.json", TuneExit::permanent,
+       [](TuneJob& j) { j.model_dir = "/nonexistent"; }},
+      {"unknown target", "bad_config", "\"query\"", TuneExit::permanent,
+       [](TuneJob& j) { j.targets = {"query"}; }},
+      {"rank", "bad_config", "r = 0", TuneExit::permanent, [](TuneJob& j) { j.rank = 0; }},
+      {"no rows", "bad_data", "no rows", TuneExit::permanent, [](TuneJob& j) { j.rows.clear(); }},
+      {"nothing trained", "bad_data", "no token", TuneExit::permanent,
+       [](TuneJob& j) { j.rows = {j.rows[1]}; }},
+      {"foreign tokens", "bad_data", "token 400", TuneExit::permanent,
+       [&](TuneJob& j) {
+         j.rows[2] = {outside, mask};
+       }},
+      {"no memory", "out_of_memory", "MiB", TuneExit::permanent,
+       [](TuneJob& j) { j.budget_bytes = 1 << 20; }},
+      {"no steps", "bad_config", "no optimizer step", TuneExit::permanent,
+       [](TuneJob& j) { j.total_steps = 0; }},
+      {"diverges", "bad_config", "learning_rate", TuneExit::permanent,
+       [](TuneJob& j) { j.learning_rate = 1e38, j.update.gradient_norm_max = 0; }}};
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    TuneJob j = job(c.name);
+    c.change(j);
+    CHECK(run_tune(j, clock, never()) == c.exit);
+    const auto last = progress(j).back();
+    CHECK(last["phase"] == "Failed");
+    CHECK(last["code"] == c.code);
+    CHECK(last["message"].get<std::string>().find(c.what) != std::string::npos);
+    CHECK_FALSE(fs::exists(j.output_dir + "/fine_tuning_completed.txt"));
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "the estimate counts tokens and steps exactly") {
+  const TuneJob j = job("estimate");
+  const SystemClock real;
+  const auto e = estimate_tune(j, real);
+  REQUIRE_MESSAGE(e.ok(), e.error().what);
+  std::int64_t tokens = 0, trained = 0;
+  for (std::int64_t s = 0; s < j.total_steps; ++s)
+    for (const auto i : j.rows_of_step(s)) {
+      tokens += static_cast<std::int64_t>(rows.tokens[i].size());
+      trained += rows.targets(i, 1);
+    }
+  CHECK(e.value().tokens == tokens);
+  CHECK(e.value().trained_tokens == trained);
+  CHECK(e.value().steps == 9);
+  CHECK(e.value().seconds > 0);
+  CHECK(e.value().peak_bytes > 100 << 20);
+}
+}  // namespace kairo::gpu
