@@ -1,0 +1,33 @@
+// gpu/data/dataset.h - a data set as token rows with their training targets.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "gpu/formats/training_config.h"
+#include "gpu/hf/tokenizer.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+// trained[i] = 1: token i is a training target. trained[0] is always 0: nothing predicts it.
+struct Row {
+  std::vector<std::int32_t> tokens;
+  std::vector<std::uint8_t> trained;  // as long as tokens
+};
+struct Dataset {
+  std::vector<Row> rows;      // in file order; each has at least one target
+  std::string digest;         // SHA-256 of the token rows and targets, in hex
+  std::size_t truncated = 0;  // rows that were cut to max_length
+  std::size_t dropped = 0;    // rows without a target after the cut
+  std::size_t held_out = 0;   // rows kept from training by train_test_split
+};
+// dir_or_file: a data file, or a folder whose data files are read in name order (not below it).
+// Columns, first match wins: the configured ones; messages; conversations (ShareGPT); prompt and
+// completion; question and answer; instruction (and input) with output or response; text.
+// A chat is rendered with the tokenizer's template; without one, question and answer kinds fall
+// back to plain text. not_found: nothing there. invalid: no rows, unknown columns, a wrong type:
+// names file, row and what is accepted. corrupt: a damaged parquet file.
+Result<Dataset> load_dataset(const std::string& dir_or_file, const TrainingConfig& config,
+                             const Tokenizer& tokenizer);
+}  // namespace kairo::gpu

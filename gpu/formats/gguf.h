@@ -1,0 +1,50 @@
+// gpu/formats/gguf.h - GGUF v3 model files: read with every length checked, written out as a
+// Hugging Face folder.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+enum class GgufType : std::uint32_t { f32 = 0, f16 = 1, q4_1 = 3, q8_0 = 8 };
+
+// Every integer and boolean is widened to i64 (u64 above 2^63 - 1 is refused), f32 and f64 to
+// double.
+struct GgufValue {
+  std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>, std::vector<double>,
+               std::vector<std::string>>
+      value;
+};
+struct GgufTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;  // C order (GGUF stores the fastest dimension first)
+  GgufType type;
+  std::uint64_t begin = 0, end = 0;  // bytes in the file
+};
+struct GgufHeader {
+  std::map<std::string, GgufValue> metadata;
+  std::vector<GgufTensor> tensors;  // in file order; they lie inside the file
+};
+// file: the whole file. corrupt: not GGUF, a length, count or offset that does not fit.
+// invalid: another version, or a tensor type that is not read (names the four that are).
+Result<GgufHeader> parse_gguf(std::span<const std::byte> file);
+// The tensor's values as fp32, in C order; out holds exactly their number.
+void dequantise(const GgufTensor& tensor, std::span<const std::byte> file, std::span<float> out);
+
+// Called with tensors written so far and in all.
+using ImportProgress = std::function<void(std::size_t done, std::size_t total)>;
+// Reads a Llama-family GGUF with a byte-level BPE vocabulary and writes model.safetensors (f32),
+// config.json, generation_config.json, tokenizer.json and tokenizer_config.json. The folder appears
+// whole or not at all (written beside it, then renamed). Memory: the largest tensor group twice.
+// invalid: another architecture or tokenizer, or out_dir exists and is not empty.
+// not_found: no such file. corrupt: parse_gguf's. unavailable: the disk is full.
+Status import_gguf(const std::string& gguf_path, const std::string& out_dir,
+                   const ImportProgress& progress);
+}  // namespace kairo::gpu

@@ -1,0 +1,55 @@
+// gpu/formats/training_config.h - KAITO's training_config.yaml: every setting decided and checked.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+// Which tokens of a row are training targets.
+enum class LossOn : std::uint8_t {
+  answer,  // only what the model shall say: assistant turns, completions
+  all,     // every token of the rendered text
+};
+// The defaults are those of KAITO 0.11 with trl 1.9, peft and transformers, where a file says
+// nothing.
+struct TrainingConfig {
+  // ModelConfig
+  std::string model_path;     // pretrained_model_name_or_path; empty: the folder the caller mounted
+  std::string chat_template;  // a path, or the template itself; empty: the model's own
+  // QuantizationConfig
+  bool load_in_4bit = false;  // QLoRA: NF4 with double quantisation
+  // LoraConfig
+  std::int64_t rank = 8;
+  double alpha = 8;
+  bool use_rslora = false;
+  std::vector<std::string> target_modules;  // empty: the model family's default
+  // TrainingArguments
+  std::string output_dir = "/mnt/results";
+  double learning_rate = 2e-5, weight_decay = 0, adam_beta1 = 0.9, adam_beta2 = 0.999,
+         adam_epsilon = 1e-8, max_grad_norm = 1.0;
+  double num_train_epochs = 3, warmup_ratio = 0;
+  std::int64_t max_steps = -1, warmup_steps = 0;  // max_steps -1: as many as the epochs have
+  std::int64_t batch_size = 8, gradient_accumulation_steps = 1;
+  std::string lr_scheduler_type = "linear";
+  std::int64_t max_length = 1024;  // tokens of a row; 0: rows are never cut
+  std::uint64_t seed = 42;         // of the adapter's initial values
+  std::int64_t save_steps = 0;     // 0: the trainer's own rhythm
+  // DatasetConfig
+  std::string dataset_path, dataset_extension;  // path: below /mnt; empty: every file of the folder
+  bool shuffle = true;
+  std::uint64_t shuffle_seed = 42;
+  std::string context_column, response_column, messages_column;  // empty: found by their names
+  double train_test_split = 0.8;  // share of the rows to train on, in (0, 1]
+  std::optional<LossOn> loss_on;  // unset: answer where a row has one, else all
+  // Accepted settings that change nothing here, one sentence each, for the log.
+  std::vector<std::string> notes;
+};
+// yaml: the file's text, at most 1 MiB. A missing section or key keeps its default.
+// invalid: not YAML; an unknown section or key (names the closest known one); a value of the wrong
+// type or outside its range (names field and value); a feature that is not there (says which is).
+Result<TrainingConfig> parse_training_config(std::string_view yaml);
+}  // namespace kairo::gpu

@@ -1,0 +1,24 @@
+// gpu/hf/rows.h - the rows of a data file (.jsonl, .json, .csv, .parquet), each as one JSON object.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+struct RowLimits {
+  std::size_t file_bytes = std::size_t{8} << 30;
+  std::size_t row_bytes = std::size_t{64} << 20;  // of one row as JSON
+  std::size_t rows = 50'000'000;
+};
+// number counts from 1. json: valid for the call only. A returned error ends the reading.
+using OnRow = std::function<Status(std::size_t number, std::string_view json)>;
+// Calls on_row for every row in file order; returns their number. The format follows from the
+// file's extension; .json is one array of objects, or an object whose only array holds them.
+// not_found: no such file. invalid: another extension, a limit, or a row that is not an object
+// (names the row). corrupt: a parquet file that is truncated or damaged. Else what on_row returned.
+Result<std::size_t> read_rows(const std::string& path, const RowLimits& limits,
+                              const OnRow& on_row);
+}  // namespace kairo::gpu

@@ -1,0 +1,82 @@
+// gpu/hf/tokenizer.h - a model's tokenizer and chat template, as Hugging Face's libraries read
+// them.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+struct Encoding {
+  std::vector<std::int32_t> tokens;
+  // Byte range of each token in the text, [begin, end). A token that is part of a character has
+  // that character's range; a token added around the text has an empty range.
+  std::vector<std::pair<std::size_t, std::size_t>> ranges;
+};
+struct RenderedChat {
+  std::string text;
+  bool has_marks = false;  // the template says with {% generation %} what the model generates
+  std::vector<std::pair<std::size_t, std::size_t>> generated;  // byte ranges of text, ascending
+};
+// Immutable after load; any thread may use it. Text is UTF-8 of at most 64 MiB; else invalid.
+class Tokenizer {
+ public:
+  // folder: tokenizer.json; tokenizer_config.json and chat_template.jinja where present.
+  // not_found: no tokenizer.json. invalid: a file is not what its name says.
+  static Result<Tokenizer> load(const std::string& folder);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+  // add_special: what tokenizer.json's post-processor adds (e.g. a begin-of-text token).
+  Result<std::vector<std::int32_t>> encode(std::string_view text, bool add_special) const;
+  Result<Encoding> encode_with_ranges(std::string_view text, bool add_special) const;
+  // invalid: a token outside the vocabulary's numbers (negative).
+  Result<std::string> decode(std::span<const std::int32_t> tokens, bool skip_special) const;
+  // messages_json: a JSON array of {"role", "content", ...}; tools_json: a JSON array, or empty.
+  // invalid: no template, or the template refuses (its words are in the error).
+  Result<RenderedChat> apply_chat(std::string_view messages_json, bool add_generation_prompt,
+                                  std::string_view tools_json = {}) const;
+  // Replaces the model's template: Jinja text, or the path of a file that holds it.
+  Status set_chat_template(const std::string& text_or_path);
+  bool has_chat_template() const { return !chat_template_.empty(); }
+  // From tokenizer_config.json; empty or absent where it names none.
+  const std::string& eos_text() const { return eos_text_; }
+  std::optional<std::int32_t> eos() const { return eos_; }
+  std::optional<std::int32_t> bos() const { return bos_; }
+  // The number of an added or ordinary token by its exact text.
+  std::optional<std::int32_t> id_of(const std::string& token) const;
+
+ private:
+  struct Handle;
+  explicit Tokenizer(std::unique_ptr<Handle> handle);
+  Status read_config(const std::string& folder);
+  std::unique_ptr<Handle> handle_;
+  std::string chat_template_, bos_text_, eos_text_, pad_text_, unk_text_;
+  std::optional<std::int32_t> bos_, eos_;
+};
+// Detokenizer - text of a growing token sequence, in whole characters.
+// A character split over tokens is held back until it is complete. One thread; the tokenizer must
+// outlive it. Cost of a push: the tokens since the last complete character (64 at most).
+class Detokenizer {
+ public:
+  explicit Detokenizer(const Tokenizer& tokenizer, bool skip_special = true)
+      : tokenizer_(tokenizer), skip_special_(skip_special) {}
+  // The text that this token completes; may be empty.
+  Result<std::string> push(std::int32_t token);
+  // What is still held back, with U+FFFD for what never became a character.
+  Result<std::string> finish();
+
+ private:
+  const Tokenizer& tokenizer_;
+  bool skip_special_;
+  std::vector<std::int32_t> window_;
+  std::size_t prefix_tokens_ = 0;  // window_[0, prefix_tokens_) is given out; it is the context
+};
+}  // namespace kairo::gpu
