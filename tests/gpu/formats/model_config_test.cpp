@@ -1,0 +1,115 @@
+// tests/gpu/formats/model_config_test.cpp - old and new config.json fields give the same model;
+// what is not supported is refused by name.
+#include "gpu/formats/model_config.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace kairo::gpu {
+namespace {
+using nlohmann::json;
+json base() {
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"hidden_size", 64},
+          {"intermediate_size", 96},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"max_position_embeddings", 256},
+          {"vocab_size", 160},
+          {"rms_norm_eps", 1e-5},
+          {"eos_token_id", 2},
+          {"rope_theta", 10000.0}};
+}
+}  // namespace
+
+TEST_CASE("accepted forms") {
+  struct Row {
+    std::string name;
+    json patch;  // merged over the base
+    std::function<bool(const ModelConfig&)> holds;
+  };
+  const json llama3 = {{"rope_type", "llama3"},
+                       {"factor", 8.0},
+                       {"low_freq_factor", 1.0},
+                       {"high_freq_factor", 4.0},
+                       {"original_max_position_embeddings", 64}};
+  json parameters = llama3;
+  parameters["rope_theta"] = 500000.0;
+  const std::vector<Row> rows = {
+      {"plain", json::object(),
+       [](const auto& c) { return c.head_dim == 16 && !c.tied_head && c.stop_tokens.size() == 1; }},
+      {"no kv heads",
+       {{"num_key_value_heads", nullptr}},
+       [](const auto& c) { return c.kv_heads == 4; }},
+      {"own head_dim", {{"head_dim", 32}}, [](const auto& c) { return c.head_dim == 32; }},
+      {"tied", {{"tie_word_embeddings", true}}, [](const auto& c) { return c.tied_head; }},
+      {"several stop tokens",
+       {{"eos_token_id", {2, 3}}},
+       [](const auto& c) { return c.stop_tokens.size() == 2; }},
+      {"old llama3 scaling",
+       {{"rope_scaling", llama3}},
+       [](const auto& c) { return c.rope.kind == RopeKind::llama3 && c.rope.theta == 10000.0; }},
+      {"new llama3 parameters",
+       {{"rope_parameters", parameters}, {"rope_theta", nullptr}},
+       [](const auto& c) {
+         return c.rope.kind == RopeKind::llama3 && c.rope.theta == 500000.0 &&
+                c.rope.original_positions == 64;
+       }},
+      {"old key type",
+       {{"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}},
+       [](const auto& c) { return c.rope.kind == RopeKind::linear && c.rope.factor == 2.0; }},
+      {"mistral, window beyond the context",
+       {{"architectures", {"MistralForCausalLM"}}, {"sliding_window", 4096}},
+       [](const auto& c) { return c.architecture == "MistralForCausalLM"; }}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    json config = base();
+    config.merge_patch(row.patch);
+    const auto parsed = parse_model_config(config.dump(), "config.json");
+    REQUIRE_MESSAGE(parsed.ok(), parsed.error().what);
+    CHECK(row.holds(parsed.value()));
+  }
+}
+
+TEST_CASE("refusals name the field and the remedy") {
+  struct Row {
+    std::string name;
+    json patch;
+    std::string what;
+  };
+  const std::vector<Row> rows = {
+      {"another architecture",
+       {{"architectures", {"FalconForCausalLM"}}},
+       "supported: LlamaForCausalLM"},
+      {"no architecture", {{"architectures", nullptr}}, "supported: LlamaForCausalLM"},
+      {"no hidden size", {{"hidden_size", nullptr}}, "hidden_size is missing"},
+      {"text for a number", {{"vocab_size", "big"}}, "vocab_size is not an integer"},
+      {"absurd layers", {{"num_hidden_layers", 1 << 30}}, "num_hidden_layers is out of range"},
+      {"zero heads", {{"num_attention_heads", 0}}, "num_attention_heads is out of range"},
+      {"heads do not divide", {{"num_key_value_heads", 3}}, "num_key_value_heads"},
+      {"odd head", {{"head_dim", 15}}, "head_dim is odd"},
+      {"bias", {{"attention_bias", true}}, "attention_bias"},
+      {"activation", {{"hidden_act", "gelu"}}, "hidden_act \"gelu\""},
+      {"quantised", {{"quantization_config", {{"bits", 4}}}}, "quantization_config"},
+      {"sliding window", {{"sliding_window", 128}}, "sliding_window 128"},
+      {"yarn", {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}}}}, "rope_type \"yarn\""},
+      {"factor below one",
+       {{"rope_scaling", {{"rope_type", "linear"}, {"factor", 0.5}}}},
+       "factor is below 1"},
+      {"scaling is a list", {{"rope_scaling", {1, 2}}}, "rope_scaling is not an object"},
+      {"stop token outside", {{"eos_token_id", 160}}, "eos_token_id"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    json config = base();
+    config.merge_patch(row.patch);
+    const auto parsed = parse_model_config(config.dump(), "config.json");
+    REQUIRE_FALSE(parsed.ok());
+    CHECK(parsed.error().code == Code::invalid);
+    CHECK_MESSAGE(parsed.error().what.find(row.what) != std::string::npos, parsed.error().what);
+  }
+  CHECK_FALSE(parse_model_config("{", "config.json").ok());
+  CHECK(load_model_config("/nonexistent").error().code == Code::not_found);
+}
+}  // namespace kairo::gpu

@@ -1,0 +1,197 @@
+// tests/gpu/formats/safetensors_test.cpp - hostile headers are corrupt, never a crash; what is
+// written reads back with the same bytes; shards are found by their index.
+#include "gpu/formats/safetensors.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "gpu/formats/files.h"
+#include "tests/gpu/support.h"
+
+namespace kairo::gpu {
+namespace {
+std::string file_of(const std::string& header, std::size_t data) {
+  std::string bytes(8, '\0');
+  const std::uint64_t length = header.size();
+  std::memcpy(bytes.data(), &length, 8);
+  return bytes + header + std::string(data, 'd');
+}
+Result<TensorHeader> parse(const std::string& bytes) {
+  return parse_header({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()},
+                      bytes.size());
+}
+const std::string good =
+    R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},)"
+    R"("b":{"dtype":"BF16","shape":[],"data_offsets":[8,10]},"c":{"dtype":"U8","shape":[0],"data_offsets":[10,10]}})";
+}  // namespace
+
+TEST_CASE("a header is taken only when every offset holds") {
+  struct Row {
+    std::string name, header;
+    std::size_t data;
+    bool accepted;
+  };
+  const std::vector<Row> rows = {
+      {"good", good, 10, true},
+      {"padded with spaces", good + "    ", 10, true},
+      {"nothing", "{}", 0, true},
+      {"data too short", good, 9, false},
+      {"data too long", good, 11, false},
+      {"not JSON", "{\"a\":", 0, false},
+      {"array", "[1]", 0, false},
+      {"unknown dtype", R"({"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}})", 4, false},
+      {"dtype is a number", R"({"a":{"dtype":4,"shape":[1],"data_offsets":[0,4]}})", 4, false},
+      {"shape disagrees", R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4, false},
+      {"negative dimension", R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4,
+       false},
+      {"overflowing shape",
+       R"({"a":{"dtype":"F64","shape":[1099511627776,1099511627776],"data_offsets":[0,8]}})", 8,
+       false},
+      {"nine dimensions",
+       R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", 1, false},
+      {"offsets reversed", R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[1,0]}})", 1, false},
+      {"offsets negative", R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[-1,0]}})", 1, false},
+      {"three offsets", R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}})", 1, false},
+      {"overlap",
+       R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+       3, false},
+      {"hole",
+       R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
+       3, false},
+      {"metadata is a list", R"({"__metadata__":[]})", 0, false},
+      {"metadata holds a number", R"({"__metadata__":{"a":1}})", 0, false},
+      {"no shape", R"({"a":{"dtype":"U8","data_offsets":[0,1]}})", 1, false}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const auto header = parse(file_of(row.header, row.data));
+    CHECK(header.ok() == row.accepted);
+    if (!header.ok()) CHECK(header.error().code == Code::corrupt);
+  }
+  CHECK_FALSE(parse("").ok());
+  CHECK_FALSE(parse(std::string(8, '\xff')).ok());
+  const auto header = parse(file_of(good, 10));
+  REQUIRE(header.ok());
+  CHECK(header.value().metadata.at("format") == "pt");
+  CHECK(header.value().tensors.size() == 3);
+  CHECK(header.value().tensors[1].count() == 1);
+}
+
+TEST_CASE("no mutation of a good file crashes the parser or leads outside the file") {
+  const char* given = std::getenv("SEED");
+  const auto seed = static_cast<std::uint32_t>(given != nullptr ? std::atoi(given) : 42);
+  MESSAGE("SEED=" << seed);
+  std::mt19937 random(seed);
+  const std::string bytes = file_of(good, 10);
+  for (int round = 0; round < 20000; ++round) {
+    std::string mutated = bytes;
+    for (auto edits = 1 + random() % 3; edits > 0; --edits) {
+      const std::size_t where = random() % mutated.size();
+      switch (random() % 3) {
+        case 0:
+          mutated[where] = static_cast<char>(random());
+          break;
+        case 1:
+          mutated.erase(where, 1 + random() % 4);
+          break;
+        case 2:
+          mutated.insert(where, 1, "0123456789{}[],:\""[random() % 17]);
+          break;
+      }
+      if (mutated.empty()) mutated = "x";
+    }
+    const auto header = parse(mutated);
+    if (!header.ok()) continue;
+    for (const auto& t : header.value().tensors) {
+      REQUIRE(t.begin <= t.end);
+      REQUIRE(t.end <= mutated.size());
+      REQUIRE(t.end - t.begin == static_cast<std::uint64_t>(t.count() * bytes_of(t.dtype)));
+    }
+  }
+}
+
+TEST_CASE("written tensors read back; the bytes do not depend on the order given") {
+  const test::TempFolder folder;
+  const std::vector<float> a = {1, -2, 3, 4, 5, 6}, b = {7};
+  const std::vector<TensorToWrite> one = {{"b", {}, b}, {"a", {2, 3}, a}},
+                                   two = {{"a", {2, 3}, a}, {"b", {}, b}};
+  REQUIRE(write_tensors(folder.path() + "/one.safetensors", one).ok());
+  REQUIRE(write_tensors(folder.path() + "/model.safetensors", two).ok());
+  CHECK(read_file(folder.path() + "/one.safetensors", 1 << 20).value() ==
+        read_file(folder.path() + "/model.safetensors", 1 << 20).value());
+  const auto opened = TensorFolder::open(folder.path());
+  REQUIRE(opened.ok());
+  const std::array<std::int64_t, 2> shape = {2, 3}, wrong = {3, 2};
+  std::vector<float> out(6);
+  CHECK(opened.value().read("a", shape, out).ok());
+  CHECK(out == a);
+  CHECK(opened.value().view("a", shape).size() == 6);
+  CHECK(opened.value().view("a", wrong).empty());
+  CHECK(opened.value().read("a", wrong, out).error().code == Code::invalid);
+  CHECK(opened.value().read("c", shape, out).error().code == Code::not_found);
+}
+
+TEST_CASE("f16 and bf16 widen exactly, subnormals and infinities included") {
+  const test::TempFolder folder;
+  struct Row {
+    std::string name;
+    std::uint16_t half;
+    double f16, bf16;
+  };
+  const std::vector<Row> rows = {
+      {"zero", 0x0000, 0.0, 0.0},
+      {"one of f16", 0x3c00, 1.0, 0.0078125},
+      {"minus two of f16", 0xc000, -2.0, -2.0},
+      {"smallest subnormal", 0x0001, std::ldexp(1.0, -24), std::ldexp(1.0, -133)},
+      {"largest subnormal", 0x03ff, std::ldexp(1023.0, -24), std::ldexp(1023.0, -133)},
+      {"largest f16", 0x7bff, 65504.0, std::ldexp(255.0, 113)},
+      {"infinity of f16", 0x7c00, INFINITY, std::ldexp(1.0, 121)}};
+  for (const auto& row : rows)
+    for (const bool half : {true, false}) {
+      CAPTURE(row.name);
+      CAPTURE(half);
+      std::string bytes = file_of(std::string(R"({"x":{"dtype":")") + (half ? "F16" : "BF16") +
+                                      R"(","shape":[1],"data_offsets":[0,2]}})",
+                                  0);
+      bytes.append(reinterpret_cast<const char*>(&row.half), 2);
+      REQUIRE(write_file(folder.path() + "/x.safetensors", bytes).ok());
+      const auto file = TensorFile::open(folder.path() + "/x.safetensors");
+      REQUIRE(file.ok());
+      std::vector<float> out(1);
+      REQUIRE(file.value().read(*file.value().find("x"), out).ok());
+      const double want = half ? row.f16 : row.bf16;
+      CHECK(static_cast<double>(out[0]) == want);
+    }
+}
+
+TEST_CASE("shards: the index leads, and must tell the truth") {
+  struct Row {
+    std::string name, index;
+    bool accepted;
+    Code code;
+  };
+  const std::vector<Row> rows = {
+      {"good", R"({"weight_map":{"a":"one.safetensors","b":"two.safetensors"}})", true,
+       Code::invalid},
+      {"shard absent", R"({"weight_map":{"a":"three.safetensors"}})", false, Code::not_found},
+      {"tensor absent", R"({"weight_map":{"c":"one.safetensors"}})", false, Code::corrupt},
+      {"outside the folder", R"({"weight_map":{"a":"../one.safetensors"}})", false, Code::corrupt},
+      {"no map", R"({})", false, Code::corrupt},
+      {"not JSON", "]", false, Code::corrupt}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const test::TempFolder folder;
+    const std::vector<float> one = {1}, two = {2};
+    const TensorToWrite a{"a", {1}, one}, b{"b", {1}, two};
+    REQUIRE(write_tensors(folder.path() + "/one.safetensors", {&a, 1}).ok());
+    REQUIRE(write_tensors(folder.path() + "/two.safetensors", {&b, 1}).ok());
+    REQUIRE(write_file(folder.path() + "/model.safetensors.index.json", row.index).ok());
+    const auto opened = TensorFolder::open(folder.path());
+    CHECK(opened.ok() == row.accepted);
+    if (!opened.ok()) CHECK(opened.error().code == row.code);
+    if (opened.ok()) CHECK(opened.value().has("b"));
+  }
+}
+}  // namespace kairo::gpu
