@@ -35,13 +35,10 @@ class Bus {  // thread-safe
   virtual Status ack(std::uint64_t token) = 0;
   // Makes a next() that waits now return early, or the following one not wait.
   virtual void wake() = 0;
-  // Where the stream is: changes when the bus lost or replaced its storage (then re-publish what
-  // may have been lost). {stream's creation time, last sequence}
-  struct Position {
-    std::string stream;
-    std::uint64_t last = 0;
-  };
-  virtual Result<Position> position() = 0;
+  // Names this stretch of the bus's life: another value than before means that messages may have
+  // been lost (a new store, or a reconnect to a broker that may have lost its tail): say again what
+  // must be known. Sequence numbers cannot tell: others publish and hide a tail that is gone.
+  virtual Result<std::string> incarnation() = 0;
 };
 // One subject token: characters outside [A-Za-z0-9-] become "_hh" (lower-case hex), "" becomes "_".
 std::string token(const std::string& text);

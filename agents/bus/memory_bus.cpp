@@ -7,6 +7,7 @@
 namespace kairo::bus {
 void MemoryBroker::lose_tail(std::size_t messages) {
   const std::lock_guard lock(mutex_);
+  ++incarnation_;
   for (; messages > 0 && !messages_.empty(); --messages) {
     const auto tail = std::prev(messages_.end());
     by_subject_.erase(tail->second.subject);
@@ -105,8 +106,8 @@ Status MemoryBus::ack(std::uint64_t token) {
   return ok();
 }
 
-Result<Bus::Position> MemoryBus::position() {
+Result<std::string> MemoryBus::incarnation() {
   const std::lock_guard lock(broker_.mutex_);
-  return Position{"memory-" + std::to_string(broker_.incarnation_), broker_.last_};
+  return std::to_string(broker_.incarnation_);
 }
 }  // namespace kairo::bus

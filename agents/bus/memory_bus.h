@@ -48,7 +48,7 @@ class MemoryBus final : public Bus {
   Result<std::vector<Delivery>> next(std::size_t limit, std::chrono::milliseconds wait) override;
   Status ack(std::uint64_t token) override;
   void wake() override { woken_ = true; }
-  Result<Position> position() override;
+  Result<std::string> incarnation() override;
 
  private:
   MemoryBroker& broker_;

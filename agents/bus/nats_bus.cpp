@@ -65,7 +65,7 @@ class NatsBus final : public Bus {
   Result<std::vector<Delivery>> next(std::size_t limit, std::chrono::milliseconds wait) override;
   Status ack(std::uint64_t token) override;
   void wake() override;
-  Result<Position> position() override;
+  Result<std::string> incarnation() override;
 
  private:
   bool connected() const {
@@ -266,7 +266,7 @@ void NatsBus::wake() {
     natsConnection_PublishString(connection_, pull_inbox_.c_str(), "");
 }
 
-Result<Bus::Position> NatsBus::position() {
+Result<std::string> NatsBus::incarnation() {
   TRY(prepare());
   jsStreamInfo* info = nullptr;
   jsErrCode code{};
@@ -276,9 +276,9 @@ Result<Bus::Position> NatsBus::position() {
     prepared_ = 0;
   }
   if (s != NATS_OK) return failure("stream info", s);
-  const Position position{std::to_string(info->Created), info->State.LastSeq};
+  std::string name = std::to_string(info->Created) + "/" + std::to_string(connects_);
   jsStreamInfo_Destroy(info);
-  return position;
+  return name;
 }
 }  // namespace
 

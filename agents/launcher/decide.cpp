@@ -59,15 +59,26 @@ Decision leave(const wire::RecordT& record) {
     mark.value = "yes";
     d.marks.push_back(std::move(mark));
   }
-  if (record.run && record.run->planned) want_run(d, record, false);
-  // Asked for without looking whether it is there: an apply may be on its way to the cluster.
-  for (const char* kind : {"Job", "StatefulSet"}) {
-    const bool asked = !mark_of(record, kind == std::string("Job") ? "job" : "server").empty();
-    if (!asked) continue;
-    wire::RemoveWorkloadT remove;
-    remove.kind = kind;
-    ask(d, record, kind == std::string("Job") ? "remove job" : "remove server", "leaving", "",
-        std::move(remove));
+  // Asked for without looking whether it is there: an apply may be on its way to the cluster. Asked
+  // for again when a fact shows one that is there all the same.
+  const auto remove = [&](const char* kind, const char* key, const std::string& asked,
+                          const std::string& seen) {
+    const std::string mark = mark_of(record, key);
+    if (asked.empty() && seen.empty()) return;
+    if (mark.starts_with("leaving") && seen.empty()) return;
+    wire::RemoveWorkloadT body;
+    body.kind = kind;
+    ask(d, record, key, "leaving " + seen, "", std::move(body));
+  };
+  const bool job = record.job && record.job->exists,
+             server = record.server && record.server->exists;
+  remove("Job", "remove job", mark_of(record, "job"), job ? record.job->uid : "");
+  remove("StatefulSet", "remove server", mark_of(record, "server"), server ? "seen" : "");
+  // Effects run in order: the directory is given up when the workload is surely gone.
+  if (record.run && record.run->planned) {
+    wire::ReleaseRunT release;
+    release.run = copy(*record.run);
+    ask(d, record, "release", std::to_string(record.run->wish), "", std::move(release));
   }
   return d;
 }

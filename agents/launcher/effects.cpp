@@ -29,6 +29,8 @@ Status LauncherEffects::perform(const wire::CommandT& command) {
       return apply(command, cluster::stateful_sets, plan_inference(command, settings_));
     case wire::CommandBody::RemoveWorkload:
       return remove(command);
+    case wire::CommandBody::ReleaseRun:
+      return release(command);
     case wire::CommandBody::NONE:
     case wire::CommandBody::Publish:
     case wire::CommandBody::SetFinalizer:
@@ -83,6 +85,19 @@ Status LauncherEffects::apply(const wire::CommandT& command, const cluster::Kind
                                         "workspace"};
   if (!there.ok() && there.error().code != Code::not_found) return there.error();
   for (const cluster::Apply& object : plan) TRY(cluster_.apply(object));
+  return ok();
+}
+
+Status LauncherEffects::release(const wire::CommandT& command) {
+  wire::RunT run(*command.body.AsReleaseRun()->run);
+  run.planned = false;
+  ++run.wish;
+  wire::FactT fact;
+  fact.uid = command.uid;
+  fact.ns = command.ns;
+  fact.name = command.name;
+  fact.body.Set(std::move(run));
+  observe_(std::move(fact));
   return ok();
 }
 

@@ -1,5 +1,7 @@
 // agents/launcher/effects.h - the launcher's writes on the cluster.
 #pragma once
+#include <functional>
+
 #include "agents/cluster/cluster.h"
 #include "agents/launcher/plan.h"
 #include "agents/runtime/agent.h"
@@ -11,21 +13,27 @@ namespace kairo::launcher {
 // texts).
 using CheckConfig = std::string (*)(const std::string& config_map, const std::string& name,
                                     const std::string& method);
+using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime publishes it
 class LauncherEffects final : public runtime::Effects {
  public:
-  LauncherEffects(cluster::Cluster& cluster, Settings settings, CheckConfig check)
-      : cluster_(cluster), settings_(std::move(settings)), check_config_(check) {}
+  LauncherEffects(cluster::Cluster& cluster, Settings settings, CheckConfig check, Observe observe)
+      : cluster_(cluster),
+        settings_(std::move(settings)),
+        check_config_(check),
+        observe_(std::move(observe)) {}
   Status perform(const wire::CommandT& command) override;
 
  private:
   Status apply(const wire::CommandT& command, const cluster::Kind& kind,
                const std::vector<cluster::Apply>& plan);
   Status remove(const wire::CommandT& command);
+  Status release(const wire::CommandT& command);
   Status check_tuning(const wire::CommandT& command);
   Status check_secret(const std::string& ns, const std::string& name, const std::string& field);
 
   cluster::Cluster& cluster_;
   const Settings settings_;
   const CheckConfig check_config_;
+  const Observe observe_;
 };
 }  // namespace kairo::launcher

@@ -32,9 +32,8 @@ Decision decide(const wire::RecordT& record, const runtime::View&, const std::st
   const wire::RunT& run = *record.run;
   const wire::RunDirT* dir = record.run_dir.get();
   const std::string asked_for = run.revision + "@" + std::to_string(run.wish);
-  const bool is_gone = !record.workspace || !record.workspace->exists;
-  if (!run.planned || (record.workspace && is_gone)) {
-    if (is_used(record) && !is_gone) return d;  // its processes still write there
+  if (!run.planned) {
+    if (is_used(record)) return d;  // its processes still write there
     if (dir != nullptr && dir->state == wire::RunDirState::Removed) return d;
     wire::RemoveRunT remove;
     remove.run = copy(run);

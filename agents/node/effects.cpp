@@ -29,6 +29,7 @@ Status NodeEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::CheckArtifact:
       return check(command, *command.body.AsCheckArtifact()->run);
     case wire::CommandBody::NONE:
+    case wire::CommandBody::ReleaseRun:
     case wire::CommandBody::Publish:
     case wire::CommandBody::SetFinalizer:
     case wire::CommandBody::SaveRevision:

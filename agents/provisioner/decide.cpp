@@ -140,7 +140,8 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view)
     runtime::publish(d, record, word(*record.workspace, ResourcesState::Released, "", ""));
     return d;
   }
-  if (!runtime::is_live(record)) return d;
+  // Nothing is granted before our finalizer is on: what is started must be cleaned up.
+  if (!runtime::is_live(record) || !record.workspace->finalized) return d;
   ResourcesT now = assess(record, view.nodes);
   // A grant stands: a node that is late again ends no training that runs there.
   const ResourcesT* before = record.resources.get();

@@ -12,7 +12,7 @@
 namespace kairo::runtime {
 namespace {
 constexpr int decisions_max = 32;  // per record and round; more means that a decision never settles
-constexpr std::int64_t position_every_ms = 2'000, sweep_every_ms = 60'000;
+constexpr std::int64_t incarnation_every_ms = 2'000, sweep_every_ms = 60'000;
 
 std::string padded(std::uint64_t n) {  // sorts as text
   const std::string s = std::to_string(n);
@@ -49,7 +49,7 @@ Status Loop::start() {
     if (rows.empty()) break;
     for (const auto& [key, bytes] : rows) {
       wire::RecordT record = TRY(decode<wire::RecordT>(bytes, wire::RecordIdentifier()));
-      timers_.insert({1, record.uid});  // decide everything once: the world went on without us
+      timers_.insert({1, record.uid});     // decide everything once: the world went on without us
       const std::string uid = record.uid;  // flatc's operator= takes its argument by value
       records_[uid] = std::move(record);
       after = key;
@@ -61,10 +61,6 @@ Status Loop::start() {
   }
   const std::string last = TRY(deps_.store.get("meta/outbox")).value_or("0");
   std::from_chars(last.data(), last.data() + last.size(), outbox_);
-  const std::string stream = TRY(deps_.store.get("meta/stream")).value_or("");
-  const std::string sequence = TRY(deps_.store.get("meta/sequence")).value_or("0");
-  position_.stream = stream;
-  std::from_chars(sequence.data(), sequence.data() + sequence.size(), position_.last);
   return deps_.relay.load(deps_.store);
 }
 
@@ -203,16 +199,14 @@ void Loop::settle(Round& round, const std::string& uid) {
 // them again. Others do the same, and the watcher lists the cluster anew.
 void Loop::republish_if_lost(Round& round) {
   const std::int64_t now = deps_.clock.monotonic_ms();
-  if (now - position_checked_ms_ < position_every_ms) return;
-  const auto position = deps_.bus.position();
-  if (!position.ok()) return;
-  position_checked_ms_ = now;
-  const bus::Bus::Position& at = position.value();
-  const bool lost = at.stream != position_.stream || at.last < position_.last;
-  position_ = at;
-  if (!lost) return;
-  log::info("the bus is new or lost messages: saying all again",
-            {{"records", std::to_string(records_.size())}});
+  if (now - incarnation_checked_ms_ < incarnation_every_ms) return;
+  const auto incarnation = deps_.bus.incarnation();
+  if (!incarnation.ok()) return;
+  incarnation_checked_ms_ = now;
+  if (incarnation.value() == incarnation_) return;
+  incarnation_ = incarnation.value();
+  log::debug("the bus is new or may have lost messages: saying all again",
+             {{"records", std::to_string(records_.size())}});
   for (const auto& [uid, record] : records_) {
     const auto again = [&](const auto& slot, wire::FactBody type) {
       if (!slot || !deps_.own.contains(type)) return;
@@ -274,6 +268,7 @@ Status Loop::step(std::chrono::milliseconds wait) {
   const auto deliveries =
       deps_.bus.next(facts_per_batch, urgent ? std::chrono::milliseconds(0) : wait);
   round.now_ms = deps_.clock.now_ms();
+  republish_if_lost(round);  // first: news of this round must come after it
   if (deliveries.ok()) {
     for (const bus::Delivery& delivery : deliveries.value()) {
       const auto fact = decode<wire::FactT>(delivery.message.bytes, wire::FactIdentifier());
@@ -292,7 +287,6 @@ Status Loop::step(std::chrono::milliseconds wait) {
     if (at_ms > round.now_ms) break;
     round.dirty.insert(uid);
   }
-  republish_if_lost(round);
   round.view = nodes_;
   for (const auto& [name, node] : round.nodes) round.view[name] = node;
   while (!round.dirty.empty()) {
@@ -323,8 +317,6 @@ Status Loop::commit(Round& round) {
   for (const std::string& key : done_) batch.erase(key);
   if (!batch.writes.empty()) {
     batch.put("meta/outbox", std::to_string(round.outbox));
-    batch.put("meta/stream", position_.stream);
-    batch.put("meta/sequence", std::to_string(position_.last));
     TRY(deps_.store.commit(batch));  // the moment the facts have happened
   }
   done_.clear();

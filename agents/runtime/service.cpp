@@ -28,7 +28,6 @@ std::string metrics_text(const std::string& agent, std::size_t records, std::uin
 Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
              const std::atomic<bool>& stop) {
   TRY(loop.start());
-  if (options.started) options.started();
   const SystemClock clock;
   std::atomic<std::int64_t> round_ms{clock.monotonic_ms()};
   std::atomic<std::size_t> records{0};

@@ -41,6 +41,7 @@ Status WatcherEffects::perform(const wire::CommandT& command) {
       return bus_.publish(
           {status_subject(command.ns, command.name), "", status_event(command, clock_.now_ms())});
     case wire::CommandBody::NONE:
+    case wire::CommandBody::ReleaseRun:
     case wire::CommandBody::Publish:
     case wire::CommandBody::ApplyTuning:
     case wire::CommandBody::ApplyInference:

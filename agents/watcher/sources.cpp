@@ -12,6 +12,7 @@
 namespace kairo::watcher {
 namespace {
 constexpr std::int64_t resync_ms = 30 * 60 * 1000;
+constexpr std::int64_t keep_gone_ms = 3600 * 1000;  // as long as agents keep their records
 
 using Json = nlohmann::json;
 
@@ -21,7 +22,7 @@ std::string field(const std::string& object, const char* name) {
   return json["metadata"].value(name, "");
 }
 std::string key_of(const std::string& object) {
-  return field(object, "namespace") + "/" + field(object, "name");
+  return field(object, "namespace") + "/" + field(object, "name") + "/" + field(object, "uid");
 }
 // What must be remembered of an object to say later that it is gone.
 std::string remembered(const std::string& object) {
@@ -42,40 +43,70 @@ Status Source::publish(const std::string& object, bool exists) {
     return ok();  // one bad object must not hold up the others
   }
   const wire::FactT& f = fact.value();
-  TRY(bus_.publish(
-      {runtime::subject_of(f), runtime::message_id_of(f), encode(f, wire::FactIdentifier())}));
-  if (exists)
-    known_[key_of(object)] = remembered(object);
-  else
-    known_.erase(key_of(object));
+  if (exists) TRY(remember(object));  // first: what is said must be taken back some day
+  return bus_.publish(
+      {runtime::subject_of(f), runtime::message_id_of(f), encode(f, wire::FactIdentifier())});
+}
+
+Status Source::load() {
+  const std::string prefix = "source/" + kind_.kind + "/";
+  for (const auto& [key, row] : TRY(store_.scan(prefix, "", 1'000'000))) {
+    const std::size_t space = row.find(' ');
+    Known known{row.substr(space + 1), std::strtoll(row.c_str(), nullptr, 10)};
+    known_[key.substr(prefix.size())] = std::move(known);
+  }
+  loaded_ = true;
+  return ok();
+}
+Status Source::save(const std::string& key, const Known& known) {
+  state::Batch batch;
+  batch.put("source/" + kind_.kind + "/" + key,
+            std::to_string(known.gone_at_ms) + " " + known.meta);
+  TRY(store_.commit(batch));
+  known_[key] = known;
+  return ok();
+}
+Status Source::remember(const std::string& object) {
+  const std::string key = key_of(object);
+  return known_.contains(key) ? ok() : save(key, {remembered(object), 0});
+}
+
+// Written down first: a crash in between says it again.
+Status Source::gone(const std::string& key, const std::string& version, std::int64_t now_ms) {
+  const auto known = known_.find(key);
+  if (known == known_.end() || known->second.gone_at_ms != 0) return ok();
+  Json meta = Json::parse(known->second.meta);
+  meta["metadata"]["resourceVersion"] = version;
+  TRY(save(key, {meta.dump(), std::max<std::int64_t>(now_ms, 1)}));
+  return publish(known_[key].meta, false);
+}
+
+Status Source::say_gone_again(std::int64_t now_ms) {
+  state::Batch old;
+  for (const auto& [key, known] : known_) {
+    if (known.gone_at_ms == 0) continue;
+    if (now_ms - known.gone_at_ms > keep_gone_ms)
+      old.erase("source/" + kind_.kind + "/" + key);
+    else
+      TRY(publish(known.meta, false));
+  }
+  if (old.writes.empty()) return ok();
+  TRY(store_.commit(old));
+  std::erase_if(known_, [&](const auto& k) {
+    return k.second.gone_at_ms != 0 && now_ms - k.second.gone_at_ms > keep_gone_ms;
+  });
   return ok();
 }
 
-void Source::seed(const wire::RecordT& record) {
-  const bool job = kind_.kind == "Job" && record.job && record.job->exists;
-  const bool server = kind_.kind == "StatefulSet" && record.server && record.server->exists;
-  const bool workspace = kind_.kind == "Workspace" && record.workspace && record.workspace->exists;
-  if (!job && !server && !workspace) return;
-  Json meta = {{"name", record.name},
-               {"namespace", record.ns},
-               {"labels", {{"kaito.sh/workspace", record.name}}},
-               {"annotations", {{"kairo.dev/workspace-uid", record.uid}}}};
-  meta["uid"] = job ? record.job->uid : workspace ? record.uid : "of " + record.uid;
-  known_[record.ns + "/" + record.name] = Json{{"metadata", meta}}.dump();
-}
-
-Status Source::list(std::int64_t now_ms) {
+Status Source::list(std::int64_t now_ms, bool lost) {
   const auto listing = TRY(cluster_.list({kind_, "", ""}));
-  std::set<std::string> there;  // namespace/name uid
-  for (const std::string& object : listing.items)
-    there.insert(key_of(object) + " " + field(object, "uid"));
-  const auto before = known_;
-  for (const auto& [key, object] : before) {
-    if (there.contains(key + " " + field(object, "uid"))) continue;
-    Json gone = Json::parse(object);
-    gone["metadata"]["resourceVersion"] = listing.resource_version;
-    TRY(publish(gone.dump(), false));
-  }
+  std::set<std::string> there;
+  for (const std::string& object : listing.items) there.insert(key_of(object));
+  std::vector<std::string> vanished;
+  for (const auto& [key, known] : known_)
+    if (known.gone_at_ms == 0 && !there.contains(key)) vanished.push_back(key);
+  for (const std::string& key : vanished) TRY(gone(key, listing.resource_version, now_ms));
+  if (lost) TRY(say_gone_again(now_ms));
   for (const std::string& object : listing.items) TRY(publish(object, true));
   version_ = listing.resource_version;
   listed_ms_ = now_ms;
@@ -83,19 +114,25 @@ Status Source::list(std::int64_t now_ms) {
 }
 
 Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
-  const auto position = TRY(bus_.position());
-  const bool lost = position.stream != position_.stream || position.last < position_.last;
-  position_ = position;
-  if (lost || version_.empty() || now_ms - listed_ms_ > resync_ms) return list(now_ms);
+  if (!loaded_) TRY(load());
+  const std::string incarnation = TRY(bus_.incarnation());
+  const bool lost = incarnation != incarnation_;
+  if (lost || version_.empty() || now_ms - listed_ms_ > resync_ms) {
+    TRY(list(now_ms, lost));
+    incarnation_ = incarnation;
+    return ok();
+  }
   const auto events = cluster_.watch({kind_, "", ""}, version_, wait_ms);
   if (!events.ok()) {
     if (events.error().code == Code::not_found) version_.clear();
     return events.error().code == Code::not_found ? ok() : Status(events.error());
   }
   for (const cluster::Event& event : events.value()) {
-    if (event.type != cluster::Event::Type::bookmark)
-      TRY(publish(event.object, event.type != cluster::Event::Type::deleted));
     const std::string version = field(event.object, "resourceVersion");
+    if (event.type == cluster::Event::Type::deleted)
+      TRY(gone(key_of(event.object), version, now_ms));
+    else if (event.type != cluster::Event::Type::bookmark)
+      TRY(publish(event.object, true));
     if (!version.empty()) version_ = version;
   }
   return ok();

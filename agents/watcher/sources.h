@@ -7,7 +7,7 @@
 
 #include "agents/bus/bus.h"
 #include "agents/cluster/cluster.h"
-#include "schemas/record_generated.h"
+#include "state/store.h"
 
 namespace kairo::watcher {
 // Follows one kind: list, publish all, watch; list again when the server says that the version is
@@ -15,24 +15,35 @@ namespace kairo::watcher {
 // published as gone. Single-threaded; make one per kind.
 class Source {
  public:
-  Source(cluster::Cluster& cluster, bus::Bus& bus, cluster::Kind kind)
-      : cluster_(cluster), bus_(bus), kind_(std::move(kind)) {}
-  // What an earlier process published and has not called gone: objects that vanish while no watcher
-  // runs are noticed by the first list.
-  void seed(const wire::RecordT& record);
+  // store: remembers what was published (source/<kind>/...), so that objects that vanish while no
+  // watcher runs are noticed by the next list; and for an hour what was called gone, so that it can
+  // be said again when the bus lost it.
+  Source(cluster::Cluster& cluster, bus::Bus& bus, state::Store& store, cluster::Kind kind)
+      : cluster_(cluster), bus_(bus), store_(store), kind_(std::move(kind)) {}
   // One list, or one watch call of at most wait_ms. unavailable: try again after a pause.
   Status step(std::int64_t wait_ms, std::int64_t now_ms);
 
  private:
+  struct Known {
+    std::string meta;             // the object's metadata: enough to say that it is gone
+    std::int64_t gone_at_ms = 0;  // 0 = it is there
+  };
   Status publish(const std::string& object, bool exists);
-  Status list(std::int64_t now_ms);
+  Status gone(const std::string& key, const std::string& version, std::int64_t now_ms);
+  Status say_gone_again(std::int64_t now_ms);
+  Status list(std::int64_t now_ms, bool lost);
+  Status load();
+  Status save(const std::string& key, const Known& known);
+  Status remember(const std::string& object);
 
   cluster::Cluster& cluster_;
   bus::Bus& bus_;
+  state::Store& store_;
   const cluster::Kind kind_;
+  bool loaded_ = false;
   std::string version_;  // "" = list first
   std::int64_t listed_ms_ = 0;
-  bus::Bus::Position position_;
-  std::map<std::string, std::string> known_;  // namespace/name -> metadata of what we published
+  std::string incarnation_;
+  std::map<std::string, Known> known_;  // by namespace/name/uid
 };
 }  // namespace kairo::watcher

@@ -43,9 +43,9 @@ TEST_CASE("launcher: one record, one step") {
        "RemoveWorkload Publish:run ApplyTuning"},
       {"leaving, never started", record(leaving(tuning(1))), ""},
       {"leaving with a Job", marked(record(leaving(tuning(1)), planned(1)), "job", "rev1"),
-       "Publish:run RemoveWorkload"},
+       "RemoveWorkload ReleaseRun"},
       {"leaving with a server", marked(record(leaving(serving(1)), planned(1)), "server", "rev1"),
-       "Publish:run RemoveWorkload"},
+       "RemoveWorkload ReleaseRun"},
   };
   const runtime::Nodes nodes;
   for (const Row& row : rows) {
