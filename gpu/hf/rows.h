@@ -15,8 +15,10 @@ struct RowLimits {
 };
 // number counts from 1. json: valid for the call only. A returned error ends the reading.
 using OnRow = std::function<Status(std::size_t number, std::string_view json)>;
+// Whether the name ends like a file that read_rows reads.
+bool is_data_file(std::string_view path);
 // Calls on_row for every row in file order; returns their number. The format follows from the
-// file's extension; .json is one array of objects, or an object whose only array holds them.
+// file's extension; .json is one array of objects, {"data": [..]}, or objects one after another.
 // not_found: no such file. invalid: another extension, a limit, or a row that is not an object
 // (names the row). corrupt: a parquet file that is truncated or damaged. Else what on_row returned.
 Result<std::size_t> read_rows(const std::string& path, const RowLimits& limits,

@@ -1,0 +1,53 @@
+/* gpu/hf/kairo_hf.h - the C ABI of the Rust crate: tokenizers, chat templates, data files.
+ * Every function returns 0, or -1 with *error set (and nothing else written). Texts are UTF-8 by
+ * pointer and length, paths are bytes. What comes back is freed with the function named like it;
+ * freeing a zeroed struct is nothing. No panic crosses this line. Any thread may call. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+typedef struct {
+  char* data;
+  size_t size;
+} kh_bytes;
+typedef struct {
+  uint32_t* data;
+  size_t size;
+} kh_ids;
+typedef struct {
+  uint64_t begin, end; /* bytes */
+} kh_range;
+typedef struct {
+  kh_range* data;
+  size_t size;
+} kh_ranges;
+void kh_bytes_free(kh_bytes);
+void kh_ids_free(kh_ids);
+void kh_ranges_free(kh_ranges);
+
+typedef struct kh_tokenizer kh_tokenizer; /* immutable after load */
+int kh_tokenizer_load(const char* path, size_t path_size, kh_tokenizer** out, kh_bytes* error);
+void kh_tokenizer_free(kh_tokenizer*);
+/* ranges: null when not wanted (faster). */
+int kh_tokenizer_encode(const kh_tokenizer*, const char* text, size_t size, int add_special,
+                        kh_ids* ids, kh_ranges* ranges, kh_bytes* error);
+int kh_tokenizer_decode(const kh_tokenizer*, const uint32_t* ids, size_t count, int skip_special,
+                        kh_bytes* text, kh_bytes* error);
+int64_t kh_tokenizer_id(const kh_tokenizer*, const char* token, size_t size); /* -1: none */
+
+/* variables: a JSON object (messages, add_generation_prompt, bos_token, ...). generated: what the
+ * template's generation blocks made. marked: 1 when the template has such blocks. */
+int kh_chat_render(const char* source, size_t source_size, const char* variables,
+                   size_t variables_size, kh_bytes* text, kh_ranges* generated, int* marked,
+                   kh_bytes* error);
+
+/* Returns 0 to go on, else reading ends and kh_rows returns 0. */
+typedef int (*kh_on_row)(void* user, size_t number, const char* json, size_t size);
+/* format: 0 jsonl, 1 json, 2 csv, 3 parquet. */
+int kh_rows(const char* path, size_t path_size, int format, size_t row_bytes_max, size_t rows_max,
+            kh_on_row on_row, void* user, size_t* rows, kh_bytes* error);
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,157 @@
+// gpu/hf/rust/src/chat.rs - chat templates: Jinja as transformers renders it, with generation spans.
+use crate::{Range, Res};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Serde, Value};
+use minijinja::{Environment, Error, ErrorKind};
+use serde_json::Value as Json;
+
+// Plane-15 private-use characters stand around what a {% generation %} block makes; `render` takes
+// them out again and refuses them in its input.
+const BEGIN: char = '\u{F0001}';
+const END: char = '\u{F0002}';
+const TEXT_BYTES_MAX: usize = 64 << 20;
+
+pub struct Chat {
+    pub text: String,
+    pub generated: Vec<Range>, // byte ranges of text
+    pub marked: bool,          // the template has generation blocks
+}
+
+pub fn render(template: &str, variables: &str) -> Res<Chat> {
+    let variables: Json =
+        serde_json::from_str(variables).map_err(|e| format!("the chat is not JSON: {e}"))?;
+    if has_mark(&variables) || template.contains([BEGIN, END]) {
+        return Err("the chat holds the private-use character U+F0001 or U+F0002: remove it".into());
+    }
+    let (source, marked) = rewrite_generation(template);
+    let mut env = environment()?;
+    env.add_template("chat", &source).map_err(|e| format!("chat template: {e:#}"))?;
+    let made = env
+        .get_template("chat")?
+        .render(Value::from(Serde(&variables)))
+        .map_err(|e| format!("chat template: {e:#}"))?;
+    if made.len() > TEXT_BYTES_MAX {
+        return Err(format!("the rendered chat has {} bytes; at most {TEXT_BYTES_MAX}", made.len()).into());
+    }
+    let (text, generated) = take_marks(&made);
+    Ok(Chat { text, generated, marked })
+}
+
+fn has_mark(value: &Json) -> bool {
+    match value {
+        Json::String(s) => s.contains([BEGIN, END]),
+        Json::Array(a) => a.iter().any(has_mark),
+        Json::Object(o) => o.iter().any(|(k, v)| k.contains([BEGIN, END]) || has_mark(v)),
+        _ => false,
+    }
+}
+fn take_marks(made: &str) -> (String, Vec<Range>) {
+    let mut text = String::with_capacity(made.len());
+    let mut ranges = Vec::new();
+    let mut begin = 0;
+    for c in made.chars() {
+        match c {
+            BEGIN => begin = text.len(),
+            END => ranges.push(Range { begin: begin as u64, end: text.len() as u64 }),
+            c => text.push(c),
+        }
+    }
+    (text, ranges)
+}
+
+/// `{% generation %}..{% endgeneration %}` becomes a filter block; its -/+ marks stay.
+fn rewrite_generation(source: &str) -> (String, bool) {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    let mut marked = false;
+    while let Some(begin) = rest.find("{%") {
+        out.push_str(&rest[..begin]);
+        let Some(end) = rest[begin..].find("%}") else {
+            rest = &rest[begin..];
+            break;
+        };
+        let tag = &rest[begin..begin + end + 2];
+        let word = tag[2..end].trim_matches(|c: char| c == '-' || c == '+' || c.is_whitespace());
+        match word {
+            "generation" => {
+                marked = true;
+                out.push_str(&tag.replace("generation", "filter kairo_generation"));
+            }
+            "endgeneration" => out.push_str(&tag.replace("endgeneration", "endfilter")),
+            _ => out.push_str(tag),
+        }
+        rest = &rest[begin + end + 2..];
+    }
+    out.push_str(rest);
+    (out, marked)
+}
+
+/// What transformers adds to Jinja2, and where MiniJinja differs from it.
+fn environment() -> Res<Environment<'static>> {
+    let mut env = Environment::new();
+    env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.add_function("raise_exception", |why: String| -> Result<String, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, why))
+    });
+    env.add_function("strftime_now", |format: String| -> Result<String, Error> {
+        use std::fmt::Write;
+        let mut out = String::new();
+        write!(out, "{}", chrono::Local::now().format(&format))
+            .map_err(|_| Error::new(ErrorKind::InvalidOperation, "strftime_now: bad format"))?;
+        Ok(out)
+    });
+    env.add_filter("tojson", tojson);
+    // MiniJinja calls none iterable; Jinja2 does not.
+    env.add_test("iterable", |v: &Value| !v.is_none() && v.try_iter().is_ok());
+    env.add_filter("kairo_generation", |s: String| format!("{BEGIN}{s}{END}"));
+    Ok(env)
+}
+
+/// json.dumps(ensure_ascii=False): no HTML escapes, ", " and ": ", the keys in their order.
+fn tojson(value: Value, arguments: Kwargs) -> Result<Value, Error> {
+    let indent: Option<usize> = arguments.get("indent")?;
+    for name in ["ensure_ascii", "sort_keys", "separators"] {
+        let _ = arguments.get::<Option<Value>>(name)?; // transformers' own defaults hold
+    }
+    arguments.assert_all_used()?;
+    let json = serde_json::to_value(&value)
+        .map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))?;
+    let mut out = String::new();
+    dump(&json, indent.map(|n| n.min(64)), 0, &mut out);
+    Ok(Value::from_safe_string(out))
+}
+fn dump(value: &Json, indent: Option<usize>, depth: usize, out: &mut String) {
+    let separator = if indent.is_some() { "," } else { ", " };
+    match value {
+        Json::Array(items) if !items.is_empty() => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                out.push_str(if i > 0 { separator } else { "" });
+                new_line(indent, depth + 1, out);
+                dump(item, indent, depth + 1, out);
+            }
+            new_line(indent, depth, out);
+            out.push(']');
+        }
+        Json::Object(members) if !members.is_empty() => {
+            out.push('{');
+            for (i, (key, item)) in members.iter().enumerate() {
+                out.push_str(if i > 0 { separator } else { "" });
+                new_line(indent, depth + 1, out);
+                out.push_str(&Json::String(key.clone()).to_string());
+                out.push_str(": ");
+                dump(item, indent, depth + 1, out);
+            }
+            new_line(indent, depth, out);
+            out.push('}');
+        }
+        plain => out.push_str(&plain.to_string()),
+    }
+}
+fn new_line(indent: Option<usize>, depth: usize, out: &mut String) {
+    if let Some(width) = indent {
+        out.push('\n');
+        out.push_str(&" ".repeat(width * depth));
+    }
+}

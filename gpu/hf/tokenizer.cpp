@@ -1,0 +1,194 @@
+// gpu/hf/tokenizer.cpp - Tokenizer over the Rust crate, and what tokenizer_config.json says.
+#include "gpu/hf/tokenizer.h"
+
+#include <sys/stat.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "gpu/formats/files.h"
+#include "gpu/hf/owned.h"
+
+namespace kairo::gpu {
+namespace {
+using Json = nlohmann::ordered_json;
+constexpr std::int64_t config_bytes_max = 16 << 20, template_bytes_max = 1 << 20;
+constexpr std::size_t text_bytes_max = std::size_t{64} << 20;
+
+bool file_there(const std::string& path) {
+  struct stat s;
+  return ::stat(path.c_str(), &s) == 0;
+}
+// A special token is a string or {"content": string}; absent and null give "".
+std::string token_text(const Json& config, const char* key) {
+  const auto at = config.find(key);
+  if (at == config.end()) return "";
+  if (at->is_string()) return at->get<std::string>();
+  if (at->is_object() && at->contains("content") && (*at)["content"].is_string())
+    return (*at)["content"].get<std::string>();
+  return "";
+}
+// chat_template is text, or a list of {name, template} of which "default" is the one.
+std::string template_of(const Json& config) {
+  const auto at = config.find("chat_template");
+  if (at == config.end()) return "";
+  if (at->is_string()) return at->get<std::string>();
+  if (!at->is_array()) return "";
+  for (const auto& entry : *at)
+    if (entry.is_object() && entry.value("name", Json()) == "default" &&
+        entry.value("template", Json()).is_string())
+      return entry["template"].get<std::string>();
+  return "";
+}
+bool is_array(std::string_view json) {
+  const auto first = json.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && json[first] == '[' && Json::accept(json);
+}
+Status check_size(std::string_view text) {
+  if (text.size() <= text_bytes_max) return ok();
+  return Error{Code::invalid, "tokenizer: the text has " + std::to_string(text.size()) +
+                                  " bytes; at most " + std::to_string(text_bytes_max) +
+                                  ": split it"};
+}
+std::vector<std::int32_t> signed_ids(std::span<const std::uint32_t> ids) {
+  std::vector<std::int32_t> out;
+  out.reserve(ids.size());
+  for (const auto id : ids) out.push_back(static_cast<std::int32_t>(id));
+  return out;
+}
+std::vector<std::pair<std::size_t, std::size_t>> pairs(std::span<const kh_range> ranges) {
+  std::vector<std::pair<std::size_t, std::size_t>> out;
+  out.reserve(ranges.size());
+  for (const auto& r : ranges) out.emplace_back(r.begin, r.end);
+  return out;
+}
+}  // namespace
+
+struct Tokenizer::Handle {
+  kh_tokenizer* raw = nullptr;
+  Handle() = default;
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  ~Handle() { kh_tokenizer_free(raw); }
+};
+Tokenizer::Tokenizer(std::unique_ptr<Handle> handle) : handle_(std::move(handle)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Result<Tokenizer> Tokenizer::load(const std::string& folder) {
+  const std::string path = folder + "/tokenizer.json";
+  if (!file_there(path))
+    return Error{Code::not_found, "load tokenizer " + path +
+                                      ": no such file; the model folder must hold the tokenizer "
+                                      "of the tokenizers library"};
+  auto handle = std::make_unique<Handle>();
+  OwnedBytes error;
+  if (kh_tokenizer_load(path.data(), path.size(), &handle->raw, &error.raw) != 0)
+    return Error{Code::invalid, "load tokenizer " + path + ": " + error.text()};
+  Tokenizer out(std::move(handle));
+  TRY(out.read_config(folder));
+  return out;
+}
+
+Status Tokenizer::read_config(const std::string& folder) {
+  const std::string path = folder + "/tokenizer_config.json";
+  if (file_there(path)) {
+    const std::string text = TRY(read_file(path, config_bytes_max));
+    const Json config = Json::parse(text, nullptr, false);
+    if (!config.is_object()) return Error{Code::invalid, path + ": not a JSON object"};
+    bos_text_ = token_text(config, "bos_token");
+    eos_text_ = token_text(config, "eos_token");
+    pad_text_ = token_text(config, "pad_token");
+    unk_text_ = token_text(config, "unk_token");
+    chat_template_ = template_of(config);
+  }
+  const std::string jinja = folder + "/chat_template.jinja";
+  if (file_there(jinja)) chat_template_ = TRY(read_file(jinja, template_bytes_max));
+  if (!bos_text_.empty()) bos_ = id_of(bos_text_);
+  if (!eos_text_.empty()) eos_ = id_of(eos_text_);
+  return ok();
+}
+
+Result<std::vector<std::int32_t>> Tokenizer::encode(std::string_view text, bool add_special) const {
+  TRY(check_size(text));
+  OwnedIds ids;
+  OwnedBytes error;
+  if (kh_tokenizer_encode(handle_->raw, text.data(), text.size(), add_special, &ids.raw, nullptr,
+                          &error.raw) != 0)
+    return Error{Code::invalid, "encode text: " + error.text()};
+  return signed_ids(ids.values());
+}
+
+Result<Encoding> Tokenizer::encode_with_ranges(std::string_view text, bool add_special) const {
+  TRY(check_size(text));
+  OwnedIds ids;
+  OwnedRanges ranges;
+  OwnedBytes error;
+  if (kh_tokenizer_encode(handle_->raw, text.data(), text.size(), add_special, &ids.raw,
+                          &ranges.raw, &error.raw) != 0)
+    return Error{Code::invalid, "encode text: " + error.text()};
+  return Encoding{signed_ids(ids.values()), pairs(ranges.values())};
+}
+
+Result<std::string> Tokenizer::decode(std::span<const std::int32_t> tokens,
+                                      bool skip_special) const {
+  std::vector<std::uint32_t> ids;
+  ids.reserve(tokens.size());
+  for (const auto token : tokens) {
+    if (token < 0)
+      return Error{Code::invalid, "decode: token " + std::to_string(token) + " is negative"};
+    ids.push_back(static_cast<std::uint32_t>(token));
+  }
+  OwnedBytes text, error;
+  if (kh_tokenizer_decode(handle_->raw, ids.data(), ids.size(), skip_special, &text.raw,
+                          &error.raw) != 0)
+    return Error{Code::invalid, "decode tokens: " + error.text()};
+  return text.text();
+}
+
+Result<RenderedChat> Tokenizer::apply_chat(std::string_view messages_json,
+                                           bool add_generation_prompt,
+                                           std::string_view tools_json) const {
+  if (chat_template_.empty())
+    return Error{Code::invalid,
+                 "apply chat template: the model has none; set ModelConfig.chat_template, or use "
+                 "prompt/completion or text rows"};
+  TRY(check_size(messages_json));
+  if (!is_array(messages_json) || (!tools_json.empty() && !is_array(tools_json)))
+    return Error{Code::invalid, "apply chat template: messages and tools must be JSON arrays"};
+  const Json names = {{"add_generation_prompt", add_generation_prompt},
+                      {"bos_token", bos_text_},
+                      {"eos_token", eos_text_},
+                      {"pad_token", pad_text_},
+                      {"unk_token", unk_text_}};
+  // Joined as text: the crate's parser bounds the depth, and no tree is copied.
+  std::string text = names.dump();
+  text.pop_back();
+  text.append(",\"messages\":").append(messages_json);
+  if (!tools_json.empty()) text.append(",\"tools\":").append(tools_json);
+  text += '}';
+  OwnedBytes rendered, error;
+  OwnedRanges ranges;
+  int marked = 0;
+  if (kh_chat_render(chat_template_.data(), chat_template_.size(), text.data(), text.size(),
+                     &rendered.raw, &ranges.raw, &marked, &error.raw) != 0)
+    return Error{Code::invalid, "apply chat template: " + error.text()};
+  return RenderedChat{rendered.text(), marked != 0, pairs(ranges.values())};
+}
+
+Status Tokenizer::set_chat_template(const std::string& text_or_path) {
+  if (text_or_path.find_first_of("{}\n") != std::string::npos) {
+    chat_template_ = text_or_path;
+    return ok();
+  }
+  chat_template_ = TRY(read_file(text_or_path, template_bytes_max));
+  return ok();
+}
+
+std::optional<std::int32_t> Tokenizer::id_of(const std::string& token) const {
+  const std::int64_t id = kh_tokenizer_id(handle_->raw, token.data(), token.size());
+  if (id < 0 || id > std::numeric_limits<std::int32_t>::max()) return std::nullopt;
+  return static_cast<std::int32_t>(id);
+}
+}  // namespace kairo::gpu

@@ -1,0 +1,142 @@
+// tests/gpu/hf/rows_test.cpp - proves: data files give their rows as JSON objects, and damaged,
+// oversized or hostile ones an error that names the place.
+#include "gpu/hf/rows.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include "gpu/formats/files.h"
+#include "tests/gpu/support.h"
+
+using namespace kairo;
+using namespace kairo::gpu;
+
+namespace {
+struct Read {
+  std::vector<std::string> rows;
+  std::string error;
+};
+Read read(const std::string& path, const RowLimits& limits = {}) {
+  Read out;
+  const auto count = read_rows(path, limits, [&](std::size_t number, std::string_view json) {
+    CHECK(number == out.rows.size() + 1);
+    out.rows.emplace_back(json);
+    return ok();
+  });
+  if (count.ok())
+    CHECK(count.value() == out.rows.size());
+  else
+    out.error = count.error().what;
+  return out;
+}
+std::string golden_parquet() {
+  return test::golden("rows.parquet");
+}
+}  // namespace
+
+TEST_CASE("rows: text formats") {
+  struct FileRow {
+    std::string name, file, content;
+    std::vector<std::string> rows;
+    std::string error;
+  };
+  const FileRow cases[] = {
+      {"jsonl", "a.jsonl", "{\"a\":1}\n\n  {\"b\":\"x\"}\r\n", {"{\"a\":1}", "{\"b\":\"x\"}"}, ""},
+      {"jsonl with a byte order mark", "a.jsonl", "\xEF\xBB\xBF{\"a\":1}", {"{\"a\":1}"}, ""},
+      {"jsonl cut", "a.jsonl", "{\"a\":1}\n{\"a\":", {"{\"a\":1}"}, "line 2: not JSON"},
+      {"jsonl array row", "a.jsonl", "[1]\n", {}, "line 1: is an array, must be an object"},
+      {"jsonl too deep", "a.jsonl", std::string(50'000, '['), {}, "line 1: not JSON"},
+      {"json array", "a.json", " [{\"a\":1},{\"a\":2}] ", {"{\"a\":1}", "{\"a\":2}"}, ""},
+      {"json data", "a.json", "{\"data\":[{\"a\":1}]}", {"{\"a\":1}"}, ""},
+      {"json one row", "a.json", "{\"messages\":[{\"a\":1}]}", {"{\"messages\":[{\"a\":1}]}"}, ""},
+      {"json lines in .json", "a.json", "{\"a\":1}\n{\"a\":2}\n", {"{\"a\":1}", "{\"a\":2}"}, ""},
+      {"json cut", "a.json", "[{\"a\":1}", {}, "not JSON"},
+      {"json of numbers", "a.json", "[1]", {}, "row 1: is a number"},
+      {"csv",
+       "a.csv",
+       "a,b\n1,\"x, \"\"y\"\"\nz\"\n\n,\n",
+       {"{\"a\":\"1\",\"b\":\"x, \\\"y\\\"\\nz\"}", "{\"a\":\"\",\"b\":\"\"}"},
+       ""},
+      {"csv ends without a line end", "a.csv", "a\r\nx", {"{\"a\":\"x\"}"}, ""},
+      {"csv short row",
+       "a.csv",
+       "a,b\n1,2\n3\n",
+       {"{\"a\":\"1\",\"b\":\"2\"}"},
+       "line 3: 1 values for the 2 columns a, b"},
+      {"csv open quote", "a.csv", "a\n\"x\n", {}, "line 2: a quote is never closed"},
+      {"csv not UTF-8", "a.csv", "a\n\xFF\n", {}, "line 2: not UTF-8"},
+      {"empty jsonl", "a.jsonl", "", {}, ""},
+      {"empty csv", "a.csv", "", {}, ""},
+      {"not parquet", "a.parquet", "nonsense", {}, "a.parquet: "},
+      {"other name", "a.txt", "x", {}, "must end in .jsonl, .json, .csv or .parquet"},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    const test::TempFolder folder;
+    const std::string path = folder.path() + "/" + c.file;
+    REQUIRE(write_file(path, c.content).ok());
+    const auto got = read(path);
+    CHECK(got.rows == c.rows);
+    CAPTURE(got.error);
+    CHECK(got.error.empty() == c.error.empty());
+    CHECK(got.error.find(c.error) != std::string::npos);
+  }
+  CHECK(read_rows("/nonexistent.jsonl", {}, [](auto, auto) { return ok(); }).error().code ==
+        Code::not_found);
+}
+
+TEST_CASE("rows: limits hold at the edge") {
+  const test::TempFolder folder;
+  for (const std::string name : {"a.jsonl", "a.json"}) {
+    CAPTURE(name);
+    const std::string path = folder.path() + "/" + name;
+    REQUIRE(write_file(path, "{\"a\":1}\n{\"a\":2}\n").ok());
+    CHECK(read(path, {16, 7, 2}).error.empty());
+    CHECK(read(path, {15, 7, 2}).error.find("16 bytes; at most 15") != std::string::npos);
+    CHECK(read(path, {16, 6, 2}).error.find("longer than 6 bytes") != std::string::npos);
+    CHECK(read(path, {16, 7, 1}).error.find("more than 1 rows") != std::string::npos);
+  }
+  const std::string csv = folder.path() + "/a.csv";
+  REQUIRE(write_file(csv, "a\n\"" + std::string(100, 'x') + "\n").ok());
+  CHECK(read(csv, {1000, 50, 9}).error.find("is a quote open?") != std::string::npos);
+}
+
+TEST_CASE("rows: parquet, and the caller's error ends the reading") {
+  const auto got = read(golden_parquet());
+  CHECK(got.error == "");
+  REQUIRE(got.rows.size() == 3);
+  CHECK(
+      got.rows[0] ==
+      R"({"messages":[{"role":"user","content":"Hi 0"},{"role":"assistant","content":"é"}],"n":0})");
+  std::size_t calls = 0;
+  const auto stopped = read_rows(golden_parquet(), {}, [&](auto, auto) -> Status {
+    ++calls;
+    return Error{Code::conflict, "enough"};
+  });
+  CHECK(calls == 1);
+  CHECK(stopped.error().what == "enough");
+}
+
+TEST_CASE("rows: a damaged parquet file is an error or other rows, never a crash") {
+  const char* text = std::getenv("SEED");
+  const std::uint64_t seed = text != nullptr ? std::strtoull(text, nullptr, 10) : 1;
+  MESSAGE("SEED=" << seed);
+  std::mt19937_64 random(seed);
+  const std::string whole = read_file(golden_parquet(), 1 << 20).value();
+  const test::TempFolder folder;
+  const std::string path = folder.path() + "/a.parquet";
+  for (std::size_t size = 0; size < whole.size(); size += 97) {
+    REQUIRE(write_file(path, std::string_view(whole).substr(0, size)).ok());
+    CHECK(read_rows(path, {}, [](auto, auto) { return ok(); }).error().code == Code::corrupt);
+  }
+  for (int round = 0; round < 300; ++round) {
+    std::string bytes = whole;
+    for (int i = 0; i < 4; ++i) bytes[random() % bytes.size()] = static_cast<char>(random());
+    REQUIRE(write_file(path, bytes).ok());
+    const auto count = read_rows(path, {}, [](auto, auto) { return ok(); });
+    if (!count.ok()) CHECK(count.error().what.find(path) != std::string::npos);
+  }
+}

@@ -1,0 +1,149 @@
+// tests/gpu/hf/tokenizer_test.cpp - proves: text <-> tokens, chat templates and the incremental
+// detokenizer agree with transformers, on a small byte-level tokenizer.
+#include "gpu/hf/tokenizer.h"
+
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "gpu/formats/files.h"
+#include "tests/gpu/hf/tiny_tokenizer.h"
+#include "tests/gpu/support.h"
+
+using namespace kairo;
+using namespace kairo::gpu;
+
+namespace {
+Tokenizer tiny(const std::string& chat_template = test::chatml) {
+  const test::TempFolder folder;
+  test::write_tiny_tokenizer(folder.path(), chat_template);
+  auto loaded = Tokenizer::load(folder.path());
+  REQUIRE(loaded.ok());
+  return std::move(loaded).value();
+}
+std::vector<std::int32_t> ids(const Tokenizer& t, const std::string& text) {
+  auto out = t.encode(text, false);
+  REQUIRE(out.ok());
+  return std::move(out).value();
+}
+}  // namespace
+
+TEST_CASE("tokenizer: every text comes back, with ranges that cover it") {
+  const auto t = tiny();
+  const std::string texts[] = {"",
+                               "plain",
+                               "two  spaces\n\ttab",
+                               "\xC3\xA9t\xC3\xA9 \xF0\x9F\x98\x80!",
+                               std::string("nul\0inside", 10),
+                               "<|im_start|>user\nhi<|im_end|>"};
+  for (const auto& text : texts) {
+    CAPTURE(text);
+    const auto e = t.encode_with_ranges(text, false);
+    REQUIRE(e.ok());
+    CHECK(e.value().tokens == ids(t, text));
+    REQUIRE(e.value().ranges.size() == e.value().tokens.size());
+    std::size_t reached = 0;
+    for (const auto& [begin, end] : e.value().ranges) {
+      CHECK(begin <= reached);  // no byte is left out
+      CHECK(end > begin);
+      reached = std::max(reached, end);
+    }
+    CHECK(reached == text.size());
+    const auto back = t.decode(e.value().tokens, false);
+    REQUIRE(back.ok());
+    CHECK(back.value() == text);
+  }
+}
+
+TEST_CASE("tokenizer: special tokens are one token and can be left out") {
+  const auto t = tiny();
+  const auto tokens = ids(t, "<|im_start|>a<|im_end|>");
+  CHECK(tokens == std::vector<std::int32_t>{256, 'a' - '!', 257});
+  CHECK(t.decode(tokens, true).value() == "a");
+  CHECK(t.id_of("<|im_end|>") == 257);
+  CHECK(t.eos() == 257);
+  CHECK(t.eos_text() == "<|im_end|>");
+  CHECK_FALSE(t.id_of("<|absent|>"));
+}
+
+TEST_CASE("tokenizer: hostile input is an error that says so") {
+  const auto t = tiny();
+  CHECK(t.encode("\xFF\xFE", false).error().what.find("not UTF-8") != std::string::npos);
+  const std::int32_t negative[] = {-1};
+  CHECK(t.decode(negative, false).error().code == Code::invalid);
+  const std::int32_t beyond[] = {std::numeric_limits<std::int32_t>::max()};
+  CHECK(t.decode(beyond, false).value().empty());  // as the tokenizers library: left out
+  CHECK(Tokenizer::load("/nonexistent").error().code == Code::not_found);
+  const test::TempFolder folder;
+  REQUIRE(write_file(folder.path() + "/tokenizer.json", "{\"model\": 3}").ok());
+  CHECK(Tokenizer::load(folder.path()).error().code == Code::invalid);
+}
+
+TEST_CASE("tokenizer: chat templates") {
+  struct TemplateRow {
+    std::string name, source, messages, text, error;
+  };
+  const std::string hi = R"([{"role":"user","content":"hi"}])";
+  const TemplateRow rows[] = {
+      {"chatml", test::chatml, hi, "<|im_start|>user\nhi<|im_end|>\n", ""},
+      {"tokens", "{{ bos_token }}|{{ eos_token }}", hi, "|<|im_end|>", ""},
+      {"python methods", "{{ messages[0]['content'].upper().strip() }}", hi, "HI", ""},
+      {"tojson", "{{ messages | tojson }}", R"([{"role":"user","content":"<é>"}])",
+       R"([{"role": "user", "content": "<é>"}])", ""},
+      {"raise", "{{ raise_exception('roles must alternate') }}", hi, "", "roles must alternate"},
+      {"broken", "{% if %}", hi, "", "chat template: syntax error"},
+      {"not an array", test::chatml, R"({"role":"user"})", "", "must be JSON arrays"},
+      {"two values", test::chatml, R"([],"x":[])", "", "must be JSON arrays"},
+      {"too deep", test::chatml, std::string(100'000, '[') + std::string(100'000, ']'), "",
+       "recursion limit"},
+      {"private use", test::chatml, "[{\"role\":\"user\",\"content\":\"\xF3\xB0\x80\x81\"}]", "",
+       "U+F0001"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const auto t = tiny(row.source);
+    const auto chat = t.apply_chat(row.messages, false);
+    CHECK(chat.ok() == row.error.empty());
+    if (chat.ok())
+      CHECK(chat.value().text == row.text);
+    else
+      CHECK(chat.error().what.find(row.error) != std::string::npos);
+  }
+  CHECK(tiny("").apply_chat(hi, false).error().what.find("the model has none") !=
+        std::string::npos);
+}
+
+TEST_CASE("tokenizer: generation marks become byte ranges") {
+  const auto t = tiny(
+      "{% for m in messages %}[{% if m.role == 'assistant' %}{% generation %}{{ m.content }}."
+      "{%- endgeneration %}{% else %}{{ m.content }}{% endif %}]{% endfor %}");
+  const auto chat =
+      t.apply_chat(R"([{"role":"user","content":"é"},{"role":"assistant","content":"a"},)"
+                   R"({"role":"user","content":"q"},{"role":"assistant","content":"bc"}])",
+                   false);
+  REQUIRE(chat.ok());
+  CHECK(chat.value().text == "[é][a.][q][bc.]");
+  CHECK(chat.value().has_marks);
+  CHECK(chat.value().generated ==
+        std::vector<std::pair<std::size_t, std::size_t>>{{5, 7}, {12, 15}});
+}
+
+TEST_CASE("detokenizer: whole characters only, and the same text as one decode") {
+  const auto t = tiny();
+  const std::string text = "h\xC3\xA9llo \xF0\x9F\x98\x80\xF0\x9F\x98\x80 end";
+  Detokenizer d(t);
+  std::string out;
+  for (const auto token : ids(t, text)) {
+    const auto piece = d.push(token);
+    REQUIRE(piece.ok());
+    CHECK(piece.value().find("\xEF\xBF\xBD") == std::string::npos);
+    out += piece.value();
+  }
+  out += d.finish().value();
+  CHECK(out == text);
+  Detokenizer cut(t);
+  const auto smile = ids(t, "\xF0\x9F\x98\x80");
+  REQUIRE(smile.size() == 4);
+  CHECK(cut.push(smile[0]).value().empty());
+  CHECK(cut.finish().value() == "\xEF\xBF\xBD");
+}
