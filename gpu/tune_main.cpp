@@ -1,212 +1,136 @@
-// gpu/tune_main.cpp - kairo-tune: fine-tunes a model folder on tokens, estimates a run, measures
-// speed.
+// gpu/tune_main.cpp - kairo-tune: fine-tunes a model folder, estimates a run, imports GGUF models.
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
-#include <optional>
 
-#include "gpu/engine/machine.h"
-#include "gpu/engine/rows_file.h"
 #include "gpu/engine/tune.h"
+#include "gpu/formats/gguf.h"
+#include "gpu/tune_job.h"
 #include "schemas/base/log.h"
 
 namespace kairo::gpu {
 namespace {
-using nlohmann::ordered_json;
-
-// What the command line says; turned into a TuneJob once.
-struct Options {
-  std::string model, rows, output, state, method = "lora", name, schedule = "linear";
-  std::vector<std::string> targets = {"all-linear"};
-  std::int64_t rank = 16, batch = 8, steps = 0, warmup_steps = 0, save_steps = 10;
-  double alpha = 32, learning_rate = 2e-4, epochs = 1, clip = 1.0, weight_decay = 0;
-  std::uint64_t seed = 0;
-  int threads = 0;
-  bool rslora = false, json = false;
-};
-
 // SIGTERM and SIGINT are blocked before any thread starts and looked for between steps.
-void block_stop_signals(sigset_t& set) {
+sigset_t block_stop_signals() {
+  sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   sigprocmask(SIG_BLOCK, &set, nullptr);
+  return set;
 }
 bool stop_signal_came(const sigset_t& set) {
   const timespec now{0, 0};
   return ::sigtimedwait(&set, nullptr, &now) > 0;
 }
 
-Result<TuneJob> make_job(const Options& o, const RowsFile& rows) {
+int train(const TuneInput& input, const std::string& output, const std::string& state,
+          const sigset_t& stop_signals) {
+  const SystemClock clock;
+  Dataset data;
   TuneJob job;
-  job.model_dir = o.model;
-  job.output_dir = o.output;
-  job.state_dir = o.state;
-  job.base_model = o.name.empty() ? o.model : o.name;
-  job.method = o.method == "qlora" ? Method::qlora : Method::lora;
-  job.rank = o.rank;
-  job.alpha = o.alpha;
-  job.use_rslora = o.rslora;
-  job.targets = o.targets;
-  job.seed = o.seed;
-  job.schedule = TRY(parse_schedule(o.schedule));
-  job.learning_rate = o.learning_rate;
-  job.warmup_steps = o.warmup_steps;
-  job.save_steps = o.save_steps;
-  job.epochs = o.epochs;
-  job.update.gradient_norm_max = o.clip;
-  job.update.weight_decay = o.weight_decay;
-  job.threads = o.threads;
-  job.rows = rows.rows();
-  job.data_digest = rows.digest;
-  const auto n = static_cast<std::int64_t>(job.rows.size());
-  const std::int64_t per_epoch = (n + o.batch - 1) / o.batch;
-  job.total_steps =
-      o.steps > 0 ? o.steps : static_cast<std::int64_t>(static_cast<double>(per_epoch) * o.epochs);
-  // File order, epoch after epoch; an epoch's last step may be smaller.
-  job.rows_of_step = [n, per_epoch, batch = o.batch](std::int64_t step) {
-    std::vector<std::size_t> out;
-    const std::int64_t first = step % per_epoch * batch;
-    for (std::int64_t i = first; i < std::min(first + batch, n); ++i)
-      out.push_back(static_cast<std::size_t>(i));
-    return out;
-  };
-  return job;
+  job.output_dir = output;
+  job.state_dir = state;
+  const auto end = run_tune(
+      std::move(job), [&](TuneJob& j) { return prepare_tune_job(j, data, input); }, clock,
+      [&] { return stop_signal_came(stop_signals); });
+  return static_cast<int>(end);
 }
 
-int refuse(const Error& error) {
-  log::error("refused", {{"why", error.what}});
+int refuse(const std::string& code, const std::string& why) {
+  log::error("refused", {{"code", code}, {"why", why}});
   return static_cast<int>(TuneExit::permanent);
 }
 
-int train(const TuneJob& job, const sigset_t& stop_signals) {
+int estimate(const TuneInput& input, bool as_json) {
   const SystemClock clock;
-  return static_cast<int>(run_tune(job, clock, [&] { return stop_signal_came(stop_signals); }));
-}
-
-int estimate(const TuneJob& job, bool as_json) {
-  const SystemClock clock;
-  const auto e = estimate_tune(job, clock);
-  if (!e.ok()) return refuse(e.error());
-  const auto& v = e.value();
+  Dataset data;
+  TuneJob job;
+  if (const auto failed = prepare_tune_job(job, data, input))
+    return refuse(failed->code, failed->message);
+  const auto estimated = estimate_tune(job, clock);
+  if (!estimated.ok()) return refuse("bad_model", estimated.error().what);
+  const TuneEstimate& e = estimated.value();
   if (as_json) {
-    const ordered_json out = {{"tokens", v.tokens},
-                              {"trained_tokens", v.trained_tokens},
-                              {"steps", v.steps},
-                              {"peak_bytes", v.peak_bytes},
-                              {"seconds", v.seconds}};
+    const nlohmann::ordered_json out = {{"tokens", e.tokens},
+                                        {"trained_tokens", e.trained_tokens},
+                                        {"steps", e.steps},
+                                        {"peak_bytes", e.peak_bytes},
+                                        {"seconds", e.seconds}};
     std::puts(out.dump().c_str());
-  } else {
-    std::printf("%lld steps, %lld tokens (%lld trained), peak %lld MiB, about %.0f s\n",
-                static_cast<long long>(v.steps), static_cast<long long>(v.tokens),
-                static_cast<long long>(v.trained_tokens),
-                static_cast<long long>(v.peak_bytes >> 20), v.seconds);
+    return 0;
   }
+  std::printf("%s steps, %s tokens (%s trained), peak %s MiB, about %.0f s\n",
+              std::to_string(e.steps).c_str(), std::to_string(e.tokens).c_str(),
+              std::to_string(e.trained_tokens).c_str(), std::to_string(e.peak_bytes >> 20).c_str(),
+              e.seconds);
   return 0;
 }
 
-// Steps without files: tokens per second after the first step, losses, peak memory; one JSON line.
-int measure(const TuneJob& job) {
-  const SystemClock clock;
-  const std::int64_t began = clock.monotonic_ms();
-  auto loaded = Engine::load(engine_options(job));
-  if (!loaded.ok()) return refuse(loaded.error());
-  const auto engine = std::move(loaded).value();
-  const std::int64_t loaded_ms = clock.monotonic_ms() - began;
-  ordered_json losses = ordered_json::array();
-  std::int64_t tokens = 0, first_ms = 0, after_first = 0;
-  Update update = job.update;
-  const Schedule schedule{job.schedule, job.learning_rate, job.total_steps, job.warmup_steps};
-  for (std::int64_t step = 0; step < job.total_steps; ++step) {
-    std::vector<TrainRow> bag;
-    std::int64_t targets = 0, bag_tokens = 0;
-    for (const auto i : job.rows_of_step(step)) {
-      bag.push_back(job.rows[i]);
-      targets += targets_of(job.rows[i]);
-      bag_tokens += static_cast<std::int64_t>(job.rows[i].tokens.size());
-    }
-    const auto sum = engine->accumulate(bag, targets);
-    if (!sum.ok()) return refuse(sum.error());
-    update.learning_rate = learning_rate(schedule, step);
-    engine->update(update, step + 1);
-    losses.push_back(sum.value() / static_cast<double>(targets));
-    if (step == 0)
-      first_ms = clock.monotonic_ms();
-    else
-      tokens += bag_tokens;
-    after_first = clock.monotonic_ms() - first_ms;
+int import(const std::string& gguf, const std::string& dir) {
+  const auto done = import_gguf(gguf, dir, [](std::size_t written, std::size_t total) {
+    if (written == total) log::info("imported", {{"tensors", std::to_string(total)}});
+  });
+  if (done.ok()) return 0;
+  if (done.error().code == Code::unavailable) {
+    log::error("import failed", {{"why", done.error().what}});
+    return static_cast<int>(TuneExit::disk_full);
   }
-  const auto seconds = static_cast<double>(after_first) / 1000;
-  const ordered_json out = {
-      {"tokens_per_second", seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0},
-      {"seconds", seconds},
-      {"load_seconds", static_cast<double>(loaded_ms) / 1000},
-      {"first_step_at_seconds", static_cast<double>(first_ms - began) / 1000},
-      {"peak_rss_bytes", peak_resident_bytes()},
-      {"planned_peak_bytes", engine->plan().peak_bytes()},
-      {"losses", losses}};
-  std::puts(out.dump().c_str());
-  return 0;
+  return refuse("bad_model", done.error().what);
 }
 
-void add_options(CLI::App& app, Options& o) {
-  app.add_option("--model", o.model, "Model folder: config.json and *.safetensors")->required();
-  app.add_option("--rows", o.rows, "Tokenised rows (rows.tokens, rows.trained, rows.lengths)")
+void add_input(CLI::App& command, TuneInput& input) {
+  command
+      .add_option("--model", input.model_dir, "Model folder: config.json, *.safetensors, tokenizer")
       ->required();
-  app.add_option("--method", o.method, "lora (fp32 base) or qlora (NF4 base)")
-      ->check(CLI::IsMember({"lora", "qlora"}));
-  app.add_option("--name", o.name, "base_model_name_or_path of the adapter");
-  app.add_option("--rank", o.rank, "LoRA r");
-  app.add_option("--alpha", o.alpha, "LoRA alpha");
-  app.add_flag("--rslora", o.rslora, "Scale alpha / sqrt(r)");
-  app.add_option("--target", o.targets, "Modules to adapt, or all-linear");
-  app.add_option("--learning-rate", o.learning_rate, "Peak rate");
-  app.add_option("--schedule", o.schedule, "linear, cosine, constant, constant_with_warmup");
-  app.add_option("--warmup-steps", o.warmup_steps, "Steps of linear warm-up");
-  app.add_option("--batch", o.batch, "Rows of an optimizer step")->check(CLI::PositiveNumber);
-  app.add_option("--epochs", o.epochs, "Passes over the rows");
-  app.add_option("--steps", o.steps, "Optimizer steps; wins over --epochs");
-  app.add_option("--clip", o.clip, "Largest gradient norm; 0 = no clipping");
-  app.add_option("--weight-decay", o.weight_decay, "Decoupled weight decay");
-  app.add_option("--seed", o.seed, "Of the initial adapter");
-  app.add_option("--threads", o.threads, "0 = all usable cores");
+  command.add_option("--data", input.data, "Data file or folder (.jsonl .json .csv .parquet)")
+      ->required();
+  command.add_option("--config", input.config_file, "training_config.yaml; absent: the defaults");
+  command.add_option("--method", input.method, "lora (fp32 base) or qlora (NF4 base)")
+      ->check(CLI::IsMember({"lora", "qlora"}))
+      ->required();
+  command.add_option("--name", input.name, "base_model_name_or_path of the adapter");
+  command.add_option("--threads", input.threads, "0 = all usable cores");
 }
 
 int run(int argc, char** argv) {
-  sigset_t stop_signals;
-  block_stop_signals(stop_signals);
+  const sigset_t stop_signals = block_stop_signals();
   log::start("kairo-tune");
-  Options o;
   CLI::App app{"kairo-tune - LoRA and QLoRA fine-tuning on the CPU, resumable and reproducible"};
   app.require_subcommand(1);
   app.footer(
+      "A first run:\n"
+      "  kairo-tune import model.gguf model/\n"
+      "  kairo-tune estimate --model model --data rows.jsonl --method qlora\n"
+      "  kairo-tune train --model model --data rows.jsonl --method qlora --output out --state run\n"
+      "run/progress.jsonl says where it stands; started again, it goes on from run/checkpoints.\n"
       "Exit codes: 0 done, 1 internal (start again), 2 change the input, 3 disk full, 75 stopped\n"
-      "with a checkpoint: start again to go on.");
+      "with a checkpoint (start again).");
+  TuneInput input;
+  std::string output, state, gguf, model_dir;
+  bool as_json = false;
   auto* train_command = app.add_subcommand("train", "Fine-tune; resumes from --state");
-  auto* estimate_command = app.add_subcommand("estimate", "Tokens, steps, memory, time");
-  auto* bench_command = app.add_subcommand("bench", "Train without writing; prints one JSON line");
-  for (auto* command : {train_command, estimate_command, bench_command}) add_options(*command, o);
-  train_command->add_option("--output", o.output, "Folder for the adapter")->required();
-  train_command->add_option("--state", o.state, "Folder for progress and checkpoints")->required();
-  train_command->add_option("--save-steps", o.save_steps, "Steps between checkpoints")
-      ->check(CLI::PositiveNumber);
-  estimate_command->add_flag("--json", o.json, "Print JSON");
+  auto* estimate_command =
+      app.add_subcommand("estimate", "Tokens, steps, memory and time of a run");
+  auto* import_command = app.add_subcommand("import", "GGUF model file -> model folder");
+  add_input(*train_command, input);
+  add_input(*estimate_command, input);
+  train_command->add_option("--output", output, "Folder for the adapter")->required();
+  train_command->add_option("--state", state, "Folder for progress and checkpoints")->required();
+  estimate_command->add_flag("--json", as_json, "One JSON object");
+  import_command->add_option("gguf", gguf, "The file")->required();
+  import_command->add_option("dir", model_dir, "The folder to make")->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    const int code = app.exit(e);
-    return code == 0 ? 0 : static_cast<int>(TuneExit::permanent);
+    return app.exit(e) == 0 ? 0 : static_cast<int>(TuneExit::permanent);
   }
-  const auto rows = load_rows_file(o.rows);
-  if (!rows.ok()) return refuse(rows.error());
-  const auto job = make_job(o, rows.value());
-  if (!job.ok()) return refuse(job.error());
-  if (train_command->parsed()) return train(job.value(), stop_signals);
-  if (estimate_command->parsed()) return estimate(job.value(), o.json);
-  return measure(job.value());
+  if (train_command->parsed()) return train(input, output, state, stop_signals);
+  if (estimate_command->parsed()) return estimate(input, as_json);
+  return import(gguf, model_dir);
 }
 }  // namespace
 }  // namespace kairo::gpu

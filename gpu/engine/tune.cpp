@@ -20,21 +20,17 @@ using wire::RunPhase;
 constexpr const char* completed_file = "/fine_tuning_completed.txt";
 constexpr std::int64_t config_bytes_max = 4 << 20;
 
-struct Failure {
-  std::string code;  // of schemas/run.fbs
-  std::string message;
-};
-using Phase = std::optional<Failure>;  // empty: the phase went well
+using Phase = std::optional<TuneFailure>;  // empty: the phase went well
 
 TuneExit exit_of(const std::string& code) {
   if (code == "internal") return TuneExit::internal;
   if (code == "disk_full") return TuneExit::disk_full;
   return TuneExit::permanent;
 }
-Failure model_failure(const Error& e) {
+TuneFailure model_failure(const Error& e) {
   return {e.code == Code::unavailable ? "out_of_memory" : "bad_model", e.what};
 }
-Failure write_failure(const Error& e) {
+TuneFailure write_failure(const Error& e) {
   return {e.code == Code::unavailable ? "disk_full" : "internal", e.what};
 }
 
@@ -80,15 +76,19 @@ std::string fingerprint(const TuneJob& j) {
 
 class Run {
  public:
-  Run(const TuneJob& job, ProgressFile progress) : job_(job), progress_(std::move(progress)) {
-    line_.total_steps = static_cast<std::uint32_t>(job.total_steps);
+  Run(TuneJob job, ProgressFile progress) : job_(std::move(job)), progress_(std::move(progress)) {
     line_.eta_ms = -1;
+  }
+  Phase prepare(const PrepareJob& prepare) {
+    if (auto failed = prepare(job_)) return failed;
+    line_.total_steps = static_cast<std::uint32_t>(job_.total_steps);
+    return std::nullopt;
   }
   Phase say(RunPhase phase) {
     line_.phase = phase;
     return said(progress_.write(line_));
   }
-  TuneExit fail(const Failure& failure) {
+  TuneExit fail(const TuneFailure& failure) {
     line_.phase = RunPhase::Failed;
     line_.code = failure.code;
     line_.message = failure.message;
@@ -98,30 +98,32 @@ class Run {
     return exit_of(failure.code);
   }
   Phase check() const {
-    if (job_.rows.empty()) return Failure{"bad_data", "the data set has no rows"};
-    if (job_.total_steps < 1) return Failure{"bad_config", "there is no optimizer step to take"};
+    if (job_.rows.empty()) return TuneFailure{"bad_data", "the data set has no rows"};
+    if (job_.total_steps < 1)
+      return TuneFailure{"bad_config", "there is no optimizer step to take"};
     std::int64_t targets = 0;
     for (const auto& row : job_.rows) targets += targets_of(row);
-    if (targets == 0) return Failure{"bad_data", "no token of the data set is trained"};
+    if (targets == 0) return TuneFailure{"bad_data", "no token of the data set is trained"};
     return std::nullopt;
   }
   Phase load() {
     const auto config = load_model_config(job_.model_dir);
     if (!config.ok()) return model_failure(config.error());
     const auto layout = make_lora_layout(config.value(), job_.rank, 1.0, job_.targets);
-    if (!layout.ok()) return Failure{"bad_config", layout.error().what};
+    if (!layout.ok()) return TuneFailure{"bad_config", layout.error().what};
     for (std::size_t i = 0; i < job_.rows.size(); ++i)
       for (const auto token : job_.rows[i].tokens)
         if (token < 0 || token >= config.value().vocab)
-          return Failure{"bad_data", "row " + std::to_string(i + 1) + ": token " +
-                                         std::to_string(token) +
-                                         " is not in the model's vocabulary; is the tokenizer of "
-                                         "another model?"};
+          return TuneFailure{"bad_data",
+                             "row " + std::to_string(i + 1) + ": token " + std::to_string(token) +
+                                 " is not in the model's vocabulary; is the tokenizer of "
+                                 "another model?"};
     const EngineOptions options = engine_options(job_);
     if (options.longest_row > config.value().positions)
-      return Failure{"bad_data", "a row has " + std::to_string(options.longest_row + 1) +
-                                     " tokens, the model takes " +
-                                     std::to_string(config.value().positions) + "; set max_length"};
+      return TuneFailure{"bad_data", "a row has " + std::to_string(options.longest_row + 1) +
+                                         " tokens, the model takes " +
+                                         std::to_string(config.value().positions) +
+                                         "; set max_length"};
     auto engine = Engine::load(options);
     if (!engine.ok()) return model_failure(engine.error());
     engine_ = std::move(engine).value();
@@ -154,7 +156,7 @@ class Run {
         [&] { return !last.ok() || should_stop(); });
     if (!end.ok())
       return end.error().code == Code::unavailable ? write_failure(end.error())
-                                                   : Failure{"bad_config", end.error().what};
+                                                   : TuneFailure{"bad_config", end.error().what};
     if (!last.ok()) return write_failure(last.error());
     stopped = end.value() == TrainEnd::stopped;
     return std::nullopt;
@@ -192,7 +194,7 @@ class Run {
     line_.tokens_per_second = static_cast<float>(r.tokens_per_second);
     line_.eta_ms = r.eta_ms;
   }
-  const TuneJob& job_;
+  TuneJob job_;
   ProgressFile progress_;
   wire::ProgressT line_;
   std::unique_ptr<Engine> engine_;
@@ -228,21 +230,24 @@ EngineOptions engine_options(const TuneJob& job) {
   return options;
 }
 
-TuneExit run_tune(const TuneJob& job, const Clock& clock,
+TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
                   const std::function<bool()>& should_stop) {
   auto progress = ProgressFile::open(job.state_dir, clock);
   if (!progress.ok()) {
     log::error("run failed", {{"why", progress.error().what}});
     return exit_of(write_failure(progress.error()).code);
   }
-  Run run(job, std::move(progress).value());
+  const std::string completed = job.output_dir + completed_file;
+  Run run(std::move(job), std::move(progress).value());
   std::error_code ignored;
-  if (fs::exists(job.output_dir + completed_file, ignored)) {
-    log::info("already completed", {{"output", job.output_dir}});
+  if (fs::exists(completed, ignored)) {
+    log::info("already completed", {{"file", completed}});
     const auto failed = run.say(RunPhase::Done);
     return failed ? run.fail(*failed) : TuneExit::done;
   }
   if (auto failed = run.say(RunPhase::Starting)) return run.fail(*failed);
+  if (auto failed = run.say(RunPhase::Tokenizing)) return run.fail(*failed);
+  if (auto failed = run.prepare(prepare)) return run.fail(*failed);
   if (auto failed = run.check()) return run.fail(*failed);
   if (auto failed = run.say(RunPhase::Loading)) return run.fail(*failed);
   if (auto failed = run.load()) return run.fail(*failed);

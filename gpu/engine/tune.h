@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,11 +42,19 @@ enum class TuneExit : std::uint8_t {
   disk_full = 3,  // start again when there is space
   stopped = 75,   // asked to stop; a checkpoint is there
 };
-// Runs the job to its end: progress.jsonl and checkpoints in state_dir, the adapter and, last of
-// all, fine_tuning_completed.txt in output_dir. A completed job returns done at once; a checkpoint
-// of the same model, data and settings is gone on from. Errors are the last line of progress.jsonl
-// and a log line. should_stop is asked between steps.
-TuneExit run_tune(const TuneJob& job, const Clock& clock, const std::function<bool()>& should_stop);
+// code: of schemas/run.fbs (bad_config, bad_data, bad_model, out_of_memory, disk_full, internal).
+struct TuneFailure {
+  std::string code, message;
+};
+// Completes a job whose folders are set: reads the configuration and the data. What the rows view
+// must outlive the run.
+using PrepareJob = std::function<std::optional<TuneFailure>(TuneJob& job)>;
+// Prepares the job (phase Tokenizing) and runs it to its end: progress.jsonl and checkpoints in
+// state_dir, the adapter and, last of all, fine_tuning_completed.txt in output_dir. A completed job
+// returns done at once; a checkpoint of the same model, data and settings is gone on from. Errors
+// are the last line of progress.jsonl and a log line. should_stop is asked between steps.
+TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
+                  const std::function<bool()>& should_stop);
 
 struct TuneEstimate {
   std::int64_t tokens = 0, trained_tokens = 0, steps = 0;  // over all epochs

@@ -56,6 +56,19 @@ struct Fixture {
     };
     return j;
   }
+  // The job again, made of its folders in the phase Tokenizing as the program does it.
+  TuneExit run(const TuneJob& whole, const std::function<bool()>& should_stop) const {
+    TuneJob folders;
+    folders.output_dir = whole.output_dir;
+    folders.state_dir = whole.state_dir;
+    return run_tune(
+        folders,
+        [&](TuneJob& j) {
+          j = whole;
+          return std::optional<TuneFailure>();
+        },
+        clock, should_stop);
+  }
   std::vector<json> progress(const TuneJob& j) const {
     std::ifstream in(j.state_dir + "/progress.jsonl");
     std::vector<json> lines;
@@ -78,7 +91,7 @@ std::function<bool()> after(int looks) {
 
 TEST_CASE_FIXTURE(Fixture, "a run ends with an adapter, the sentinel and a Done line") {
   const TuneJob j = job("plain");
-  CHECK(run_tune(j, clock, never()) == TuneExit::done);
+  CHECK(run(j, never()) == TuneExit::done);
   CHECK(fs::exists(j.output_dir + "/fine_tuning_completed.txt"));
   const auto lines = progress(j);
   REQUIRE(lines.size() >= 5);
@@ -97,7 +110,7 @@ TEST_CASE_FIXTURE(Fixture, "a run ends with an adapter, the sentinel and a Done 
 
   SUBCASE("started again, it is done at once and touches nothing") {
     const auto before = fs::last_write_time(j.output_dir + "/adapter_model.safetensors");
-    CHECK(run_tune(j, clock, never()) == TuneExit::done);
+    CHECK(run(j, never()) == TuneExit::done);
     CHECK(fs::last_write_time(j.output_dir + "/adapter_model.safetensors") == before);
     CHECK(progress(j).back()["attempt"] == 2);
   }
@@ -105,14 +118,13 @@ TEST_CASE_FIXTURE(Fixture, "a run ends with an adapter, the sentinel and a Done 
 
 TEST_CASE_FIXTURE(Fixture, "interrupted runs end with the bytes of an undisturbed one") {
   const TuneJob whole = job("whole");
-  REQUIRE(run_tune(whole, clock, never()) == TuneExit::done);
+  REQUIRE(run(whole, never()) == TuneExit::done);
 
   SUBCASE("stopped at every step") {
     const TuneJob j = job("stopped");
     TuneExit end = TuneExit::stopped;
     int attempts = 0;
-    for (; end == TuneExit::stopped && attempts < 20; ++attempts)
-      end = run_tune(j, clock, after(1));
+    for (; end == TuneExit::stopped && attempts < 20; ++attempts) end = run(j, after(1));
     CHECK(end == TuneExit::done);
     CHECK(attempts == 9);
     CHECK(progress(j).back()["resumed_from"] == 8);
@@ -120,7 +132,7 @@ TEST_CASE_FIXTURE(Fixture, "interrupted runs end with the bytes of an undisturbe
   }
   SUBCASE("the newest checkpoint is damaged: the one before serves") {
     const TuneJob j = job("damaged");
-    REQUIRE(run_tune(j, clock, after(5)) == TuneExit::stopped);
+    REQUIRE(run(j, after(5)) == TuneExit::stopped);
     const std::string newest = j.state_dir + "/checkpoints/checkpoint-5/state.safetensors";
     REQUIRE(fs::exists(newest));
     {
@@ -128,23 +140,23 @@ TEST_CASE_FIXTURE(Fixture, "interrupted runs end with the bytes of an undisturbe
       file.seekp(-9, std::ios::end);
       file.put('x');
     }
-    CHECK(run_tune(j, clock, never()) == TuneExit::done);
+    CHECK(run(j, never()) == TuneExit::done);
     CHECK(progress(j).back()["resumed_from"] == 4);
     CHECK(adapter(j) == adapter(whole));
   }
   SUBCASE("another configuration starts anew") {
     TuneJob j = job("changed");
-    REQUIRE(run_tune(j, clock, after(5)) == TuneExit::stopped);
+    REQUIRE(run(j, after(5)) == TuneExit::stopped);
     j.learning_rate = 2e-2;
-    CHECK(run_tune(j, clock, never()) == TuneExit::done);
+    CHECK(run(j, never()) == TuneExit::done);
     CHECK(progress(j).back()["resumed_from"] == 0);
     CHECK(adapter(j) != adapter(whole));
   }
   SUBCASE("a torn progress line is left behind") {
     const TuneJob j = job("torn");
-    REQUIRE(run_tune(j, clock, after(3)) == TuneExit::stopped);
+    REQUIRE(run(j, after(3)) == TuneExit::stopped);
     std::ofstream(j.state_dir + "/progress.jsonl", std::ios::app) << "{\"phase\":\"Trai";
-    CHECK(run_tune(j, clock, never()) == TuneExit::done);
+    CHECK(run(j, never()) == TuneExit::done);
     std::ifstream in(j.state_dir + "/progress.jsonl");
     std::string last;
     for (std::string line; std::getline(in, line);) last = line;
@@ -183,13 +195,25 @@ TEST_CASE_FIXTURE(Fixture, "every failure has a code, a message and an exit code
     CAPTURE(c.name);
     TuneJob j = job(c.name);
     c.change(j);
-    CHECK(run_tune(j, clock, never()) == c.exit);
+    CHECK(run(j, never()) == c.exit);
     const auto last = progress(j).back();
     CHECK(last["phase"] == "Failed");
     CHECK(last["code"] == c.code);
     CHECK(last["message"].get<std::string>().find(c.what) != std::string::npos);
     CHECK_FALSE(fs::exists(j.output_dir + "/fine_tuning_completed.txt"));
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "what preparing the job says is the run's failure") {
+  const TuneJob j = job("unprepared");
+  const auto end = run_tune(
+      j,
+      [](TuneJob&) {
+        return std::optional<TuneFailure>({"bad_data", "row 3 is damaged"});
+      },
+      clock, never());
+  CHECK(end == TuneExit::permanent);
+  CHECK(progress(j).back()["message"] == "row 3 is damaged");
 }
 
 TEST_CASE_FIXTURE(Fixture, "the estimate counts tokens and steps exactly") {
