@@ -42,6 +42,11 @@ std::int64_t integer(const Json& object, std::initializer_list<const char*> keys
   return value.is_number_integer() ? value.get<std::int64_t>() : otherwise;
 }
 
+bool flag(const Json& object, std::initializer_list<const char*> keys) {
+  const Json& value = at(object, keys);
+  return value.is_boolean() && value.get<bool>();
+}
+
 std::string resource_name(const Kind& kind) {
   return kind.group.empty() ? kind.plural : kind.plural + "." + kind.group;
 }

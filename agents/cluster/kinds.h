@@ -8,7 +8,8 @@ namespace kairo::cluster {
 inline const Kind workspaces{"kaito.sh", "v1beta1", "workspaces", "Workspace", true};
 inline const Kind jobs{"batch", "v1", "jobs", "Job", true};
 inline const Kind stateful_sets{"apps", "v1", "statefulsets", "StatefulSet", true};
-inline const Kind controller_revisions{"apps", "v1", "controllerrevisions", "ControllerRevision", true};
+inline const Kind controller_revisions{"apps", "v1", "controllerrevisions", "ControllerRevision",
+                                       true};
 inline const Kind pods{"", "v1", "pods", "Pod", true};
 inline const Kind services{"", "v1", "services", "Service", true};
 inline const Kind config_maps{"", "v1", "configmaps", "ConfigMap", true};
@@ -18,7 +19,8 @@ inline const Kind nodes{"", "v1", "nodes", "Node", false};
 inline const Kind volumes{"", "v1", "persistentvolumes", "PersistentVolume", false};
 inline const Kind claims{"", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true};
 inline const Kind node_claims{"karpenter.sh", "v1", "nodeclaims", "NodeClaim", false};
-inline const std::vector<Kind> all_kinds{
-    workspaces, jobs,  stateful_sets, controller_revisions, pods,   services,   config_maps,
-    secrets,    events, nodes,        volumes,              claims, node_claims};
+inline const std::vector<Kind> all_kinds{workspaces, jobs,     stateful_sets, controller_revisions,
+                                         pods,       services, config_maps,   secrets,
+                                         events,     nodes,    volumes,       claims,
+                                         node_claims};
 }  // namespace kairo::cluster

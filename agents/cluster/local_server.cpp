@@ -253,7 +253,8 @@ void LocalServer::Impl::log(const httplib::Request& req, httplib::Response& res,
   const auto object = cluster.get(pod);
   if (!object.ok()) return answer(res, object, 200, route);
   std::string container = req.get_param_value("container");
-  const Json& containers = at(Json::parse(object.value()), {"spec", "containers"});
+  const Json parsed = Json::parse(object.value());
+  const Json& containers = at(parsed, {"spec", "containers"});
   if (container.empty() && containers.is_array() && !containers.empty())
     container = text(containers[0], {"name"});
   std::uint64_t offset = std::strtoull(req.get_param_value(log_offset_query).c_str(), nullptr, 10);

@@ -17,6 +17,16 @@ Result<std::uint64_t> version_of(const std::string& text) {
     return Error{Code::invalid, "resourceVersion: Invalid value: \"" + text + "\""};
   return out;
 }
+// The JSON library throws where a field has another type than its place asks for.
+template <class Write>
+auto guarded(Objects& objects, const Write& write) -> decltype(write()) {
+  try {
+    return write();
+  } catch (const Json::exception& e) {
+    objects.abandon();
+    return Error{Code::invalid, std::string("a field has the wrong type: ") + e.what()};
+  }
+}
 Event bookmark(const Kind& kind, std::uint64_t version) {
   const Json object = {{"apiVersion", api_version(kind)},
                        {"kind", kind.kind},
@@ -85,42 +95,47 @@ Status MemoryCluster::remove(const Ref& ref, const std::string& uid) {
 
 Result<std::string> MemoryCluster::log(const Ref& pod, const std::string& container,
                                        std::uint64_t offset) {
-  TRY(get(pod));
+  const std::string object = TRY(get(pod));
   if (!log_source_) return std::string();
-  return log_source_(pod, container, offset);
+  return log_source_(object, container, offset);
 }
 
 Result<std::string> MemoryCluster::apply(const Ref& ref, const std::string& json,
                                          const WriteOptions& options) {
   const std::lock_guard lock(mutex_);
-  auto done = objects_->apply(ref, json, options, clock_.now_ms());
+  auto done =
+      guarded(*objects_, [&] { return objects_->apply(ref, json, options, clock_.now_ms()); });
   if (done.ok()) changed_.notify_all();
   return done;
 }
 Result<std::string> MemoryCluster::create(const Kind& kind, const std::string& ns,
                                           const std::string& json, const WriteOptions& options) {
   const std::lock_guard lock(mutex_);
-  auto done = objects_->create(kind, ns, json, options, clock_.now_ms());
+  auto done = guarded(*objects_,
+                      [&] { return objects_->create(kind, ns, json, options, clock_.now_ms()); });
   if (done.ok()) changed_.notify_all();
   return done;
 }
 Result<std::string> MemoryCluster::replace(const Ref& ref, const std::string& json,
                                            const WriteOptions& options) {
   const std::lock_guard lock(mutex_);
-  auto done = objects_->replace(ref, json, options, clock_.now_ms());
+  auto done =
+      guarded(*objects_, [&] { return objects_->replace(ref, json, options, clock_.now_ms()); });
   if (done.ok()) changed_.notify_all();
   return done;
 }
 Result<std::string> MemoryCluster::patch(const Ref& ref, const std::string& json,
                                          const WriteOptions& options) {
   const std::lock_guard lock(mutex_);
-  auto done = objects_->patch(ref, json, options, clock_.now_ms());
+  auto done =
+      guarded(*objects_, [&] { return objects_->patch(ref, json, options, clock_.now_ms()); });
   if (done.ok()) changed_.notify_all();
   return done;
 }
 Status MemoryCluster::remove(const Ref& ref, const RemoveOptions& options) {
   const std::lock_guard lock(mutex_);
-  const Status done = objects_->remove(ref, options, clock_.now_ms());
+  const Status done =
+      guarded(*objects_, [&] { return objects_->remove(ref, options, clock_.now_ms()); });
   if (done.ok()) changed_.notify_all();
   return done;
 }

@@ -17,9 +17,9 @@ class Objects;
 struct WriteOptions;
 struct RemoveOptions;
 
-// Text of a container's log from an offset on; see Cluster::log.
-using LogSource = std::function<Result<std::string>(const Ref& pod, const std::string& container,
-                                                    std::uint64_t offset)>;
+// Text of a container's log from an offset on, see Cluster::log; pod: the object's JSON.
+using LogSource = std::function<Result<std::string>(
+    const std::string& pod, const std::string& container, std::uint64_t offset)>;
 
 class MemoryCluster final : public Cluster {  // thread-safe
  public:

@@ -5,6 +5,7 @@
 
 #include "agents/cluster/kinds.h"
 #include "agents/cluster/workspace_schema.h"
+#include "schemas/base/base64.h"
 #include "schemas/base/clock.h"
 #include "schemas/base/digest.h"
 
@@ -62,6 +63,12 @@ Json body_without(const Json& object) {  // all but metadata and status: what `g
   out.erase("metadata");
   out.erase("status");
   return out;
+}
+// A Secret's stringData is a way of writing data, as in Kubernetes: it is never stored.
+void fold_string_data(Json& secret) {
+  for (const auto& [key, value] : at(secret, {"stringData"}).items())
+    if (value.is_string()) secret["data"][key] = base64_encode(value.get<std::string>());
+  secret.erase("stringData");
 }
 Error refused(const Ref& ref, const std::string& why) {
   return {Code::invalid, kind_name(ref.kind) + " \"" + ref.name + "\" is invalid: " + why};
@@ -130,6 +137,7 @@ Status Objects::check_intake(const Ref& ref, Json& body, const std::string& subr
         return refused(
             ref, std::string("metadata.") + map + "." + key + ": Invalid value: must be a string");
   }
+  if (ref.kind.group.empty() && ref.kind.plural == secrets.plural) fold_string_data(body);
   if (subresource.empty() && is_workspace(ref.kind))
     TRY(check_known_fields(body, ref.kind.version));
   if (is_workspace(ref.kind)) body["apiVersion"] = api_version(workspaces);

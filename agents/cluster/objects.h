@@ -59,6 +59,9 @@ class Objects {
                             std::int64_t now_ms);
   Status remove(const Ref& ref, const RemoveOptions& options, std::int64_t now_ms);
 
+  // Forgets a write that an exception of the JSON library cut short. Nothing of it has happened.
+  void abandon();
+
   Result<std::string> get(const Ref& ref) const;
   Listing list(const Selection& selection) const;
   // Events after `version`. not_found: it is older than the log, or from the future.

@@ -66,7 +66,7 @@ std::vector<Objects::Key> Objects::dependents_of(const std::string& uid) const {
   std::vector<Key> out;
   const auto look = [&](const Key& key, const Stored& stored) {
     for (const Json& owner : at(stored.object, {"metadata", "ownerReferences"}))
-      if (owner.is_object() && owner.value("uid", "") == uid) out.push_back(key);
+      if (text(owner, {"uid"}) == uid) out.push_back(key);
   };
   for (const auto& [key, stored] : objects_)
     if (!staged_.contains(key)) look(key, stored);
@@ -75,7 +75,7 @@ std::vector<Objects::Key> Objects::dependents_of(const std::string& uid) const {
   return out;
 }
 bool Objects::owner_exists(const Json& owner) const {
-  const std::string uid = owner.value("uid", "");
+  const std::string uid = text(owner, {"uid"});
   const auto is_it = [&](const Stored& s) { return text(s.object, {"metadata", "uid"}) == uid; };
   for (const auto& [key, stored] : staged_)
     if (stored && is_it(*stored)) return true;
@@ -94,7 +94,7 @@ void Objects::end(const Key& key, Propagation propagation, std::int64_t now_ms) 
     if (!there) continue;  // went with another
     Stored next = *there;
     remove_from(next.object["metadata"]["ownerReferences"], [&](const Json& owner) {
-      return owner.value("uid", "") == uid || !owner_exists(owner);
+      return text(owner, {"uid"}) == uid || !owner_exists(owner);
     });
     const bool is_orphan = next.object["metadata"]["ownerReferences"].empty();
     if (is_orphan && propagation != Propagation::orphan) {
@@ -106,7 +106,7 @@ void Objects::end(const Key& key, Propagation propagation, std::int64_t now_ms) 
     stage(dependent, &before, std::move(next));
   }
   for (const Json& owner : at(object, {"metadata", "ownerReferences"})) {
-    const std::string owner_uid = owner.value("uid", "");
+    const std::string owner_uid = text(owner, {"uid"});
     if (!dependents_of(owner_uid).empty()) continue;
     const auto find_owner = [&](const auto& in) -> std::optional<Key> {
       for (const auto& [k, unused] : in) {
@@ -174,6 +174,12 @@ Status Objects::remove(const Ref& ref, const RemoveOptions& options, std::int64_
   return finish();
 }
 
+void Objects::abandon() {
+  staged_.clear();
+  staged_log_.clear();
+  staged_version_ = version_;
+}
+
 Status Objects::finish() {
   Changes rows;
   for (const auto& [key, stored] : staged_) {
@@ -200,9 +206,7 @@ Status Objects::finish() {
     for (; log_.size() > events_max; log_.pop_front()) oldest_ = log_.front().version;
     version_ = staged_version_;
   }
-  staged_.clear();
-  staged_log_.clear();
-  staged_version_ = version_;
+  abandon();
   return persisted;
 }
 

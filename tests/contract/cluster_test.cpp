@@ -1,59 +1,17 @@
 // What this proves: MemoryCluster and KubeCluster (against the local cluster's process) keep the
 // promises of cluster.h; the local cluster survives kill -9 with all that it answered.
 #include <doctest/doctest.h>
-#include <sys/stat.h>
-
-#include <filesystem>
-#include <fstream>
-#include <thread>
 
 #include "agents/cluster/kinds.h"
 #include "agents/cluster/kube_cluster.h"
 #include "agents/cluster/memory_cluster.h"
+#include "tests/agents/cluster/local_process.h"
 #include "tests/contract/cluster_contract.h"
-#include "tests/support/servers.h"
 
 using namespace kairo;
 using namespace kairo::cluster;
 namespace {
 const SystemClock system_clock;
-const std::string token = "0123456789abcdef0123456789abcdef";
-
-void write_file(const std::string& path, const std::string& text) {
-  std::ofstream(path) << text;
-  REQUIRE(chmod(path.c_str(), 0600) == 0);
-}
-class LocalProcess {  // tests/agents/cluster/local_cluster_main.cpp on a free port
- public:
-  LocalProcess() {
-    write_file(dir_.path + "/tokens", token + " cli admin\n" + token + "2 reader read\n");
-    write_file(dir_.path + "/token", token + "\n");
-    write_file(dir_.path + "/reader", token + "2\n");
-    start();
-  }
-  void start() {
-    std::filesystem::remove(dir_.path + "/port");
-    child_ = std::make_unique<test::Child>(std::vector<std::string>{KAIRO_LOCAL_PROGRAM, dir_.path},
-                                           dir_.path + "/log");
-    for (int i = 0; i < 500 && port_ == 0; ++i) {
-      std::ifstream(dir_.path + "/port") >> port_;
-      if (port_ == 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    REQUIRE(port_ > 0);
-  }
-  void kill_hard() {
-    child_->kill_hard();
-    port_ = 0;
-  }
-  KubeConfig config(const std::string& user = "token") const {
-    return {"http://127.0.0.1:" + std::to_string(port_), dir_.path + "/" + user, ""};
-  }
-
- private:
-  test::TempDir dir_;
-  std::unique_ptr<test::Child> child_;
-  int port_ = 0;
-};
 Apply config_map(const std::string& name) {
   return {{config_maps, "default", name},
           R"({"apiVersion":"v1","kind":"ConfigMap","data":{"k":"v"}})",
@@ -68,13 +26,13 @@ TEST_CASE("MemoryCluster keeps the contract") {
 }
 
 TEST_CASE("KubeCluster keeps the contract on the local cluster's process") {
-  LocalProcess process;
+  test::LocalProcess process(KAIRO_LOCAL_PROGRAM);
   KubeCluster cluster(process.config());
   test::cluster_contract(cluster, 10'000);
 }
 
 TEST_CASE("rights: who only reads cannot write, and sees no Secret; a stranger sees nothing") {
-  LocalProcess process;
+  test::LocalProcess process(KAIRO_LOCAL_PROGRAM);
   KubeCluster reader(process.config("reader"));
   CHECK(reader.list({config_maps, "", ""}).ok());
   const auto written = reader.apply(config_map("a"));
@@ -98,7 +56,7 @@ TEST_CASE("rights: who only reads cannot write, and sees no Secret; a stranger s
 }
 
 TEST_CASE("kill -9: what was answered is there, versions go on, old watches must list again") {
-  LocalProcess process;
+  test::LocalProcess process(KAIRO_LOCAL_PROGRAM);
   std::string version;
   {
     KubeCluster cluster(process.config());

@@ -4,12 +4,11 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
+#include "agents/cluster/local/runner.h"
 #include "agents/cluster/local_server.h"
 #include "agents/cluster/memory_cluster.h"
 #include "schemas/base/digest.h"
@@ -59,14 +58,23 @@ Status run_local_cluster(const LocalOptions& options, state::Store& store,
   const Persist persist = [&store](const Changes& changes) {
     return store.commit(state::Batch{changes});
   };
-  MemoryCluster cluster(clock, TRY(random_seed()), persist, options.admit);
+  const LogSource logs = [dir = options.state_dir](const std::string& pod,
+                                                   const std::string& container,
+                                                   std::uint64_t offset) {
+    return read_container_log(dir, pod, container, offset);
+  };
+  MemoryCluster cluster(clock, TRY(random_seed()), persist, options.admit, logs);
   const state::Rows rows = TRY(all_rows(store));
   TRY(cluster.load(rows));
   const auto server = TRY(LocalServer::start(cluster, options.tokens_file, options.port));
   TRY(write_port(options.port_file, server->port()));
   log::info("local cluster serves", {{"port", std::to_string(server->port())},
                                      {"version", std::to_string(cluster.version())}});
-  while (!stop) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  Runner runner(cluster, clock,
+                {{options.state_dir, options.program_dir, options.programs, options.backoff_ms},
+                 options.backoff_ms,
+                 options.ends_pods});
+  runner.run(stop);
   return ok();
 }
 }  // namespace kairo::cluster

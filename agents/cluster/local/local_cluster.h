@@ -18,9 +18,11 @@ struct LocalOptions {
   // What a container may run, by command[0]: looked up in program_dir only; for tests an absolute
   // path may stand here.
   std::vector<std::string> programs{"kairo", "kairo-tune", "kairo-serve"};
+  std::int64_t backoff_ms = 10'000;  // before the first retry of a Job or restart of a container
+  bool ends_pods = true;             // at an orderly stop: SIGTERM to all containers
 };
-// Runs until `stop`, then ends the server and returns; containers go on and are adopted by the
-// next run. `store` keeps the objects under "cluster/". Errors: invalid (options, tokens file),
-// unavailable (port taken, state directory), corrupt (damaged rows).
+// Runs until `stop`, then ends the server and returns. Containers outlive a run that was killed and
+// are adopted by the next one. `store` keeps the objects under "cluster/". Errors: invalid
+// (options, tokens file), unavailable (port taken, state directory), corrupt (damaged rows).
 Status run_local_cluster(const LocalOptions& options, state::Store& store, std::atomic<bool>& stop);
 }  // namespace kairo::cluster

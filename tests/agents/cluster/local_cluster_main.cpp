@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
     if (object.find("\"refuse\"") == std::string::npos) return kairo::ok();
     return kairo::Error{kairo::Code::invalid, "the test refuses it"};
   };
+  options.backoff_ms = 200;
   for (int i = 2; i < argc; ++i) options.programs.push_back(argv[i]);
   const auto ran = kairo::cluster::run_local_cluster(options, *store.value(), stop);
   if (!ran.ok()) std::fprintf(stderr, "%s\n", ran.error().what.c_str());
