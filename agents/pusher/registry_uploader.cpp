@@ -1,0 +1,104 @@
+// agents/pusher/registry_uploader.cpp - blobs, then the manifest, then a look at what is there.
+#include "agents/pusher/registry_uploader.h"
+
+#include "agents/pusher/blob_upload.h"
+#include "agents/pusher/image.h"
+
+namespace kairo::pusher {
+namespace {
+constexpr const char* manifest_type = "application/vnd.oci.image.manifest.v1+json";
+
+Result<std::string> digest_at(RegistrySession& session, const std::string& name) {  // "" = absent
+  HttpCall call;
+  call.method = "HEAD";
+  call.url = TRY(resolve_url(session.base(), "manifests/" + name));
+  call.headers = {std::string("Accept: ") + manifest_type};
+  const HttpAnswer answer = TRY(session.call(std::move(call), true));
+  if (answer.status == 200) return answer.header("docker-content-digest");
+  if (answer.status == 404) return std::string();
+  return session.refusal(answer);
+}
+Status put_manifest(RegistrySession& session, const Image& image, const std::string& name) {
+  HttpCall call;
+  call.method = "PUT";
+  call.url = TRY(resolve_url(session.base(), "manifests/" + name));
+  call.headers = {std::string("Content-Type: ") + manifest_type};
+  call.body = image.manifest;
+  const HttpAnswer answer = TRY(session.call(std::move(call), true));
+  if (reaction_to(Step::manifest, answer.status) != Reaction::done) return session.refusal(answer);
+  return ok();
+}
+Status verify(RegistrySession& session, const Image& image, const std::string& name) {
+  const std::string there = TRY(digest_at(session, name));
+  // Older registries name no digest; then having the manifest under its tag must do.
+  if (there.empty() || there == image.digest) return ok();
+  return Error{Code::unavailable, session.name() + ":" + name + " is " + there + " right after " +
+                                      image.digest +
+                                      " was pushed: somebody else pushes this tag too"};
+}
+class Claim {  // one push at a time per reference
+ public:
+  Claim(std::mutex& mutex, std::set<std::string>& busy, std::string name)
+      : mutex_(mutex), busy_(busy), name_(std::move(name)) {
+    const std::lock_guard lock(mutex_);
+    is_mine_ = busy_.insert(name_).second;
+  }
+  ~Claim() {
+    if (!is_mine_) return;
+    const std::lock_guard lock(mutex_);
+    busy_.erase(name_);
+  }
+  Claim(const Claim&) = delete;
+  Claim& operator=(const Claim&) = delete;
+  bool is_mine() const { return is_mine_; }
+
+ private:
+  std::mutex& mutex_;
+  std::set<std::string>& busy_;
+  const std::string name_;
+  bool is_mine_ = false;
+};
+}  // namespace
+
+Result<PushResult> RegistryUploader::push(
+    const PushRequest& request,
+    const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) {
+  const Reference reference = TRY(parse_reference(request.reference));
+  if (!reference.digest.empty())
+    return Error{Code::invalid, "Unable to parse output image reference: " + request.reference +
+                                    " names a digest; push to a tag"};
+  const Claim claim(mutex_, busy_, text_of(reference));
+  if (!claim.is_mine())
+    return Error{Code::unavailable, text_of(reference) + " is being pushed already"};
+  const Image image = TRY(plan_image({request.directory, request.model_name, request.annotations}));
+  Access access{"pull,push", "check the Secret named in output.imagePushSecret",
+                TRY(credentials_for(request.docker_config_json, reference))};
+  RegistrySession session(reference, std::move(access), options_);
+  TRY(session.open());
+  PushResult result;
+  result.digest = image.digest;
+  result.bytes = image.bytes;
+  const std::string known = TRY(digest_at(session, reference.tag));
+  if (known == image.digest) {  // a registry takes a manifest only when it has the blobs
+    if (progress) progress(image.bytes, image.bytes);
+    return result;
+  }
+  std::uint64_t before = 0;
+  const auto send = [&](const Blob& blob) -> Status {
+    BlobUpload upload(session, log_, blob, options_, [&](std::uint64_t done) {
+      if (progress) progress(before + done, image.bytes);
+    });
+    TRY(upload.run());
+    before += blob.size;
+    return ok();
+  };
+  TRY(send(image.config));
+  for (const Blob& layer : image.layers) TRY(send(layer));
+  TRY(put_manifest(session, image, image.digest));
+  TRY(put_manifest(session, image, reference.tag));
+  TRY(verify(session, image, reference.tag));
+  if (progress) progress(image.bytes, image.bytes);
+  result.sent = session.sent();
+  return result;
+}
+}  // namespace kairo::pusher
