@@ -1,0 +1,28 @@
+// gpu/data/example.h - one data row as what it means: a chat, a prompt with its answer, or text.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gpu/formats/training_config.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+enum class ExampleKind : std::uint8_t {
+  chat,    // messages_json
+  prompt,  // prompt and answer, joined as they are (prompt/completion)
+  text,    // text
+};
+struct Example {
+  ExampleKind kind = ExampleKind::text;
+  std::string messages_json;  // of chat: [{"role", "content", ...}, ...]
+  std::string tools_json;     // of chat: a JSON array, or empty
+  bool is_question = false;   // of chat: made of a question and an answer; may fall back to prompt
+  std::string prompt, answer, text;
+};
+// row_json: one JSON object. The columns are found as dataset.h says.
+// invalid: none of the known columns, or one of a wrong type: names both what is there and what is
+// accepted (not file and row: the caller knows them).
+Result<Example> read_example(std::string_view row_json, const TrainingConfig& config);
+}  // namespace kairo::gpu

@@ -1,0 +1,25 @@
+// gpu/data/masks.h - an example as tokens, and which of them are training targets.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "gpu/data/dataset.h"
+#include "gpu/data/example.h"
+#include "gpu/formats/training_config.h"
+#include "gpu/hf/tokenizer.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+// The whole row, uncut. loss_on answer trains:
+//  - of a chat whose template has {% generation %}: what those blocks make;
+//  - of another chat: each assistant turn after its header, through its end-of-turn token;
+//  - of prompt and answer: the answer and the end-of-text token added behind it;
+//  - of text: all of it, for there is no answer in it.
+// loss_on all trains every token. trained[0] is 0 always.
+// invalid: what the template or the tokenizer refuses, or an assistant turn that cannot be found
+// in the rendered chat (loss_on all does without).
+Result<Row> tokenise(const Example& example, LossOn loss_on, const Tokenizer& tokenizer);
+// Cuts the row to its first max tokens; returns whether it was longer.
+bool cut(Row& row, std::size_t max);
+}  // namespace kairo::gpu

@@ -1,0 +1,38 @@
+// gpu/formats/training_settings.h - the table of every setting that training_config.yaml may hold;
+// private to its parser.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gpu/formats/training_config.h"
+
+namespace kairo::gpu {
+// A scalar of the file. is_string: it was quoted.
+struct Scalar {
+  std::string text;
+  bool is_string = false, is_null = false;
+};
+struct SettingValue {
+  std::optional<Scalar> scalar;              // one of these two, or neither for a map
+  std::optional<std::vector<Scalar>> items;  // a list of scalars
+  bool is_empty_map = false;
+  std::string shown;  // the value as people read it, at most 80 characters
+};
+// Takes the value into the config. invalid: what is wrong, without the field's name.
+using TakeSetting = std::function<Status(const SettingValue&, TrainingConfig&)>;
+struct Setting {
+  std::string_view section, key;
+  TakeSetting take;
+};
+std::span<const std::string_view> config_sections();
+// Null: no such setting. Every section has at least one.
+const Setting* find_setting(std::string_view section, std::string_view key);
+// The key of the section that is nearest to the given one by edits; empty: none is near.
+std::string closest_key(std::string_view section, std::string_view key);
+std::string closest_of(std::span<const std::string_view> names, std::string_view name);
+}  // namespace kairo::gpu
