@@ -15,6 +15,7 @@ namespace kairo::cluster {
 namespace {
 constexpr std::int64_t heartbeat_ms = 300'000;
 constexpr std::int64_t pass_ms = 50, idle_ms = 1000;
+constexpr std::int64_t stop_ms = 100;  // how soon a stop is seen
 constexpr const char* manager = "kairo-local";
 
 Ref ref_of(const Kind& kind, const Json& object) {
@@ -74,7 +75,8 @@ void Runner::run(const std::atomic<bool>& stop) {
     if (look_again_ms_ > 0)
       wait = std::clamp<std::int64_t>(look_again_ms_ - clock_.now_ms(), 1, wait);
     // Our own writes count as changes too: a pass goes on from what the one before has written.
-    cluster_.wait_past(version, wait);
+    for (; wait > 0 && !stop && cluster_.version() == version; wait -= stop_ms)
+      cluster_.wait_past(version, std::min(wait, stop_ms));
   }
   if (options_.ends_pods) kubelet_.end_all();
 }
