@@ -105,6 +105,8 @@ Count count_pods(const Json& job, const std::vector<Json>& pods) {
       out.ready += is_pod_ready(pod) ? 1 : 0;
     }
   }
+  std::sort(out.ignored.begin(), out.ignored.end(),
+            [](const Json* a, const Json* b) { return ended_at(*a) < ended_at(*b); });
   return out;
 }
 
@@ -170,8 +172,11 @@ WorkloadStep decide_job(const Json& job, const std::vector<Json>& pods, std::int
   } else if (n.active == 0 && text(job, {"metadata", "deletionTimestamp"}).empty() &&
              !flag(job, {"spec", "suspend"})) {
     const std::int64_t doublings = std::clamp<std::int64_t>(n.failed - 1, 0, 16);
-    const std::int64_t due =
+    std::int64_t due =
         n.failed == 0 ? 0 : n.last_end_ms + std::min(backoff_ms << doublings, backoff_ms_max);
+    // Ends that do not count are repeated at once, but not for ever.
+    if (n.ignored.size() >= ignored_kept)
+      due = std::max(due, ended_at(*n.ignored.back()) + backoff_ms);
     if (due > now_ms) {
       out.look_again_ms = due;
     } else {
@@ -182,8 +187,6 @@ WorkloadStep decide_job(const Json& job, const std::vector<Json>& pods, std::int
       n.active = 1;
     }
   }
-  std::sort(n.ignored.begin(), n.ignored.end(),
-            [](const Json* a, const Json* b) { return ended_at(*a) < ended_at(*b); });
   for (std::size_t i = 0; i + ignored_kept < n.ignored.size(); ++i)
     out.remove.push_back(text(*n.ignored[i], {"metadata", "name"}));
   const std::int64_t deadline_s = integer(job, {"spec", "activeDeadlineSeconds"}, 0);
