@@ -61,6 +61,13 @@ std::size_t on_header(char* data, std::size_t, std::size_t count, void* user) {
   }
   const std::string_view line(data, count);
   if (line.starts_with("HTTP/")) t.answer.headers.clear();  // after a 100 or a proxy's answer
+  if (trimmed(line).empty() && t.call.on_headers) {         // the end of the headers
+    long status = 0;
+    curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &status);
+    t.answer.status = static_cast<int>(status);
+    Status seen = t.call.on_headers(t.answer);
+    return seen.ok() || t.fail(seen.error()) ? count : 0;
+  }
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return count;
   std::string name(line.substr(0, colon));

@@ -21,6 +21,13 @@ namespace kairo::pusher {
 // Which addresses may be connected to, judged after the name was resolved. `internet` leaves out
 // loopback, private, link-local (metadata), multicast and reserved ones.
 enum class Reach : std::uint8_t { anywhere, internet, internet_or_loopback };
+struct HttpAnswer {
+  int status = 0;
+  std::map<std::string, std::vector<std::string>> headers;  // names in lower case
+  std::string body;
+  std::uint64_t sent = 0;                                   // bytes of the request's body
+  std::string header(const std::string& lower_name) const;  // the first; "" = absent
+};
 struct HttpCall {
   std::string method = "GET";
   Url url;
@@ -30,17 +37,12 @@ struct HttpCall {
   std::function<Result<std::size_t>(std::uint64_t offset, char* into, std::size_t size)> source;
   std::uint64_t source_bytes = 0;
   std::function<void(std::uint64_t sent)> on_sent;  // bytes of this body so far
+  // Sees status and headers before the first byte of a body; an error ends the request.
+  std::function<Status(const HttpAnswer& answer)> on_headers;
   // Gets the bytes of a 200 or 206 answer; without it they are collected like any other answer's.
   std::function<Status(int status, std::string_view bytes)> sink;
   std::size_t body_bytes_max = 4 << 20;  // of a collected answer
   Reach reach = Reach::anywhere;
-};
-struct HttpAnswer {
-  int status = 0;
-  std::map<std::string, std::vector<std::string>> headers;  // names in lower case
-  std::string body;
-  std::uint64_t sent = 0;                                   // bytes of the request's body
-  std::string header(const std::string& lower_name) const;  // the first; "" = absent
 };
 class Http {  // keeps its connections; one thread
  public:

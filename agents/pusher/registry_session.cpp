@@ -65,6 +65,14 @@ Error RegistrySession::busy(const HttpAnswer& answer) const {
                                  described(answer.status, answer.body) + " for repository " +
                                  reference_.repository};
 }
+// A HEAD's refusal has no body: the same question by GET brings the registry's words.
+HttpAnswer RegistrySession::in_words(HttpCall request, HttpAnswer answer) {
+  if (request.method != "HEAD") return answer;
+  request.method = "GET";
+  auto spoken = http_.perform(request);
+  if (!spoken.ok() || spoken.value().status != answer.status) return answer;
+  return std::move(spoken).value();
+}
 Result<HttpAnswer> RegistrySession::authorized(const HttpCall& request) {
   for (int proof = 0; proof < proofs_max; ++proof) {
     HttpCall shown = request;
@@ -82,7 +90,7 @@ Result<HttpAnswer> RegistrySession::authorized(const HttpCall& request) {
       return answer;
     }
     const bool has_more = TRY(auth_->learn(answer));
-    if (!has_more) return refusal(answer);
+    if (!has_more) return refusal(in_words(std::move(shown), std::move(answer)));
   }
   return Error{Code::invalid,
                name_ + ": the registry keeps asking for other credentials; " + access_.remedy};

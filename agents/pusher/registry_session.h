@@ -47,6 +47,7 @@ class RegistrySession {  // one thread
 
  private:
   Result<HttpAnswer> follow(HttpCall request);
+  HttpAnswer in_words(HttpCall request, HttpAnswer answer);
   Result<HttpAnswer> authorized(const HttpCall& request);
 
   const Reference reference_;
