@@ -42,7 +42,7 @@ void dequantise(const GgufTensor& tensor, std::span<const std::byte> file, std::
 using ImportProgress = std::function<void(std::size_t done, std::size_t total)>;
 // Reads a Llama-family GGUF with a byte-level BPE vocabulary and writes model.safetensors (f32),
 // config.json, generation_config.json, tokenizer.json and tokenizer_config.json. The folder appears
-// whole or not at all (written beside it, then renamed). Memory: the largest tensor group twice.
+// whole or not at all (written beside it, then renamed). Memory: the model as fp32.
 // invalid: another architecture or tokenizer, or out_dir exists and is not empty.
 // not_found: no such file. corrupt: parse_gguf's. unavailable: the disk is full.
 Status import_gguf(const std::string& gguf_path, const std::string& out_dir,

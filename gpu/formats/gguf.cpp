@@ -1,0 +1,267 @@
+// gpu/formats/gguf.cpp - the GGUF v3 layout, every length checked before it is used.
+#include "gpu/formats/gguf.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "schemas/base/assert.h"
+
+namespace kairo::gpu {
+namespace {
+constexpr std::uint64_t entries_max = 100'000, string_bytes_max = 16 << 20, items_max = 1 << 24;
+constexpr std::uint32_t dimensions_max = 4;
+constexpr std::int64_t alignment_default = 32, alignment_max = 1 << 20;
+constexpr std::size_t block = 32;  // values of one quantised block
+
+enum class ValueType : std::uint32_t {
+  u8 = 0,
+  i8,
+  u16,
+  i16,
+  u32,
+  i32,
+  f32,
+  boolean,
+  string,
+  array,
+  u64,
+  i64,
+  f64
+};
+
+struct Layout {
+  std::size_t values, bytes;  // of one block
+};
+Layout layout_of(GgufType type) {
+  switch (type) {
+    case GgufType::f32:
+      return {1, 4};
+    case GgufType::f16:
+      return {1, 2};
+    case GgufType::q4_1:
+      return {block, 20};  // f16 scale, f16 minimum, 32 nibbles
+    case GgufType::q8_0:
+      return {block, 34};  // f16 scale, 32 bytes
+  }
+  return {1, 4};
+}
+float half_to_float(std::uint16_t h) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
+  const int exponent = (h >> 10) & 31;
+  const std::uint32_t mantissa = h & 0x3FFu;
+  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | (mantissa << 13));
+  const float magnitude = exponent == 0
+                              ? std::ldexp(static_cast<float>(mantissa), -24)
+                              : std::ldexp(static_cast<float>(mantissa | 0x400u), exponent - 25);
+  return sign != 0 ? -magnitude : magnitude;
+}
+template <class T>
+T load(const std::byte* at) {
+  T out;
+  std::memcpy(&out, at, sizeof out);
+  return out;
+}
+float half_at(const std::byte* at) {
+  return half_to_float(load<std::uint16_t>(at));
+}
+
+// Reads forward; every error says where and what.
+class Cursor {
+ public:
+  explicit Cursor(std::span<const std::byte> file) : file_(file) {}
+  std::uint64_t at() const { return at_; }
+  template <class T>
+  Result<T> number(const char* what) {
+    TRY(need(sizeof(T), what));
+    const T out = load<T>(file_.data() + at_);
+    at_ += sizeof(T);
+    return out;
+  }
+  Result<std::string> string(const char* what) {
+    const auto size = TRY(number<std::uint64_t>(what));
+    if (size > string_bytes_max) return bad(what, "a string of " + std::to_string(size) + " bytes");
+    TRY(need(size, what));
+    std::string out(reinterpret_cast<const char*>(file_.data() + at_), size);
+    at_ += size;
+    return out;
+  }
+  Status need(std::uint64_t bytes, const char* what) const {
+    if (bytes <= file_.size() - at_) return ok();
+    return bad(what, "the file ends at byte " + std::to_string(file_.size()));
+  }
+  Error bad(const char* what, const std::string& why) const {
+    return {Code::corrupt, "GGUF, " + std::string(what) + " at byte " + std::to_string(at_) + ": " +
+                               why + "; fetch the file again"};
+  }
+
+ private:
+  std::span<const std::byte> file_;
+  std::uint64_t at_ = 0;
+};
+
+using Scalar = std::variant<std::int64_t, double, std::string>;
+template <class T>
+Result<Scalar> whole(Cursor& in) {
+  return Scalar(static_cast<std::int64_t>(TRY(in.number<T>("a value"))));
+}
+Result<Scalar> scalar(Cursor& in, ValueType type) {
+  switch (type) {
+    case ValueType::u8:
+      return whole<std::uint8_t>(in);
+    case ValueType::i8:
+      return whole<std::int8_t>(in);
+    case ValueType::u16:
+      return whole<std::uint16_t>(in);
+    case ValueType::i16:
+      return whole<std::int16_t>(in);
+    case ValueType::u32:
+      return whole<std::uint32_t>(in);
+    case ValueType::i32:
+      return whole<std::int32_t>(in);
+    case ValueType::boolean:
+      return whole<std::uint8_t>(in);
+    case ValueType::i64:
+      return whole<std::int64_t>(in);
+    case ValueType::u64: {
+      const auto value = TRY(in.number<std::uint64_t>("a value"));
+      if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        return in.bad("a value", std::to_string(value) + " is above 2^63 - 1");
+      return Scalar(static_cast<std::int64_t>(value));
+    }
+    case ValueType::f32:
+      return Scalar(static_cast<double>(TRY(in.number<float>("a value"))));
+    case ValueType::f64:
+      return Scalar(TRY(in.number<double>("a value")));
+    case ValueType::string:
+      return Scalar(TRY(in.string("a value")));
+    case ValueType::array:
+      break;
+  }
+  return in.bad("a value", "type " + std::to_string(static_cast<std::uint32_t>(type)));
+}
+template <class T>
+Result<GgufValue> items(Cursor& in, ValueType type, std::uint64_t count) {
+  std::vector<T> out;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    auto item = TRY(scalar(in, type));
+    out.push_back(std::move(std::get<T>(item)));
+  }
+  return GgufValue{std::move(out)};
+}
+Result<GgufValue> value(Cursor& in) {
+  const auto type = static_cast<ValueType>(TRY(in.number<std::uint32_t>("a value's type")));
+  if (type != ValueType::array) {
+    auto one = TRY(scalar(in, type));
+    return std::visit([](auto& v) { return GgufValue{std::move(v)}; }, one);
+  }
+  const auto of = static_cast<ValueType>(TRY(in.number<std::uint32_t>("an array's type")));
+  const auto count = TRY(in.number<std::uint64_t>("an array's length"));
+  if (count > items_max) return in.bad("an array", std::to_string(count) + " items");
+  if (of == ValueType::array) return in.bad("an array", "arrays of arrays are not read");
+  TRY(in.need(count, "an array"));  // every item has at least one byte
+  if (of == ValueType::string) return items<std::string>(in, of, count);
+  if (of == ValueType::f32 || of == ValueType::f64) return items<double>(in, of, count);
+  return items<std::int64_t>(in, of, count);
+}
+Result<GgufTensor> tensor_info(Cursor& in, std::uint64_t file_bytes) {
+  GgufTensor out;
+  out.name = TRY(in.string("a tensor's name"));
+  const auto dimensions = TRY(in.number<std::uint32_t>("a tensor's shape"));
+  if (dimensions == 0 || dimensions > dimensions_max)
+    return in.bad("a tensor's shape", std::to_string(dimensions) + " dimensions");
+  std::uint64_t count = 1;
+  for (std::uint32_t d = 0; d < dimensions; ++d) {
+    const auto size = TRY(in.number<std::uint64_t>("a tensor's shape"));
+    // No type packs more than two values into a byte.
+    if (size == 0 || size > file_bytes * 2 || count > file_bytes * 2 / size)
+      return in.bad("a tensor's shape", out.name + " is larger than the file, or empty");
+    count *= size;
+    out.shape.insert(out.shape.begin(), static_cast<std::int64_t>(size));
+  }
+  const auto type = TRY(in.number<std::uint32_t>("a tensor's type"));
+  out.type = static_cast<GgufType>(type);
+  if (type != 0 && type != 1 && type != 3 && type != 8)
+    return Error{Code::invalid, "GGUF, tensor " + out.name + ": type " + std::to_string(type) +
+                                    " is not read; F32, F16, Q4_1 and Q8_0 are: take such a file"};
+  const Layout l = layout_of(out.type);
+  if (out.shape.back() % static_cast<std::int64_t>(l.values) != 0)
+    return in.bad("a tensor's shape", out.name + ": rows are not whole blocks");
+  out.begin = TRY(in.number<std::uint64_t>("a tensor's offset"));
+  out.end = count / l.values * l.bytes;  // a size until the data's begin is known
+  return out;
+}
+Result<std::uint64_t> alignment_of(const GgufHeader& header, const Cursor& in) {
+  const auto at = header.metadata.find("general.alignment");
+  if (at == header.metadata.end()) return static_cast<std::uint64_t>(alignment_default);
+  const auto* v = std::get_if<std::int64_t>(&at->second.value);
+  if (v == nullptr || *v < 1 || *v > alignment_max || (*v & (*v - 1)) != 0)
+    return in.bad("general.alignment", "must be a power of two up to 1 MiB");
+  return static_cast<std::uint64_t>(*v);
+}
+}  // namespace
+
+Result<GgufHeader> parse_gguf(std::span<const std::byte> file) {
+  Cursor in(file);
+  if (TRY(in.number<std::uint32_t>("the magic")) != 0x46554747)  // "GGUF"
+    return Error{Code::corrupt, "not a GGUF file: it does not begin with GGUF"};
+  const auto version = TRY(in.number<std::uint32_t>("the version"));
+  if (version != 3)
+    return Error{Code::invalid, "GGUF version " + std::to_string(version) + "; only 3 is read"};
+  const auto tensors = TRY(in.number<std::uint64_t>("the number of tensors"));
+  const auto pairs = TRY(in.number<std::uint64_t>("the number of values"));
+  if (tensors > entries_max || pairs > entries_max)
+    return in.bad("the header", "more than 100000 entries");
+  GgufHeader out;
+  for (std::uint64_t i = 0; i < pairs; ++i) {
+    std::string key = TRY(in.string("a key"));
+    GgufValue v = TRY(value(in));
+    if (!out.metadata.emplace(key, std::move(v)).second)
+      return in.bad("a key", key + " occurs twice");
+  }
+  for (std::uint64_t i = 0; i < tensors; ++i)
+    out.tensors.push_back(TRY(tensor_info(in, file.size())));
+  const std::uint64_t alignment = TRY(alignment_of(out, in));
+  const std::uint64_t data = (in.at() + alignment - 1) / alignment * alignment;
+  for (auto& t : out.tensors) {
+    if (data > file.size() || t.begin > file.size() - data || t.end > file.size() - data - t.begin)
+      return in.bad("tensor data", t.name + " lies beyond the end of the file");
+    t.begin += data;
+    t.end += t.begin;
+  }
+  return out;
+}
+
+void dequantise(const GgufTensor& tensor, std::span<const std::byte> file, std::span<float> out) {
+  const Layout l = layout_of(tensor.type);
+  KAIRO_ASSERT(tensor.end <= file.size(), "the header was parsed from this file");
+  KAIRO_ASSERT(out.size() / l.values * l.bytes == tensor.end - tensor.begin, "the tensor's count");
+  const std::byte* at = file.data() + tensor.begin;
+  for (std::size_t i = 0; i < out.size(); i += l.values, at += l.bytes) {
+    switch (tensor.type) {
+      case GgufType::f32:
+        out[i] = load<float>(at);
+        break;
+      case GgufType::f16:
+        out[i] = half_at(at);
+        break;
+      case GgufType::q4_1: {
+        const float scale = half_at(at), minimum = half_at(at + 2);
+        for (std::size_t j = 0; j < block / 2; ++j) {  // low nibbles are values 0 to 15
+          const auto byte = std::to_integer<unsigned>(at[4 + j]);
+          out[i + j] = static_cast<float>(byte & 15u) * scale + minimum;
+          out[i + j + block / 2] = static_cast<float>(byte >> 4) * scale + minimum;
+        }
+        break;
+      }
+      case GgufType::q8_0: {
+        const float scale = half_at(at);
+        for (std::size_t j = 0; j < block; ++j)
+          out[i + j] = static_cast<float>(std::to_integer<std::int8_t>(at[2 + j])) * scale;
+        break;
+      }
+    }
+  }
+}
+}  // namespace kairo::gpu
