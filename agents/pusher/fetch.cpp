@@ -218,6 +218,10 @@ Status Download::attempt() {
     if (answer.status != 200 && answer.status != 206) return ok();
     const std::uint64_t whole = length + (answer.status == 206 ? part_.size() : 0);
     if (whole > options_.bytes_max) return too_large(whole);
+    const std::string expected = "bytes " + std::to_string(part_.size()) + "-";
+    if (answer.status == 206 && !answer.header("content-range").starts_with(expected))
+      return Error{Code::invalid, "GET " + redacted_text(url_) +
+                                      ": the server answers another range than was asked for"};
     if (etag == note_.validator) return ok();
     note_.validator = etag;
     return write_note(note_path_, note_);
