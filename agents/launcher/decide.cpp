@@ -10,10 +10,6 @@ using runtime::copy;
 using runtime::Decision;
 using runtime::mark_of;
 
-bool has_workload(const wire::RecordT& record) {
-  return (record.job && record.job->exists) || (record.server && record.server->exists);
-}
-
 // Why the workload could not be applied: a ConfigMap or Secret that is missing or wrong.
 std::string reason_of(const wire::TroubleT& trouble) {
   switch (static_cast<Code>(trouble.code)) {
@@ -31,22 +27,16 @@ std::string reason_of(const wire::TroubleT& trouble) {
   return "InternalError";
 }
 
-void want_run(Decision& d, const wire::RecordT& record, bool planned) {
+void want_run(Decision& d, const wire::RecordT& record) {
+  const wire::WorkspaceT& w = *record.workspace;
   wire::RunT run;
-  if (record.run) run = *record.run;
-  const bool same =
-      run.planned == planned && (!planned || run.revision == record.workspace->revision);
-  if (!same) ++run.wish;
-  run.planned = planned;
-  if (planned) {
-    const wire::WorkspaceT& w = *record.workspace;
-    run.revision = w.revision;
-    run.node = record.resources->nodes.empty() ? "" : record.resources->nodes.front();
-    run.preset = w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : "";
-    const auto* trouble = runtime::trouble_of(record, w.tuning ? "ApplyTuning" : "ApplyInference");
-    run.reason = trouble != nullptr ? reason_of(*trouble) : "";
-    run.message = trouble != nullptr ? trouble->what : "";
-  }
+  run.planned = true;
+  run.revision = w.revision;
+  run.node = record.resources->nodes.empty() ? "" : record.resources->nodes.front();
+  run.preset = w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : "";
+  const auto* trouble = runtime::trouble_of(record, w.tuning ? "ApplyTuning" : "ApplyInference");
+  run.reason = trouble != nullptr ? reason_of(*trouble) : "";
+  run.message = trouble != nullptr ? trouble->what : "";
   runtime::publish(d, record, std::move(run));
 }
 
@@ -78,7 +68,7 @@ Decision leave(const wire::RecordT& record) {
   if (record.run && record.run->planned) {
     wire::ReleaseRunT release;
     release.run = copy(*record.run);
-    ask(d, record, "release", std::to_string(record.run->wish), "", std::move(release));
+    ask(d, record, "release", record.run->revision, "", std::move(release));
   }
   return d;
 }
@@ -92,6 +82,9 @@ void remove_older(Decision& d, const wire::RecordT& record) {
   wire::RemoveWorkloadT remove;
   remove.kind = "Job";
   d.cancel_effects = ask(d, record, "remove job", revision, revision, std::move(remove));
+  wire::MarkT none;  // no Job is asked for any more: the same revision may come back
+  none.key = "job";
+  d.marks.push_back(std::move(none));
 }
 
 void tune(Decision& d, const wire::RecordT& record) {
@@ -122,13 +115,8 @@ Decision decide(const wire::RecordT& record, const runtime::View&) {
   const wire::ResourcesT& resources = *record.resources;
   const bool granted =
       resources.state == wire::ResourcesState::Ready && resources.revision == w.revision;
-  if (!granted) {  // keep what runs: a node that is late again must not end a training
-    const bool unused =
-        !has_workload(record) && mark_of(record, w.tuning ? "job" : "server").empty();
-    if (unused && record.run && record.run->planned) want_run(d, record, false);
-    return d;
-  }
-  want_run(d, record, true);
+  if (!granted) return d;  // what runs goes on: a node that is late again must not end a training
+  want_run(d, record);
   const bool prepared = record.run_dir && record.run_dir->state == wire::RunDirState::Ready &&
                         record.run_dir->revision == w.revision;
   if (!prepared) return d;

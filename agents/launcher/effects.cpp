@@ -91,7 +91,6 @@ Status LauncherEffects::apply(const wire::CommandT& command, const cluster::Kind
 Status LauncherEffects::release(const wire::CommandT& command) {
   wire::RunT run(*command.body.AsReleaseRun()->run);
   run.planned = false;
-  ++run.wish;
   wire::FactT fact;
   fact.uid = command.uid;
   fact.ns = command.ns;

@@ -31,7 +31,7 @@ Decision decide(const wire::RecordT& record, const runtime::View&, const std::st
   if (!record.run || record.run->node != self) return d;
   const wire::RunT& run = *record.run;
   const wire::RunDirT* dir = record.run_dir.get();
-  const std::string asked_for = run.revision + "@" + std::to_string(run.wish);
+  const std::string& asked_for = run.revision;
   if (!run.planned) {
     if (is_used(record)) return d;  // its processes still write there
     if (dir != nullptr && dir->state == wire::RunDirState::Removed) return d;

@@ -39,7 +39,8 @@ struct Loop::Round {
   std::vector<std::pair<std::string, wire::CommandT>> rows;
   std::vector<std::uint64_t> acks;
   std::uint64_t outbox = 0;
-  std::size_t taken = 0;  // of observed_
+  std::size_t taken = 0;    // of observed_
+  std::string incarnation;  // the bus's new one; "" = as before
 };
 
 Status Loop::start() {
@@ -202,9 +203,11 @@ void Loop::republish_if_lost(Round& round) {
   if (now - incarnation_checked_ms_ < incarnation_every_ms) return;
   const auto incarnation = deps_.bus.incarnation();
   if (!incarnation.ok()) return;
-  incarnation_checked_ms_ = now;
-  if (incarnation.value() == incarnation_) return;
-  incarnation_ = incarnation.value();
+  if (incarnation.value() == incarnation_) {
+    incarnation_checked_ms_ = now;
+    return;
+  }
+  round.incarnation = incarnation.value();  // known when the rows are committed
   log::debug("the bus is new or may have lost messages: saying all again",
              {{"records", std::to_string(records_.size())}});
   for (const auto& [uid, record] : records_) {
@@ -321,6 +324,7 @@ Status Loop::commit(Round& round) {
   }
   done_.clear();
   outbox_ = round.outbox;
+  if (!round.incarnation.empty()) incarnation_ = round.incarnation;
   for (auto& [uid, record] : round.edits) {
     if (const auto old = records_.find(uid); old != records_.end())
       timers_.erase({old->second.wake_at_ms, uid});

@@ -75,7 +75,6 @@ inline wire::RunT planned(std::uint64_t version, const std::string& revision = "
   x.planned = wanted;
   x.node = "n1";
   x.preset = "smollm2-135m-instruct";
-  x.wish = 1;
   return x;
 }
 inline wire::RunDirT run_dir(std::uint64_t version, const std::string& revision = "rev1",

@@ -217,6 +217,23 @@ TEST_CASE("deletion in the foreground waits for running pods") {
   CHECK(s.get(jobs, "j").is_null());
 }
 
+TEST_CASE("garbage: what came after its owner went is collected, the rest stays") {
+  Server s;
+  const Json w = s.apply(workspaces, "w", tuning).value();
+  REQUIRE(s.apply(jobs, "kept", owned_by(w)).ok());
+  Json gone = w;
+  gone["metadata"]["uid"] = "gone";
+  const Json late = s.apply(jobs, "late", owned_by(gone)).value();
+  REQUIRE(s.apply(config_maps, "below", owned_by(late)).ok());
+  REQUIRE(s.objects.collect_garbage(now).ok());
+  CHECK_FALSE(s.get(jobs, "kept").is_null());
+  CHECK(s.get(jobs, "late").is_null());
+  CHECK(s.get(config_maps, "below").is_null());
+  const std::uint64_t version = s.objects.version();
+  REQUIRE(s.objects.collect_garbage(now).ok());
+  CHECK(s.objects.version() == version);
+}
+
 TEST_CASE("watch: every change in order, selectors, a bounded past") {
   Server s;
   const Selection all{config_maps, "", ""}, red{config_maps, "default", "color=red"};

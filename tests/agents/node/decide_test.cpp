@@ -25,7 +25,7 @@ TEST_CASE("node: one record, one step") {
       {"no run", record(tuning(1)), ""},
       {"another node's run", record(tuning(1), std::move(other)), ""},
       {"wanted: prepare", record(tuning(1), planned(1)), "PrepareRun"},
-      {"asked for", marked(record(tuning(1), planned(1)), "prepare", "rev1@1"), ""},
+      {"asked for", marked(record(tuning(1), planned(1)), "prepare", "rev1"), ""},
       {"ready", record(tuning(1), planned(1), run_dir(1)), ""},
       {"new revision: prepare again", record(tuning(2, "rev2"), planned(2, "rev2"), run_dir(1)),
        "PrepareRun"},

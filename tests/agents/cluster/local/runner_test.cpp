@@ -355,6 +355,41 @@ TEST_CASE("a StatefulSet with probes behind a Service; restarts; a new template"
   CHECK(ask().empty());
 }
 
+TEST_CASE("objects of a wrong form are passed over; the others go on") {
+  Bench b;
+  const std::vector<std::pair<Kind, std::string>> forms{
+      {jobs, R"({"spec":5})"},
+      {jobs, R"({"spec":{"template":{"spec":{"containers":"x"}}}})"},
+      {jobs, R"({"spec":{"template":{"metadata":7,"spec":{"containers":[{"name":"c","command":3,
+         "env":[{"name":"e","valueFrom":9}],"ports":[{"containerPort":"x"}]}]}}}})"},
+      {stateful_sets, R"({"spec":{"replicas":"x","template":[]}})"},
+      {services, R"({"spec":{"selector":[1],"ports":"x"}})"},
+      {services, R"({"spec":{"selector":{"a":1},"ports":[{"port":1,"targetPort":{}}]}})"},
+      {claims, R"({"spec":"x"})"},
+      {pods, R"({"spec":{"nodeName":"n","volumes":[{"name":"../x","emptyDir":{}}],
+         "containers":[{"name":"../../y","command":["/bin/sh"]}]}})"},
+      {pods, R"({"spec":{"volumes":[{"name":"v","configMap":4}],"containers":[
+         {"name":"c","command":["/bin/sh"],"resources":6}]},"metadata":{"annotations":{
+         "kairo.dev/ports":"[","kairo.dev/gpus":"x"}}})"},
+      {volumes, R"({"spec":1,"metadata":{"annotations":{"kairo.dev/claim-uid":"../../x"}}})"},
+      {nodes, R"({"metadata":{"labels":{"a":"b"}},"status":7})"},
+  };
+  int number = 0;
+  for (const auto& [kind, form] : forms) {
+    Json object = Json::parse(form);
+    object["apiVersion"] = api_version(kind);
+    object["kind"] = kind.kind;
+    const auto done = b.cluster->apply(
+        {{kind, kind.namespaced ? "default" : "", "odd-" + std::to_string(++number)},
+         object.dump(),
+         "test",
+         ""});
+    CHECK((done.ok() || done.error().code == Code::invalid));  // answered, not dropped
+  }
+  b.apply(jobs, "good", job(container("exit 0")));
+  b.eventually("completion", [&] { return b.job_has("good", "Complete"); });
+}
+
 TEST_CASE("a claim gets a folder, and loses it when it goes") {
   Bench b;
   b.apply(claims, "data",
