@@ -1,0 +1,231 @@
+// tests/gpu/data/dataset_test.cpp - proves: every kind of row becomes the tokens and targets it
+// should, and bad data an error that names file, row and columns.
+#include "gpu/data/dataset.h"
+
+#include <doctest/doctest.h>
+
+#include "gpu/formats/files.h"
+#include "tests/gpu/hf/tiny_tokenizer.h"
+#include "tests/gpu/support.h"
+
+using namespace kairo;
+using namespace kairo::gpu;
+
+namespace {
+Tokenizer tiny(const std::string& chat_template) {
+  const test::TempFolder folder;
+  test::write_tiny_tokenizer(folder.path(), chat_template);
+  auto loaded = Tokenizer::load(folder.path());
+  REQUIRE(loaded.ok());
+  return std::move(loaded).value();
+}
+TrainingConfig whole() {
+  TrainingConfig config;
+  config.train_test_split = 1;
+  return config;
+}
+// The row's text with its targets in brackets.
+std::string marked(const Row& row, const Tokenizer& t) {
+  REQUIRE(row.tokens.size() == row.trained.size());
+  std::string out;
+  for (std::size_t i = 0; i < row.tokens.size();) {
+    std::size_t end = i;
+    while (end < row.tokens.size() && row.trained[end] == row.trained[i]) ++end;
+    const std::string text = t.decode(std::span(row.tokens).subspan(i, end - i), false).value();
+    out += row.trained[i] != 0 ? "[" + text + "]" : text;
+    i = end;
+  }
+  return out;
+}
+struct Loaded {
+  std::vector<std::string> rows;
+  std::string error;
+  Code code = Code::invalid;
+  Dataset data;
+};
+Loaded load(const std::string& name, const std::string& content, const TrainingConfig& config,
+            const std::string& chat_template = test::chatml) {
+  const test::TempFolder folder;
+  REQUIRE(write_file(folder.path() + "/" + name, content).ok());
+  const auto t = tiny(chat_template);
+  auto data = load_dataset(folder.path(), config, t);
+  Loaded out;
+  if (!data.ok()) {
+    out.error = data.error().what;
+    out.code = data.error().code;
+    return out;
+  }
+  out.data = std::move(data).value();
+  for (const auto& row : out.data.rows) out.rows.push_back(marked(row, t));
+  return out;
+}
+const std::string question = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n";
+const std::string answered = question + "[a<|im_end|>]\n";
+}  // namespace
+
+TEST_CASE("dataset: every kind of row") {
+  struct KindRow {
+    std::string name, json, row;
+  };
+  const KindRow cases[] = {
+      {"messages",
+       R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]})",
+       answered},
+      {"two turns",
+       R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"},)"
+       R"({"role":"user","content":"q"},{"role":"assistant","content":"a"}]})",
+       answered + answered},
+      {"sharegpt", R"({"conversations":[{"from":"human","value":"q"},{"from":"gpt","value":"a"}]})",
+       answered},
+      {"question and answer", R"({"question":"q","answer":"a"})", answered},
+      {"answer is a number", R"({"question":"q","answer":7})", question + "[7<|im_end|>]\n"},
+      {"instruction", R"({"instruction":"q","input":"","output":"a"})", answered},
+      {"instruction with input", R"({"instruction":"q","input":"x","output":"a"})",
+       "<|im_start|>user\nq\n\nx<|im_end|>\n<|im_start|>assistant\n[a<|im_end|>]\n"},
+      {"prompt and completion", R"({"prompt":"p ","completion":"c"})", "p [c<|im_end|>]"},
+      {"prompt of messages",
+       R"({"prompt":[{"role":"user","content":"q"}],)"
+       R"("completion":[{"role":"assistant","content":"a"}]})",
+       answered},
+      {"text", R"({"text":"abc"})", "a[bc<|im_end|>]"},
+      {"text that ends itself", R"({"text":"ab<|im_end|>"})", "a[b<|im_end|>]"},
+      {"no letters only", R"({"question":"q","answer":"é😀"})", question + "[é😀<|im_end|>]\n"},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    const auto got = load("a.jsonl", c.json, whole());
+    CHECK(got.error == "");
+    CHECK(got.rows == std::vector<std::string>{c.row});
+  }
+}
+
+TEST_CASE("dataset: which tokens are trained") {
+  const std::string chat =
+      R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]})";
+  auto all = whole();
+  all.loss_on = LossOn::all;
+  CHECK(load("a.jsonl", chat, all).rows[0] ==
+        "<|im_start|>[user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n]");
+  const std::string blocks =
+      "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}"
+      "{% generation %}{{ m.content }}!{% endgeneration %}{% else %}{{ m.content }}{% endif %}"
+      "{% endfor %}";
+  CHECK(load("a.jsonl", chat, whole(), blocks).rows[0] == "user:qassistant:[a!]");
+  // The last turn is rendered otherwise than an earlier one: its end is found by its content.
+  const std::string think =
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if loop.last and m.role == 'assistant' "
+      "%}...{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}"
+      "<|im_start|>assistant\n{% endif %}";
+  const auto two = load("a.jsonl",
+                        R"({"messages":[{"role":"user","content":"q"},)"
+                        R"({"role":"assistant","content":"a"},{"role":"user","content":"q"},)"
+                        R"({"role":"assistant","content":"b"}]})",
+                        whole(), think);
+  CHECK(two.error == "");
+  REQUIRE(two.rows.size() == 1);
+  CHECK(two.rows[0] == answered + question + "[...b<|im_end|>]\n");
+  const auto lost =
+      load("a.jsonl", chat, whole(), "{{ messages | length }}{{ messages[-1].role }}");
+  CHECK(lost.error.find("message 2 (assistant) is not found in the rendered chat") !=
+        std::string::npos);
+  CHECK(load("a.jsonl", R"({"question":"q","answer":"a"})", whole(), "").rows[0] ==
+        "q\n[a<|im_end|>]");
+}
+
+TEST_CASE("dataset: cut rows, split, order of files, digest") {
+  const std::string rows = R"({"prompt":"pp","completion":"cc"})"
+                           "\n"
+                           R"({"prompt":"pppp","completion":"c"})";
+  auto config = whole();
+  config.max_length = 5;
+  auto got = load("a.jsonl", rows, config);
+  CHECK(got.rows == std::vector<std::string>{"pp[cc<|im_end|>]", "pppp[c]"});
+  CHECK(got.data.truncated == 1);
+  config.max_length = 4;
+  got = load("a.jsonl", rows, config);
+  CHECK(got.rows == std::vector<std::string>{"pp[cc]"});
+  CHECK(got.data.dropped == 1);
+  config.max_length = 2;
+  CHECK(load("a.jsonl", rows, config)
+            .error.find("none of 2 rows has an answer within max_length 2") != std::string::npos);
+  config = whole();
+  config.train_test_split = 0.5;
+  got = load("a.jsonl", rows, config);
+  CHECK(got.rows.size() == 1);
+  CHECK(got.data.held_out == 1);
+
+  const test::TempFolder folder;
+  const auto t = tiny(test::chatml);
+  REQUIRE(write_file(folder.path() + "/b.csv", "prompt,completion\nb,2\n").ok());
+  REQUIRE(write_file(folder.path() + "/a.json", R"([{"prompt":"a","completion":"1"}])").ok());
+  REQUIRE(write_file(folder.path() + "/readme.md", "not data").ok());
+  const auto both = load_dataset(folder.path(), whole(), t);
+  REQUIRE(both.ok());
+  REQUIRE(both.value().rows.size() == 2);
+  CHECK(marked(both.value().rows[0], t) == "a[1<|im_end|>]");
+  CHECK(both.value().digest.size() == 64);
+  CHECK(load_dataset(folder.path(), whole(), t).value().digest == both.value().digest);
+  REQUIRE(write_file(folder.path() + "/b.csv", "prompt,completion\nb,3\n").ok());
+  CHECK(load_dataset(folder.path(), whole(), t).value().digest != both.value().digest);
+  const auto parquet = load_dataset(test::golden("rows.parquet"), whole(), t);
+  REQUIRE(parquet.ok());
+  CHECK(marked(parquet.value().rows[1], t) ==
+        "<|im_start|>user\nHi 1<|im_end|>\n<|im_start|>assistant\n[éé<|im_end|>]\n");
+}
+
+TEST_CASE("dataset: configured columns") {
+  auto config = whole();
+  config.context_column = "ask";
+  config.response_column = "say";
+  CHECK(load("a.csv", "say,ask\na,q\n", config).rows == std::vector<std::string>{answered});
+  config = whole();
+  config.messages_column = "talk";
+  CHECK(load("a.jsonl",
+             R"({"talk":[{"role":"user","content":"q"},)"
+             R"({"role":"assistant","content":"a"}]})",
+             config)
+            .rows == std::vector<std::string>{answered});
+  CHECK(load("a.csv",
+             "talk\n\"[{\"\"from\"\":\"\"human\"\",\"\"value\"\":\"\"q\"\"},"
+             "{\"\"from\"\":\"\"gpt\"\",\"\"value\"\":\"\"a\"\"}]\"\n",
+             config)
+            .rows == std::vector<std::string>{answered});
+  config.messages_column = "other";
+  CHECK(load("a.jsonl", R"({"talk":[]})", config)
+            .error.find("row 1: no column \"other\"; the row has: talk") != std::string::npos);
+}
+
+TEST_CASE("dataset: bad data is named") {
+  struct BadRow {
+    std::string name, file, content, error;
+    Code code = Code::invalid;
+  };
+  const BadRow cases[] = {
+      {"empty file", "a.jsonl", "", "no rows"},
+      {"no data file", "a.txt", "x", "the folder holds no .jsonl", Code::not_found},
+      {"wrong columns", "a.jsonl", "{\"text\":\"abc\"}\n{\"x\":1,\"y\":2}",
+       "a.jsonl, row 2: no known columns; the row has: x, y; accepted: messages"},
+      {"messages is text", "a.jsonl", R"({"messages":"hi"})", "must be a list of messages"},
+      {"no messages", "a.jsonl", R"({"messages":[]})", "is an empty list"},
+      {"message without role", "a.jsonl", R"({"messages":[{"content":"x"}]})",
+       "\"messages[0]\" must have \"role\" and \"content\""},
+      {"message is a number", "a.jsonl", R"({"messages":[1]})", "\"messages[0]\" is number"},
+      {"text is a list", "a.jsonl", R"({"text":[1]})",
+       "column \"text\" is array, must be a string"},
+      {"text is null", "a.jsonl", R"({"text":null})", "is null, must be a string"},
+      {"only a question", "a.jsonl", R"({"messages":[{"role":"user","content":"q"}]})",
+       "none of 1 rows has an answer"},
+      {"parquet cut", "a.parquet",
+       read_file(test::golden("rows.parquet"), 1 << 20).value().substr(0, 900),
+       "a.parquet: ", Code::corrupt},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    const auto got = load(c.file, c.content, whole());
+    CAPTURE(got.error);
+    CHECK(got.error.find(c.error) != std::string::npos);
+    CHECK(got.code == c.code);
+  }
+  const auto absent = load_dataset("/nonexistent", whole(), tiny(test::chatml));
+  CHECK(absent.error().code == Code::not_found);
+}

@@ -1,0 +1,78 @@
+// tests/gpu/data/smollm2_data_test.cpp - proves: SmolLM2's chats have the tokens of transformers'
+// apply_chat_template, and the examples' data is read without settings.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "gpu/data/dataset.h"
+#include "gpu/formats/files.h"
+#include "tests/gpu/support.h"
+
+using namespace kairo;
+using namespace kairo::gpu;
+
+namespace {
+Tokenizer smollm2() {
+  auto loaded = Tokenizer::load(test::smollm2_dir());
+  REQUIRE_MESSAGE(loaded.ok(), loaded.error().what);
+  return std::move(loaded).value();
+}
+Dataset load(const std::string& path, const TrainingConfig& config, const Tokenizer& t) {
+  auto data = load_dataset(path, config, t);
+  REQUIRE_MESSAGE(data.ok(), data.error().what);
+  return std::move(data).value();
+}
+}  // namespace
+
+// The numbers are AutoTokenizer.apply_chat_template's, transformers 5, on the same folder.
+TEST_CASE("smollm2: one chat, token for token") {
+  const std::vector<std::int32_t> expected = {
+      1,  9690, 198, 2683, 359,   253,  5356, 5646, 11173, 3365, 3511, 308,   34519,
+      28, 7018, 411, 407,  19712, 8182, 2,    198,  1,     4093, 198,  26843, 216,
+      33, 34,   2,   198,  1,     520,  9531, 198,  10539, 30,   2,    198};
+  const auto t = smollm2();
+  const test::TempFolder folder;
+  REQUIRE(write_file(folder.path() + "/a.jsonl", R"({"question":"Hi 12","answer":"Yes."})").ok());
+  TrainingConfig config;
+  config.train_test_split = 1;
+  const auto answer = load(folder.path(), config, t).rows.at(0);
+  CHECK(answer.tokens == expected);
+  std::vector<std::int32_t> trained;
+  for (std::size_t i = 0; i < answer.tokens.size(); ++i)
+    if (answer.trained[i] != 0) trained.push_back(answer.tokens[i]);
+  CHECK(trained == std::vector<std::int32_t>{10539, 30, 2});
+  config.loss_on = LossOn::all;
+  const auto all = load(folder.path(), config, t).rows.at(0);
+  CHECK(all.tokens == expected);
+  CHECK(std::count(all.trained.begin(), all.trained.end(), 1) == 37);
+}
+
+TEST_CASE("smollm2: the examples' data") {
+  const auto t = smollm2();
+  TrainingConfig config;
+  config.train_test_split = 1;
+  const std::string examples = std::string(KAIRO_SOURCE_DIR) + "/examples/";
+  const auto pip = load(examples + "quickstart/data", config, t);
+  CHECK(pip.rows.size() == 96);
+  CHECK(pip.truncated == 0);
+  const auto gsm8k = load(examples + "gsm8k", config, t);
+  CHECK(gsm8k.rows.size() == 256);
+  for (const auto* data : {&pip, &gsm8k})
+    for (const auto& row : data->rows) {
+      REQUIRE(row.tokens.size() == row.trained.size());
+      const std::size_t n = row.tokens.size();
+      CHECK(row.tokens[n - 2] == 2);  // the end-of-turn token is learned,
+      CHECK(row.trained[n - 2] == 1);
+      CHECK(row.trained[n - 1] == 0);  // the line end behind it is not
+    }
+}
+
+int main(int argc, char** argv) {
+  if (test::smollm2_dir().empty()) {
+    std::puts(
+        "SKIP: SmolLM2 is not in the cache's models/smollm2-135m-instruct (kairo-tune import)");
+    return 77;
+  }
+  return doctest::Context(argc, argv).run();
+}
