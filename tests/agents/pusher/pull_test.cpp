@@ -241,6 +241,11 @@ TEST_CASE("pull: from a real registry, plain, gzip and zstd, with the right one 
         kind + " docker://" + request.reference + " docker://" + registry.host() + "/team/" + kind +
         ":1";
     REQUIRE(std::system(copy.c_str()) == 0);
+    const std::string look =
+        "skopeo inspect --raw --tls-verify=false --creds kairo:s3cret docker://" + registry.host() +
+        "/team/" + kind + ":1 > " + dir.path + "/raw.json";
+    REQUIRE(std::system(look.c_str()) == 0);
+    CHECK(test::read_file(dir.path + "/raw.json").find("tar+" + kind) != std::string::npos);
   }
   for (const std::string name : {"adapter:plain", "gzip:1", "zstd:1"}) {
     CAPTURE(name);
