@@ -235,11 +235,16 @@ TEST_CASE("pull: from a real registry, plain, gzip and zstd, with the right one 
   request.docker_config_json = registry.config();
   REQUIRE(uploader.push(request, {}).ok());
   for (const std::string kind : {"gzip", "zstd"}) {
-    const std::string copy =
-        "skopeo --insecure-policy copy -q --src-tls-verify=false --dest-tls-verify=false "
-        "--src-creds kairo:s3cret --dest-creds kairo:s3cret --dest-compress-format " +
-        kind + " docker://" + request.reference + " docker://" + registry.host() + "/team/" + kind +
-        ":1";
+    const std::string skopeo = "skopeo --insecure-policy copy -q ";
+    const std::string packed = dir.path + "/packed-" + kind;
+    const std::string copy = skopeo +
+                             "--src-tls-verify=false --src-creds kairo:s3cret --dest-compress "
+                             "--dest-compress-format " +
+                             kind + " docker://" + request.reference + " dir:" + packed + " && " +
+                             skopeo +
+                             "--dest-tls-verify=false --dest-creds kairo:s3cret --preserve-digests "
+                             "dir:" +
+                             packed + " docker://" + registry.host() + "/team/" + kind + ":1";
     REQUIRE(std::system(copy.c_str()) == 0);
     const std::string look =
         "skopeo inspect --raw --tls-verify=false --creds kairo:s3cret docker://" + registry.host() +
