@@ -49,5 +49,8 @@ Status down(Context& context, bool purge);
 Status status(Context& context);
 // Serves a folder's files on loopback until Ctrl-C: data sets for a local Workspace.
 Status serve_files(Context& context, const std::string& folder, int port);
+// Memory, tokens, steps and time, by kairo-tune on the Workspace's own data set and configuration.
+Status estimate(Context& context, const std::vector<std::string>& files,
+                const std::string& program_dir);
 std::string completion(const std::string& shell);
 }  // namespace kairo::cli

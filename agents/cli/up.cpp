@@ -14,6 +14,7 @@
 #include "agents/cli/servers.h"
 #include "agents/cli/supervise.h"
 #include "agents/cluster/kinds.h"
+#include "agents/cluster/rights.h"
 #include "schemas/base/base64.h"
 #include "schemas/base/clock.h"
 #include "schemas/base/log.h"
@@ -83,7 +84,8 @@ Status write_configurations(const Home& home, const Ports& ports) {
   std::string tokens = TRY(read_secret(home, "admin.token")) + " admin admin\n";
   for (const std::string& agent : agents()) {
     nats.passwords[agent] = TRY(read_secret(home, agent + ".nats"));
-    tokens += TRY(read_secret(home, agent + ".token")) + " " + agent + " " + agent + "\n";
+    tokens += TRY(read_secret(home, agent + ".token")) + " " + agent + " " +
+              cluster::standard_rights(agent) + "\n";
   }
   nats.passwords["admin"] = TRY(read_secret(home, "admin.nats"));
   TRY(write_private(home / "run/nats.conf", nats_config(nats)));

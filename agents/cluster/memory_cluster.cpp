@@ -139,6 +139,14 @@ Status MemoryCluster::remove(const Ref& ref, const RemoveOptions& options) {
   if (done.ok()) changed_.notify_all();
   return done;
 }
+Status MemoryCluster::collect_garbage() {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t before = objects_->version();
+  const Status done =
+      guarded(*objects_, [&] { return objects_->collect_garbage(clock_.now_ms()); });
+  if (objects_->version() != before) changed_.notify_all();
+  return done;
+}
 std::uint64_t MemoryCluster::version() const {
   const std::lock_guard lock(mutex_);
   return objects_->version();

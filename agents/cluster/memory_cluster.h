@@ -45,6 +45,7 @@ class MemoryCluster final : public Cluster {  // thread-safe
   Result<std::string> replace(const Ref& ref, const std::string& json, const WriteOptions& options);
   Result<std::string> patch(const Ref& ref, const std::string& json, const WriteOptions& options);
   Status remove(const Ref& ref, const RemoveOptions& options);  // not_found when absent
+  Status collect_garbage();  // see Objects; a controller calls it now and then
   std::uint64_t version() const;
   // Returns when the version has passed `version`, after wait_ms at the latest.
   void wait_past(std::uint64_t version, std::int64_t wait_ms);

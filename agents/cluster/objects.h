@@ -58,6 +58,8 @@ class Objects {
   Result<std::string> patch(const Ref& ref, const std::string& json, const WriteOptions& options,
                             std::int64_t now_ms);
   Status remove(const Ref& ref, const RemoveOptions& options, std::int64_t now_ms);
+  // Deletes what has owners of which none exists: created late, after its owner went.
+  Status collect_garbage(std::int64_t now_ms);
 
   // Forgets a write that an exception of the JSON library cut short. Nothing of it has happened.
   void abandon();

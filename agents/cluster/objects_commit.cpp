@@ -1,5 +1,6 @@
 // agents/cluster/objects_commit.cpp - staging, deletion with its consequences, rows.
 #include <algorithm>
+#include <set>
 
 #include "agents/cluster/kinds.h"
 #include "agents/cluster/objects.h"
@@ -171,6 +172,25 @@ Status Objects::remove(const Ref& ref, const RemoveOptions& options, std::int64_
   if (!options.uid.empty())
     TRY(check_preconditions(ref, {{"metadata", {{"uid", options.uid}}}}, live));
   begin_deletion(key, options, now_ms);
+  return finish();
+}
+
+Status Objects::collect_garbage(std::int64_t now_ms) {
+  std::set<std::string> uids;
+  for (const auto& [key, stored] : objects_) uids.insert(text(stored.object, {"metadata", "uid"}));
+  std::vector<Key> orphans;
+  for (const auto& [key, stored] : objects_) {
+    const Json& owners = at(stored.object, {"metadata", "ownerReferences"});
+    if (!owners.is_array() || owners.empty() ||
+        at(stored.object, {"metadata", "deletionTimestamp"}).is_string())
+      continue;
+    const bool has_owner = std::any_of(owners.begin(), owners.end(), [&](const Json& owner) {
+      return uids.contains(text(owner, {"uid"}));
+    });
+    if (!has_owner) orphans.push_back(key);
+  }
+  for (const Key& key : orphans)
+    if (find(key)) begin_deletion(key, {}, now_ms);
   return finish();
 }
 

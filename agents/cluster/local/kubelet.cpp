@@ -40,6 +40,10 @@ std::vector<std::string> inherited_env() {
 std::string attempt_dir(const std::string& dir, int attempt) {
   return dir + "/" + std::to_string(attempt);
 }
+bool is_label(const std::string& name) {
+  return !name.empty() && name.size() <= 63 &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+}
 void touch(const std::string& path) {
   std::ofstream file(path);
 }
@@ -110,6 +114,13 @@ ContainerView Kubelet::tend_container(const Place& place, bool may_start) {
   ContainerView view;
   view.name = text(place.container, {"name"});
   view.image = text(place.container, {"image"});
+  if (!is_label(view.name)) {  // it becomes a folder
+    view.is_refused = true;
+    view.waiting_reason = "CreateContainerError";
+    view.waiting_message =
+        "container name \"" + view.name.substr(0, 63) + "\" is not a DNS label (a-z, 0-9, '-')";
+    return view;
+  }
   view.attempt = latest_attempt(place.dir);
   if (view.attempt >= 0) view.process = look_at(attempt_dir(place.dir, view.attempt));
   switch (view.process.phase) {

@@ -135,7 +135,7 @@ Result<ContainerPlan> plan_container(const Json& pod, const Json& container,
   for (const char* list : {"command", "args"})
     for (const Json& word : at(container, {list}))
       if (word.is_string()) out.argv.push_back(expanded(word.get<std::string>(), env));
-  const bool has_command = !at(container, {"command"}).empty();
+  const bool has_command = at(container, {"command"}).is_array() && !out.argv.empty();
   out.program = TRY(program_of(has_command ? out.argv[0] : text(container, {"image"}), context));
   for (std::string& word : out.argv) word = rewritten(word, paths);
   out.env = context.base_env;

@@ -220,6 +220,7 @@ void Runner::pass() {
     const auto claimed = tend_claims(cluster_, options_.kubelet.state_dir + "/volumes");
     if (!claimed.ok()) log::warn("claims", {{"error", claimed.error().what}});
   });
+  warn("garbage not collected", cluster_.collect_garbage());
   World world{all(jobs), all(stateful_sets), all(pods), all(services), Json()};
   const auto node = cluster_.get({nodes, "", machine_.name});
   if (!node.ok()) {

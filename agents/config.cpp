@@ -1,0 +1,39 @@
+// agents/config.cpp - the home folder as an AgentConfig.
+#include "agents/config.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace kairo {
+std::string host_name() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  std::string out(name);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out.empty() ? "localhost" : out;
+}
+
+Result<AgentConfig> local_config(const cli::Home& home, const std::string& agent) {
+  const auto& known = cli::agents();
+  if (std::find(known.begin(), known.end(), agent) == known.end())
+    return Error{Code::invalid, "no agent named \"" + agent +
+                                    "\"; there are watcher, provisioner, launcher, node, pusher"};
+  const cli::Ports ports = TRY(cli::read_ports(home));
+  AgentConfig out;
+  out.agent = agent;
+  out.node = host_name();
+  out.state_dir = home / ("state/" + agent);
+  out.runs_dir = home / "runs";
+  out.models_dir = cli::models_dir();
+  out.port_file = home / ("run/" + agent + ".port");
+  out.cluster = {"http://127.0.0.1:" + std::to_string(ports.cluster),
+                 home / ("secrets/" + agent + ".token"), ""};
+  out.bus.url = "nats://127.0.0.1:" + std::to_string(ports.nats);
+  out.bus.user = out.bus.consumer = agent;
+  out.bus.password = TRY(cli::read_secret(home, agent + ".nats"));
+  out.bus.admin = agent == "watcher";
+  out.bus.consumers = known;
+  return out;
+}
+}  // namespace kairo

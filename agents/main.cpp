@@ -1,0 +1,222 @@
+// agents/main.cpp - kairo <command>: what people type, and the processes that `kairo up` starts.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "agents/cli/cli.h"
+#include "agents/cluster/kube_cluster.h"
+#include "agents/cluster/local/local_cluster.h"
+#include "agents/pusher/fetch.h"
+#include "agents/pusher/pull.h"
+#include "agents/serve_agent.h"
+#include "agents/watcher/admit.h"
+#include "schemas/base/log.h"
+#include "state/rocks_store.h"
+
+namespace {
+using namespace kairo;
+constexpr const char* version = KAIRO_VERSION;
+
+std::atomic<bool> stop_requested{false};
+extern "C" void request_stop(int) {
+  stop_requested = true;
+}
+
+std::string program_dir() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path().string();
+}
+
+Status run_cluster(const cli::Home& home) {
+  const cli::Ports ports = TRY(cli::read_ports(home));
+  cluster::LocalOptions options;
+  options.state_dir = home / "state/cluster";
+  options.tokens_file = home / "run/tokens";
+  options.port_file = home / "run/cluster.port";
+  options.program_dir = program_dir();
+  options.port = ports.cluster;
+  options.admit = [](const std::string& before, const std::string& after) -> Status {
+    watcher::AdmitContext context;
+    context.mode = watcher::NodeMode::local;
+    context.allow_loopback_urls = true;
+    const std::string no = watcher::refusal(watcher::admit(before, after, context));
+    if (!no.empty()) return Error{Code::invalid, no};
+    return ok();
+  };
+  const auto store = TRY(state::open_rocks_store(home / "state/cluster/db"));
+  return cluster::run_local_cluster(options, *store, stop_requested);
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
+  return value != nullptr ? value : "";
+}
+
+Status run_fetch(const std::string& to, bool allow_loopback) {
+  pusher::FetchOptions options;
+  std::istringstream urls(environment("DATA_URLS"));
+  for (std::string url; urls >> url;) options.urls.push_back(url);
+  if (options.urls.empty())
+    return Error{Code::invalid, "DATA_URLS is empty: give the URLs, separated by blanks"};
+  options.to = to;
+  options.allow_loopback = allow_loopback;
+  return pusher::fetch(options);
+}
+
+Status run_pull(const std::string& image, const std::string& to, const std::string& config_dir) {
+  pusher::PullOptions options;
+  options.image = image;
+  options.to = to;
+  std::error_code error;
+  if (!config_dir.empty())
+    for (const auto& file : std::filesystem::directory_iterator(config_dir, error)) {
+      std::ifstream in(file.path());
+      std::ostringstream text;
+      text << in.rdbuf();
+      if (in && !text.str().empty()) options.docker_configs.push_back(text.str());
+    }
+  return pusher::pull(options);
+}
+
+int finish(const Status& status) {
+  if (status.ok()) return stop_requested ? 130 : 0;
+  std::cerr << "error: " << status.error().what << std::endl;
+  return 1;
+}
+}  // namespace
+
+// Owns the words of the command line and what they mean; one lambda per command.
+int main(int argc, char** argv) {
+  std::signal(SIGINT, request_stop);
+  std::signal(SIGTERM, request_stop);
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app{
+      "kairo: fine-tune and serve a language model with one apply.\n\n"
+      "  kairo up -d\n"
+      "  kairo apply -f workspace.yaml\n"
+      "  kairo wait my-workspace\n"
+      "  kairo chat my-server \"Who are you?\"\n"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", version);
+  cli::Context context{cli::default_home(), "default", stop_requested, {}};
+  app.add_option("--home", context.home.path, "Folder of the local kairo (or KAIRO_HOME)");
+  app.add_option("-n,--namespace", context.ns, "Namespace");
+  app.fallthrough();
+  context.connect = [&]() -> Result<std::unique_ptr<cluster::Cluster>> {
+    const cli::Ports ports = TRY(cli::read_ports(context.home));
+    return std::unique_ptr<cluster::Cluster>(std::make_unique<cluster::KubeCluster>(
+        cluster::KubeConfig{"http://127.0.0.1:" + std::to_string(ports.cluster),
+                            context.home / "secrets/admin.token", ""}));
+  };
+  std::function<Status()> action;
+  const auto command = [&](const char* name, const char* text, std::function<Status()> run) {
+    CLI::App* sub = app.add_subcommand(name, text);
+    sub->callback([&action, run] { action = run; });
+    return sub;
+  };
+
+  cli::UpOptions up;
+  bool no_registry = false, purge = false;
+  auto* sub = command("up", "Start everything on this machine", [&] {
+    up.registry = !no_registry;
+    return cli::up(context, up, program_dir());
+  });
+  sub->add_flag("-d,--detach", up.detach, "Return when it is ready; stop it with `kairo down`");
+  sub->add_flag("--no-registry", no_registry, "Without the local image registry");
+  sub->add_option("--registry-port", up.registry_port, "Port of the registry on loopback");
+  sub = command("down", "Stop it; what was done stays", [&] { return cli::down(context, purge); });
+  sub->add_flag("--purge", purge, "Remove all state too");
+  command("status", "The processes of the local kairo", [&] { return cli::status(context); });
+
+  std::vector<std::string> files;
+  std::string kind, name, container, shell = "bash", field;
+  bool follow = false, no_wait = false;
+  sub = command("apply", "Create or change objects", [&] { return cli::apply(context, files); });
+  sub->add_option("-f,--filename", files, "YAML or JSON file, or - for standard input")->required();
+  cli::GetOptions get;
+  sub = command("get", "List objects", [&] { return cli::get(context, get); });
+  sub->add_option("kind", get.kind, "workspaces, jobs, pods, ...")->required();
+  sub->add_option("name", get.name, "One object");
+  sub->add_option("-o,--output", get.output, "wide, yaml, json or name")
+      ->check(CLI::IsMember({"wide", "yaml", "json", "name"}));
+  sub->add_flag("-w,--watch", get.watch, "Go on printing changes");
+  sub->add_flag("-A,--all-namespaces", get.all_namespaces, "Of all namespaces");
+  sub = command("describe", "One object, its conditions and events",
+                [&] { return cli::describe(context, kind, name); });
+  sub->add_option("kind", kind)->required();
+  sub->add_option("name", name)->required();
+  sub = command("delete", "Delete objects",
+                [&] { return cli::remove(context, files, kind, name, !no_wait); });
+  sub->add_option("kind", kind);
+  sub->add_option("name", name);
+  sub->add_option("-f,--filename", files, "Delete what stands in the file");
+  sub->add_flag("--no-wait", no_wait, "Do not wait until they are gone");
+  sub = command("logs", "Log of a workspace's newest pod",
+                [&] { return cli::logs(context, name, container, follow); });
+  sub->add_option("name", name, "Workspace or pod")->required();
+  sub->add_option("-c,--container", container);
+  sub->add_flag("-f,--follow", follow, "Go on until the pod ends");
+  sub = command("events", "What happened", [&] { return cli::events(context, name, follow); });
+  sub->add_option("workspace", name, "Only of this workspace");
+  sub->add_flag("-w,--watch", follow, "Go on printing new ones");
+  std::int64_t timeout_s = 24 * 3600;
+  sub = command("wait", "Follow a workspace until it is done (progress bar)",
+                [&] { return cli::wait(context, name, timeout_s); });
+  sub->add_option("workspace", name)->required();
+  sub->add_option("--timeout", timeout_s, "Seconds");
+  cli::ChatOptions chat;
+  sub = command("chat", "Ask a served model", [&] { return cli::chat(context, chat); });
+  sub->add_option("workspace", chat.workspace)->required();
+  sub->add_option("prompt", chat.prompt)->required();
+  sub->add_option("--adapter", chat.adapter, "Name of an adapter; default: the base model");
+  sub->add_option("--temperature", chat.temperature);
+  sub->add_option("--max-tokens", chat.max_tokens);
+  sub->add_flag("--raw", chat.raw, "POST /chat, and print the reply as it comes");
+  sub = command("explain", "What a field means", [&] { return cli::explain(field); });
+  sub->add_option("field", field, "e.g. workspace.tuning");
+  sub = command("estimate", "Memory, tokens, steps and time of a tuning, before it starts",
+                [&] { return cli::estimate(context, files, program_dir()); });
+  sub->add_option("-f,--filename", files, "The Workspace's YAML")->required();
+  sub = command("completion", "Shell completion (bash or zsh)", [&] {
+    std::cout << cli::completion(shell);
+    return ok();
+  });
+  sub->add_option("shell", shell)->check(CLI::IsMember({"bash", "zsh"}));
+  command("version", "Print the version", [&] {
+    std::cout << "kairo " << version << "\n";
+    return ok();
+  });
+  std::string folder;
+  int port = 0;
+  sub = command("files", "Serve a folder's files on loopback (data sets)",
+                [&] { return cli::serve_files(context, folder, port); });
+  sub->add_option("folder", folder)->required();
+  sub->add_option("--port", port)->required();
+
+  std::string agent, image, to, config_dir;
+  bool allow_loopback = false;
+  sub = command("agent", "Run one agent (kairo up does it)", [&]() -> Status {
+    log::start(agent);
+    return serve_agent(TRY(local_config(context.home, agent)), stop_requested);
+  });
+  sub->add_option("name", agent)->required();
+  command("cluster-local", "Run the local cluster (kairo up does it)", [&] {
+    log::start("cluster");
+    return run_cluster(context.home);
+  });
+  sub = command("fetch", "Fetch the data set named by DATA_URLS (a Job's init container)",
+                [&] { return run_fetch(to, allow_loopback); });
+  sub->add_option("--to", to)->required();
+  sub->add_flag("--allow-loopback", allow_loopback);
+  sub = command("pull", "Pull an image's /data (a pod's init container)",
+                [&] { return run_pull(image, to, config_dir); });
+  sub->add_option("--image", image)->required();
+  sub->add_option("--to", to)->required();
+  sub->add_option("--docker-config-dir", config_dir);
+
+  CLI11_PARSE(app, argc, argv);
+  return finish(action());
+}

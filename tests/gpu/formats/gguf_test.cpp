@@ -1,0 +1,240 @@
+// tests/gpu/formats/gguf_test.cpp - proves: the four tensor types are read exactly, a small Llama
+// becomes a model folder, and no damaged file does anything but give an error.
+#include "gpu/formats/gguf.h"
+
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <random>
+
+#include "gpu/formats/files.h"
+#include "gpu/formats/safetensors.h"
+#include "tests/gpu/support.h"
+
+using namespace kairo;
+using namespace kairo::gpu;
+
+namespace {
+template <class T>
+void put(std::string& out, T value) {
+  char bytes[sizeof(T)];
+  std::memcpy(bytes, &value, sizeof value);
+  out.append(bytes, sizeof value);
+}
+void put_text(std::string& out, const std::string& text) {
+  put<std::uint64_t>(out, text.size());
+  out += text;
+}
+// Builds a file; types as in the GGUF specification.
+struct Writer {
+  std::string values, infos, data;
+  std::uint64_t value_count = 0, tensor_count = 0;
+  void key(const std::string& name, std::uint32_t type) {
+    put_text(values, name);
+    put(values, type);
+    ++value_count;
+  }
+  void text(const std::string& name, const std::string& value) {
+    key(name, 8);
+    put_text(values, value);
+  }
+  void number(const std::string& name, std::uint32_t value) {
+    key(name, 4);
+    put(values, value);
+  }
+  void real(const std::string& name, float value) {
+    key(name, 6);
+    put(values, value);
+  }
+  void texts(const std::string& name, const std::vector<std::string>& items) {
+    key(name, 9);
+    put<std::uint32_t>(values, 8);
+    put<std::uint64_t>(values, items.size());
+    for (const auto& item : items) put_text(values, item);
+  }
+  // shape: fastest first, as in the file.
+  void tensor(const std::string& name, const std::vector<std::uint64_t>& shape, std::uint32_t type,
+              const std::string& bytes) {
+    put_text(infos, name);
+    put(infos, static_cast<std::uint32_t>(shape.size()));
+    for (const auto size : shape) put(infos, size);
+    put(infos, type);
+    put<std::uint64_t>(infos, data.size());
+    data += bytes;
+    data.resize((data.size() + 31) / 32 * 32);
+    ++tensor_count;
+  }
+  std::string file() const {
+    std::string out = "GGUF";
+    put<std::uint32_t>(out, 3);
+    put(out, tensor_count);
+    put(out, value_count);
+    out += values + infos;
+    out.resize((out.size() + 31) / 32 * 32);
+    return out + data;
+  }
+};
+std::string floats(std::size_t count, float first) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) put(out, first + static_cast<float>(i));
+  return out;
+}
+// One layer, hidden size 4, one head; q's four rows show the permutation.
+Writer small_llama() {
+  Writer w;
+  w.text("general.architecture", "llama");
+  for (const auto& [name, value] :
+       std::vector<std::pair<std::string, std::uint32_t>>{{"embedding_length", 4},
+                                                          {"feed_forward_length", 2},
+                                                          {"block_count", 1},
+                                                          {"attention.head_count", 1},
+                                                          {"attention.head_count_kv", 1},
+                                                          {"rope.dimension_count", 4},
+                                                          {"context_length", 64}})
+    w.number("llama." + name, value);
+  w.real("llama.rope.freq_base", 10000);
+  w.real("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  w.text("tokenizer.ggml.model", "gpt2");
+  w.text("tokenizer.ggml.pre", "smollm");
+  w.texts("tokenizer.ggml.tokens", {"<end>", "a", "b", "ab"});
+  w.texts("tokenizer.ggml.merges", {"a b"});
+  w.key("tokenizer.ggml.token_type", 9);
+  put<std::uint32_t>(w.values, 5);
+  put<std::uint64_t>(w.values, 4);
+  for (const std::int32_t kind : {3, 1, 1, 1}) put(w.values, kind);
+  for (const std::string name : {"bos", "eos", "padding", "unknown"})
+    w.number("tokenizer.ggml." + name + "_token_id", 0);
+  w.text("tokenizer.chat_template", "{{ messages }}");
+  w.tensor("token_embd.weight", {4, 4}, 0, floats(16, 0));
+  w.tensor("blk.0.attn_q.weight", {4, 4}, 0, floats(16, 0));
+  w.tensor("output_norm.weight", {4}, 0, floats(4, 1));
+  return w;
+}
+std::span<const std::byte> bytes(const std::string& file) {
+  return std::as_bytes(std::span(file));
+}
+std::vector<float> only_tensor(std::uint32_t type, std::uint64_t count, const std::string& data) {
+  Writer w;
+  w.tensor("t", {count}, type, data);
+  const std::string file = w.file();
+  const auto header = parse_gguf(bytes(file));
+  REQUIRE_MESSAGE(header.ok(), header.error().what);
+  std::vector<float> out(count);
+  dequantise(header.value().tensors.at(0), bytes(file), out);
+  return out;
+}
+}  // namespace
+
+TEST_CASE("gguf: the four types, value by value") {
+  CHECK(only_tensor(0, 2, floats(2, 1.5f)) == std::vector<float>{1.5f, 2.5f});
+  std::string halves;
+  for (const int h : {0x3C00, 0xC000, 0x0001, 0x7BFF, 0x8000})
+    put(halves, static_cast<std::uint16_t>(h));
+  CHECK(only_tensor(1, 5, halves) == std::vector<float>{1.f, -2.f, 0x1p-24f, 65504.f, -0.f});
+  std::string q4;  // 0.5 q - 2; byte j holds value j low and value j + 16 high
+  put<std::uint16_t>(q4, 0x3800);
+  put<std::uint16_t>(q4, 0xC000);
+  for (unsigned j = 0; j < 16; ++j) q4 += static_cast<char>(j | ((15 - j) << 4));
+  const auto four = only_tensor(3, 32, q4);
+  std::string q8;  // 0.5 q
+  put<std::uint16_t>(q8, 0x3800);
+  for (int j = 0; j < 32; ++j) q8 += static_cast<char>(j * 8 - 128);
+  const auto eight = only_tensor(8, 32, q8);
+  for (std::size_t j = 0; j < 32; ++j) {
+    const float q = static_cast<float>(j < 16 ? j : 31 - j);
+    CHECK(four[j] == 0.5f * q - 2.f);
+    CHECK(eight[j] == 0.5f * (static_cast<float>(j) * 8.f - 128.f));
+  }
+}
+
+TEST_CASE("gguf: a small Llama becomes a model folder, whole or not at all") {
+  const test::TempFolder folder;
+  const std::string path = folder.path() + "/m.gguf", dir = folder.path() + "/model";
+  REQUIRE(write_file(path, small_llama().file()).ok());
+  std::size_t calls = 0;
+  const Status done = import_gguf(path, dir, [&](std::size_t n, std::size_t total) {
+    CHECK(n == ++calls);
+    CHECK(total == 3);
+  });
+  REQUIRE_MESSAGE(done.ok(), done.error().what);
+  CHECK(calls == 3);
+  const auto tensors = TensorFolder::open(dir);
+  REQUIRE(tensors.ok());
+  std::vector<float> q(16);
+  const std::int64_t shape[] = {4, 4};
+  REQUIRE(tensors.value().read("model.layers.0.self_attn.q_proj.weight", shape, q).ok());
+  CHECK(q == std::vector<float>{0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15});
+  const std::string config = read_file(dir + "/config.json", 1 << 20).value();
+  CHECK(config.find("\"rms_norm_eps\": 1e-05") != std::string::npos);
+  CHECK(config.find("\"tie_word_embeddings\": true") != std::string::npos);
+  CHECK(import_gguf(path, dir, {}).error().what.find("is not empty") != std::string::npos);
+  CHECK(import_gguf(folder.path() + "/absent", dir + "2", {}).error().code == Code::not_found);
+
+  auto other = small_llama();
+  other.tensor("blk.0.mystery.weight", {4}, 0, floats(4, 0));
+  REQUIRE(write_file(path, other.file()).ok());
+  const Status refused = import_gguf(path, dir + "3", {});
+  CHECK(refused.error().what.find("blk.0.mystery.weight is none of a Llama") != std::string::npos);
+  std::size_t names = 0;
+  for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator(folder.path())) ++names;
+  CHECK(names == 2);  // m.gguf and model: nothing is left of the refused one
+}
+
+TEST_CASE("gguf: refused files say why") {
+  const std::string whole = small_llama().file();
+  const auto why = [](const std::string& file) {
+    const auto header = parse_gguf(bytes(file));
+    return header.ok() ? std::string() : header.error().what;
+  };
+  CHECK(why(whole) == "");
+  CHECK(why("") != "");
+  CHECK(why("GGML") == "not a GGUF file: it does not begin with GGUF");
+  std::string version = whole;
+  version[4] = 2;
+  CHECK(why(version) == "GGUF version 2; only 3 is read");
+  Writer w;
+  w.tensor("t", {32}, 2, std::string(18, 'x'));
+  CHECK(why(w.file()).find("type 2 is not read; F32, F16, Q4_1 and Q8_0 are") != std::string::npos);
+  w = Writer();
+  w.tensor("t", {33}, 8, std::string(68, 'x'));
+  CHECK(why(w.file()).find("rows are not whole blocks") != std::string::npos);
+  w = Writer();
+  w.tensor("t", {std::uint64_t{1} << 40, std::uint64_t{1} << 40}, 0, "");
+  CHECK(why(w.file()).find("is larger than the file") != std::string::npos);
+  w = Writer();
+  w.texts("k", {});
+  w.values.replace(w.values.size() - 8, 8, std::string(8, '\xFF'));
+  CHECK(why(w.file()).find("items") != std::string::npos);
+  // The last 16 bytes are padding.
+  for (std::size_t size = 0; size < whole.size() - 16; size += 7)
+    CHECK(why(whole.substr(0, size)) != "");
+}
+
+TEST_CASE("gguf: changed bytes never crash the import") {
+  const char* text = std::getenv("SEED");
+  const std::uint64_t seed = text != nullptr ? std::strtoull(text, nullptr, 10) : 1;
+  MESSAGE("SEED=" << seed);
+  std::mt19937_64 random(seed);
+  const std::string whole = small_llama().file();
+  const test::TempFolder folder;
+  const std::string path = folder.path() + "/m.gguf", dir = folder.path() + "/model";
+  int refused = 0;
+  for (int round = 0; round < 5000; ++round) {
+    std::string file = whole;
+    for (std::uint64_t i = random() % 4 + 1; i > 0; --i)
+      file[random() % (whole.size() - 300)] = static_cast<char>(random());
+    const auto header = parse_gguf(bytes(file));
+    if (!header.ok()) {
+      ++refused;
+      continue;
+    }
+    if (round % 20 != 0) continue;  // the import syncs files: slow
+    REQUIRE(write_file(path, file).ok());
+    if (import_gguf(path, dir, {}).ok()) std::filesystem::remove_all(dir);
+    CHECK_FALSE(std::filesystem::exists(dir));
+  }
+  CHECK(refused > 500);
+}

@@ -1,0 +1,161 @@
+// tests/gpu/formats/training_config_test.cpp - proves: KAITO's files are taken as KAITO means them,
+// and what cannot be done is refused by field and value.
+#include "gpu/formats/training_config.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <random>
+
+using namespace kairo;
+using namespace kairo::gpu;
+
+namespace {
+const std::string qlora_template =
+    "training_config:\n"
+    "  ModelConfig:\n"
+    "    torch_dtype: \"bfloat16\"\n"
+    "    local_files_only: true\n"
+    "    device_map: \"auto\"\n"
+    "  QuantizationConfig:\n"
+    "    load_in_4bit: true\n"
+    "    bnb_4bit_quant_type: \"nf4\"\n"
+    "    bnb_4bit_compute_dtype: \"bfloat16\"\n"
+    "    bnb_4bit_use_double_quant: true\n"
+    "  LoraConfig:\n"
+    "    r: 16\n"
+    "    lora_alpha: 32\n"
+    "    lora_dropout: 0.0\n"
+    "    target_modules: ['q_proj', 'v_proj']\n"
+    "  TrainingArguments:\n"
+    "    output_dir: \"/mnt/results\"\n"
+    "    ddp_find_unused_parameters: false\n"
+    "    save_strategy: \"no\"\n"
+    "    learning_rate: 2e-4\n"
+    "    per_device_train_batch_size: 1\n"
+    "  DataCollator:\n"
+    "    mlm: true\n"
+    "  DatasetConfig:\n"
+    "    shuffle_dataset: true\n"
+    "    train_test_split: 1\n"
+    "    loss_on: all\n";
+std::string with(const std::string& section, const std::string& line) {
+  return "training_config:\n  " + section + ":\n    " + line + "\n";
+}
+}  // namespace
+
+TEST_CASE("training config: KAITO's template") {
+  const auto parsed = parse_training_config(qlora_template);
+  REQUIRE_MESSAGE(parsed.ok(), parsed.error().what);
+  const auto& c = parsed.value();
+  CHECK(c.load_in_4bit);
+  CHECK(c.rank == 16);
+  CHECK(c.alpha == 32);
+  CHECK(c.target_modules == std::vector<std::string>{"q_proj", "v_proj"});
+  CHECK(c.learning_rate == 2e-4);
+  CHECK(c.batch_size == 1);
+  CHECK(c.train_test_split == 1);
+  CHECK(c.loss_on == LossOn::all);
+  CHECK(c.num_train_epochs == 3);  // a default
+  REQUIRE(c.notes.size() == 8);
+  CHECK(c.notes[0] ==
+        "ModelConfig.torch_dtype changes nothing here: the model is read from its folder as it is");
+}
+
+TEST_CASE("training config: defaults") {
+  for (const std::string yaml :
+       {"training_config:\n", "training_config: {}\n", "training_config:\n  LoraConfig:\n"}) {
+    CAPTURE(yaml);
+    const auto parsed = parse_training_config(yaml);
+    REQUIRE_MESSAGE(parsed.ok(), parsed.error().what);
+    CHECK(parsed.value().rank == 8);
+    CHECK(parsed.value().learning_rate == 2e-5);
+    CHECK(parsed.value().max_length == 1024);
+    CHECK(parsed.value().train_test_split == 0.8);
+    CHECK_FALSE(parsed.value().loss_on);
+    CHECK(parsed.value().notes.empty());
+  }
+}
+
+TEST_CASE("training config: refused values name field and value") {
+  struct RefusedRow {
+    std::string name, yaml, error;
+  };
+  const RefusedRow cases[] = {
+      {"empty", "", "must hold the map training_config"},
+      {"not yaml", "a: [1\n", "not valid YAML: line"},
+      {"other top", "training_config:\nother: 1\n", "only training_config may stand at the top"},
+      {"a list", "training_config: [1]\n", "must be a map of sections"},
+      {"section", with("LoraConfg", "r: 8"),
+       "LoraConfg is not a known section; did you mean LoraConfig?"},
+      {"section is a number", "training_config:\n  LoraConfig: 3\n", "LoraConfig must be a map"},
+      {"key", with("TrainingArguments", "learning_rte: 1"),
+       "TrainingArguments.learning_rte is not a known setting; did you mean learning_rate?"},
+      {"far key", with("LoraConfig", "zzzzzzzzzzzzzzzzz: 1"),
+       "LoraConfig.zzzzzzzzzzzzzzzzz is not a known setting; remove it"},
+      {"number", with("LoraConfig", "r: eight"), "LoraConfig.r: \"eight\" must be a number"},
+      {"whole number", with("LoraConfig", "r: 1.5"),
+       "LoraConfig.r: \"1.5\" must be a whole number"},
+      {"range", with("LoraConfig", "r: 0"), "LoraConfig.r: \"0\" must be at least 1"},
+      {"infinite", with("TrainingArguments", "learning_rate: inf"), "\"inf\" must be a number"},
+      {"boolean", with("LoraConfig", "use_rslora: 'true'"), "must be true or false"},
+      {"a map", with("LoraConfig", "r: {a: 1}"), "LoraConfig.r: (a map) must be a number"},
+      {"dropout", with("LoraConfig", "lora_dropout: 0.2"), "dropout is not supported"},
+      {"dora", with("LoraConfig", "use_dora: true"), "DoRA is not supported"},
+      {"8 bit", with("QuantizationConfig", "load_in_8bit: true"),
+       "8-bit weights are not supported"},
+      {"fp4", with("QuantizationConfig", "load_in_4bit: true"), "which means fp4"},
+      {"packing", with("TrainingArguments", "packing: true"), "TrainingArguments.packing"},
+      {"optimizer", with("TrainingArguments", "optim: sgd"), "AdamW is the optimizer"},
+      {"split 0", with("DatasetConfig", "train_test_split: 0"), "above 0 and at most 1"},
+      {"split above 1", with("DatasetConfig", "train_test_split: 1.01"), "above 0 and at most 1"},
+      {"loss_on", with("DatasetConfig", "loss_on: some"), "\"some\" must be answer or all"},
+      {"half a pair", with("DatasetConfig", "context_column: a"), "set both"},
+      {"no steps", with("TrainingArguments", "max_steps: 0"), "must be at least 1, or -1"},
+      {"too deep", "training_config: " + std::string(20'000, '['), "not valid YAML"},
+      {"too long", std::string((1 << 20) + 1, ' '), "at most 1048576"},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    const auto parsed = parse_training_config(c.yaml);
+    REQUIRE_FALSE(parsed.ok());
+    CAPTURE(parsed.error().what);
+    CHECK(parsed.error().code == Code::invalid);
+    CHECK(parsed.error().what.find(c.error) != std::string::npos);
+  }
+}
+
+TEST_CASE("training config: values that mean the same") {
+  CHECK(parse_training_config(with("TrainingArguments", "learning_rate: '2e-5'"))
+            .value()
+            .learning_rate == 2e-5);
+  CHECK(parse_training_config(with("LoraConfig", "target_modules: all-linear"))
+            .value()
+            .target_modules == std::vector<std::string>{"all-linear"});
+  CHECK(parse_training_config(with("LoraConfig", "lora_dropout: 0.00")).ok());
+  CHECK(parse_training_config(with("LoraConfig", "bias: \"none\"")).ok());
+  CHECK(parse_training_config(with("TrainingArguments", "max_length: null")).value().max_length ==
+        0);
+  CHECK(parse_training_config(with("TrainingArguments", "completion_only_loss: false"))
+            .value()
+            .loss_on == LossOn::all);
+}
+
+TEST_CASE("training config: changed bytes never crash the parser") {
+  const char* text = std::getenv("SEED");
+  const std::uint64_t seed = text != nullptr ? std::strtoull(text, nullptr, 10) : 1;
+  MESSAGE("SEED=" << seed);
+  std::mt19937_64 random(seed);
+  int refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string yaml = qlora_template;
+    for (std::uint64_t i = random() % 8 + 1; i > 0; --i)
+      yaml[random() % yaml.size()] = static_cast<char>(random());
+    if (round % 3 == 0) yaml.resize(random() % yaml.size());
+    const auto parsed = parse_training_config(yaml);
+    if (parsed.ok()) continue;
+    ++refused;
+    CHECK(parsed.error().what.starts_with("training_config.yaml: "));
+  }
+  CHECK(refused > 1000);
+}
