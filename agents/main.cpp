@@ -63,6 +63,7 @@ Status run_fetch(const std::string& to, bool allow_loopback) {
     return Error{Code::invalid, "DATA_URLS is empty: give the URLs, separated by blanks"};
   options.to = to;
   options.allow_loopback = allow_loopback;
+  options.stop = &stop_requested;
   return pusher::fetch(options);
 }
 
@@ -81,10 +82,12 @@ Status run_pull(const std::string& image, const std::string& to, const std::stri
   return pusher::pull(options);
 }
 
-int finish(const Status& status) {
-  if (status.ok()) return stop_requested ? 130 : 0;
-  std::cerr << "error: " << status.error().what << std::endl;
-  return 1;
+// Exit code of a Job's or pod's init container: stopped on request, so start it again.
+constexpr int stopped_for_now = 75;
+int finish(const Status& status, bool is_container) {
+  if (!status.ok()) std::cerr << "error: " << status.error().what << std::endl;
+  if (stop_requested) return is_container ? stopped_for_now : 130;
+  return status.ok() ? 0 : 1;
 }
 }  // namespace
 
@@ -218,5 +221,5 @@ int main(int argc, char** argv) {
   sub->add_option("--docker-config-dir", config_dir);
 
   CLI11_PARSE(app, argc, argv);
-  return finish(action());
+  return finish(action(), app.got_subcommand("fetch") || app.got_subcommand("pull"));
 }

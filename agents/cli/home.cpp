@@ -74,7 +74,7 @@ Status prepare_home(const Home& home) {
                                           "; choose another folder with --home or KAIRO_HOME"};
     chmod((home / part).c_str(), S_IRWXU);
   }
-  std::vector<std::string> names{"registry", "admin.token", "admin.nats", "kubelet.token"};
+  std::vector<std::string> names{"registry", "registry.http", "admin.token", "admin.nats"};
   for (const std::string& agent : agents()) {
     names.push_back(agent + ".token");
     names.push_back(agent + ".nats");

@@ -4,6 +4,7 @@
 //     secrets/<who>.token   bearer token for the local cluster     0600
 //     secrets/<who>.nats    password for NATS                      0600
 //     secrets/registry      password of the local registry         0600
+//     secrets/registry.http signs its uploads, so that they survive its restart
 //     run/                  ports, pids, generated server configurations
 //     log/<process>.log
 //     state/<process>/      RocksDB of each agent; nats/, registry/, cluster/

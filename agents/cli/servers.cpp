@@ -76,12 +76,13 @@ std::string nats_config(const NatsPlan& plan) {
   return out.str();
 }
 
-std::string registry_config(int port, const std::string& store_dir, const std::string& htpasswd) {
+std::string registry_config(const RegistryPlan& plan) {
   std::ostringstream out;
   out << "version: 0.1\nlog:\n  level: warn\n  accesslog:\n    disabled: true\n"
-      << "storage:\n  filesystem:\n    rootdirectory: " << store_dir
-      << "\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:" << port
-      << "\nauth:\n  htpasswd:\n    realm: kairo\n    path: " << htpasswd << "\n";
+      << "storage:\n  filesystem:\n    rootdirectory: " << plan.store_dir
+      << "\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:" << plan.port
+      << "\n  secret: " << plan.http_secret
+      << "\nauth:\n  htpasswd:\n    realm: kairo\n    path: " << plan.htpasswd << "\n";
   return out.str();
 }
 

@@ -12,7 +12,12 @@ struct NatsPlan {
 // One user per agent with the rights that it needs; `admin` reads everything for people.
 std::string nats_config(const NatsPlan& plan);
 // docker-registry on loopback, file storage, basic authentication by an htpasswd file.
-std::string registry_config(int port, const std::string& store_dir, const std::string& htpasswd);
+struct RegistryPlan {
+  int port;
+  std::string store_dir, htpasswd;
+  std::string http_secret;  // signs upload locations: the same after a restart
+};
+std::string registry_config(const RegistryPlan& plan);
 // "user:<bcrypt>", what docker-registry reads.
 std::string htpasswd_line(const std::string& user, const std::string& password);
 // The dockerconfigjson text for one registry.

@@ -13,7 +13,7 @@
 
 namespace kairo::cli {
 namespace {
-constexpr int stop_wait_ms = 10'000;
+constexpr int stop_wait_ms = 70'000;  // the cluster gives its pods 60 s for a checkpoint
 
 // A child of a supervisor that was killed hard ends too: nobody else would ever restart or stop it.
 [[noreturn]] void become(const Program& program, pid_t parent) {

@@ -14,6 +14,7 @@
 #include "agents/cli/servers.h"
 #include "agents/cli/supervise.h"
 #include "agents/cluster/kinds.h"
+#include "agents/cluster/local/local_cluster.h"
 #include "agents/cluster/rights.h"
 #include "schemas/base/base64.h"
 #include "schemas/base/clock.h"
@@ -94,7 +95,8 @@ Status write_configurations(const Home& home, const Ports& ports) {
   TRY(write_private(home / "run/htpasswd", htpasswd_line(registry_user, password)));
   return write_private(
       home / "run/registry.yml",
-      registry_config(ports.registry, home / "state/registry", home / "run/htpasswd"));
+      registry_config({ports.registry, home / "state/registry", home / "run/htpasswd",
+                       TRY(read_secret(home, "registry.http"))}));
 }
 
 std::vector<Program> programs(const Home& home, const std::string& dir, bool registry) {
@@ -194,7 +196,7 @@ Status run(Context& context, const UpOptions& options, const std::string& dir,
 // The child goes on in the background; the parent leaves when everything answers.
 Status detach(Context& context, const UpOptions& options, const std::string& dir) {
   int ends[2];
-  if (pipe(ends) != 0) return Error{Code::unavailable, "pipe failed"};
+  if (pipe2(ends, O_CLOEXEC) != 0) return Error{Code::unavailable, "pipe failed"};
   const pid_t child = fork();
   if (child < 0) return Error{Code::unavailable, "fork failed"};
   if (child == 0) {
@@ -260,13 +262,15 @@ Status down(Context& context, bool purge) {
   }
   const pid_t pid = running_pid(context.home);
   if (pid > 0) {
+    std::cout << "stopping; a training that runs writes its checkpoint first" << std::endl;
     kill(pid, SIGTERM);
     for (int waited = 0; running_pid(context.home) == pid; waited += 50) {
-      if (waited > 60'000)
+      if (waited > 90'000)
         return Error{Code::unavailable, "kairo (pid " + std::to_string(pid) + ") does not end"};
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
   }
+  cluster::end_pods(context.home / "state/cluster");  // left by processes that were killed
   std::cout << (pid > 0 ? "kairo is down\n" : "kairo was not running\n");
   if (!purge) return ok();
   fs::remove_all(context.home.path, error);

@@ -127,6 +127,11 @@ Status take_answer_loss(const SettingValue& v, TrainingConfig& c) {
   c.loss_on = TRY(boolean_of(v)) ? LossOn::answer : LossOn::all;
   return ok();
 }
+Status take_double_quant(const SettingValue& v, TrainingConfig& c) {
+  if (is_null(v) || TRY(boolean_of(v))) return ok();
+  c.notes.emplace_back("the scales are quantised all the same");
+  return ok();
+}
 Status take_split(const SettingValue& v, TrainingConfig& c) {
   const double x = TRY(number_of(v));
   if (!(x > 0 && x <= 1)) return bad(v, "above 0 and at most 1");
@@ -171,8 +176,7 @@ std::vector<Setting> model_settings() {
                       "load_in_4bit")});
   out.push_back({q, "bnb_4bit_quant_type", only({"nf4"}, "4-bit weights are stored as NF4")});
   out.push_back({q, "quant_method", only({"bitsandbytes"}, "the only method there is")});
-  out.push_back(
-      {q, "bnb_4bit_use_double_quant", note("the NF4 scales of the engine are chosen by it")});
+  out.push_back({q, "bnb_4bit_use_double_quant", take_double_quant});
   for (const auto* key :
        {"bnb_4bit_compute_dtype", "bnb_4bit_quant_storage", "llm_int8_threshold",
         "llm_int8_skip_modules", "llm_int8_enable_fp32_cpu_offload", "llm_int8_has_fp16_weight"})

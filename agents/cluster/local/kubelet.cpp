@@ -331,12 +331,6 @@ void Kubelet::sweep(const std::set<std::string>& pod_uids) {
   std::erase_if(probes_, [](const auto& known) { return !fs::exists(known.first); });
 }
 
-void Kubelet::end_all() {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(options_.state_dir + "/pods", error))
-    for_each_attempt(entry.path(), [](const std::string& dir) { send_signal(dir, SIGTERM); });
-}
-
 std::map<int, int> ports_of(const Json& pod) {
   std::map<int, int> out;
   const Json map =

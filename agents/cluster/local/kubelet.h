@@ -31,7 +31,6 @@ class Kubelet {  // one thread
           KubeletOptions options);
   void tend(const Json& pod);                         // one that has a node
   void sweep(const std::set<std::string>& pod_uids);  // ends and removes what belongs to no pod
-  void end_all();  // SIGTERM to everything; their folders keep the exit codes for the next start
 
  private:
   struct Place {  // one container of one pod

@@ -19,10 +19,14 @@ struct LocalOptions {
   // path may stand here.
   std::vector<std::string> programs{"kairo", "kairo-tune", "kairo-serve"};
   std::int64_t backoff_ms = 10'000;  // before the first retry of a Job or restart of a container
-  bool ends_pods = true;             // at an orderly stop: SIGTERM to all containers
+  bool ends_pods = true;             // at an orderly stop: end_pods
 };
 // Runs until `stop`, then ends the server and returns. Containers outlive a run that was killed and
 // are adopted by the next one. `store` keeps the objects under "cluster/". Errors: invalid
 // (options, tokens file), unavailable (port taken, state directory), corrupt (damaged rows).
 Status run_local_cluster(const LocalOptions& options, state::Store& store, std::atomic<bool>& stop);
+// SIGTERM to every container of a state directory, and after pods_grace_ms SIGKILL; returns when
+// none runs. Their folders keep the exit codes, which the next start reads.
+constexpr int pods_grace_ms = 60'000;
+void end_pods(const std::string& state_dir);
 }  // namespace kairo::cluster

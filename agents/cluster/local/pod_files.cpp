@@ -1,12 +1,15 @@
-// agents/cluster/local/pod_files.cpp - attempts, last words, log tails.
+// agents/cluster/local/pod_files.cpp - attempts, last words, log tails, and the end of all.
 #include "agents/cluster/local/pod_files.h"
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "agents/cluster/json.h"
 #include "agents/cluster/local/kubelet.h"
+#include "agents/cluster/local/local_cluster.h"
 #include "agents/cluster/rest.h"
 #include "schemas/base/digest.h"
 
@@ -56,6 +59,26 @@ void for_each_attempt(const std::string& pod_dir,
     std::error_code inner;
     for (const auto& attempt : fs::directory_iterator(container.path(), inner))
       if (attempt.is_directory(inner)) what(attempt.path());
+  }
+}
+
+void end_pods(const std::string& state_dir) {
+  const auto signal_all = [&](int signal) {  // false: none runs
+    bool is_running = false;
+    std::error_code error;
+    for (const auto& pod : fs::directory_iterator(state_dir + "/pods", error))
+      for_each_attempt(pod.path(), [&](const std::string& dir) {
+        if (look_at(dir).phase != ProcessState::Phase::running) return;
+        is_running = true;
+        if (signal != 0) send_signal(dir, signal);
+      });
+    return is_running;
+  };
+  constexpr int look_ms = 20;
+  bool is_running = signal_all(SIGTERM);
+  for (int waited = 0; is_running; waited += look_ms) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(look_ms));
+    is_running = signal_all(waited >= pods_grace_ms ? SIGKILL : 0);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "agents/cluster/kinds.h"
 #include "agents/cluster/local/free_port.h"
 #include "agents/cluster/local/job.h"
+#include "agents/cluster/local/local_cluster.h"
 #include "agents/cluster/local/schedule.h"
 #include "agents/cluster/local/volumes.h"
 #include "schemas/base/log.h"
@@ -78,7 +79,7 @@ void Runner::run(const std::atomic<bool>& stop) {
     for (; wait > 0 && !stop && cluster_.version() == version; wait -= stop_ms)
       cluster_.wait_past(version, std::min(wait, stop_ms));
   }
-  if (options_.ends_pods) kubelet_.end_all();
+  if (options_.ends_pods) end_pods(options_.kubelet.state_dir);
 }
 
 std::vector<Json> Runner::all(const Kind& kind) {
