@@ -82,12 +82,18 @@ Status run_pull(const std::string& image, const std::string& to, const std::stri
   return pusher::pull(options);
 }
 
-// Exit code of a Job's or pod's init container: stopped on request, so start it again.
-constexpr int stopped_for_now = 75;
-int finish(const Status& status, bool is_container) {
+int finish(const Status& status) {
   if (!status.ok()) std::cerr << "error: " << status.error().what << std::endl;
-  if (stop_requested) return is_container ? stopped_for_now : 130;
+  if (stop_requested) return 130;
   return status.ok() ? 0 : 1;
+}
+// Of an init container, with the exit codes that the Job's podFailurePolicy knows.
+int finish_container(const Status& status) {
+  if (!status.ok()) std::cerr << status.error().what << std::endl;  // the pod's last words
+  constexpr int try_again = 1, change_the_input = 2, stopped_for_now = 75;
+  if (stop_requested) return stopped_for_now;
+  if (status.ok()) return 0;
+  return status.error().code == Code::unavailable ? try_again : change_the_input;
 }
 }  // namespace
 
@@ -221,5 +227,6 @@ int main(int argc, char** argv) {
   sub->add_option("--docker-config-dir", config_dir);
 
   CLI11_PARSE(app, argc, argv);
-  return finish(action(), app.got_subcommand("fetch") || app.got_subcommand("pull"));
+  const bool is_container = app.got_subcommand("fetch") || app.got_subcommand("pull");
+  return is_container ? finish_container(action()) : finish(action());
 }

@@ -16,9 +16,7 @@ constexpr std::int64_t default_save_steps = 10;
 Result<TrainingConfig> read_config(const std::string& file) {
   if (file.empty()) return TrainingConfig{};
   const std::string text = TRY(read_file(file, config_bytes_max));
-  auto config = parse_training_config(text);
-  if (!config.ok()) return Error{config.error().code, file + ": " + config.error().what};
-  return config;
+  return parse_training_config(text);
 }
 Result<Dataset> read_data(const TrainingConfig& config, const TuneInput& input,
                           const Tokenizer& tokenizer) {
@@ -56,14 +54,15 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   const auto schedule = parse_schedule(c.lr_scheduler_type);
   if (!schedule.ok()) return TuneFailure{"bad_config", schedule.error().what};
   auto tokenizer = Tokenizer::load(input.model_dir);
-  if (!tokenizer.ok()) return TuneFailure{"bad_model", tokenizer.error().what};
+  if (!tokenizer.ok())
+    return TuneFailure{"bad_model", without_folder(tokenizer.error().what, input.model_dir)};
   Tokenizer text = std::move(tokenizer).value();
   if (!c.chat_template.empty()) {
     const auto set = text.set_chat_template(c.chat_template);
     if (!set.ok()) return TuneFailure{"bad_config", set.error().what};
   }
   auto loaded = read_data(c, input, text);
-  if (!loaded.ok()) return TuneFailure{"bad_data", loaded.error().what};
+  if (!loaded.ok()) return TuneFailure{"bad_data", without_folder(loaded.error().what, input.data)};
   data = std::move(loaded).value();
   log::info("data", {{"rows", std::to_string(data.rows.size())},
                      {"truncated", std::to_string(data.truncated)},

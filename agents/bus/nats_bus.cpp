@@ -72,6 +72,7 @@ class NatsBus final : public Bus {
     return natsConnection_Status(connection_) == NATS_CONN_STATUS_CONNECTED;
   }
   Status prepare();
+  Status find_consumer();
   Status request();
   bool take(natsMsg* message, std::vector<Delivery>& out);
   static void reconnected(natsConnection*, void* self) { ++static_cast<NatsBus*>(self)->connects_; }
@@ -158,6 +159,17 @@ Status NatsBus::publish(const Message& message) {
   return ok();
 }
 
+// The broker says nothing to a pull from a consumer that the admin has not made yet.
+Status NatsBus::find_consumer() {
+  jsConsumerInfo* info = nullptr;
+  jsErrCode code{};
+  const natsStatus s =
+      js_GetConsumerInfo(&info, context_, facts_stream, options_.consumer.c_str(), nullptr, &code);
+  jsConsumerInfo_Destroy(info);
+  if (s == NATS_OK) return ok();
+  return failure("consumer " + options_.consumer, s);
+}
+
 Status NatsBus::request() {
   const std::uint64_t connects = connects_;
   const std::int64_t now = clock_.monotonic_ms();
@@ -165,6 +177,7 @@ Status NatsBus::request() {
   if (pulls_ != nullptr) natsSubscription_QueuedMsgs(pulls_, &queued);
   const bool silent = queued == 0 && now - heard_ms_ > silence_ms;
   if (pulls_ != nullptr && owed_ > 0 && requested_ == connects && !silent) return ok();
+  TRY(find_consumer());
   natsSubscription_Destroy(pulls_);
   pulls_ = nullptr;
   const std::string inbox = inbox_ + ".pull." + std::to_string(++requests_);
@@ -220,7 +233,10 @@ Result<std::vector<Delivery>> NatsBus::next(std::size_t limit, std::chrono::mill
     nats_Sleep(std::min<std::int64_t>(wait.count(), 50));  // the caller's loop must not spin
     return ready.error();
   }
-  TRY(request());
+  if (const Status asked = request(); !asked.ok()) {
+    nats_Sleep(std::min<std::int64_t>(wait.count(), 50));
+    return asked.error();
+  }
   std::vector<Delivery> out;
   const std::int64_t deadline = clock_.monotonic_ms() + wait.count();
   while (out.size() < limit) {

@@ -2,6 +2,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -50,6 +51,12 @@ Result<cluster::Kind> kind_of(const Json& object, const std::string& file) {
                                   version + "\"; kairo knows: " + kind_words()};
 }
 
+std::string printed_name(const cluster::Ref& ref) {
+  std::string kind = ref.kind.kind;
+  for (char& c : kind) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return kind + (ref.kind.group.empty() ? "" : "." + ref.kind.group) + "/" + ref.name;
+}
+
 struct Parsed {
   cluster::Ref ref;
   std::string json;
@@ -68,20 +75,19 @@ Result<std::vector<Parsed>> parse(const Context& context, const std::vector<std:
         return Error{Code::invalid, file + ": " + kind.kind + ": metadata.name must be set"};
       Json& meta = object["metadata"];
       if (kind.namespaced && !meta.contains("namespace")) meta["namespace"] = context.ns;
-      // kubectl lets people write Secrets in plain text under stringData.
-      out.push_back(
-          {{kind, kind.namespaced ? meta.value("namespace", "") : "", meta.value("name", "")},
-           object.dump()});
+      const cluster::Ref ref{kind, kind.namespaced ? meta.value("namespace", "") : "",
+                             meta.value("name", "")};
+      for (const Parsed& other : out)
+        if (other.ref.kind.kind == kind.kind && other.ref.ns == ref.ns &&
+            other.ref.name == ref.name)
+          return Error{Code::invalid, file + ": " + printed_name(ref) + " in namespace " + ref.ns +
+                                          " stands twice; give one of them another name"};
+      out.push_back({ref, object.dump()});
     }
   }
   return out;
 }
 
-std::string printed_name(const cluster::Ref& ref) {
-  std::string kind = ref.kind.kind;
-  for (char& c : kind) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return kind + (ref.kind.group.empty() ? "" : "." + ref.kind.group) + "/" + ref.name;
-}
 std::string without_bookkeeping(const std::string& object) {
   Json json = Json::parse(object, nullptr, false);
   if (json.is_object() && json.contains("metadata")) json["metadata"].erase("managedFields");
@@ -93,8 +99,15 @@ Result<cluster::Kind> need_kind(const std::string& word) {
   return Error{Code::invalid, "the server doesn't have a resource type \"" + word +
                                   "\"; there are: " + kind_words()};
 }
-void print(const cluster::Kind& kind, const std::vector<std::string>& items,
-           const GetOptions& options, bool header) {
+void print(const cluster::Kind& kind, std::vector<std::string> items, const GetOptions& options,
+           bool header) {
+  if (kind.kind == "Event") {  // the newest last
+    const auto seen = [](const std::string& item) {
+      return Json::parse(item).value("lastTimestamp", "");
+    };
+    std::stable_sort(items.begin(), items.end(),
+                     [&](const std::string& a, const std::string& b) { return seen(a) < seen(b); });
+  }
   if (options.output == "json" || options.output == "yaml") {
     Json all = Json::array();
     for (const std::string& item : items) all.push_back(Json::parse(without_bookkeeping(item)));
@@ -103,17 +116,17 @@ void print(const cluster::Kind& kind, const std::vector<std::string>& items,
     std::cout << (options.output == "json" ? out.dump(2) + "\n" : json_to_yaml(out.dump()));
     return;
   }
+  if (options.output == "name") {
+    for (const std::string& item : items)
+      std::cout << kind.plural << "/" << Json::parse(item)["metadata"].value("name", "") << "\n";
+    return;
+  }
   const SystemClock clock;
   std::vector<Row> rows;
   const bool wide = options.output == "wide";
   if (header) rows.push_back(header_of(kind, wide, options.all_namespaces));
   for (const std::string& item : items)
     rows.push_back(row_of(kind, item, wide, options.all_namespaces, clock.now_ms()));
-  if (options.output == "name") {
-    for (const Row& row : rows)
-      if (&row != &rows.front() || !header) std::cout << kind.plural << "/" << row.front() << "\n";
-    return;
-  }
   std::cout << table(rows) << std::flush;
 }
 Status follow(Context& context, cluster::Cluster& cluster, const cluster::Kind& kind,

@@ -41,10 +41,30 @@ Row workspace_row(const Json& o, bool wide) {
   if (!wide) return row;
   const std::string steps = text(o, "/status/tuning/step");
   row.push_back(text(o, "/status/tuning/phase"));
-  row.push_back(steps.empty() ? "" : steps + "/" + text(o, "/status/tuning/totalSteps"));
-  row.push_back(text(o, "/status/tuning/loss"));
+  const bool has_begun = o.value(Json::json_pointer("/status/tuning/totalSteps"), 0) > 0;
+  row.push_back(has_begun ? steps + "/" + text(o, "/status/tuning/totalSteps") : "");
+  row.push_back(has_begun ? text(o, "/status/tuning/loss") : "");
   row.push_back(text(o, "/status/artifact/digest").substr(0, 19));
   return row;
+}
+// kubectl's words while init containers have not all succeeded: Init:1/2, Init:Error, ...
+std::string init_state(const Json& o) {
+  const Json::json_pointer at("/status/initContainerStatuses");
+  if (!o.contains(at) || text(o, "/status/phase") == "Running") return {};
+  std::size_t done = 0;
+  for (const Json& c : o[at]) {
+    const Json state = c.value("state", Json::object());
+    if (state.contains("terminated")) {
+      if (state["terminated"].value("exitCode", 0) != 0)
+        return "Init:" + state["terminated"].value("reason", "Error");
+      ++done;
+    } else if (state.contains("waiting") &&
+               state["waiting"].value("reason", "") != "PodInitializing") {
+      return "Init:" + state["waiting"].value("reason", "");
+    }
+  }
+  const std::size_t all = o[at].size();
+  return done == all ? "" : "Init:" + std::to_string(done) + "/" + std::to_string(all);
 }
 Row pod_row(const Json& o) {
   int ready = 0, all = 0, restarts = 0;
@@ -58,6 +78,7 @@ Row pod_row(const Json& o) {
         if (c.contains("state") && c["state"].contains(state))
           status = c["state"][state].value("reason", status);
     }
+  if (const std::string init = init_state(o); !init.empty()) status = init;
   if (status.empty()) status = text(o, "/status/phase");
   return {std::to_string(ready) + "/" + std::to_string(all), status, std::to_string(restarts)};
 }
@@ -142,9 +163,10 @@ std::string kind_words() {
 Row header_of(const cluster::Kind& kind, bool wide, bool all_namespaces) {
   Row row;
   if (all_namespaces && kind.namespaced) row.push_back("NAMESPACE");
-  row.push_back("NAME");
+  const bool is_event = kind.kind == "Event";
+  row.push_back(is_event ? "LAST SEEN" : "NAME");
   for (std::string& name : columns(kind, wide)) row.push_back(std::move(name));
-  row.push_back("AGE");
+  if (!is_event) row.push_back("AGE");
   return row;
 }
 Row row_of(const cluster::Kind& kind, const std::string& object, bool wide, bool all_namespaces,
@@ -152,11 +174,12 @@ Row row_of(const cluster::Kind& kind, const std::string& object, bool wide, bool
   const Json o = Json::parse(object, nullptr, false);
   Row row;
   if (all_namespaces && kind.namespaced) row.push_back(text(o, "/metadata/namespace"));
-  row.push_back(text(o, "/metadata/name"));
+  const bool is_event = kind.kind == "Event";
+  const std::string born = text(o, is_event ? "/lastTimestamp" : "/metadata/creationTimestamp");
+  const std::string years = born.empty() ? "" : age(now_ms - parse_rfc3339(born));
+  row.push_back(is_event ? years : text(o, "/metadata/name"));
   for (std::string& cell : cells(kind, o, wide)) row.push_back(std::move(cell));
-  const std::string born =
-      text(o, kind.kind == "Event" ? "/lastTimestamp" : "/metadata/creationTimestamp");
-  row.push_back(born.empty() ? "" : age(now_ms - parse_rfc3339(born)));
+  if (!is_event) row.push_back(years);
   return row;
 }
 

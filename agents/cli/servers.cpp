@@ -24,6 +24,7 @@ std::vector<std::string> consumer_rights(const std::string& agent) {
           "$JS.ACK.KAIRO_FACTS." + agent + ".>",
           "$JS.ACK.*.*.KAIRO_FACTS." + agent + ".>",  // ack subjects of nats-server >= 2.15
           "$JS.API.STREAM.INFO.KAIRO_FACTS",
+          "$JS.API.CONSUMER.INFO.KAIRO_FACTS." + agent,
           "_INBOX_" + agent + ".>",
           "kairo.dead." + agent};
 }

@@ -88,8 +88,9 @@ ResourcesT refuse(const wire::WorkspaceT& w, const catalogue::Preset& preset,
   std::string reason = "InsufficientMemory";
   if (!is_native(preset.architecture)) {
     reason = "UnsupportedModel";
-    message = preset.name + " (" + preset.architecture +
-              ") does not run on kairo's own engine yet, which has LlamaForCausalLM; " + there +
+    message = preset.name + " (" + preset.architecture + ") needs about " + gib(need.memory_bytes) +
+              " to " + verb + " (" + need.why +
+              ") and an engine for its family: kairo's own has LlamaForCausalLM so far; " + there +
               ". Choose a Llama preset, e.g. smollm2-135m-instruct.";
   } else if (fits) {
     reason = "ModelNotFound";

@@ -62,7 +62,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
     return d;
   }
   wire::PushT waiting = said(record, wire::PushState::Waiting);
-  waiting.attempt = trouble->attempt;
+  waiting.attempt = is_refused(*trouble) ? 0 : trouble->attempt;  // 0: at a fixed rhythm
   waiting.reason = reason_of(*trouble);
   waiting.message = trouble->what;
   runtime::publish(d, record, std::move(waiting));

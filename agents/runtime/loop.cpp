@@ -135,6 +135,7 @@ void Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
       break;
     case wire::FactBody::Trouble:
       give_version(*fact.body.AsTrouble(), record.trouble);
+      news = true;  // the same refusal once more is news: a decision may wait for its answer
       break;
     case wire::FactBody::NONE:
     case wire::FactBody::Workspace:

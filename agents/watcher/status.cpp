@@ -71,15 +71,19 @@ class Story {
   const std::string& revision_;
 };
 
+// "data-downloader: GET ...: 404 Not Found"; the kubelet's "Error" adds nothing to a message.
+std::string words_of(const wire::PodT& pod) {
+  std::string out = pod.container.empty() ? "" : pod.container + ": ";
+  if (pod.message.empty()) return out + pod.reason;
+  return out + (pod.reason == "Error" ? "" : pod.reason + ": ") + pod.message;
+}
+
 std::string Story::failure() const {
   if (const auto* a = artifact(); a != nullptr && !a->problem.empty()) return a->problem;
   const auto* p = progress();
   if (p != nullptr && p->phase == wire::RunPhase::Failed && !p->message.empty())
     return p->code + ": " + p->message;
-  if (r_.pod && !r_.pod->message.empty())
-    return (r_.pod->container.empty() ? "" : r_.pod->container + ": ") + r_.pod->reason + ": " +
-           r_.pod->message;
-  if (r_.pod && !r_.pod->reason.empty()) return r_.pod->reason;
+  if (r_.pod && !r_.pod->reason.empty()) return words_of(*r_.pod);
   return job() != nullptr ? job()->message : "";
 }
 
@@ -89,10 +93,7 @@ Verdict Story::waiting() const {
   if (r_.run_dir && r_.run_dir->state == wire::RunDirState::Failed)
     return {no, r_.run_dir->reason, r_.run_dir->message};
   if (r_.pod && r_.pod->exists && !r_.pod->reason.empty())
-    return {no, pending,
-            "Tuning job has not started: " +
-                (r_.pod->container.empty() ? "" : r_.pod->container + ": ") + r_.pod->reason +
-                (r_.pod->message.empty() ? "" : ": " + r_.pod->message)};
+    return {no, pending, "Tuning job has not started: " + words_of(*r_.pod)};
   return {no, pending, "Tuning job has not started"};
 }
 
@@ -116,8 +117,9 @@ Verdict Story::tuning_succeeded() const {
   const auto* p = push();
   if (p != nullptr && p->state == wire::PushState::Waiting)
     return {no, p->reason,
-            p->message + " (the adapter is kept; attempt " + std::to_string(p->attempt + 1) +
-                " follows)"};
+            p->message + " (the adapter is kept; " +
+                (p->attempt == 0 ? "the push is tried again every 15 s)"
+                                 : "attempt " + std::to_string(p->attempt + 1) + " follows)")};
   if (p != nullptr || artifact() != nullptr)
     return {no, "workspacePending", "workspace has not completed yet, the adapter is being pushed"};
   if (has_started())
@@ -136,7 +138,7 @@ Verdict Story::inference_ready() const {
     out.reason = "WorkspaceInferenceStatusPending";
     out.message = "Inference deployment is not ready";
     if (r_.pod && r_.pod->exists && !r_.pod->reason.empty())
-      out.message = r_.pod->reason + (r_.pod->message.empty() ? "" : ": " + r_.pod->message);
+      out.message += ": " + words_of(*r_.pod);
   }
   return out;
 }

@@ -91,9 +91,9 @@ class Run {
   TuneExit fail(const TuneFailure& failure) {
     line_.phase = RunPhase::Failed;
     line_.code = failure.code;
-    line_.message = failure.message;
+    line_.message = without_folder(failure.message, job_.model_dir);
     const auto written = progress_.write(line_);
-    log::error("run failed", {{"code", failure.code}, {"why", failure.message}});
+    log::error("run failed", {{"code", failure.code}, {"why", line_.message}});
     if (!written.ok()) log::error("progress", {{"why", written.error().what}});
     return exit_of(failure.code);
   }

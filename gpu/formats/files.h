@@ -19,6 +19,8 @@ Status write_file(const std::string& path, std::string_view text);
 Status sync_folder(const std::string& path);
 // mkdir -p.
 Status make_folders(const std::string& path);
+// An error text without "<folder>/": its reader knows the file by name; where it was put is ours.
+std::string without_folder(std::string text, const std::string& folder);
 // The code of a failed write: unavailable for a full disk, else invalid.
 Error write_error(const std::string& what, const std::string& path, int error_number);
 }  // namespace kairo::gpu
