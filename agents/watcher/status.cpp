@@ -60,6 +60,7 @@ class Story {
     return !wants_image() || (push() != nullptr && push()->state == wire::PushState::Pushed);
   }
   std::string failure() const;
+  std::string retry() const;  // why the last attempt of a Job that goes on has failed; or empty
   Verdict job_started() const;
   Verdict tuning_succeeded() const;
   Verdict inference_ready() const;
@@ -74,6 +75,8 @@ class Story {
 // "data-downloader: GET ...: 404 Not Found"; the kubelet's "Error" adds nothing to a message.
 std::string words_of(const wire::PodT& pod) {
   std::string out = pod.container.empty() ? "" : pod.container + ": ";
+  if (pod.reason == "Error" && pod.exit_code > 128)  // its last words are not about its end
+    return out + "killed by signal " + std::to_string(pod.exit_code - 128);
   if (pod.message.empty()) return out + pod.reason;
   return out + (pod.reason == "Error" ? "" : pod.reason + ": ") + pod.message;
 }
@@ -85,6 +88,14 @@ std::string Story::failure() const {
     return p->code + ": " + p->message;
   if (r_.pod && !r_.pod->reason.empty()) return words_of(*r_.pod);
   return job() != nullptr ? job()->message : "";
+}
+
+std::string Story::retry() const {
+  const auto* p = progress();
+  if (p != nullptr && p->phase == wire::RunPhase::Failed && !p->message.empty())
+    return p->code + ": " + p->message;
+  const bool has_failed_pod = r_.pod && r_.pod->exists && r_.pod->exit_code != 0;
+  return has_failed_pod ? words_of(*r_.pod) : "";
 }
 
 Verdict Story::waiting() const {
@@ -122,6 +133,9 @@ Verdict Story::tuning_succeeded() const {
                                  : "attempt " + std::to_string(p->attempt + 1) + " follows)")};
   if (p != nullptr || artifact() != nullptr)
     return {no, "workspacePending", "workspace has not completed yet, the adapter is being pushed"};
+  if (const std::string why = retry(); has_started() && !why.empty())
+    return {no, "workspacePending",
+            "workspace has not completed yet, the tuning is started again after: " + why};
   if (has_started())
     return {no, "workspacePending", "workspace has not completed yet, tuning job is running"};
   return {no, "workspacePending", "workspace is initializing, tuning job has not started"};
@@ -167,7 +181,7 @@ std::string Story::phase() const {
     }
   }
   if (r_.pod && r_.pod->exists && r_.pod->reason == "Unschedulable") return "Queued";
-  if (job() != nullptr) return "Downloading";
+  if (job() != nullptr) return retry().empty() ? "Downloading" : "Retrying";
   return is_ready() ? "Preparing" : "Waiting";
 }
 

@@ -124,6 +124,34 @@ becomes "model folder corrupt" corrupt JobStarted \
 rm -rf "$model"
 mv "$work/good-model" "$model"
 
+config long 400 | apply >/dev/null
+workspace killed "" long | apply >/dev/null
+until_true 30 [ "$(field killed .status.tuning.phase)" = Training ]
+trainer_of() { pgrep -f "kairo-tune train .*$KAIRO_HOME/runs/$(field "$1" .metadata.uid)/"; }
+until_true 30 trainer_of killed && kill -9 "$(trainer_of killed | head -n 1)"
+becomes "trainer killed: said, and tried again" killed WorkspaceSucceeded \
+  "False workspacePending: workspace has not completed yet, the tuning is started again after: killed: killed by signal 9"
+if until_true 60 is_state killed Succeeded; then pass "trainer killed: resumed and done"; else
+  fail "trainer killed: resumed and done" "$(condition killed WorkspaceSucceeded)"
+fi
+
+if mount -t tmpfs -o size=100k tmpfs "$KAIRO_HOME/runs" 2>/dev/null; then
+  workspace full "" quick | apply >/dev/null
+  words="False workspacePending: workspace has not completed yet, the tuning is started again after: disk_full: "
+  is_full() { [[ "$(condition full WorkspaceSucceeded)" == "$words"*"No space left on device"* ]]; }
+  if until_true 30 is_full; then pass "disk full"; else
+    fail "disk full" "wanted: $words... No space left on device ..." "seen:   $(condition full WorkspaceSucceeded)"
+  fi
+  mount -o remount,size=64m "$KAIRO_HOME/runs"
+  if until_true 90 is_state full Succeeded; then pass "disk has room again: the run goes on"; else
+    fail "disk has room again" "$(condition full WorkspaceSucceeded)"
+  fi
+  kairo delete workspace full >/dev/null
+  umount "$KAIRO_HOME/runs"
+else
+  skip "disk full" "this machine does not let us mount a small file system"
+fi
+
 # --- and the rest keeps running -----------------------------------------------------------------
 workspace fine "" quick | apply >/dev/null
 if until_true 30 is_state fine Succeeded; then pass "after all this a good Workspace succeeds"; else

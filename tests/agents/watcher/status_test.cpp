@@ -91,6 +91,23 @@ TEST_CASE("status: a failure says what, where and the remedy") {
   CHECK(s.tuning->phase == "Failed");
 }
 
+TEST_CASE("status: an attempt that failed says why while the next one waits") {
+  wire::PodT killed;
+  killed.version = 1;
+  killed.exists = true;
+  killed.exit_code = 137;
+  killed.container = "w";
+  killed.reason = "OOMKilled";
+  const auto told_of = [](wire::RecordT r) {
+    return watcher::compose(r, 5).conditions.back()->message;
+  };
+  CHECK(told_of(record(tuning(1), ready(1), job(1), std::move(killed))) ==
+        "workspace has not completed yet, the tuning is started again after: w: OOMKilled");
+  CHECK(told_of(record(tuning(1), ready(1), job(1), training(wire::RunPhase::Failed, 0))) ==
+        "workspace has not completed yet, the tuning is started again after: bad_data: column "
+        "\"question\" is missing");
+}
+
 TEST_CASE("status: lastTransitionTime stays while a condition's status stays") {
   auto r = record(tuning(1), ready(1));
   r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 100));
