@@ -42,8 +42,8 @@ if [ -n "$asan" ]; then
   export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
   while IFS=$'\t' read -r name command; do run "asan/$name" "$command"; done < <(programs "$asan")
 fi
-for script in tests/crash/short.sh; do
-  [ -f "$script" ] && run "$(basename "$(dirname "$script")")" bash "$script" "$build"
+for script in tests/e2e/bad_input.sh tests/crash/short.sh; do
+  [ -f "$script" ] && run "$(basename "$(dirname "$script")")/$(basename "$script" .sh)" bash "$script" "$build"
 done
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" = 0 ]

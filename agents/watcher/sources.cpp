@@ -71,14 +71,16 @@ Status Source::remember(const std::string& object) {
   return known_.contains(key) ? ok() : save(key, {remembered(object), 0});
 }
 
-// Written down first: a crash in between says it again.
+// Written down first: a crash in between, or a bus that refuses, says it again.
 Status Source::gone(const std::string& key, const std::string& version, std::int64_t now_ms) {
   const auto known = known_.find(key);
   if (known == known_.end() || known->second.gone_at_ms != 0) return ok();
   Json meta = Json::parse(known->second.meta);
   meta["metadata"]["resourceVersion"] = version;
   TRY(save(key, {meta.dump(), std::max<std::int64_t>(now_ms, 1)}));
-  return publish(known_[key].meta, false);
+  const Status said = publish(known_[key].meta, false);
+  if (!said.ok()) incarnation_.clear();  // the next step says everything again
+  return said;
 }
 
 Status Source::say_gone_again(std::int64_t now_ms) {
