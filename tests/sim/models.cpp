@@ -101,16 +101,11 @@ void KubeletModel::step() {
   const auto listing = cluster_.list({cluster::jobs, "", ""});
   if (!listing.ok()) return;
   std::set<std::string> there;
-  for (const std::string& object : listing.value().items) {
-    const Json job = Json::parse(object);
-    there.insert(job["metadata"]["uid"].get<std::string>());
-    if (!job["metadata"].contains("deletionTimestamp")) train(object);
-  }
-  for (auto run = running_.begin(); run != running_.end();) {
-    if (there.contains(run->second))
-      ++run;
-    else
-      run = running_.erase(run);  // its pod was ended with it
-  }
+  for (const std::string& object : listing.value().items)
+    there.insert(Json::parse(object)["metadata"]["uid"].get<std::string>());
+  // A Job is gone only when its pod has ended (foreground deletion): what is gone runs no more.
+  std::erase_if(running_, [&](const auto& run) { return !there.contains(run.second); });
+  for (const std::string& object : listing.value().items)
+    if (!Json::parse(object)["metadata"].contains("deletionTimestamp")) train(object);
 }
 }  // namespace kairo::sim
