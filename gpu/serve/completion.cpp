@@ -1,0 +1,35 @@
+// gpu/serve/completion.cpp
+#include "gpu/serve/completion.h"
+
+#include "schemas/base/log.h"
+
+namespace kairo::gpu {
+bool Completion::take(std::int32_t token) {
+  const auto text = text_of_.push(token);
+  if (!text.ok()) log::error("a token has no text", {{"why", text.error().what}});
+  const std::string shown = text.ok() ? stop_.push(text.value()) : std::string();
+  const std::scoped_lock lock(mutex_);
+  piece_.text += shown;
+  ++piece_.tokens;
+  if (!shown.empty()) news_.notify_one();
+  return !stop_.stopped();
+}
+
+void Completion::end(Finish why) {
+  const auto rest = text_of_.finish();
+  std::string shown = rest.ok() ? stop_.push(rest.value()) : std::string();
+  shown += stop_.finish();
+  const std::scoped_lock lock(mutex_);
+  piece_.text += shown;
+  piece_.finish = why == Finish::length && stop_.stopped() ? Finish::stop : why;
+  news_.notify_one();
+}
+
+Completion::Piece Completion::next() {
+  std::unique_lock lock(mutex_);
+  news_.wait(lock, [&] { return piece_.finish || !piece_.text.empty(); });
+  Piece out = piece_;
+  piece_.text.clear();
+  return out;
+}
+}  // namespace kairo::gpu

@@ -1,0 +1,21 @@
+// gpu/serve/metrics.h - what the server counted, as Prometheus text (format 0.0.4).
+#pragma once
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "gpu/serve/scheduler.h"
+
+namespace kairo::gpu {
+class Metrics {  // any thread
+ public:
+  // Paths that the server does not know are counted as "other": a scanner makes no new series.
+  void count(const std::string& path, int status);
+  std::string text(const SchedulerCounts& counts) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::pair<std::string, int>, std::uint64_t> requests_;
+};
+}  // namespace kairo::gpu

@@ -1,0 +1,130 @@
+// gpu/serve/reply.cpp
+#include "gpu/serve/reply.h"
+
+#include <nlohmann/json.hpp>
+
+namespace kairo::gpu {
+namespace {
+using Json = nlohmann::ordered_json;
+
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+std::string event_of(const Json& json) {
+  return "data: " + text_of(json) + "\n\n";
+}
+const char* reason_of(Finish finish) {
+  return finish == Finish::length ? "length" : "stop";
+}
+Json usage_of(const Usage& usage) {
+  return {{"prompt_tokens", usage.prompt_tokens},
+          {"completion_tokens", usage.answer_tokens},
+          {"total_tokens", usage.prompt_tokens + usage.answer_tokens}};
+}
+Json head(const std::string& id, const char* object, std::int64_t created_s,
+          const std::string& model) {
+  return {{"id", id}, {"object", object}, {"created", created_s}, {"model", model}};
+}
+Json choice(Form form, const char* where, const Json& text, const Json& reason) {
+  Json out = {{"index", 0}};
+  out[form == Form::chat ? where : "text"] = text;
+  out["logprobs"] = nullptr;
+  out["finish_reason"] = reason;
+  return out;
+}
+const char* stream_object(Form form) {
+  return form == Form::chat ? "chat.completion.chunk" : "text_completion";
+}
+}  // namespace
+
+std::string Reply::whole(const std::string& text, Finish finish, const Usage& usage) const {
+  const bool chat = form_ == Form::chat;
+  Json out = head(id_, chat ? "chat.completion" : "text_completion", created_s_, model_);
+  const Json message = {{"role", "assistant"}, {"content", text}};
+  out["choices"] =
+      Json::array({choice(form_, "message", chat ? message : Json(text), reason_of(finish))});
+  out["usage"] = usage_of(usage);
+  return text_of(out);
+}
+std::string Reply::first_event() const {
+  if (form_ != Form::chat) return {};
+  Json out = head(id_, stream_object(form_), created_s_, model_);
+  const Json delta = {{"role", "assistant"}, {"content", ""}};
+  out["choices"] = Json::array({choice(form_, "delta", delta, nullptr)});
+  return event_of(out);
+}
+std::string Reply::event(const std::string& text) const {
+  Json out = head(id_, stream_object(form_), created_s_, model_);
+  const Json delta = form_ == Form::chat ? Json{{"content", text}} : Json(text);
+  out["choices"] = Json::array({choice(form_, "delta", delta, nullptr)});
+  return event_of(out);
+}
+std::string Reply::last_event(Finish finish) const {
+  Json out = head(id_, stream_object(form_), created_s_, model_);
+  const Json delta = form_ == Form::chat ? Json::object() : Json("");
+  out["choices"] = Json::array({choice(form_, "delta", delta, reason_of(finish))});
+  return event_of(out);
+}
+std::string Reply::usage_event(const Usage& usage) const {
+  Json out = head(id_, stream_object(form_), created_s_, model_);
+  out["choices"] = Json::array();
+  out["usage"] = usage_of(usage);
+  return event_of(out);
+}
+
+std::string kaito_reply(const std::string& text) {
+  return text_of({{"Result", text}});
+}
+
+std::string models_reply(std::span<const std::string> models, std::int64_t created_s) {
+  Json list = Json::array();
+  for (const auto& model : models) {
+    Json one = {{"id", model}, {"object", "model"}, {"created", created_s}, {"owned_by", "kairo"}};
+    one["root"] = models.front();
+    one["parent"] = &model == &models.front() ? Json() : Json(models.front());
+    list.push_back(std::move(one));
+  }
+  return text_of({{"object", "list"}, {"data", list}});
+}
+
+int http_status(Code code) {
+  switch (code) {
+    case Code::invalid:
+      return 400;
+    case Code::not_found:
+      return 404;
+    case Code::conflict:
+      return 409;
+    case Code::unavailable:
+      return 503;
+    case Code::corrupt:
+      return 500;
+  }
+  return 500;
+}
+
+std::string error_reply(const Error& error) {
+  const int status = http_status(error.code);
+  const char* type = status < 500 ? "invalid_request_error" : "server_error";
+  Json code;
+  if (error.code == Code::not_found) code = "model_not_found";
+  return text_of(
+      {{"error", {{"message", error.what}, {"type", type}, {"param", nullptr}, {"code", code}}}});
+}
+std::string error_event(const Error& error) {
+  return "data: " + error_reply(error) + "\n\n";
+}
+
+std::optional<Error> failure_of(Finish finish) {
+  switch (finish) {
+    case Finish::stop:
+    case Finish::length:
+      return std::nullopt;
+    case Finish::cancelled:
+      return Error{Code::unavailable, "the server is stopping; ask again in a moment"};
+    case Finish::failed:
+      return Error{Code::corrupt, "the model could not compute the answer; see the server's log"};
+  }
+  return std::nullopt;
+}
+}  // namespace kairo::gpu

@@ -1,0 +1,41 @@
+// gpu/serve/reply.h - the JSON of answers, of their events in a stream, of errors and metrics.
+// Source: OpenAI's API reference; KAITO v0.8.1 for /chat. Text that is not UTF-8 gets U+FFFD.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "gpu/serve/scheduler.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+enum class Form : std::uint8_t { chat, completion };  // the two OpenAI answers
+struct Usage {
+  int prompt_tokens = 0, answer_tokens = 0;
+};
+class Reply {  // of one request; what all its parts have in common
+ public:
+  Reply(Form form, std::string id, std::string model, std::int64_t created_s)
+      : form_(form), id_(std::move(id)), model_(std::move(model)), created_s_(created_s) {}
+  std::string whole(const std::string& text, Finish finish, const Usage& usage) const;
+  // Server-sent events: "data: {...}\n\n".
+  std::string first_event() const;  // chat: the role; completion: nothing
+  std::string event(const std::string& text) const;
+  std::string last_event(Finish finish) const;
+  std::string usage_event(const Usage& usage) const;
+
+ private:
+  Form form_;
+  std::string id_, model_;
+  std::int64_t created_s_;
+};
+constexpr const char* stream_end = "data: [DONE]\n\n";
+std::string kaito_reply(const std::string& text);  // {"Result": ...}
+std::string models_reply(std::span<const std::string> models, std::int64_t created_s);
+int http_status(Code code);                   // of an error
+std::string error_reply(const Error& error);  // {"error": {...}}
+std::string error_event(const Error& error);  // the same in a stream
+// Why an answer that was accepted is not complete; absent for one that is.
+std::optional<Error> failure_of(Finish finish);
+}  // namespace kairo::gpu

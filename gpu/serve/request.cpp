@@ -1,0 +1,267 @@
+// gpu/serve/request.cpp
+#include "gpu/serve/request.h"
+
+#include <nlohmann/json.hpp>
+
+namespace kairo::gpu {
+namespace {
+using Json = nlohmann::json;
+constexpr int depth_max = 64;
+constexpr std::size_t stops_max = 16, stop_bytes_max = 1024;
+constexpr int tokens_max = 1 << 24;
+
+Error bad(const std::string& field, const std::string& why) {
+  return {Code::invalid, field + " " + why};
+}
+std::string shown(const Json& value) {
+  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return text.size() > 60 ? text.substr(0, 57) + "..." : text;
+}
+bool is_absent(const Json& object, const char* key) {
+  return !object.contains(key) || object[key].is_null();
+}
+
+Result<Json> parse_object(std::string_view body) {
+  int depth = 0;
+  bool too_deep = false;
+  const auto watch_depth = [&](int level, Json::parse_event_t, Json&) {
+    depth = std::max(depth, level);
+    too_deep |= level > depth_max;
+    return !too_deep;
+  };
+  Json out = Json::parse(body, watch_depth, false);
+  if (too_deep) return bad("the body", "is nested deeper than " + std::to_string(depth_max));
+  if (out.is_discarded()) return bad("the body", "is not JSON");
+  if (!out.is_object()) return bad("the body", "is not a JSON object");
+  return out;
+}
+
+// Fields of one object: the first wrong one is kept; the rest then read as absent.
+class Fields {
+ public:
+  explicit Fields(const Json& object, std::string path = {})
+      : object_(object), path_(std::move(path)) {}
+  void number(const char* key, float& out, double low, double high) {
+    if (is_absent(object_, key)) return;
+    const Json& value = object_[key];
+    if (!value.is_number() || value.get<double>() < low || value.get<double>() > high)
+      return wrong(key, "must be a number from " + Json(low).dump() + " to " + Json(high).dump());
+    out = value.get<float>();
+  }
+  void integer(const char* key, int& out, int low, int high) {
+    if (is_absent(object_, key)) return;
+    const Json& value = object_[key];
+    if (!value.is_number_integer() || value.get<std::int64_t>() < low ||
+        value.get<std::int64_t>() > high)
+      return wrong(key, "must be a whole number from " + std::to_string(low) + " to " +
+                            std::to_string(high));
+    out = value.get<int>();
+  }
+  void flag(const char* key, bool& out) {
+    if (is_absent(object_, key)) return;
+    if (!object_[key].is_boolean()) return wrong(key, "must be true or false");
+    out = object_[key].get<bool>();
+  }
+  void text(const char* key, std::string& out) {
+    if (is_absent(object_, key)) return;
+    if (!object_[key].is_string()) return wrong(key, "must be a string");
+    out = object_[key].get<std::string>();
+  }
+  // A feature that we lack: only the value that means "without it" passes.
+  void only(const char* key, const Json& neutral) {
+    if (is_absent(object_, key) || object_[key] == neutral) return;
+    if (object_[key].is_number() && neutral.is_number() &&
+        object_[key].get<double>() == neutral.get<double>())
+      return;
+    wrong(key, "is not supported here: leave it out");
+  }
+  void wrong(const std::string& key, const std::string& why) {
+    if (error_) return;
+    const std::string value = object_.contains(key) ? " (it is " + shown(object_[key]) + ")" : "";
+    error_ = bad(path_ + key, why + value);
+  }
+  Status status() const { return error_ ? Status(*error_) : ok(); }
+
+ private:
+  const Json& object_;
+  const std::string path_;
+  std::optional<Error> error_;
+};
+
+void read_seed(const Json& object, Fields& fields, Request& out) {
+  if (is_absent(object, "seed")) return;
+  if (!object["seed"].is_number_integer()) return fields.wrong("seed", "must be a whole number");
+  out.seed = object["seed"].get<std::uint64_t>();
+}
+
+void read_stop(const Json& object, Fields& fields, Request& out) {
+  if (is_absent(object, "stop")) return;
+  const Json list = object["stop"].is_array() ? object["stop"] : Json::array({object["stop"]});
+  if (list.size() > stops_max)
+    return fields.wrong("stop", "can have " + std::to_string(stops_max) + " strings");
+  for (const Json& stop : list) {
+    if (!stop.is_string() || stop.get_ref<const std::string&>().empty() ||
+        stop.get_ref<const std::string&>().size() > stop_bytes_max)
+      return fields.wrong("stop", "must be a string or a list of strings, none of them empty");
+    out.stop.push_back(stop.get<std::string>());
+  }
+}
+
+// What both OpenAI requests have in common.
+void read_shared(const Json& object, Fields& fields, Request& out) {
+  fields.text("model", out.model);
+  fields.number("temperature", out.sampling.temperature, 0, 2);
+  fields.number("top_p", out.sampling.top_p, 0, 1);
+  if (out.sampling.top_p <= 0) fields.wrong("top_p", "must be greater than 0, at most 1");
+  fields.integer("top_k", out.sampling.top_k, -1, tokens_max);
+  if (out.sampling.top_k < 0) out.sampling.top_k = 0;  // vLLM's word for "all"
+  fields.number("presence_penalty", out.sampling.presence_penalty, -2, 2);
+  fields.number("frequency_penalty", out.sampling.frequency_penalty, -2, 2);
+  fields.number("repetition_penalty", out.sampling.repetition_penalty, 0.01, 100);
+  fields.integer("max_tokens", out.max_tokens, 1, tokens_max);
+  fields.flag("stream", out.stream);
+  read_seed(object, fields, out);
+  read_stop(object, fields, out);
+  fields.only("n", 1);
+  fields.only("best_of", 1);
+  fields.only("min_p", 0);
+  fields.only("min_tokens", 0);
+  fields.only("logit_bias", Json::object());
+  if (!is_absent(object, "stream_options")) {
+    if (!object["stream_options"].is_object())
+      return fields.wrong("stream_options", "must be an object");
+    Fields options(object["stream_options"], "stream_options.");
+    options.flag("include_usage", out.include_usage);
+    if (!options.status().ok()) fields.wrong("stream_options", "must be {\"include_usage\": true}");
+  }
+}
+
+// The parts of a message's content that are text, joined; the templates want one string.
+Result<std::string> content_of(const Json& content, const std::string& at) {
+  if (content.is_null()) return std::string();
+  if (content.is_string()) return content.get<std::string>();
+  if (!content.is_array()) return bad(at, "must be a string or a list of text parts");
+  std::string out;
+  for (const Json& part : content) {
+    if (!part.is_object() || part.value("type", Json()) != "text" || !part.contains("text") ||
+        !part["text"].is_string())
+      return bad(at, "has a part that is not text (it is " + shown(part) +
+                         "): only {\"type\": \"text\", \"text\": ...} is supported");
+    out += part["text"].get<std::string>();
+  }
+  return out;
+}
+
+Result<std::string> messages_of(const Json& object) {
+  if (is_absent(object, "messages"))
+    return bad("messages", "is missing: a list of {\"role\", \"content\"}");
+  const Json& list = object["messages"];
+  if (!list.is_array() || list.empty())
+    return bad("messages", "must be a list with at least one {\"role\", \"content\"}");
+  Json out = Json::array();
+  for (const Json& message : list) {
+    const std::string at = "messages[" + std::to_string(out.size()) + "]";
+    if (!message.is_object()) return bad(at, "must be an object with role and content");
+    if (is_absent(message, "role") || !message["role"].is_string())
+      return bad(at + ".role", "must be system, user or assistant");
+    Json clean = message;
+    clean["content"] = TRY(content_of(message.value("content", Json()), at + ".content"));
+    out.push_back(std::move(clean));
+  }
+  return out.dump();
+}
+}  // namespace
+
+Result<Request> parse_chat_completion(std::string_view body) {
+  const Json object = TRY(parse_object(body));
+  Request out;
+  Fields fields(object);
+  read_shared(object, fields, out);
+  fields.integer("max_completion_tokens", out.max_tokens, 1, tokens_max);
+  fields.only("logprobs", false);
+  fields.only("tools", Json::array());
+  fields.only("functions", Json::array());
+  if (!is_absent(object, "response_format")) fields.only("response_format", Json{{"type", "text"}});
+  TRY(fields.status());
+  out.messages = TRY(messages_of(object));
+  return out;
+}
+
+Result<Request> parse_completion(std::string_view body) {
+  const Json object = TRY(parse_object(body));
+  Request out;
+  out.max_tokens = 16;  // OpenAI's default
+  Fields fields(object);
+  read_shared(object, fields, out);
+  fields.only("echo", false);
+  fields.only("suffix", "");
+  fields.only("logprobs", 0);
+  TRY(fields.status());
+  if (is_absent(object, "prompt")) return bad("prompt", "is missing: a string");
+  Json prompt = object["prompt"];
+  if (prompt.is_array() && prompt.size() == 1 && !prompt[0].is_number()) {
+    Json only = prompt[0];
+    prompt = std::move(only);
+  }
+  if (prompt.is_string()) {
+    out.prompt = prompt.get<std::string>();
+    if (out.prompt.empty()) return bad("prompt", "is empty");
+    return out;
+  }
+  if (!prompt.is_array() || prompt.empty())
+    return bad("prompt", "must be a string or a list of token numbers");
+  for (const Json& token : prompt) {
+    if (!token.is_number_integer() || token.get<std::int64_t>() < 0 ||
+        token.get<std::int64_t>() > tokens_max)
+      return bad("prompt",
+                 "must be one string or one list of token numbers: send several prompts "
+                 "as several requests");
+    out.prompt_tokens.push_back(token.get<std::int32_t>());
+  }
+  return out;
+}
+
+Result<Request> parse_kaito_chat(std::string_view body) {
+  constexpr int default_answer_tokens = 200;
+  const Json object = TRY(parse_object(body));
+  Request out;
+  Fields fields(object);
+  fields.text("model", out.model);
+  out.return_full_text = true;
+  fields.flag("return_full_text", out.return_full_text);
+  fields.text("prompt", out.prompt);
+  TRY(fields.status());
+  if (!is_absent(object, "messages")) {
+    out.messages = TRY(messages_of(object));
+    out.return_full_text = false;  // the answer alone, as KAITO's conversational models give it
+  } else if (out.prompt.empty()) {
+    return bad("prompt", "is missing: send a prompt, or messages for a conversation");
+  }
+  const Json kwargs =
+      is_absent(object, "generate_kwargs") ? Json::object() : object["generate_kwargs"];
+  if (!kwargs.is_object()) return bad("generate_kwargs", "must be an object");
+  Fields options(kwargs, "generate_kwargs.");
+  bool do_sample = true;
+  out.sampling.top_k = 10;
+  options.flag("do_sample", do_sample);
+  options.number("temperature", out.sampling.temperature, 0, 100);
+  options.integer("top_k", out.sampling.top_k, 0, tokens_max);
+  options.number("top_p", out.sampling.top_p, 0, 1);
+  if (out.sampling.top_p <= 0) options.wrong("top_p", "must be greater than 0, at most 1");
+  options.number("repetition_penalty", out.sampling.repetition_penalty, 0.01, 100);
+  options.integer("max_length", out.max_length, 1, tokens_max);
+  options.integer("max_new_tokens", out.max_tokens, 1, tokens_max);
+  int stop_token = -1;
+  options.integer("eos_token_id", stop_token, 0, tokens_max);
+  if (stop_token >= 0) out.stop_tokens.push_back(stop_token);
+  read_seed(kwargs, options, out);
+  options.only("num_beams", 1);
+  options.only("min_length", 0);
+  options.only("typical_p", 1);
+  TRY(options.status());
+  if (!do_sample) out.sampling.temperature = 0;
+  if (out.max_tokens > 0) out.max_length = 0;  // max_new_tokens wins, as in transformers
+  if (out.max_tokens == 0 && out.max_length == 0) out.max_tokens = default_answer_tokens;
+  return out;
+}
+}  // namespace kairo::gpu

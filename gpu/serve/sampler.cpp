@@ -1,0 +1,92 @@
+// gpu/serve/sampler.cpp
+#include "gpu/serve/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kairo::gpu {
+namespace {
+// Of equal logits the lowest token wins, so that greedy answers do not depend on the library.
+std::int32_t best(std::span<const float> logits) {
+  return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+}  // namespace
+
+Sampler::Sampler(const Sampling& settings, std::span<const std::int32_t> prompt)
+    : settings_(settings), random_(settings.seed) {
+  if (settings.repetition_penalty == 1.0f) return;
+  for (const std::int32_t token : prompt) seen_.try_emplace(token, 0);
+}
+
+std::span<const float> Sampler::penalised(std::span<const float> logits) {
+  const auto& s = settings_;
+  if (s.repetition_penalty == 1.0f && s.presence_penalty == 0 && s.frequency_penalty == 0)
+    return logits;
+  scratch_.assign(logits.begin(), logits.end());
+  for (const auto& [token, times] : seen_) {
+    float& value = scratch_[static_cast<std::size_t>(token)];
+    value = value > 0 ? value / s.repetition_penalty : value * s.repetition_penalty;
+    if (times > 0) value -= s.presence_penalty + s.frequency_penalty * static_cast<float>(times);
+  }
+  return scratch_;
+}
+
+std::int32_t Sampler::draw(std::span<const float> logits) {
+  const std::size_t vocab = logits.size();
+  const float highest = *std::max_element(logits.begin(), logits.end());
+  const auto weight = [&](float logit) {
+    return static_cast<double>(std::exp((logit - highest) / settings_.temperature));
+  };
+  const std::size_t top_k =
+      settings_.top_k > 0 ? std::min<std::size_t>(static_cast<std::size_t>(settings_.top_k), vocab)
+                          : vocab;
+  const double uniform = static_cast<double>(random_() >> 11) * 0x1p-53;  // [0, 1)
+  if (top_k == vocab && settings_.top_p >= 1.0f) {
+    double total = 0;
+    for (const float logit : logits) total += weight(logit);
+    double left = uniform * total;
+    for (std::size_t i = 0; i < vocab; ++i) {
+      left -= weight(logits[i]);
+      if (left < 0) return static_cast<std::int32_t>(i);
+    }
+    return best(logits);  // rounding used all of it up
+  }
+  order_.clear();
+  for (std::size_t i = 0; i < vocab; ++i)
+    order_.emplace_back(logits[i], static_cast<std::int32_t>(i));
+  const auto better = [](const auto& a, const auto& b) {
+    return a.first > b.first || (a.first == b.first && a.second < b.second);
+  };
+  const auto cut = order_.begin() + static_cast<std::ptrdiff_t>(top_k);
+  if (top_k < vocab) std::nth_element(order_.begin(), cut, order_.end(), better);
+  order_.resize(top_k);
+  double total = 0;
+  for (const auto& [logit, token] : order_) total += weight(logit);
+  // The smallest set of best tokens that holds top_p: sorted only as far as it reaches.
+  std::size_t sorted = 0, keep = 0;
+  double kept = 0;
+  const double wanted = static_cast<double>(settings_.top_p) * total;
+  while (keep < order_.size() && (keep == 0 || kept < wanted)) {
+    if (keep == sorted) {
+      const std::size_t next = std::min(order_.size(), std::max<std::size_t>(64, sorted * 4));
+      std::partial_sort(order_.begin() + static_cast<std::ptrdiff_t>(sorted),
+                        order_.begin() + static_cast<std::ptrdiff_t>(next), order_.end(), better);
+      sorted = next;
+    }
+    kept += weight(order_[keep++].first);
+  }
+  double left = uniform * kept;
+  for (std::size_t i = 0; i < keep; ++i) {
+    left -= weight(order_[i].first);
+    if (left < 0) return order_[i].second;
+  }
+  return order_.front().second;
+}
+
+std::int32_t Sampler::pick(std::span<const float> logits) {
+  const std::span<const float> scores = penalised(logits);
+  const std::int32_t token = settings_.temperature <= 0 ? best(scores) : draw(scores);
+  ++seen_[token];
+  return token;
+}
+}  // namespace kairo::gpu

@@ -1,0 +1,154 @@
+// gpu/serve/scheduler.cpp
+#include "gpu/serve/scheduler.h"
+
+#include <algorithm>
+
+#include "schemas/base/log.h"
+
+namespace kairo::gpu {
+Scheduler::Scheduler(Generator& generator, const SchedulerOptions& options)
+    : generator_(generator),
+      options_(options),
+      slots_(static_cast<std::size_t>(generator.slots())) {}
+Scheduler::~Scheduler() {
+  stop();
+}
+
+Status Scheduler::submit(Sequence sequence, std::shared_ptr<TokenSink> sink) {
+  const std::size_t tokens = sequence.prompt.size();
+  const auto context = static_cast<std::size_t>(generator_.context_tokens());
+  if (tokens == 0) return Error{Code::invalid, "the prompt is empty"};
+  if (tokens >= context)
+    return Error{Code::invalid, "the prompt has " + std::to_string(tokens) +
+                                    " tokens; prompt and answer together can have " +
+                                    std::to_string(context) + ": shorten it"};
+  auto job = std::make_unique<Job>();
+  job->sampler.emplace(sequence.sampling, sequence.prompt);
+  job->sequence = std::move(sequence);
+  job->sink = std::move(sink);
+  const std::scoped_lock lock(mutex_);
+  if (stopping_) return Error{Code::unavailable, "the server is stopping"};
+  if (waiting_.size() >= options_.waiting_max)
+    return Error{Code::unavailable,
+                 std::to_string(waiting_.size()) + " requests wait already; try again in a moment"};
+  waiting_.push_back(std::move(job));
+  work_.notify_one();
+  return ok();
+}
+
+void Scheduler::admit() {
+  const std::scoped_lock lock(mutex_);
+  for (std::size_t slot = 0; slot < slots_.size() && !waiting_.empty(); ++slot) {
+    if (slots_[slot]) continue;
+    slots_[slot] = std::move(waiting_.front());
+    waiting_.pop_front();
+    generator_.reset(static_cast<int>(slot));
+  }
+}
+
+void Scheduler::end(int slot, Finish why) {
+  auto& job = slots_[static_cast<std::size_t>(slot)];
+  job->sink->end(why);
+  job.reset();
+}
+
+// What a slot's logits mean: nothing yet inside a prompt, else the answer's next token.
+void Scheduler::advance(int slot, std::size_t fed, std::span<const float> logits) {
+  Job& job = *slots_[static_cast<std::size_t>(slot)];
+  if (!job.is_answering()) job.fed += fed;
+  if (!job.is_answering()) return;
+  const std::int32_t token = job.sampler->pick(logits);
+  const auto& stops = job.sequence.stop_tokens;
+  if (std::find(stops.begin(), stops.end(), token) != stops.end()) return end(slot, Finish::stop);
+  job.last = token;
+  ++job.answered;
+  ++totals_.answer_tokens;
+  if (!job.sink->take(token)) return end(slot, Finish::stop);
+  if (job.answered == job.sequence.max_tokens ||
+      generator_.length(slot) == generator_.context_tokens())
+    end(slot, Finish::length);
+}
+
+bool Scheduler::round() {
+  admit();
+  bool someone_answers = false;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (!slots_[i]) continue;
+    if (!slots_[i]->sink->wanted())
+      end(static_cast<int>(i), Finish::cancelled);
+    else
+      someone_answers |= slots_[i]->is_answering();
+  }
+  auto room = static_cast<std::size_t>(someone_answers ? options_.prompt_tokens_shared
+                                                       : options_.prompt_tokens_alone);
+  std::vector<Feed> feeds;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Job* job = slots_[i].get();
+    if (job == nullptr) continue;
+    std::span<const std::int32_t> tokens(&job->last, 1);
+    if (!job->is_answering()) {
+      const std::size_t rest = job->sequence.prompt.size() - job->fed;
+      tokens = std::span(job->sequence.prompt).subspan(job->fed, std::min(rest, room));
+      room -= tokens.size();
+      totals_.prompt_tokens += tokens.size();
+    }
+    if (!tokens.empty()) feeds.push_back({static_cast<int>(i), tokens, job->sequence.adapter});
+  }
+  if (feeds.empty()) return false;
+  const auto logits = generator_.feed(feeds);
+  if (!logits.ok()) {  // the requests were checked: ours is the error, theirs is an answer
+    log::error("a batch failed", {{"why", logits.error().what}});
+    for (const Feed& feed : feeds) end(feed.slot, Finish::failed);
+    return true;
+  }
+  const auto vocab = static_cast<std::size_t>(generator_.vocab());
+  for (std::size_t i = 0; i < feeds.size(); ++i)
+    advance(feeds[i].slot, feeds[i].tokens.size(), logits.value().subspan(i * vocab, vocab));
+  ++totals_.rounds;
+  totals_.running = static_cast<int>(
+      std::count_if(slots_.begin(), slots_.end(), [](const auto& job) { return job != nullptr; }));
+  const std::scoped_lock lock(mutex_);
+  counts_ = totals_;
+  return true;
+}
+
+SchedulerCounts Scheduler::counts() const {
+  const std::scoped_lock lock(mutex_);
+  SchedulerCounts counts = counts_;
+  counts.waiting = static_cast<int>(waiting_.size());
+  return counts;
+}
+
+bool Scheduler::is_stopping() const {
+  const std::scoped_lock lock(mutex_);
+  return stopping_;
+}
+
+void Scheduler::loop() {
+  for (;;) {
+    while (!is_stopping() && round()) {
+    }
+    std::unique_lock lock(mutex_);
+    work_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+    if (stopping_) return;
+  }
+}
+
+void Scheduler::start() {
+  thread_ = std::thread([this] { loop(); });
+}
+
+void Scheduler::stop() {
+  std::deque<std::unique_ptr<Job>> waiting;
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+    waiting.swap(waiting_);
+    work_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+  for (auto& job : waiting) job->sink->end(Finish::cancelled);
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (slots_[i]) end(static_cast<int>(i), Finish::cancelled);
+}
+}  // namespace kairo::gpu

@@ -1,0 +1,85 @@
+// gpu/serve/scheduler.h - many sequences through one Generator: continuous batching.
+//
+// Each round runs one batch: a token of every sequence that is being answered, and a piece of the
+// prompts that wait, so that a long prompt does not stop the answers of others. A sequence that
+// ends frees its slot at once for the next that waits, first come first served.
+#pragma once
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "gpu/engine/generator.h"
+#include "gpu/serve/sampler.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+enum class Finish : std::uint8_t { stop, length, cancelled, failed };
+// Where a sequence's tokens go. Called from the scheduler's thread; must be quick.
+class TokenSink {
+ public:
+  virtual ~TokenSink() = default;
+  virtual bool take(std::int32_t token) = 0;  // false: the answer is complete (a stop string)
+  virtual void end(Finish why) = 0;           // once, last
+  virtual bool wanted() const = 0;            // false: the reader has gone; any thread
+};
+struct Sequence {
+  std::vector<std::int32_t> prompt;       // at least one token
+  int adapter = -1;                       // index, -1 = base model
+  int max_tokens = 16;                    // of the answer, at least 1
+  std::vector<std::int32_t> stop_tokens;  // end the answer; not given to the sink
+  Sampling sampling;
+};
+struct SchedulerOptions {
+  std::size_t waiting_max = 64;
+  int prompt_tokens_alone = 512;  // of a round, when nothing else is being answered
+  int prompt_tokens_shared = 64;  // of a round, beside answers
+};
+struct SchedulerCounts {
+  std::uint64_t prompt_tokens = 0, answer_tokens = 0, rounds = 0;
+  int running = 0, waiting = 0;
+};
+class Scheduler {
+ public:
+  // The generator must outlive it and is used by the thread that calls round() or by run's.
+  Scheduler(Generator& generator, const SchedulerOptions& options);
+  ~Scheduler();  // stops
+  // invalid: the prompt is empty, or with one answer token larger than the context.
+  // unavailable: waiting_max sequences wait already. Any thread.
+  Status submit(Sequence sequence, std::shared_ptr<TokenSink> sink);
+  bool round();                    // one batch; false: nothing to do
+  void start();                    // rounds in an own thread until stop()
+  void stop();                     // what runs or waits ends with `cancelled`
+  SchedulerCounts counts() const;  // any thread
+
+ private:
+  struct Job {
+    Sequence sequence;
+    std::shared_ptr<TokenSink> sink;
+    std::optional<Sampler> sampler;
+    std::size_t fed = 0;     // tokens of the prompt that the generator has
+    std::int32_t last = -1;  // the answer's newest token, not yet fed
+    int answered = 0;
+    bool is_answering() const { return fed == sequence.prompt.size(); }
+  };
+  void admit();
+  void advance(int slot, std::size_t fed, std::span<const float> logits);
+  void end(int slot, Finish why);
+  void loop();
+  bool is_stopping() const;
+  Generator& generator_;
+  const SchedulerOptions options_;
+  std::vector<std::unique_ptr<Job>> slots_;  // this and the next: round()'s thread only
+  SchedulerCounts totals_;
+  mutable std::mutex mutex_;
+  std::condition_variable work_;
+  std::deque<std::unique_ptr<Job>> waiting_;
+  SchedulerCounts counts_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+}  // namespace kairo::gpu

@@ -1,0 +1,29 @@
+// gpu/serve/server.h - the HTTP API of one model and its adapters.
+//
+// POST /v1/chat/completions, /v1/completions (both with "stream": true), /chat (KAITO v0.8.1);
+// GET /v1/models, /health, /metrics (Prometheus), /version, /. It listens before the model is
+// loaded: until open() every answer is 503, so that a probe tells loading from dead.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "gpu/serve/service.h"
+#include "schemas/base/clock.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  int port = 5000;           // 0: a free one
+  std::size_t threads = 80;  // one per request that runs or waits, and some for probes
+  std::string version;
+};
+class Server {  // its own threads; stopped by the destructor
+ public:
+  // unavailable: the address is taken or not this machine's. The clock must outlive it.
+  static Result<std::unique_ptr<Server>> listen(const ServerOptions& options, const Clock& clock);
+  virtual ~Server() = default;
+  virtual int port() const = 0;
+  virtual void open(Service& service) = 0;  // answers from now on; service must outlive the server
+};
+}  // namespace kairo::gpu

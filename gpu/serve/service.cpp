@@ -1,0 +1,89 @@
+// gpu/serve/service.cpp
+#include "gpu/serve/service.h"
+
+#include <algorithm>
+#include <random>
+
+#include "gpu/formats/generation_config.h"
+
+namespace kairo::gpu {
+Service::Service(const ServiceOptions& options, Tokenizer tokenizer,
+                 std::unique_ptr<Generator> generator)
+    : models_{options.name},
+      tokenizer_(std::move(tokenizer)),
+      generator_(std::move(generator)),
+      scheduler_(*generator_, options.scheduler) {
+  for (const auto& adapter : options.generator.adapters) models_.push_back(adapter.name);
+}
+
+Result<std::unique_ptr<Service>> Service::load(const ServiceOptions& options) {
+  for (const auto& adapter : options.generator.adapters)
+    if (adapter.name == options.name)
+      return Error{Code::invalid, "adapter " + adapter.name + " has the base model's name"};
+  const std::string& folder = options.generator.model_dir;
+  const ModelConfig config = TRY(load_model_config(folder));
+  GeneratorOptions fitting = options.generator;
+  fitting.context_tokens =
+      static_cast<int>(std::min<std::int64_t>(fitting.context_tokens, config.positions));
+  Tokenizer tokenizer = TRY(Tokenizer::load(folder));
+  auto generator = TRY(Generator::load(fitting));
+  std::unique_ptr<Service> service(
+      new Service(options, std::move(tokenizer), std::move(generator)));
+  service->stop_tokens_ = TRY(load_stop_tokens(folder, config));
+  if (const auto eos = service->tokenizer_.eos()) service->stop_tokens_.push_back(*eos);
+  service->scheduler_.start();
+  return service;
+}
+
+Result<int> Service::adapter_of(const std::string& model) const {
+  if (model.empty()) return -1;
+  const auto at = std::find(models_.begin(), models_.end(), model);
+  if (at != models_.end()) return static_cast<int>(at - models_.begin()) - 1;
+  std::string here;
+  for (const auto& name : models_) here += (here.empty() ? "" : ", ") + name;
+  return Error{Code::not_found, "model " + model + " is not served here; there are: " + here};
+}
+
+Result<std::vector<std::int32_t>> Service::tokens_of(const Request& request) const {
+  if (!request.prompt_tokens.empty()) {
+    for (const std::int32_t token : request.prompt_tokens)
+      if (token >= generator_->vocab())
+        return Error{Code::invalid, "prompt: token " + std::to_string(token) +
+                                        " is not in the vocabulary of " +
+                                        std::to_string(generator_->vocab())};
+    return request.prompt_tokens;
+  }
+  if (request.messages.empty()) return tokenizer_.encode(request.prompt, true);
+  if (!tokenizer_.has_chat_template())
+    return Error{Code::invalid, "messages: the model " + models_.front() +
+                                    " has no chat template; send a prompt (POST /v1/completions)"};
+  const RenderedChat chat = TRY(tokenizer_.apply_chat(request.messages, true));
+  return tokenizer_.encode(chat.text, false);
+}
+
+Result<Answer> Service::ask(const Request& request) {
+  Sequence sequence;
+  sequence.adapter = TRY(adapter_of(request.model));
+  sequence.prompt = TRY(tokens_of(request));
+  const int prompt_tokens = static_cast<int>(sequence.prompt.size());
+  const int room = std::max(1, generator_->context_tokens() - prompt_tokens);
+  sequence.max_tokens = request.max_tokens > 0 ? std::min(request.max_tokens, room) : room;
+  if (request.max_length > 0) {
+    if (request.max_length <= prompt_tokens)
+      return Error{Code::invalid, "generate_kwargs.max_length counts the prompt too, which has " +
+                                      std::to_string(prompt_tokens) + " tokens (it is " +
+                                      std::to_string(request.max_length) +
+                                      "): raise it, or send max_new_tokens"};
+    sequence.max_tokens = std::min(room, request.max_length - prompt_tokens);
+  }
+  sequence.stop_tokens = stop_tokens_;
+  sequence.stop_tokens.insert(sequence.stop_tokens.end(), request.stop_tokens.begin(),
+                              request.stop_tokens.end());
+  sequence.sampling = request.sampling;
+  sequence.sampling.seed = request.seed ? *request.seed : std::random_device{}();
+  Answer answer{std::make_shared<Completion>(tokenizer_, request.stop),
+                request.model.empty() ? models_.front() : request.model, prompt_tokens};
+  TRY(scheduler_.submit(std::move(sequence), answer.completion));
+  return answer;
+}
+}  // namespace kairo::gpu

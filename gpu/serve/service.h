@@ -1,0 +1,47 @@
+// gpu/serve/service.h - a model folder and its adapters as answers: Request in, Completion out.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gpu/engine/generator.h"
+#include "gpu/hf/tokenizer.h"
+#include "gpu/serve/completion.h"
+#include "gpu/serve/request.h"
+#include "gpu/serve/scheduler.h"
+
+namespace kairo::gpu {
+struct ServiceOptions {
+  std::string name;  // the base model's name in requests
+  GeneratorOptions generator;
+  SchedulerOptions scheduler;
+};
+// An answer that has been accepted. The reader calls completion->next() until it has finished, or
+// leave().
+struct Answer {
+  std::shared_ptr<Completion> completion;
+  std::string model;
+  int prompt_tokens = 0;
+};
+class Service {  // ask, counts: any thread
+ public:
+  // Errors of Generator::load and Tokenizer::load; invalid: an adapter has the base model's name.
+  static Result<std::unique_ptr<Service>> load(const ServiceOptions& options);
+  // not_found: no such model. invalid: the request. unavailable: too many wait.
+  Result<Answer> ask(const Request& request);
+  const std::vector<std::string>& models() const { return models_; }  // base model first
+  SchedulerCounts counts() const { return scheduler_.counts(); }
+  void stop() { scheduler_.stop(); }  // answers that are not complete end with `cancelled`
+
+ private:
+  Service(const ServiceOptions& options, Tokenizer tokenizer, std::unique_ptr<Generator> generator);
+  Result<int> adapter_of(const std::string& model) const;
+  Result<std::vector<std::int32_t>> tokens_of(const Request& request) const;
+  std::vector<std::string> models_;
+  std::vector<std::int32_t> stop_tokens_;
+  Tokenizer tokenizer_;
+  std::unique_ptr<Generator> generator_;
+  Scheduler scheduler_;
+};
+}  // namespace kairo::gpu
