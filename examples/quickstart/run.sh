@@ -89,8 +89,8 @@ ask() { # path model question -> the answer
     curl -sS --fail-with-body -H 'content-type: application/json' -d @- "http://$address$1" | jq -r "$answer"
 }
 row() { # two answers side by side, folded
-  paste -d '\001' <(fold -s -w 46 <<<"$1") <(fold -s -w 60 <<<"$2") |
-    awk -F '\001' '{ printf "  %-48s %s\n", $1, $2 }'
+  paste <(fold -s -w 46 <<<"${1//$'\t'/ }") <(fold -s -w 60 <<<"${2//$'\t'/ }") |
+    awk -F '\t' '{ printf "  %-48s %s\n", $1, $2 }'
 }
 for path in /chat /v1/chat/completions; do
   printf '\nPOST %s\n' "$path"
