@@ -83,13 +83,13 @@ Status run_pull(const std::string& image, const std::string& to, const std::stri
 }
 
 int finish(const Status& status) {
-  if (!status.ok()) std::cerr << "error: " << status.error().what << std::endl;
+  if (!status.ok()) std::cerr << "error: " << status.error().what << '\n' << std::flush;
   if (stop_requested) return 130;
   return status.ok() ? 0 : 1;
 }
 // Of an init container, with the exit codes that the Job's podFailurePolicy knows.
 int finish_container(const Status& status) {
-  if (!status.ok()) std::cerr << status.error().what << std::endl;  // the pod's last words
+  if (!status.ok()) std::cerr << status.error().what << '\n' << std::flush;  // the pod's last words
   constexpr int try_again = 1, change_the_input = 2, stopped_for_now = 75;
   if (stop_requested) return stopped_for_now;
   if (status.ok()) return 0;

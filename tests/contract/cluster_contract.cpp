@@ -77,23 +77,25 @@ void writes(Cluster& c) {
 }
 
 void statuses(Cluster& c) {
-  const Json job = {{"apiVersion", "batch/v1"},
-                    {"kind", "Job"},
-                    {"metadata", {{"name", "j"}, {"finalizers", {"kairo.dev/test"}}}},
-                    {"status", {{"active", 9}}}};
-  const Ref ref{jobs, "default", "j"};
-  CHECK(code_of(c.apply({ref, job.dump(), "status", "status"})) == Code::not_found);
-  CHECK_FALSE(parsed(c.apply({ref, job.dump(), "one", ""}))
+  // A Workspace: no controller of the cluster itself writes its status.
+  const Json workspace = {{"apiVersion", "kaito.sh/v1beta1"},
+                          {"kind", "Workspace"},
+                          {"metadata", {{"name", "w"}, {"finalizers", {"kairo.dev/test"}}}},
+                          {"status", {{"state", "Running"}}}};
+  const Ref ref{workspaces, "default", "w"};
+  CHECK(code_of(c.apply({ref, workspace.dump(), "status", "status"})) == Code::not_found);
+  CHECK_FALSE(parsed(c.apply({ref, workspace.dump(), "one", ""}))
                   .value("status", Json::object())
-                  .contains("active"));
-  CHECK(parsed(c.apply({ref, job.dump(), "status", "status"}))["status"]["active"] == 9);
-  CHECK(parsed(c.apply({ref, job.dump(), "one", ""}))["status"]["active"] == 9);
+                  .contains("state"));
+  CHECK(parsed(c.apply({ref, workspace.dump(), "status", "status"}))["status"]["state"] ==
+        "Running");
+  CHECK(parsed(c.apply({ref, workspace.dump(), "one", ""}))["status"]["state"] == "Running");
 
   const std::string uid = parsed(c.get(ref))["metadata"]["uid"];
   CHECK(code_of(c.remove(ref, "other")) == Code::conflict);
   CHECK(c.remove(ref, uid).ok());
   CHECK(parsed(c.get(ref))["metadata"]["deletionTimestamp"].is_string());  // the finalizer holds
-  Json released = job;
+  Json released = workspace;
   released["metadata"].erase("finalizers");
   CHECK(c.apply({ref, released.dump(), "one", ""}).ok());
   CHECK(code_of(c.get(ref)) == Code::not_found);

@@ -124,7 +124,7 @@ becomes "model folder corrupt" corrupt JobStarted \
 rm -rf "$model"
 mv "$work/good-model" "$model"
 
-config long 400 | apply >/dev/null
+config long 4000 | apply >/dev/null
 workspace killed "" long | apply >/dev/null
 until_true 30 [ "$(field killed .status.tuning.phase)" = Training ]
 trainer_of() { pgrep -f "kairo-tune train .*$KAIRO_HOME/runs/$(field "$1" .metadata.uid)/"; }

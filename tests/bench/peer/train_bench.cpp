@@ -1,4 +1,4 @@
-// gpu/tune_main.cpp - kairo-tune: fine-tunes a model folder on tokens, estimates a run, measures
+// tests/bench/peer/train_bench.cpp - trains a model folder on tokens and measures
 // speed.
 #include <signal.h>
 

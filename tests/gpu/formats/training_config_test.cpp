@@ -57,7 +57,7 @@ TEST_CASE("training config: KAITO's template") {
   CHECK(c.train_test_split == 1);
   CHECK(c.loss_on == LossOn::all);
   CHECK(c.num_train_epochs == 3);  // a default
-  REQUIRE(c.notes.size() == 8);
+  REQUIRE(c.notes.size() == 7);
   CHECK(c.notes[0] ==
         "ModelConfig.torch_dtype changes nothing here: the model is read from its folder as it is");
 }
