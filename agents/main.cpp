@@ -147,7 +147,8 @@ int main(int argc, char** argv) {
   sub->add_option("-f,--filename", files, "YAML or JSON file, or - for standard input")->required();
   cli::GetOptions get;
   sub = command("get", "List objects", [&] { return cli::get(context, get); });
-  sub->add_option("kind", get.kind, "workspaces, jobs, pods, ...")->required();
+  sub->add_option("kind", get.kind, "workspaces, jobs, pods, ws,jobs, all, ws/NAME ...")
+      ->required();
   sub->add_option("name", get.name, "One object");
   sub->add_option("-o,--output", get.output, "wide, yaml, json or name")
       ->check(CLI::IsMember({"wide", "yaml", "json", "name"}));
@@ -155,12 +156,13 @@ int main(int argc, char** argv) {
   sub->add_flag("-A,--all-namespaces", get.all_namespaces, "Of all namespaces");
   sub = command("describe", "One object, its conditions and events",
                 [&] { return cli::describe(context, kind, name); });
-  sub->add_option("kind", kind)->required();
-  sub->add_option("name", name)->required();
-  sub = command("delete", "Delete objects",
-                [&] { return cli::remove(context, files, kind, name, !no_wait); });
-  sub->add_option("kind", kind);
+  sub->add_option("kind", kind, "workspace, job, ... or workspace/NAME")->required();
   sub->add_option("name", name);
+  std::vector<std::string> names;
+  sub = command("delete", "Delete objects and wait until they are gone",
+                [&] { return cli::remove(context, files, kind, names, !no_wait); });
+  sub->add_option("kind", kind, "workspace, job, ... or workspace/NAME");
+  sub->add_option("names", names, "One or several");
   sub->add_option("-f,--filename", files, "Delete what stands in the file");
   sub->add_flag("--no-wait", no_wait, "Do not wait until they are gone");
   sub = command("logs", "Log of a workspace's newest pod",

@@ -64,10 +64,6 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   auto loaded = read_data(c, input, text);
   if (!loaded.ok()) return TuneFailure{"bad_data", without_folder(loaded.error().what, input.data)};
   data = std::move(loaded).value();
-  log::info("data", {{"rows", std::to_string(data.rows.size())},
-                     {"truncated", std::to_string(data.truncated)},
-                     {"dropped", std::to_string(data.dropped)},
-                     {"held_out", std::to_string(data.held_out)}});
   auto order = RowOrder::make({data.rows.size(), static_cast<std::size_t>(c.batch_size),
                                static_cast<std::size_t>(c.gradient_accumulation_steps),
                                c.num_train_epochs, c.max_steps, c.shuffle, c.shuffle_seed});

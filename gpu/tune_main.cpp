@@ -37,8 +37,17 @@ int train(const TuneInput& input, const std::string& output, const std::string& 
   job.output_dir = output;
   job.state_dir = state;
   const auto end = run_tune(
-      std::move(job), [&](TuneJob& j) { return prepare_tune_job(j, data, input); }, clock,
-      [&] { return stop_signal_came(stop_signals); });
+      std::move(job),
+      [&](TuneJob& j) {
+        const auto failed = prepare_tune_job(j, data, input);
+        if (!failed)
+          log::info("data", {{"rows", std::to_string(data.rows.size())},
+                             {"truncated", std::to_string(data.truncated)},
+                             {"dropped", std::to_string(data.dropped)},
+                             {"held_out", std::to_string(data.held_out)}});
+        return failed;
+      },
+      clock, [&] { return stop_signal_came(stop_signals); });
   return static_cast<int>(end);
 }
 
@@ -57,18 +66,20 @@ int estimate(const TuneInput& input, bool as_json) {
   if (!estimated.ok()) return refuse("bad_model", estimated.error().what);
   const TuneEstimate& e = estimated.value();
   if (as_json) {
-    const nlohmann::ordered_json out = {{"tokens", e.tokens},
-                                        {"trained_tokens", e.trained_tokens},
-                                        {"steps", e.steps},
-                                        {"peak_bytes", e.peak_bytes},
-                                        {"seconds", e.seconds}};
+    const nlohmann::ordered_json out = {
+        {"rows", data.rows.size()}, {"truncated", data.truncated},
+        {"tokens", e.tokens},       {"trained_tokens", e.trained_tokens},
+        {"steps", e.steps},         {"peak_bytes", e.peak_bytes},
+        {"seconds", e.seconds}};
     std::puts(out.dump().c_str());
     return 0;
   }
-  std::printf("%s steps, %s tokens (%s trained), peak %s MiB, about %.0f s\n",
-              std::to_string(e.steps).c_str(), std::to_string(e.tokens).c_str(),
-              std::to_string(e.trained_tokens).c_str(), std::to_string(e.peak_bytes >> 20).c_str(),
-              e.seconds);
+  const std::string cut =
+      data.truncated > 0 ? " (" + std::to_string(data.truncated) + " truncated)" : "";
+  std::printf("%zu rows%s, %s steps, %s tokens (%s trained), peak %s MiB, about %.0f s\n",
+              data.rows.size(), cut.c_str(), std::to_string(e.steps).c_str(),
+              std::to_string(e.tokens).c_str(), std::to_string(e.trained_tokens).c_str(),
+              std::to_string(e.peak_bytes >> 20).c_str(), e.seconds);
   return 0;
 }
 

@@ -1,2 +1,2 @@
-// tests/link_test.cpp - linked against each whole library: it must need nothing that it did not declare.
+// tests/link_test.cpp - linked against each whole library, which must need nothing undeclared.
 int main() {}

@@ -39,10 +39,11 @@ programs() { # every test program of a build, by its ctest name
 }
 while IFS=$'\t' read -r name command; do run "$name" "$command"; done < <(programs "$build")
 if [ -n "$asan" ]; then
-  export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+  export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 RUNS=150 # of the simulation: ten times slower
   while IFS=$'\t' read -r name command; do run "asan/$name" "$command"; done < <(programs "$asan")
+  unset RUNS
 fi
-for script in tests/e2e/bad_input.sh tests/crash/short.sh; do
+for script in tests/e2e/whole_path.sh tests/e2e/bad_input.sh tests/crash/short.sh; do
   [ -f "$script" ] && run "$(basename "$(dirname "$script")")/$(basename "$script" .sh)" bash "$script" "$build"
 done
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"

@@ -19,14 +19,15 @@ struct Context {
   std::function<Result<std::unique_ptr<cluster::Cluster>>()> connect;
 };
 struct GetOptions {
-  std::string kind, name, output;  // output: "", wide, yaml, json, name
+  std::string kind, name;  // as resources_named reads them
+  std::string output;      // "", wide, yaml, json, name
   bool watch = false, all_namespaces = false;
 };
 Status apply(Context& context, const std::vector<std::string>& files);
 Status get(Context& context, const GetOptions& options);
 Status describe(Context& context, const std::string& kind, const std::string& name);
 Status remove(Context& context, const std::vector<std::string>& files, const std::string& kind,
-              const std::string& name, bool wait);
+              const std::vector<std::string>& names, bool wait);
 Status logs(Context& context, const std::string& name, const std::string& container, bool follow);
 Status events(Context& context, const std::string& workspace, bool watch);
 // Follows a Workspace until it has succeeded (or is ready) or failed: a live bar on a terminal,

@@ -125,4 +125,10 @@ bool is_port_free(int port) {
   close(fd);
   return free;
 }
+
+std::string for_people(const std::string& path) {
+  const char* user = std::getenv("HOME");
+  const std::string own = user == nullptr ? "" : std::string(user) + "/";
+  return own.size() > 1 && path.starts_with(own) ? "~/" + path.substr(own.size()) : path;
+}
 }  // namespace kairo::cli

@@ -37,4 +37,5 @@ bool is_port_free(int port);                                             // on l
 Status write_private(const std::string& path, const std::string& text);  // 0600, by rename
 // Where models lie: $KAIRO_MODELS, else $KAIRO_CACHE/models, else ~/.cache/kairo/models.
 std::string models_dir();
+std::string for_people(const std::string& path);  // the user's own folder as ~
 }  // namespace kairo::cli

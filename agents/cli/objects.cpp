@@ -11,6 +11,7 @@
 
 #include "agents/cli/cli.h"
 #include "agents/cli/printers.h"
+#include "agents/cli/resource_words.h"
 #include "agents/cli/yaml.h"
 #include "agents/cluster/kinds.h"
 #include "schemas/base/clock.h"
@@ -93,11 +94,12 @@ std::string without_bookkeeping(const std::string& object) {
   if (json.is_object() && json.contains("metadata")) json["metadata"].erase("managedFields");
   return json.dump();
 }
-Result<cluster::Kind> need_kind(const std::string& word) {
-  const auto kind = kind_named(word);
-  if (kind) return *kind;
-  return Error{Code::invalid, "the server doesn't have a resource type \"" + word +
-                                  "\"; there are: " + kind_words()};
+void print_documents(const std::vector<std::string>& items, const GetOptions& options) {
+  Json all = Json::array();
+  for (const std::string& item : items) all.push_back(Json::parse(without_bookkeeping(item)));
+  const bool one = !options.name.empty() && all.size() == 1;
+  const Json out = one ? all[0] : Json{{"apiVersion", "v1"}, {"items", all}, {"kind", "List"}};
+  std::cout << (options.output == "json" ? out.dump(2) + "\n" : json_to_yaml(out.dump()));
 }
 void print(const cluster::Kind& kind, std::vector<std::string> items, const GetOptions& options,
            bool header) {
@@ -108,14 +110,7 @@ void print(const cluster::Kind& kind, std::vector<std::string> items, const GetO
     std::stable_sort(items.begin(), items.end(),
                      [&](const std::string& a, const std::string& b) { return seen(a) < seen(b); });
   }
-  if (options.output == "json" || options.output == "yaml") {
-    Json all = Json::array();
-    for (const std::string& item : items) all.push_back(Json::parse(without_bookkeeping(item)));
-    const bool one = !options.name.empty() && all.size() == 1;
-    const Json out = one ? all[0] : Json{{"apiVersion", "v1"}, {"items", all}, {"kind", "List"}};
-    std::cout << (options.output == "json" ? out.dump(2) + "\n" : json_to_yaml(out.dump()));
-    return;
-  }
+  if (options.output == "json" || options.output == "yaml") return print_documents(items, options);
   if (options.output == "name") {
     for (const std::string& item : items)
       std::cout << kind.plural << "/" << Json::parse(item)["metadata"].value("name", "") << "\n";
@@ -170,29 +165,51 @@ Status apply(Context& context, const std::vector<std::string>& files) {
   return ok();
 }
 
-Status get(Context& context, const GetOptions& options) {
-  const cluster::Kind kind = TRY(need_kind(options.kind));
+Status get(Context& context, const GetOptions& given) {
+  GetOptions options = given;
+  const auto wanted = TRY(
+      resources_named(options.kind, options.name.empty() ? std::vector<std::string>{}
+                                                         : std::vector<std::string>{options.name}));
+  options.name = wanted.front().name;
+  if (options.watch && wanted.size() > 1)
+    return Error{Code::invalid, "-w follows one kind; \"" + options.kind + "\" names " +
+                                    std::to_string(wanted.size())};
   const auto cluster = TRY(context.connect());
-  const auto listing = TRY(cluster->list({kind, options.all_namespaces ? "" : context.ns, ""}));
-  std::vector<std::string> items;
-  for (const std::string& item : listing.items)
-    if (options.name.empty() || Json::parse(item)["metadata"].value("name", "") == options.name)
-      items.push_back(item);
-  if (items.empty() && !options.name.empty())
-    return Error{Code::not_found,
-                 kind.plural + " \"" + options.name + "\" not found in namespace " + context.ns};
-  const bool is_table = options.output.empty() || options.output == "wide";
-  if (items.empty() && is_table && !options.watch) {
-    std::cout << "No resources found in " << context.ns << " namespace.\n";
-    return ok();
+  const bool documents = options.output == "json" || options.output == "yaml";
+  std::vector<std::string> all;
+  std::string version;
+  bool printed = false;
+  for (const Named& named : wanted) {
+    const cluster::Kind& kind = named.kind;
+    const auto listing = TRY(cluster->list({kind, options.all_namespaces ? "" : context.ns, ""}));
+    version = listing.resource_version;
+    std::vector<std::string> items;
+    for (const std::string& item : listing.items)
+      if (named.name.empty() || Json::parse(item)["metadata"].value("name", "") == named.name)
+        items.push_back(item);
+    all.insert(all.end(), items.begin(), items.end());
+    if (items.empty() && !named.name.empty() && wanted.size() == 1)
+      return Error{Code::not_found,
+                   kind.plural + " \"" + named.name + "\" not found in namespace " + context.ns};
+    if (documents || (items.empty() && !options.watch)) continue;
+    if (printed && options.output != "name") std::cout << "\n";
+    printed = true;
+    if (wanted.size() > 1 && options.output != "name") std::cout << kind.plural << "\n";
+    print(kind, items, options, true);
   }
-  print(kind, items, options, true);
+  if (documents) print_documents(all, options);
+  if (!documents && all.empty() && !options.watch && options.output != "name")
+    std::cout << "No resources found in " << context.ns << " namespace.\n";
   if (!options.watch) return ok();
-  return follow(context, *cluster, kind, options, listing.resource_version);
+  return follow(context, *cluster, wanted.front().kind, options, version);
 }
 
-Status describe(Context& context, const std::string& word, const std::string& name) {
-  const cluster::Kind kind = TRY(need_kind(word));
+Status describe(Context& context, const std::string& word, const std::string& given) {
+  const auto named = TRY(resources_named(
+      word, given.empty() ? std::vector<std::string>{} : std::vector<std::string>{given}));
+  const cluster::Kind kind = named.front().kind;
+  const std::string name = named.front().name;
+  if (name.empty()) return Error{Code::invalid, "describe " + word + ": name one of them"};
   const auto cluster = TRY(context.connect());
   const std::string object = TRY(cluster->get({kind, kind.namespaced ? context.ns : "", name}));
   const auto listing = TRY(cluster->list({cluster::events, context.ns, ""}));
@@ -209,11 +226,14 @@ Status describe(Context& context, const std::string& word, const std::string& na
 }
 
 Status remove(Context& context, const std::vector<std::string>& files, const std::string& word,
-              const std::string& name, bool wait) {
+              const std::vector<std::string>& names, bool wait) {
   std::vector<cluster::Ref> refs;
   if (files.empty()) {
-    const cluster::Kind kind = TRY(need_kind(word));
-    refs.push_back({kind, kind.namespaced ? context.ns : "", name});
+    for (const Named& named : TRY(resources_named(word, names))) {
+      if (named.name.empty())
+        return Error{Code::invalid, "delete " + word + ": name what is to be deleted"};
+      refs.push_back({named.kind, named.kind.namespaced ? context.ns : "", named.name});
+    }
   }
   for (const Parsed& object : TRY(parse(context, files))) refs.push_back(object.ref);
   const auto cluster = TRY(context.connect());
@@ -221,6 +241,8 @@ Status remove(Context& context, const std::vector<std::string>& files, const std
     TRY(cluster->get(ref));  // kubectl's "not found"
     TRY(cluster->remove(ref, ""));
     std::cout << printed_name(ref) << " deleted" << std::endl;
+  }
+  for (const cluster::Ref& ref : refs) {
     while (wait && !context.stop) {
       const auto still = cluster->get(ref);
       if (!still.ok() && still.error().code == Code::not_found) break;

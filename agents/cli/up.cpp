@@ -150,18 +150,15 @@ Status wait_until_ready(Context& context, int timeout_ms) {
 }
 
 void print_started(const Context& context, const Ports& ports, bool registry) {
-  std::cout << "kairo is up (" << context.home.path << ")\n"
+  std::cout << "kairo is up (" << for_people(context.home.path) << ")\n"
             << "  cluster   http://127.0.0.1:" << ports.cluster << "\n"
             << "  nats      nats://127.0.0.1:" << ports.nats
             << "  (user admin: read kairo.status.>; password in "
-            << context.home / "secrets/admin.nats"
-            << ")\n";
+            << for_people(context.home / "secrets/admin.nats") << ")\n";
   if (registry)
     std::cout << "  registry  127.0.0.1:" << ports.registry << "  (Secret default/"
               << registry_secret << ")\n";
-  std::cout << "  logs      " << context.home / "log"
-            << "\n"
-            << std::flush;
+  std::cout << "  logs      " << for_people(context.home / "log") << "\n" << std::flush;
 }
 
 Status run(Context& context, const UpOptions& options, const std::string& dir,

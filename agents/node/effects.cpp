@@ -18,6 +18,12 @@ wire::FactT fact_of(const std::string& uid, const std::string& ns, const std::st
   fact.body.Set(std::move(body));
   return fact;
 }
+wire::TrainingT training_of(const std::string& revision, const wire::ProgressT& progress) {
+  wire::TrainingT training;
+  training.revision = revision;
+  training.progress = std::make_unique<wire::ProgressT>(progress);
+  return training;
+}
 }  // namespace
 
 Status NodeEffects::perform(const wire::CommandT& command) {
@@ -68,7 +74,8 @@ Status NodeEffects::check(const wire::CommandT& command, const wire::RunT& run) 
   wire::ArtifactT artifact;
   artifact.revision = run.revision;
   artifact.node = run.node;
-  const auto adapter = dirs_.adapter(key_of(command, run));
+  const RunKey key = key_of(command, run);
+  const auto adapter = dirs_.adapter(key);
   if (!adapter.ok() && adapter.error().code != Code::not_found) return adapter.error();
   if (adapter.ok()) {
     artifact.path = adapter.value().path;
@@ -77,6 +84,9 @@ Status NodeEffects::check(const wire::CommandT& command, const wire::RunT& run) 
   } else {
     artifact.problem = adapter.error().what;
   }
+  // The trainer's last word first: who sees the artifact has seen the last step.
+  if (const auto progress = last_progress(tail_of(dirs_.progress_file(key))))
+    observe_(fact_of(command.uid, command.ns, command.name, training_of(run.revision, *progress)));
   observe_(fact_of(command.uid, command.ns, command.name, std::move(artifact)));
   return ok();
 }
@@ -91,10 +101,7 @@ void ProgressSensor::look() {
     if (!progress) continue;
     const auto before = told_.find(file);
     if (before == told_.end() || before->second != *progress) {
-      wire::TrainingT training;
-      training.revision = run.revision;
-      training.progress = std::make_unique<wire::ProgressT>(*progress);
-      observe_(fact_of(run.uid, run.ns, run.name, std::move(training)));
+      observe_(fact_of(run.uid, run.ns, run.name, training_of(run.revision, *progress)));
     }
     seen[file] = *progress;
   }

@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# tests/e2e/whole_path.sh - the main job on a real kairo with a tiny model, and what a careful user
+# would look at: queueing, status on the bus, stop and start, deletion, secrets, open ports.
+# usage: whole_path.sh BUILD
+. "$(dirname "$0")/lib.sh"
+start_kairo
+serve_data
+here=$source_dir/tests/e2e
+config quick 6 | apply >/dev/null
+config long 1000 | apply >/dev/null
+nats_port=$(jq -r .nats "$KAIRO_HOME/run/ports.json")
+subscribe() { timeout 60 python3 "$here/status_events.py" "$nats_port" "$KAIRO_HOME/secrets/admin.nats" "$1"; }
+own_pids() { pgrep -f "$KAIRO_HOME"; pgrep -P "$(pgrep -d, -f "$KAIRO_HOME")"; }
+
+# --- tune, push -----------------------------------------------------------------------------------
+subscribe 25 >"$work/events.jsonl" 2>/dev/null &
+children+=($!)
+workspace tuned "" quick | sed 's/v1beta1/v1alpha1/' | apply >/dev/null # both versions are one object
+holds "wait: tuned and pushed" timeout 60 kairo wait tuned
+same "state" Succeeded "$(state tuned)"
+for type in ResourceReady JobStarted WorkspaceSucceeded; do
+  same "condition $type" True "$(field tuned ".status.conditions[] | select(.type == \"$type\") | .status")"
+done
+same "progress" "Done 6/6" "$(field tuned '.status.tuning | "\(.phase) \(.step)/\(.totalSteps // .total // .total_steps)"')"
+(umask 077 && kairo get secret kairo-local-registry -o json | jq -r '.data[".dockerconfigjson"]' | base64 -d >"$work/auth.json")
+inspected=$(skopeo inspect --tls-verify=false --authfile "$work/auth.json" --format '{{.Digest}}' "docker://localhost:$registry/e2e/tuned:1")
+same "skopeo sees the digest of the status" "$(field tuned .status.artifact.digest)" "$inspected"
+same "anonymous pull is refused" 401 "$(curl -s -o /dev/null -w '%{http_code}' "http://localhost:$registry/v2/e2e/tuned/manifests/1")"
+same "kubectl's table" \
+  "NAME INSTANCE RESOURCEREADY INFERENCEREADY JOBSTARTED WORKSPACESUCCEEDED TARGETNODECOUNT STATE AGE" \
+  "$(kairo get workspaces | head -n 1 | tr -s ' ')"
+same "the pod is done: the machine is free" Succeeded "$(kairo get pods -o json | jq -r '[.items[].status.phase] | unique | join(" ")')"
+
+# --- status on the bus, read by a client that is not ours ------------------------------------------
+wait_for_event() { jq -e 'select(.subject == "default/tuned" and .data.status.state == "Succeeded")' "$work/events.jsonl"; }
+holds "subscriber: Succeeded came as it happened" until_true 20 wait_for_event
+same "subscriber: the type" dev.kairo.workspace.status.v1 "$(jq -r .type "$work/events.jsonl" | sort -u)"
+same "subscriber: ids differ" "$(wc -l <"$work/events.jsonl")" "$(jq -r .id "$work/events.jsonl" | sort -u | wc -l)"
+same "a later subscriber gets the last value at once" Succeeded \
+  "$(subscribe 2 | jq -r 'select(.subject == "default/tuned") | .data.status.state' | head -n 1)"
+
+# --- several at once ------------------------------------------------------------------------------
+for name in first second third; do workspace $name "" long; echo ---; done | apply >/dev/null
+waits() {
+  kairo get workspaces -o json | jq -e '[.items[].status.conditions[]? | select(.type == "JobStarted" and .status == "False")
+    | .message | select(test("Unschedulable: 0/1 nodes are available: 1 Insufficient (cpu|memory) \\(held by default/(first|second|third)-"))] | length > 0'
+}
+holds "a queued Workspace says what it waits for" until_true 20 waits
+
+# --- stop in the middle, start again --------------------------------------------------------------
+running() { kairo get workspaces -o json | jq -re '.items[] | select(.status.tuning.phase == "Training" and .status.tuning.step > 20) | .metadata.name' | head -n 1; }
+until_true 30 running
+interrupted=$(running)
+holds "down while training" timeout 90 kairo down
+same "nothing is left running" "" "$(pgrep -f "$KAIRO_HOME" | tr '\n' ' ')"
+holds "up again" timeout 60 kairo up -d
+for name in first second third; do holds "$name: trained in the end" timeout 120 kairo wait $name; done
+run=$KAIRO_HOME/runs/$(field "${interrupted:-none}" .metadata.uid)
+resumed() { jq -se 'any(.attempt == 2 and .resumed_from > 20)' "$run"/*/state/progress.jsonl; }
+holds "the interrupted run went on from its checkpoint" resumed
+
+# --- serve ----------------------------------------------------------------------------------------
+cat <<YAML | apply >/dev/null
+apiVersion: kaito.sh/v1beta1
+kind: Workspace
+metadata: {name: server}
+resource: {labelSelector: {matchLabels: {kubernetes.io/os: linux}}}
+inference:
+  preset: {name: smollm2-135m-instruct}
+  adapters: [{source: {name: tuned, image: "localhost:$registry/e2e/tuned:1", imagePullSecrets: [kairo-local-registry]}}]
+YAML
+holds "server: ready" timeout 60 kairo wait server
+address=$(kairo get service server -o json | jq -r '.metadata.annotations["kairo.dev/local-address"]')
+same "/v1/models" "smollm2-135m-instruct tuned" "$(curl -s "http://$address/v1/models" | jq -r '[.data[].id] | join(" ")')"
+holds "kairo chat" timeout 30 kairo chat server --max-tokens 4 "Who are you?"
+holds "kairo chat --adapter" timeout 30 kairo chat server --max-tokens 4 --adapter tuned "Who are you?"
+same "kairo chat: a model that is not there" \
+  "error: /v1/chat/completions answered 404: model nobody is not served here; there are: smollm2-135m-instruct, tuned
+(exit 1)" \
+  "$(timeout 30 kairo chat server --adapter nobody hi 2>&1; echo "(exit $?)")"
+same "POST /chat" "true" "$(curl -s "http://$address/chat" -d '{"prompt":"a","generate_kwargs":{"max_new_tokens":2}}' | jq 'has("Result")')"
+
+# --- safe by default ------------------------------------------------------------------------------
+# shellcheck disable=SC2046
+same "everything listens on loopback only" "" \
+  "$(python3 "$here/listening.py" $(own_pids | sort -u) | grep -v ' 127\.0\.0\.1:\| ::1:' | tr '\n' ' ')"
+same "the home is 0700" 700 "$(stat -c %a "$KAIRO_HOME")"
+same "secrets are 0600" 600 "$(stat -c %a "$KAIRO_HOME"/secrets/* | sort -u)"
+leaks() { # secrets in arguments, environments or logs
+  local secret pid
+  for secret in "$KAIRO_HOME"/secrets/*; do
+    for pid in $(own_pids | sort -u); do
+      tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -f "$secret" && echo "$(basename "$secret") in arguments of $pid"
+      tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qF -f "$secret" && echo "$(basename "$secret") in environment of $pid"
+    done
+    grep -rlF -f "$secret" "$KAIRO_HOME/log" | sed "s|^|$(basename "$secret") in |"
+  done
+}
+same "no secret in arguments, environments or logs" "" "$(leaks)"
+
+# --- what else a person types ---------------------------------------------------------------------
+for words in "version" "status" "explain workspace" "explain workspace.tuning" "completion bash" "events" \
+  "get all" "get nodes" "get workspaces -o wide" "get workspace tuned -o yaml" "describe workspace tuned" "logs server"; do
+  # shellcheck disable=SC2086
+  holds "kairo $words" timeout 20 kairo $words
+done
+same "get: what is not there" $'error: workspaces "nobody" not found in namespace default\n(exit 1)' \
+  "$(timeout 20 kairo get workspace nobody 2>&1; echo "(exit $?)")"
+
+# --- deletion -------------------------------------------------------------------------------------
+holds "delete all Workspaces" timeout 60 kairo delete workspace tuned first second third server
+left() { kairo get workspaces,jobs,statefulsets,services,pods -o name 2>/dev/null; ls "$KAIRO_HOME/runs"; }
+gone() { [ -z "$(left)" ]; }
+holds "nothing of them is left" until_true 30 gone
+gone || left
+timeout 90 kairo down --purge >/dev/null 2>&1
+same "down --purge leaves no file" "" "$(ls -A "$KAIRO_HOME" 2>/dev/null)"
+same "down --purge leaves no process" "" "$(pgrep -f "$KAIRO_HOME" | tr '\n' ' ')"

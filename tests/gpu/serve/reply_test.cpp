@@ -1,0 +1,2 @@
+// tests/gpu/serve/reply_test.cpp
+#include <doctest/doctest.h>

@@ -1,0 +1,2 @@
+// tests/gpu/serve/request_test.cpp
+#include <doctest/doctest.h>

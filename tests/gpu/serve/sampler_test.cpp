@@ -1,0 +1,2 @@
+// tests/gpu/serve/sampler_test.cpp
+#include <doctest/doctest.h>

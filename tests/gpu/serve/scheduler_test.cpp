@@ -1,0 +1,2 @@
+// tests/gpu/serve/scheduler_test.cpp
+#include <doctest/doctest.h>

@@ -1,0 +1,2 @@
+// tests/gpu/serve/server_test.cpp
+#include <doctest/doctest.h>

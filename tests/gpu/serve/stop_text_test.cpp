@@ -1,0 +1,2 @@
+// tests/gpu/serve/stop_text_test.cpp
+#include <doctest/doctest.h>
