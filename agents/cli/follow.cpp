@@ -179,9 +179,14 @@ Status serve_files(Context& context, const std::string& folder, int port) {
   httplib::Server server;
   if (!server.set_mount_point("/", folder))
     return Error{Code::not_found, "no such folder: " + folder};
+  server.set_socket_options([](socket_t socket) {  // without httplib's SO_REUSEPORT: one owner
+    const int yes = 1;
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
   if (!server.bind_to_port("127.0.0.1", port))
     return Error{Code::unavailable, "port " + std::to_string(port) + " on 127.0.0.1 is taken"};
   std::thread thread([&] { server.listen_after_bind(); });
+  while (!server.is_running()) std::this_thread::yield();  // stop() works from here on
   std::cerr << "serving " << folder << " on http://127.0.0.1:" << port << "/\n";
   while (!context.stop) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   server.stop();

@@ -17,6 +17,10 @@ class HttpHealthServer final : public HealthServer {
   Status listen(int port) {
     server_.new_task_queue = [] { return new httplib::ThreadPool(2); };
     server_.set_payload_max_length(1024);
+    server_.set_socket_options([](socket_t socket) {  // without httplib's SO_REUSEPORT: one owner
+      const int yes = 1;
+      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    });
     server_.Get("/healthz", [this](const httplib::Request&, httplib::Response& reply) {
       const bool alive = probe_().alive;
       reply.status = alive ? 200 : 500;
@@ -37,6 +41,7 @@ class HttpHealthServer final : public HealthServer {
       return Error{Code::unavailable, "health: listen on 127.0.0.1:" + std::to_string(port) +
                                           ": the port is taken; choose another"};
     thread_ = std::thread([this] { server_.listen_after_bind(); });
+    while (!server_.is_running()) std::this_thread::yield();  // stop() works from here on
     return ok();
   }
   int port() const override { return port_; }

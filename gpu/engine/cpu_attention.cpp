@@ -33,6 +33,7 @@ struct CpuAttention::Head {
 CpuAttention::CpuAttention(AttentionShape shape, std::int64_t longest, int threads)
     : shape_(shape),
       scratch_floats_(2 * query_block * longest),
+      threads_(threads),
       scratch_(scratch_floats_ * threads) {}
 
 void CpuAttention::head_forward(const Head& h) {
@@ -82,7 +83,7 @@ void CpuAttention::head_backward(const Head& h) {
 void CpuAttention::forward(float* out, const float* qkv, const CpuBatch& batch) {
   const auto& s = shape_;
   const std::int64_t ld = s.columns(), work = batch.segments() * s.heads;
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(threads_)
   for (std::int64_t i = 0; i < work; ++i) {
     const std::int64_t segment = i / s.heads, head = i % s.heads;
     const std::int64_t kv_head = head / (s.heads / s.kv_heads);
@@ -109,7 +110,7 @@ void CpuAttention::backward(float* dqkv, const float* dout, std::int64_t ld_dout
   const auto& s = shape_;
   const std::int64_t ld = s.columns(), group = s.heads / s.kv_heads;
   const std::int64_t work = batch.segments() * s.kv_heads;
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(threads_)
   for (std::int64_t i = 0; i < work; ++i) {
     const std::int64_t segment = i / s.kv_heads, kv_head = i % s.kv_heads;
     const auto seg = static_cast<std::size_t>(segment);

@@ -29,6 +29,7 @@ class CpuAttention {  // owns the scores' scratch; one caller at a time
   void head_backward(const Head& h);
   AttentionShape shape_;
   std::int64_t scratch_floats_;
+  int threads_;     // scratch_ has room for these
   Buffer scratch_;  // (threads, 2, query_block, longest)
 };
 }  // namespace kairo::gpu

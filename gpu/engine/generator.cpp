@@ -41,6 +41,7 @@ class CpuGenerator final : public Generator {
         weights_(std::move(weights)),
         adapters_(std::move(adapters)),
         context_(o.context_tokens),
+        threads_(threads),
         rope_(make_rope_table(config.rope, config.head_dim, o.context_tokens)),
         kv_columns_(config.kv_heads * config.head_dim),
         keys_(o.slots * config.layers * context_ * kv_columns_),
@@ -50,6 +51,8 @@ class CpuGenerator final : public Generator {
 
   Result<std::span<const float>> feed(std::span<const Feed> feeds) override {
     TRY(check(feeds));
+    set_threads(
+        threads_);  // OpenMP keeps the number per calling thread, and that may be another one
     place(feeds);
     const auto T = static_cast<std::int64_t>(positions_.size());
     reserve(T, static_cast<std::int64_t>(feeds.size()));
@@ -189,7 +192,7 @@ class CpuGenerator final : public Generator {
     const std::int64_t D = config_.head_dim, q = config_.heads * D, ld = q + 2 * kv_columns_;
     const std::int64_t work = static_cast<std::int64_t>(ranges_.size()) * config_.heads;
     const float scale = 1.0f / std::sqrt(static_cast<float>(D));
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(threads_)
     for (std::int64_t i = 0; i < work; ++i) {
       const Range& r = ranges_[static_cast<std::size_t>(i / config_.heads)];
       const std::int64_t head = i % config_.heads;
@@ -238,6 +241,7 @@ class CpuGenerator final : public Generator {
   DecoderWeights weights_;
   std::vector<DecoderAdapter> adapters_;
   std::int64_t context_;
+  int threads_;  // scores_ has room for these
   RopeTable rope_;
   std::int64_t kv_columns_;
   Buffer keys_, values_, scores_;  // (slots, layers, kv_heads, context, head_dim) twice; scratch

@@ -70,15 +70,12 @@ void Scheduler::advance(int slot, std::size_t fed, std::span<const float> logits
 }
 
 bool Scheduler::round() {
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (slots_[i] && !slots_[i]->sink->wanted()) end(static_cast<int>(i), Finish::cancelled);
   admit();
-  bool someone_answers = false;
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (!slots_[i]) continue;
-    if (!slots_[i]->sink->wanted())
-      end(static_cast<int>(i), Finish::cancelled);
-    else
-      someone_answers |= slots_[i]->is_answering();
-  }
+  const bool someone_answers = std::any_of(slots_.begin(), slots_.end(), [](const auto& job) {
+    return job != nullptr && job->is_answering();
+  });
   auto room = static_cast<std::size_t>(someone_answers ? options_.prompt_tokens_shared
                                                        : options_.prompt_tokens_alone);
   std::vector<Feed> feeds;

@@ -62,6 +62,10 @@ class HttpServer final : public Server {
     http_.new_task_queue = [n = options_.threads] { return new httplib::ThreadPool(n); };
     http_.set_payload_max_length(body_bytes_max);
     http_.set_tcp_nodelay(true);
+    http_.set_socket_options([](socket_t socket) {  // without httplib's SO_REUSEPORT: one owner
+      const int yes = 1;
+      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    });
     http_.set_read_timeout(10, 0);
     http_.set_write_timeout(10, 0);
     add_guards();
@@ -76,6 +80,7 @@ class HttpServer final : public Server {
                                           std::to_string(options_.port) +
                                           ": it is taken, or not an address of this machine"};
     thread_ = std::thread([this] { http_.listen_after_bind(); });
+    while (!http_.is_running()) std::this_thread::yield();  // stop() works from here on
     return ok();
   }
   int port() const override { return port_; }

@@ -1,2 +1,199 @@
-// tests/gpu/serve/request_test.cpp
+// What this proves: three APIs' requests are read as their documents say, and a wrong one is told
+// which field, which value and what to do.
+#include "gpu/serve/request.h"
+
 #include <doctest/doctest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+using namespace kairo;
+using namespace kairo::gpu;
+namespace {
+constexpr const char* hi = R"("messages":[{"role":"user","content":"hi"}])";
+std::string chat(const std::string& more) {
+  return std::string("{") + hi + (more.empty() ? "" : ",") + more + "}";
+}
+using Parse = Result<Request> (*)(std::string_view);
+struct Bad {
+  std::string name;
+  Parse parse;
+  std::string body, error;
+};
+}  // namespace
+
+TEST_CASE("chat completions: every field") {
+  const auto parsed = parse_chat_completion(R"({"model":"pip","messages":[
+    {"role":"system","content":"be brief"},
+    {"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}],
+    "temperature":0.5,"top_p":0.9,"top_k":-1,"max_tokens":7,"stop":["x","yy"],"seed":42,
+    "presence_penalty":0.25,"frequency_penalty":-0.5,"repetition_penalty":1.5,"n":1,
+    "stream":true,"stream_options":{"include_usage":true},"user":"me","logprobs":false,
+    "response_format":{"type":"text"},"tools":[]})");
+  REQUIRE_MESSAGE(parsed.ok(), (parsed.ok() ? "" : parsed.error().what));
+  const Request& r = parsed.value();
+  CHECK(r.model == "pip");
+  CHECK(r.messages == R"([{"content":"be brief","role":"system"},{"content":"ab","role":"user"}])");
+  CHECK(r.sampling.temperature == 0.5f);
+  CHECK(r.sampling.top_p == 0.9f);
+  CHECK(r.sampling.top_k == 0);
+  CHECK(r.max_tokens == 7);
+  CHECK(r.stop == std::vector<std::string>{"x", "yy"});
+  CHECK(r.seed == 42u);
+  CHECK(r.sampling.presence_penalty == 0.25f);
+  CHECK(r.sampling.frequency_penalty == -0.5f);
+  CHECK(r.sampling.repetition_penalty == 1.5f);
+  CHECK(r.stream);
+  CHECK(r.include_usage);
+}
+
+TEST_CASE("defaults; null is absent; one stop string; the newer name of max_tokens") {
+  const auto parsed = parse_chat_completion(
+      chat(R"("temperature":null,"stop":"end","max_completion_tokens":3,"seed":null)"));
+  REQUIRE(parsed.ok());
+  CHECK(parsed.value().sampling.temperature == 1.0f);
+  CHECK(parsed.value().sampling.top_p == 1.0f);
+  CHECK(parsed.value().model.empty());
+  CHECK(parsed.value().stop == std::vector<std::string>{"end"});
+  CHECK(parsed.value().max_tokens == 3);
+  CHECK_FALSE(parsed.value().seed);
+  CHECK_FALSE(parsed.value().stream);
+}
+
+TEST_CASE("completions") {
+  const auto text = parse_completion(R"({"prompt":"once"})");
+  REQUIRE(text.ok());
+  CHECK(text.value().prompt == "once");
+  CHECK(text.value().max_tokens == 16);
+  const auto list = parse_completion(R"({"prompt":["once"]})");
+  REQUIRE(list.ok());
+  CHECK(list.value().prompt == "once");
+  for (const std::string body : {R"({"prompt":[1,2,3]})", R"({"prompt":[[1,2,3]]})"}) {
+    CAPTURE(body);
+    const auto tokens = parse_completion(body);
+    REQUIRE(tokens.ok());
+    CHECK(tokens.value().prompt_tokens == std::vector<std::int32_t>{1, 2, 3});
+  }
+}
+
+TEST_CASE("KAITO's /chat") {
+  const auto defaults = parse_kaito_chat(R"({"prompt":"p"})");
+  REQUIRE(defaults.ok());
+  CHECK(defaults.value().return_full_text);
+  CHECK(defaults.value().max_tokens == 200);
+  CHECK(defaults.value().sampling.top_k == 10);
+  CHECK(defaults.value().sampling.temperature == 1.0f);
+  const auto full = parse_kaito_chat(R"({"prompt":"p","return_full_text":false,
+    "generate_kwargs":{"do_sample":false,"max_length":50,"top_k":3,"eos_token_id":9,
+    "pad_token_id":1,"num_beams":1,"early_stopping":false}})");
+  REQUIRE(full.ok());
+  CHECK_FALSE(full.value().return_full_text);
+  CHECK(full.value().sampling.temperature == 0.0f);
+  CHECK(full.value().max_length == 50);
+  CHECK(full.value().max_tokens == 0);
+  CHECK(full.value().stop_tokens == std::vector<std::int32_t>{9});
+  const auto both =
+      parse_kaito_chat(R"({"prompt":"p","generate_kwargs":{"max_length":50,"max_new_tokens":9}})");
+  REQUIRE(both.ok());
+  CHECK(both.value().max_tokens == 9);
+  CHECK(both.value().max_length == 0);
+  const auto messages = parse_kaito_chat(chat(""));
+  REQUIRE(messages.ok());
+  CHECK(messages.value().messages == R"([{"content":"hi","role":"user"}])");
+  CHECK_FALSE(messages.value().return_full_text);
+}
+
+TEST_CASE("wrong requests") {
+  std::string deep = R"({"messages":)";
+  for (int i = 0; i < 70; ++i) deep += "[";
+  const Bad rows[] = {
+      {"no JSON", parse_chat_completion, "{", "the body is not JSON"},
+      {"empty", parse_completion, "", "the body is not JSON"},
+      {"no object", parse_kaito_chat, "[1]", "the body is not a JSON object"},
+      {"too deep", parse_chat_completion, deep, "the body is nested deeper than 64"},
+      {"temperature", parse_chat_completion, chat(R"("temperature":2.5)"),
+       "temperature must be a number from 0.0 to 2.0 (it is 2.5)"},
+      {"temperature's type", parse_chat_completion, chat(R"("temperature":"hot")"),
+       "temperature must be a number from 0.0 to 2.0 (it is \"hot\")"},
+      {"top_p", parse_chat_completion, chat(R"("top_p":0)"),
+       "top_p must be greater than 0, at most 1 (it is 0)"},
+      {"max_tokens", parse_chat_completion, chat(R"("max_tokens":0)"),
+       "max_tokens must be a whole number from 1 to 16777216 (it is 0)"},
+      {"max_tokens is no whole number", parse_chat_completion, chat(R"("max_tokens":1.5)"),
+       "max_tokens must be a whole number from 1 to 16777216 (it is 1.5)"},
+      {"seed", parse_chat_completion, chat(R"("seed":"x")"),
+       "seed must be a whole number (it is \"x\")"},
+      {"stop", parse_chat_completion, chat(R"("stop":[""])"),
+       "stop must be a string or a list of strings, none of them empty (it is [\"\"])"},
+      {"stream", parse_chat_completion, chat(R"("stream":1)"),
+       "stream must be true or false (it is 1)"},
+      {"model", parse_chat_completion, chat(R"("model":7)"), "model must be a string (it is 7)"},
+      {"two answers", parse_chat_completion, chat(R"("n":2)"),
+       "n is not supported here: leave it out (it is 2)"},
+      {"tools", parse_chat_completion, chat(R"("tools":[{"type":"function"}])"),
+       "tools is not supported here: leave it out (it is [{\"type\":\"function\"}])"},
+      {"logprobs", parse_chat_completion, chat(R"("logprobs":true)"),
+       "logprobs is not supported here: leave it out (it is true)"},
+      {"JSON mode", parse_chat_completion, chat(R"("response_format":{"type":"json_object"})"),
+       "response_format is not supported here: leave it out (it is {\"type\":\"json_object\"})"},
+      {"no messages", parse_chat_completion, "{}",
+       "messages is missing: a list of {\"role\", \"content\"}"},
+      {"empty messages", parse_chat_completion, R"({"messages":[]})",
+       "messages must be a list with at least one {\"role\", \"content\"}"},
+      {"a message", parse_chat_completion, R"({"messages":["hi"]})",
+       "messages[0] must be an object with role and content"},
+      {"no role", parse_chat_completion, R"({"messages":[{"content":"hi"}]})",
+       "messages[0].role must be system, user or assistant"},
+      {"an image", parse_chat_completion,
+       R"({"messages":[{"role":"user","content":[{"type":"image_url"}]}]})",
+       "messages[0].content has a part that is not text (it is {\"type\":\"image_url\"}): only "
+       "{\"type\": \"text\", \"text\": ...} is supported"},
+      {"content", parse_chat_completion, R"({"messages":[{"role":"user","content":5}]})",
+       "messages[0].content must be a string or a list of text parts"},
+      {"no prompt", parse_completion, "{}", "prompt is missing: a string"},
+      {"empty prompt", parse_completion, R"({"prompt":""})", "prompt is empty"},
+      {"several prompts", parse_completion, R"({"prompt":["a","b"]})",
+       "prompt must be one string or one list of token numbers: send several prompts as several "
+       "requests"},
+      {"echo", parse_completion, R"({"prompt":"a","echo":true})",
+       "echo is not supported here: leave it out (it is true)"},
+      {"/chat without prompt", parse_kaito_chat, "{}",
+       "prompt is missing: send a prompt, or messages for a conversation"},
+      {"/chat: prompt's type", parse_kaito_chat, R"({"prompt":4})",
+       "prompt must be a string (it is 4)"},
+      {"/chat: beams", parse_kaito_chat, R"({"prompt":"a","generate_kwargs":{"num_beams":4}})",
+       "generate_kwargs.num_beams is not supported here: leave it out (it is 4)"},
+      {"/chat: kwargs", parse_kaito_chat, R"({"prompt":"a","generate_kwargs":7})",
+       "generate_kwargs must be an object"},
+  };
+  for (const Bad& row : rows) {
+    CAPTURE(row.name);
+    const auto parsed = row.parse(row.body);
+    REQUIRE_FALSE(parsed.ok());
+    CHECK(parsed.error().code == Code::invalid);
+    CHECK(parsed.error().what == row.error);
+  }
+}
+
+TEST_CASE("changed bytes never crash the parsers") {
+  const std::string seeds[] = {
+      chat(R"("temperature":0.5,"stop":["x"],"seed":1,"stream_options":{"include_usage":true})"),
+      R"({"prompt":[1,2,3],"max_tokens":5,"top_k":3})",
+      R"({"prompt":"p","generate_kwargs":{"do_sample":false,"max_length":50,"eos_token_id":9}})"};
+  std::mt19937 random(1);
+  int refused = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string body = seeds[static_cast<std::size_t>(i) % 3];
+    for (auto changes = 1 + random() % 4; changes > 0 && !body.empty(); --changes) {
+      const std::size_t at = random() % body.size();
+      const auto what = random() % 3;
+      if (what == 0) body[at] = static_cast<char>(random());
+      if (what == 1) body.erase(at, 1 + random() % 8);
+      if (what == 2) body.insert(at, body.substr(random() % body.size(), 1 + random() % 16));
+    }
+    for (const Parse parse : {&parse_chat_completion, &parse_completion, &parse_kaito_chat})
+      refused += parse(body).ok() ? 0 : 1;
+  }
+  CHECK(refused > 20'000);
+}

@@ -1,2 +1,38 @@
-// tests/gpu/serve/stop_text_test.cpp
+// What this proves: a text ends at the first of its stop strings and never shows a part of one.
+#include "gpu/serve/stop_text.h"
+
 #include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+using kairo::gpu::StopText;
+
+TEST_CASE("stop strings") {
+  struct Row {
+    std::string name;
+    std::vector<std::string> stops, pieces, shown;  // shown: what each push gives, then finish
+    bool stopped;
+  };
+  const Row rows[] = {
+      {"no stops", {}, {"a", "b"}, {"a", "b", ""}, false},
+      {"within a piece", {"END"}, {"one END two"}, {"one ", ""}, true},
+      {"over three pieces", {"END"}, {"one E", "N", "D two"}, {"one ", "", "", ""}, true},
+      {"a beginning that is none", {"END"}, {"one E", "NTER"}, {"one ", "ENTER", ""}, false},
+      {"a beginning at the end", {"END"}, {"one EN"}, {"one ", "EN"}, false},
+      {"the earliest of several", {"cd", "b"}, {"abcd"}, {"a", ""}, true},
+      {"one begins with another", {"ab", "abc"}, {"xabc"}, {"x", ""}, true},
+      {"overlapping beginnings", {"aab"}, {"aa", "ab!"}, {"", "a", ""}, true},
+      {"nothing after it", {"."}, {"a.", "b", "c"}, {"a", "", "", ""}, true},
+      {"a newline", {"\n"}, {"line one\nline two"}, {"line one", ""}, true},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    StopText text(row.stops);
+    std::vector<std::string> shown;
+    for (const auto& piece : row.pieces) shown.push_back(text.push(piece));
+    shown.push_back(text.finish());
+    CHECK(shown == row.shown);
+    CHECK(text.stopped() == row.stopped);
+  }
+}
