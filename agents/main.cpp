@@ -95,6 +95,14 @@ int finish_container(const Status& status) {
   if (status.ok()) return 0;
   return status.error().code == Code::unavailable ? try_again : change_the_input;
 }
+// An object of a form that nobody foresaw ends in words, not in a crash report.
+Status guarded(const std::function<Status()>& action) {
+  try {
+    return action();
+  } catch (const std::exception& e) {
+    return Error{Code::corrupt, std::string("unexpected: ") + e.what()};
+  }
+}
 }  // namespace
 
 // Owns the words of the command line and what they mean; one lambda per command.
@@ -209,12 +217,12 @@ int main(int argc, char** argv) {
 
   std::string agent, image, to, config_dir;
   bool allow_loopback = false;
-  sub = command("agent", "Run one agent (kairo up does it)", [&]() -> Status {
+  sub = command("agent", "Run one agent", [&]() -> Status {
     log::start(agent);
     return serve_agent(TRY(local_config(context.home, agent)), stop_requested);
   });
   sub->add_option("name", agent)->required();
-  command("cluster-local", "Run the local cluster (kairo up does it)", [&] {
+  command("cluster-local", "Run the local cluster", [&] {
     log::start("cluster");
     return run_cluster(context.home);
   });
@@ -228,7 +236,9 @@ int main(int argc, char** argv) {
   sub->add_option("--to", to)->required();
   sub->add_option("--docker-config-dir", config_dir);
 
+  for (const char* own : {"agent", "cluster-local", "fetch", "pull"})
+    app.get_subcommand(own)->group("Started by kairo itself");
   CLI11_PARSE(app, argc, argv);
   const bool is_container = app.got_subcommand("fetch") || app.got_subcommand("pull");
-  return is_container ? finish_container(action()) : finish(action());
+  return is_container ? finish_container(guarded(action)) : finish(guarded(action));
 }

@@ -171,14 +171,21 @@ Row header_of(const cluster::Kind& kind, bool wide, bool all_namespaces) {
 }
 Row row_of(const cluster::Kind& kind, const std::string& object, bool wide, bool all_namespaces,
            std::int64_t now_ms) {
-  const Json o = Json::parse(object, nullptr, false);
+  Json o = Json::parse(object, nullptr, false);
+  if (!o.is_object()) o = Json::object();
   Row row;
   if (all_namespaces && kind.namespaced) row.push_back(text(o, "/metadata/namespace"));
   const bool is_event = kind.kind == "Event";
   const std::string born = text(o, is_event ? "/lastTimestamp" : "/metadata/creationTimestamp");
   const std::string years = born.empty() ? "" : age(now_ms - parse_rfc3339(born));
   row.push_back(is_event ? years : text(o, "/metadata/name"));
-  for (std::string& cell : cells(kind, o, wide)) row.push_back(std::move(cell));
+  Row own;
+  try {
+    own = cells(kind, o, wide);
+  } catch (const Json::exception&) {  // not of its kind's form: its name has to do
+    own.resize(columns(kind, wide).size());
+  }
+  row.insert(row.end(), own.begin(), own.end());
   if (!is_event) row.push_back(years);
   return row;
 }
@@ -202,13 +209,20 @@ std::string table(const std::vector<Row>& rows) {
   return out;
 }
 
+// As k8s.io/apimachinery's HumanDuration: two units while the larger one is small.
 std::string age(std::int64_t ms) {
-  const std::int64_t s = std::max<std::int64_t>(ms, 0) / 1000;
+  const auto two = [](std::int64_t large, const char* unit, std::int64_t small, const char* part) {
+    return std::to_string(large) + unit + (small == 0 ? "" : std::to_string(small) + part);
+  };
+  const std::int64_t s = std::max<std::int64_t>(ms, 0) / 1000, m = s / 60, h = m / 60, d = h / 24;
   if (s < 120) return std::to_string(s) + "s";
-  if (s < 600) return std::to_string(s / 60) + "m" + (s % 60 ? std::to_string(s % 60) + "s" : "");
-  if (s < 3 * 3600) return std::to_string(s / 60) + "m";
-  if (s < 48 * 3600) return std::to_string(s / 3600) + "h";
-  return std::to_string(s / 86400) + "d";
+  if (m < 10) return two(m, "m", s % 60, "s");
+  if (m < 180) return std::to_string(m) + "m";
+  if (h < 8) return two(h, "h", m % 60, "m");
+  if (h < 48) return std::to_string(h) + "h";
+  if (d < 8) return two(d, "d", h % 24, "h");
+  if (d < 730) return std::to_string(d) + "d";
+  return two(d / 365, "y", d < 8 * 365 ? d % 365 : 0, "d");
 }
 
 std::string progress_line(const std::string& workspace, int width) {

@@ -11,6 +11,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 constexpr int depth_max = 64;
 constexpr std::size_t bytes_max = 3 << 20;
+constexpr int nodes_max = 100'000;  // aliases count each time: a small file can name billions
 
 struct Bad {  // thrown and caught in this file only: yaml-cpp reports by exceptions too
   YAML::Mark mark;
@@ -38,8 +39,9 @@ Json scalar(const YAML::Node& node) {
   return text;
 }
 
-Json convert(const YAML::Node& node, int depth) {
+Json convert(const YAML::Node& node, int depth, int& nodes) {
   if (depth > depth_max) throw Bad{node.Mark(), "nested deeper than 64"};
+  if (++nodes > nodes_max) throw Bad{node.Mark(), "more than 100000 values, aliases included"};
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
     case YAML::NodeType::Null:
@@ -48,7 +50,7 @@ Json convert(const YAML::Node& node, int depth) {
       return scalar(node);
     case YAML::NodeType::Sequence: {
       Json list = Json::array();
-      for (const auto& item : node) list.push_back(convert(item, depth + 1));
+      for (const auto& item : node) list.push_back(convert(item, depth + 1, nodes));
       return list;
     }
     case YAML::NodeType::Map: {
@@ -56,7 +58,7 @@ Json convert(const YAML::Node& node, int depth) {
       for (const auto& entry : node) {
         const std::string key = entry.first.Scalar();
         if (map.contains(key)) throw Bad{entry.first.Mark(), "key \"" + key + "\" stands twice"};
-        map[key] = convert(entry.second, depth + 1);
+        map[key] = convert(entry.second, depth + 1, nodes);
       }
       return map;
     }
@@ -94,6 +96,8 @@ void emit(YAML::Emitter& out, const Json& value) {
       out << YAML::DoubleQuoted << text;
     else
       out << text;
+  } else if (value.is_null()) {
+    out << YAML::Null;
   } else {
     out << value.dump();
   }
@@ -105,9 +109,10 @@ Result<std::vector<std::string>> yaml_to_json(const std::string& text, const std
     return Error{Code::invalid, file + ": larger than 3 MiB; objects are small"};
   try {
     std::vector<std::string> out;
+    int nodes = 0;
     for (const YAML::Node& document : YAML::LoadAll(text)) {
       if (!document.IsDefined() || document.IsNull()) continue;
-      const Json json = convert(document, 0);
+      const Json json = convert(document, 0, nodes);
       if (!json.is_object())
         return Error{Code::invalid, place(file, document.Mark()) +
                                         ": expected an object with apiVersion, kind and metadata"};

@@ -1,15 +1,15 @@
 #!/bin/sh
 # tests/parity/run.sh - makes the golden files anew with the live oracle and fails on any difference.
-# usage: run.sh [MODEL_DIR TRAIN.jsonl]   with both: the SmolLM2 losses too.
+# usage: run.sh BUILD    Installs the oracle (transformers, peft, bitsandbytes; 5 GB, once).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+root=$here/../..
+cache=${KAIRO_CACHE:-$HOME/.cache/kairo}
 "$here/setup.sh"
-python=${KAIRO_CACHE:-$HOME/.cache/kairo}/oracle/bin/python
+bash "$root/deploy/setup/model.sh" "$1/kairo-tune"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-if [ $# -ge 2 ]; then
-  "$python" "$here/make_golden.py" "$work" --smollm2 "$1" --gsm8k "$2" 2>/dev/null
-else
-  "$python" "$here/make_golden.py" "$work" 2>/dev/null
-fi
-"$python" "$here/compare.py" "$work" "$here/../gpu/golden"
+echo "parity: golden files with transformers and peft (some minutes)"
+"$cache/oracle/bin/python" "$here/make_golden.py" "$work" --smollm2 "$cache/models/smollm2-135m-instruct" \
+  --gsm8k "$root/examples/gsm8k/train-256.jsonl" 2>"$work/log" || { tail -n 20 "$work/log" >&2; exit 1; }
+"$cache/oracle/bin/python" "$here/compare.py" "$work" "$root/tests/gpu/golden"

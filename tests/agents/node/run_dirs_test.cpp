@@ -1,0 +1,157 @@
+// What this proves: a run directory is made once, links the weights, belongs to its owner alone,
+// and its progress and adapter are read as the trainer writes them, half-written lines included.
+#include "agents/node/run_dirs.h"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "agents/node/local_run_dirs.h"
+#include "agents/node/progress.h"
+
+using namespace kairo;
+using namespace kairo::node;
+namespace {
+namespace fs = std::filesystem;
+struct Bench {
+  Bench() {
+    std::string name = (fs::temp_directory_path() / "kairo-runs-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    root = name;
+    write("models/tiny/config.json", "{}");
+    write("models/tiny/tokenizer.json", "{}");
+    write("models/tiny/model.safetensors", "weights");
+    dirs = make_run_dirs((root / "runs").string(), (root / "models").string());
+  }
+  ~Bench() { fs::remove_all(root); }
+  void write(const std::string& path, const std::string& text) const {
+    fs::create_directories((root / path).parent_path());
+    std::ofstream(root / path) << text;
+  }
+  fs::path root;
+  std::unique_ptr<RunDirs> dirs;
+  const RunKey run{"uid-1", "default", "tune-me", "0123456789abcdef", "tiny"};
+};
+}  // namespace
+
+TEST_CASE("a run directory: made, made again, listed, removed") {
+  Bench b;
+  const auto made = b.dirs->prepare(b.run);
+  REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().what));
+  const fs::path dir = made.value();
+  CHECK(dir == b.root / "runs/uid-1/0123456789ab");
+  for (const char* part : {"weights", "data", "state", "results"})
+    CHECK(fs::is_directory(dir / part));
+  struct stat about {};
+  REQUIRE(::stat(dir.c_str(), &about) == 0);
+  CHECK((about.st_mode & 0777) == 0700);
+  CHECK(fs::hard_link_count(dir / "weights/model.safetensors") == 2);  // no second copy
+
+  std::ofstream(dir / "state/checkpoint") << "kept";
+  CHECK(b.dirs->prepare(b.run).ok());
+  CHECK(fs::exists(dir / "state/checkpoint"));
+  REQUIRE(b.dirs->list().ok());
+  CHECK(b.dirs->list().value() == std::vector<RunKey>{b.run});
+  CHECK(models_in((b.root / "models").string()) == std::vector<std::string>{"tiny"});
+
+  CHECK(b.dirs->remove("uid-1").ok());
+  CHECK(b.dirs->remove("uid-1").ok());
+  CHECK_FALSE(fs::exists(dir));
+  CHECK(fs::exists(b.root / "models/tiny/model.safetensors"));
+}
+
+TEST_CASE("a preset that is not here says where it belongs; names cannot leave the folder") {
+  Bench b;
+  RunKey absent = b.run;
+  absent.preset = "llama";
+  const auto made = b.dirs->prepare(absent);
+  REQUIRE_FALSE(made.ok());
+  CHECK(made.error().code == Code::not_found);
+  CHECK(made.error().what ==
+        "the weights of preset 'llama' are not on this node: put config.json, "
+        "tokenizer.json and *.safetensors into " +
+            (b.root / "models/llama").string());
+  for (const std::string name : {"", "..", "../x", "a/b", ".hidden"}) {
+    CAPTURE(name);
+    RunKey wrong = b.run;
+    wrong.uid = name;
+    CHECK_FALSE(b.dirs->prepare(wrong).ok());
+    CHECK_FALSE(b.dirs->remove(name).ok());
+  }
+}
+
+TEST_CASE("an adapter counts when its last file is there") {
+  Bench b;
+  const fs::path results = fs::path(b.dirs->prepare(b.run).value()) / "results";
+  const auto missing = [&] {
+    const auto adapter = b.dirs->adapter(b.run);
+    REQUIRE_FALSE(adapter.ok());
+    CHECK(adapter.error().code == Code::not_found);
+    return adapter.error().what;
+  };
+  CHECK(missing() == "the run ended without adapter_config.json");
+  std::ofstream(results / "adapter_config.json") << "{}";
+  std::ofstream(results / "adapter_model.safetensors") << "abc";
+  CHECK(missing() == "the run ended without fine_tuning_completed.txt");
+  std::ofstream(results / "fine_tuning_completed.txt") << "done";
+  const auto adapter = b.dirs->adapter(b.run);
+  REQUIRE(adapter.ok());
+  CHECK(adapter.value().bytes == 3);
+  CHECK(adapter.value().digest ==
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST_CASE("progress: the last whole line that can be read") {
+  const std::string step7 =
+      R"({"phase":"Training","step":7,"total_steps":36,"loss":2.5,)"
+      R"("tokens_per_second":262,"eta_ms":53000,"attempt":2,"resumed_from":5})";
+  struct Row {
+    std::string name, text;
+    int step;  // -1: none
+  };
+  const Row rows[] = {
+      {"nothing", "", -1},
+      {"no whole line", step7, -1},
+      {"one line", step7 + "\n", 7},
+      {"a torn tail", step7 + "\n{\"phase\":\"Trai", 7},
+      {"a line of zeros after a power cut", step7 + "\n" + std::string(40, '\0') + "\n", 7},
+      {"an unknown phase", step7 + "\n{\"phase\":\"Dancing\",\"step\":9}\n", 7},
+      {"other JSON", step7 + "\n[1]\n5\n", 7},
+      {"wrong types read as absent", "{\"phase\":\"Saving\",\"step\":\"x\"}\n", 0},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const auto progress = last_progress(row.text);
+    REQUIRE(progress.has_value() == (row.step >= 0));
+    if (progress) CHECK(progress->step == static_cast<std::uint32_t>(row.step));
+  }
+  const auto full = last_progress(step7 + "\n");
+  CHECK(full->total_steps == 36);
+  CHECK(full->loss == 2.5f);
+  CHECK(full->eta_ms == 53000);
+  CHECK(full->attempt == 2);
+  CHECK(full->resumed_from == 5);
+}
+
+TEST_CASE("a file's tail is bounded; changed bytes never crash the reader") {
+  Bench b;
+  b.write("long", std::string(200'000, 'x') + "\n{\"phase\":\"Done\",\"step\":3}\n");
+  const std::string tail = tail_of((b.root / "long").string());
+  CHECK(tail.size() == 64 * 1024);
+  CHECK(last_progress(tail)->step == 3);
+  CHECK(tail_of((b.root / "absent").string()).empty());
+  const std::string seed = "{\"phase\":\"Training\",\"step\":7,\"loss\":1e3}\n";
+  std::mt19937 random(1);
+  int read = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text = seed + seed;
+    for (auto changes = 1 + random() % 6; changes > 0; --changes)
+      text[random() % text.size()] = static_cast<char>(random());
+    read += last_progress(text) ? 1 : 0;
+  }
+  CHECK(read > 1000);
+}
