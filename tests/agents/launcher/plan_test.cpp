@@ -1,0 +1,101 @@
+// What this proves: the manifests are the reviewed ones in golden/, byte for byte, and the same
+// command gives the same bytes. After a wanted change: KAIRO_WRITE_GOLDEN=1, and read the diff.
+#include "agents/launcher/plan.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/support/facts.h"
+
+using namespace kairo;
+using namespace kairo::launcher;
+namespace {
+std::string text_of(const std::vector<cluster::Apply>& applies) {
+  std::string out;
+  for (const cluster::Apply& a : applies)
+    out += "# " + a.ref.kind.kind + " " + a.ref.ns + "/" + a.ref.name + " as " + a.manager + "\n" +
+           nlohmann::json::parse(a.json).dump(2) + "\n";
+  return out;
+}
+void same_as_golden(const std::string& name, const std::string& made) {
+  const std::string file = std::string(KAIRO_SOURCE_DIR) + "/tests/agents/launcher/golden/" + name;
+  if (std::getenv("KAIRO_WRITE_GOLDEN") != nullptr) std::ofstream(file) << made;
+  std::ostringstream kept;
+  kept << std::ifstream(file).rdbuf();
+  CHECK(made == kept.str());
+}
+wire::ResourcesT room() {
+  wire::ResourcesT out = test::ready(1);
+  out.cpu_milli = 2000;
+  out.memory_bytes = 1500LL << 20;
+  out.memory_limit_bytes = 3000LL << 20;
+  return out;
+}
+wire::CommandT tuning_command(const std::function<void(wire::WorkspaceT&)>& change = {}) {
+  wire::ApplyTuningT apply;
+  apply.workspace = std::make_unique<wire::WorkspaceT>(test::tuning(1));
+  if (change) change(*apply.workspace);
+  apply.resources = std::make_unique<wire::ResourcesT>(room());
+  apply.run_dir = std::make_unique<wire::RunDirT>(test::run_dir(1));
+  wire::CommandT out;
+  out.uid = "uid-1";
+  out.ns = "default";
+  out.name = "tune-me";
+  out.revision = "rev1";
+  out.body.Set(std::move(apply));
+  return out;
+}
+wire::CommandT serving_command() {
+  wire::ApplyInferenceT apply;
+  apply.workspace = std::make_unique<wire::WorkspaceT>(test::serving(1));
+  auto adapter = std::make_unique<wire::AdapterT>();
+  adapter->source = std::make_unique<wire::DataSourceT>();
+  adapter->source->name = "pip";
+  adapter->source->image = "localhost:5000/adapters/pip:1";
+  adapter->source->image_pull_secrets = {"registry"};
+  adapter->strength = "0.5";
+  apply.workspace->inference->adapters.push_back(std::move(adapter));
+  apply.resources = std::make_unique<wire::ResourcesT>(room());
+  apply.run_dir = std::make_unique<wire::RunDirT>(test::run_dir(1));
+  wire::CommandT out;
+  out.uid = "uid-2";
+  out.ns = "default";
+  out.name = "serve-me";
+  out.revision = "rev1";
+  out.body.Set(std::move(apply));
+  return out;
+}
+}  // namespace
+
+TEST_CASE("tuning: a local machine, data by URL, KAITO's defaults for the method") {
+  wire::CommandT command = tuning_command();
+  command.body.AsApplyTuning()->resources->local = true;
+  Settings settings;
+  settings.allow_loopback = true;
+  const std::string made = text_of(plan_tuning(command, settings));
+  CHECK(made == text_of(plan_tuning(command, settings)));
+  same_as_golden("tuning_local.txt", made);
+}
+
+TEST_CASE("tuning: a GPU node, data from an image, the result into a volume") {
+  wire::CommandT command = tuning_command([](wire::WorkspaceT& w) {
+    w.instance_type = "Standard_NC24ads_A100_v4";
+    w.tuning->config = "mine";
+    w.tuning->input->urls.clear();
+    w.tuning->input->image = "example.org/data:1";
+    w.tuning->input->image_pull_secrets = {"pull"};
+    w.tuning->output->image.clear();
+    w.tuning->output->image_push_secret.clear();
+    w.tuning->output->volume = R"({"persistentVolumeClaim":{"claimName":"out"}})";
+  });
+  command.body.AsApplyTuning()->resources->gpus = 1;
+  same_as_golden("tuning_gpu.txt", text_of(plan_tuning(command, {})));
+}
+
+TEST_CASE("serving: Services, StatefulSet, an adapter from an image") {
+  same_as_golden("serving.txt", text_of(plan_inference(serving_command(), {})));
+}

@@ -1,0 +1,190 @@
+// What this proves: Kubernetes' objects become the facts they mean; odd ones become errors, never a
+// crash.
+#include "agents/watcher/translate.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "agents/cluster/kinds.h"
+
+using namespace kairo;
+using namespace kairo::watcher;
+namespace {
+using Json = nlohmann::json;
+const Json meta = {
+    {"name", "w"}, {"namespace", "default"}, {"uid", "u1"}, {"resourceVersion", "7"}};
+Json owned(const std::string& name) {
+  return {{"name", name},
+          {"namespace", "default"},
+          {"uid", "x"},
+          {"resourceVersion", "9"},
+          {"labels", {{"kaito.sh/workspace", "w"}}},
+          {"annotations", {{"kairo.dev/workspace-uid", "u1"}, {"kairo.dev/revision", "rev1"}}}};
+}
+wire::FactT fact_of(const cluster::Kind& kind, const Json& object, bool exists = true) {
+  const auto fact = translate(kind, object.dump(), exists);
+  REQUIRE_MESSAGE(fact.ok(), (fact.ok() ? "" : fact.error().what));
+  return fact.value();
+}
+const Json tuning_workspace = {{"apiVersion", "kaito.sh/v1beta1"},
+                               {"kind", "Workspace"},
+                               {"metadata",
+                                {{"name", "w"},
+                                 {"namespace", "default"},
+                                 {"uid", "u1"},
+                                 {"resourceVersion", "7"},
+                                 {"generation", 3},
+                                 {"finalizers", {"workspace.finalizer.kaito.sh"}},
+                                 {"annotations", {{"kaito.sh/x", "1"}, {"other", "2"}}}}},
+                               {"resource",
+                                {{"count", 2},
+                                 {"instanceType", "Standard_NC24ads_A100_v4"},
+                                 {"labelSelector", {{"matchLabels", {{"a", "b"}}}}}}},
+                               {"tuning",
+                                {{"preset", {{"name", "phi-4"}}},
+                                 {"method", "QLoRA"},
+                                 {"config", "c"},
+                                 {"input", {{"urls", {"http://x/a", "http://x/b"}}}},
+                                 {"output", {{"image", "r/a:1"}, {"imagePushSecret", "s"}}}}}};
+}  // namespace
+
+TEST_CASE("a tuning Workspace") {
+  const wire::FactT fact = fact_of(cluster::workspaces, tuning_workspace);
+  CHECK(fact.uid == "u1");
+  CHECK(fact.ns == "default");
+  CHECK(fact.name == "w");
+  const wire::WorkspaceT& w = *fact.body.AsWorkspace();
+  CHECK(w.version == 7);
+  CHECK(w.exists);
+  CHECK(w.generation == 3);
+  CHECK(w.finalized);
+  CHECK_FALSE(w.deleting);
+  CHECK(w.count == 2);
+  CHECK(w.instance_type == "Standard_NC24ads_A100_v4");
+  REQUIRE(w.match_labels.size() == 1);
+  CHECK(w.match_labels[0]->key == "a");
+  REQUIRE(w.annotations.size() == 1);
+  CHECK(w.annotations[0]->key == "kaito.sh/x");
+  CHECK(w.tuning->preset == "phi-4");
+  CHECK(w.tuning->method == "qlora");
+  CHECK(w.tuning->input->urls == std::vector<std::string>{"http://x/a", "http://x/b"});
+  CHECK(w.tuning->output->image_push_secret == "s");
+  CHECK(w.inference == nullptr);
+  CHECK(w.revision.size() == 64);
+  CHECK_FALSE(fact_of(cluster::workspaces, tuning_workspace, false).body.AsWorkspace()->exists);
+}
+
+TEST_CASE("Jobs and pods belong to the Workspace that their annotation names") {
+  const Json job = {
+      {"metadata", owned("w")},
+      {"status",
+       {{"active", 1},
+        {"failed", 2},
+        {"conditions",
+         {{{"type", "Failed"}, {"status", "True"}, {"reason", "BackoffLimitExceeded"}}}}}}};
+  const wire::FactT fact = fact_of(cluster::jobs, job);
+  CHECK(fact.uid == "u1");
+  CHECK(fact.body.AsJob()->revision == "rev1");
+  CHECK(fact.body.AsJob()->failed == 2);
+  CHECK(fact.body.AsJob()->finished);
+  CHECK(fact.body.AsJob()->reason == "BackoffLimitExceeded");
+  Json stranger = job;
+  stranger["metadata"].erase("annotations");
+  CHECK(translate(cluster::jobs, stranger.dump(), true).error().code == Code::not_found);
+}
+
+TEST_CASE("a pod's reason is what a person wants to know first") {
+  struct Row {
+    std::string name, status, container, reason, message;
+    int exit_code;
+  };
+  const Row rows[] = {
+      {"nothing wrong", R"({"phase":"Running","containerStatuses":[{"state":{"running":{}}}]})", "",
+       "", "", 0},
+      {"no node", R"({"phase":"Pending","conditions":[{"type":"PodScheduled","status":"False",
+        "reason":"Unschedulable","message":"0/1 nodes"}]})",
+       "", "Unschedulable", "0/1 nodes", 0},
+      {"the download failed before the trainer waits",
+       R"({"initContainerStatuses":[{"name":"data-downloader","state":{"terminated":{"exitCode":2,
+        "reason":"Error","message":"404"}}}],"containerStatuses":[{"name":"w","state":{"waiting":
+        {"reason":"PodInitializing"}}}]})",
+       "data-downloader", "Error", "404", 2},
+      {"killed for memory", R"({"containerStatuses":[{"name":"w","state":{"terminated":
+        {"exitCode":137,"reason":"OOMKilled"}}}]})",
+       "w", "OOMKilled", "", 137},
+      {"evicted", R"({"reason":"Evicted","message":"low disk"})", "", "Evicted", "low disk", 0},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const wire::FactT fact =
+        fact_of(cluster::pods, {{"metadata", owned("w-x")}, {"status", Json::parse(row.status)}});
+    const wire::PodT& pod = *fact.body.AsPod();
+    CHECK(pod.container == row.container);
+    CHECK(pod.reason == row.reason);
+    CHECK(pod.message == row.message);
+    CHECK(pod.exit_code == row.exit_code);
+  }
+}
+
+TEST_CASE("a Node: quantities, GPUs, models") {
+  const wire::FactT fact = fact_of(
+      cluster::nodes,
+      {{"metadata",
+        {{"name", "n1"},
+         {"uid", "x"},
+         {"resourceVersion", "3"},
+         {"labels",
+          {{"nvidia.com/gpu.product", "NVIDIA-A100"}, {"nvidia.com/gpu.memory", "81920"}}},
+         {"annotations", {{"kairo.dev/models", "a,,b"}}}}},
+       {"status",
+        {{"allocatable", {{"cpu", "1500m"}, {"memory", "16384Ki"}, {"nvidia.com/gpu", "4"}}},
+         {"conditions", {{{"type", "Ready"}, {"status", "True"}}}}}}});
+  CHECK(fact.uid == "n1");
+  const wire::NodeT& node = *fact.body.AsNode();
+  CHECK(node.cpu_milli == 1500);
+  CHECK(node.memory_bytes == 16 << 20);
+  CHECK(node.gpus == 4);
+  CHECK(node.gpu_memory_bytes == 81920LL << 20);
+  CHECK(node.ready);
+  CHECK_FALSE(node.local);
+  CHECK(node.models == std::vector<std::string>{"a", "b"});
+}
+
+TEST_CASE("what is no such object is an error that says why") {
+  const auto why = [](const std::string& json) {
+    const auto fact = translate(cluster::workspaces, json, true);
+    REQUIRE_FALSE(fact.ok());
+    CHECK(fact.error().code == Code::invalid);
+    return fact.error().what;
+  };
+  CHECK(why("") == "Workspace: not a JSON object");
+  CHECK(why("[]") == "Workspace: not a JSON object");
+  CHECK(why("{}") == "Workspace: metadata.name, uid or resourceVersion is missing");
+  CHECK(why(R"({"metadata":{"name":"w","uid":"u","resourceVersion":"abc"}})") ==
+        "Workspace: metadata.name, uid or resourceVersion is missing");
+}
+
+TEST_CASE("changed bytes never crash the translation") {
+  const std::pair<cluster::Kind, Json> seeds[] = {
+      {cluster::workspaces, tuning_workspace},
+      {cluster::jobs, {{"metadata", owned("w")}, {"status", {{"active", 1}, {"conditions", {1}}}}}},
+      {cluster::pods, {{"metadata", owned("w")}, {"status", {{"phase", "Running"}}}}},
+      {cluster::nodes, {{"metadata", meta}, {"status", {{"allocatable", {{"cpu", "1"}}}}}}}};
+  std::mt19937 random(1);
+  int translated = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const auto& [kind, seed] = seeds[static_cast<std::size_t>(i) % 4];
+    std::string text = seed.dump();
+    for (auto changes = 1 + random() % 4; changes > 0 && !text.empty(); --changes) {
+      const std::size_t at = random() % text.size();
+      const auto what = random() % 3;
+      if (what == 0) text[at] = static_cast<char>(random());
+      if (what == 1) text.erase(at, 1 + random() % 6);
+      if (what == 2) text.insert(at, "[1e999,null,{\"a\":-1}]");
+    }
+    translated += translate(kind, text, true).ok() ? 1 : 0;
+  }
+  CHECK(translated > 500);
+}
