@@ -11,6 +11,7 @@ if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
 packages='
 g++: the C++20 compiler
 cmake: configures the build
+pkg-config: finds a library's settings
 ninja-build: runs the build
 ccache: makes the second build quick
 mold: links quickly
@@ -38,6 +39,7 @@ clang-tidy-14: make lint
 jq: looking at JSON
 curl: fetching, and questions to the server
 ca-certificates: TLS
+python3: data server and status subscriber of the tests, benchmarks
 python3-pip: fetches the wheels
 unzip: opens the wheels
 '

@@ -18,9 +18,8 @@ finish() {
   [ -n "${KEEP:-}" ] && echo "kept: $work" || rm -rf "$work"
   echo "test cases: $cases | $((cases - failures)) passed | $failures failed"
   [ "$failures" = 0 ]
-  exit
 }
-trap finish EXIT
+trap 'finish; exit' EXIT
 trap 'exit 130' INT TERM
 
 pass() {
