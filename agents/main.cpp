@@ -17,7 +17,7 @@
 #include "state/rocks_store.h"
 
 namespace {
-using namespace kairo;
+using namespace kairo;  // NOLINT(google-build-using-namespace): the program, not a library
 constexpr const char* version = KAIRO_VERSION;
 
 std::atomic<bool> stop_requested{false};
@@ -106,6 +106,7 @@ Status guarded(const std::function<Status()>& action) {
 }  // namespace
 
 // Owns the words of the command line and what they mean; one lambda per command.
+// NOLINTNEXTLINE(readability-function-size): a list, read from top to bottom
 int main(int argc, char** argv) {
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
@@ -129,7 +130,7 @@ int main(int argc, char** argv) {
                             context.home / "secrets/admin.token", ""}));
   };
   std::function<Status()> action;
-  const auto command = [&](const char* name, const char* text, std::function<Status()> run) {
+  const auto command = [&](const char* name, const char* text, const std::function<Status()>& run) {
     CLI::App* sub = app.add_subcommand(name, text);
     sub->callback([&action, run] { action = run; });
     return sub;

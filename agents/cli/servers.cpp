@@ -30,7 +30,7 @@ std::vector<std::string> consumer_rights(const std::string& agent) {
 }
 std::vector<std::string> publish_rights(const std::string& agent) {
   std::vector<std::string> out = consumer_rights(agent);
-  const auto facts = [&](std::vector<std::string> kinds) {
+  const auto facts = [&](const std::vector<std::string>& kinds) {
     for (const std::string& kind : kinds) out.push_back("kairo.facts." + kind + ".>");
   };
   if (agent == "watcher") {

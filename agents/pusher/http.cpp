@@ -33,8 +33,8 @@ struct HeaderList {  // owns the list that curl borrows
 };
 struct Transfer {  // what the callbacks of one request share
   const HttpCall& call;
-  CURL* curl;
-  const std::atomic<bool>* stop;
+  CURL* curl = nullptr;
+  const std::atomic<bool>* stop = nullptr;
   HttpAnswer answer;
   std::size_t header_bytes = 0;
   std::uint64_t read_at = 0;

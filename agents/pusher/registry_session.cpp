@@ -107,7 +107,7 @@ Result<HttpAnswer> RegistrySession::follow(HttpCall request) {
   }
   return Error{Code::unavailable, name_ + ": more than 5 redirects"};
 }
-Result<HttpAnswer> RegistrySession::call(HttpCall request, bool is_repeatable) {
+Result<HttpAnswer> RegistrySession::call(const HttpCall& request, bool is_repeatable) {
   std::int64_t pause_ms = options_.backoff_ms;
   const int tries = is_repeatable ? std::max(1, options_.tries) : 1;
   for (int attempt = 1;; ++attempt) {

@@ -39,7 +39,7 @@ class RegistrySession {  // one thread
   Status open();
   // The answer of the last hop, never a redirect, 401 or 403. Transient answers and broken
   // connections are repeated when `is_repeatable`; otherwise the caller learns of them.
-  Result<HttpAnswer> call(HttpCall request, bool is_repeatable);
+  Result<HttpAnswer> call(const HttpCall& request, bool is_repeatable);
   Error refusal(const HttpAnswer& answer) const;  // invalid, for a final answer
   Error busy(const HttpAnswer& answer) const;     // unavailable, for a transient one
   std::uint64_t sent() const { return sent_; }    // bytes of request bodies

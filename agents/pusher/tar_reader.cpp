@@ -62,7 +62,7 @@ std::size_t padding_after(std::uint64_t size) {
 }
 }  // namespace
 
-Status TarReader::begin(TarEntry entry) {
+Status TarReader::begin(const TarEntry& entry) {
   left_ = entry.size;
   padding_ = padding_after(entry.size);
   part_ = left_ > 0 ? Part::data : Part::header;

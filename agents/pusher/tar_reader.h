@@ -30,7 +30,7 @@ class TarReader {  // one thread
   Status read_header();
   Status read_record();
   Status read_pax();
-  Status begin(TarEntry entry);
+  Status begin(const TarEntry& entry);
 
   const Sink sink_;
   Part part_ = Part::header;

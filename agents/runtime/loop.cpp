@@ -211,7 +211,8 @@ void Loop::republish_if_lost(Round& round) {
   round.incarnation = incarnation.value();  // known when the rows are committed
   log::debug("the bus is new or may have lost messages: saying all again",
              {{"records", std::to_string(records_.size())}});
-  for (const auto& [uid, record] : records_) {
+  for (const auto& entry : records_) {
+    const wire::RecordT& record = entry.second;
     const auto again = [&](const auto& slot, wire::FactBody type) {
       if (!slot || !deps_.own.contains(type)) return;
       wire::FactT fact;

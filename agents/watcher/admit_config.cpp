@@ -53,7 +53,7 @@ std::string check_output_dir(const YAML::Node& arguments) {
   if (!arguments || !arguments.IsMap() || !arguments["output_dir"]) return {};
   const YAML::Node dir = arguments["output_dir"];
   if (!dir.IsScalar()) return "invalid value: output_dir is not a string in TrainingArguments";
-  const std::string text = dir.Scalar();
+  const std::string& text = dir.Scalar();
   const auto clean = (text.starts_with("/mnt") ? std::filesystem::path(text)
                                                : std::filesystem::path("/mnt") / text)
                          .lexically_normal()

@@ -110,6 +110,7 @@ void nf4_quantize_scales_cpu(std::uint8_t* scales, float* group_scales, const fl
     const float inverse = max > 0 ? 1.0f / max : 0.0f;
     for (std::int64_t i = begin; i < end; ++i) {
       const float x = std::clamp((absmax[i] - offset) * inverse, -1.0f, 1.0f);
+      // bitsandbytes rounds like this; NOLINTNEXTLINE(bugprone-incorrect-roundings)
       scales[i] = lut[static_cast<std::size_t>((x + 1.0f) * 32767.5f + 0.5f)];
     }
   }

@@ -69,6 +69,13 @@ void Scheduler::advance(int slot, std::size_t fed, std::span<const float> logits
     end(slot, Finish::length);
 }
 
+void Scheduler::publish() {
+  totals_.running = static_cast<int>(
+      std::count_if(slots_.begin(), slots_.end(), [](const auto& job) { return job != nullptr; }));
+  const std::scoped_lock lock(mutex_);
+  counts_ = totals_;
+}
+
 bool Scheduler::round() {
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i] && !slots_[i]->sink->wanted()) end(static_cast<int>(i), Finish::cancelled);
@@ -91,21 +98,22 @@ bool Scheduler::round() {
     }
     if (!tokens.empty()) feeds.push_back({static_cast<int>(i), tokens, job->sequence.adapter});
   }
-  if (feeds.empty()) return false;
+  if (feeds.empty()) {
+    publish();  // the last readers may have gone
+    return false;
+  }
   const auto logits = generator_.feed(feeds);
   if (!logits.ok()) {  // the requests were checked: ours is the error, theirs is an answer
     log::error("a batch failed", {{"why", logits.error().what}});
     for (const Feed& feed : feeds) end(feed.slot, Finish::failed);
+    publish();
     return true;
   }
   const auto vocab = static_cast<std::size_t>(generator_.vocab());
   for (std::size_t i = 0; i < feeds.size(); ++i)
     advance(feeds[i].slot, feeds[i].tokens.size(), logits.value().subspan(i * vocab, vocab));
   ++totals_.rounds;
-  totals_.running = static_cast<int>(
-      std::count_if(slots_.begin(), slots_.end(), [](const auto& job) { return job != nullptr; }));
-  const std::scoped_lock lock(mutex_);
-  counts_ = totals_;
+  publish();
   return true;
 }
 
@@ -147,5 +155,6 @@ void Scheduler::stop() {
   for (auto& job : waiting) job->sink->end(Finish::cancelled);
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i]) end(static_cast<int>(i), Finish::cancelled);
+  publish();
 }
 }  // namespace kairo::gpu

@@ -69,6 +69,7 @@ class Scheduler {
   void admit();
   void advance(int slot, std::size_t fed, std::span<const float> logits);
   void end(int slot, Finish why);
+  void publish();  // the counts, after slots changed
   void loop();
   bool is_stopping() const;
   Generator& generator_;

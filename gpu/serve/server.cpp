@@ -134,7 +134,7 @@ class HttpServer final : public Server {
   }
 
   void add_questions() {
-    const auto post = [this](const char* path, Parse parse, auto answer_with) {
+    const auto post = [this](const char* path, Parse parse, const auto& answer_with) {
       http_.Post(path, [this, parse, answer_with](const httplib::Request& request,
                                                   httplib::Response& reply) {
         Service* service = service_;
@@ -181,7 +181,7 @@ class HttpServer final : public Server {
               httplib::Response& reply) {
     reply.set_header("Cache-Control", "no-cache");
     reply.set_header("X-Accel-Buffering", "no");
-    const auto state = std::make_shared<Stream>(answer, with, include_usage);
+    const auto state = std::shared_ptr<Stream>(new Stream{answer, with, include_usage});
     reply.set_chunked_content_provider(
         "text/event-stream",
         [state](std::size_t, httplib::DataSink& sink) { return state->write(sink); });

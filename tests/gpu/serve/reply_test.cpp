@@ -1,9 +1,10 @@
-// What this proves: answers, events and errors have the form that OpenAI's and KAITO's clients
-// read.
+// tests/gpu/serve/reply_test.cpp - answers, events and errors have the form that OpenAI's and
+// KAITO's clients read.
 #include "gpu/serve/reply.h"
 
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,59 @@ TEST_CASE("a completion, whole and as events") {
                                               "\"finish_reason\":\"stop\"}]}\n\n");
 }
 
+TEST_CASE("a completion's usage; an answer without a token; a name that needs escapes") {
+  const Reply reply(Form::completion, "id-3", "a \"b\"\n", 0);
+  const std::string head =
+      R"({"id":"id-3","object":"text_completion","created":0,"model":"a \"b\"\n",)";
+  CHECK(reply.usage_event({3, 0}) ==
+        "data: " + head +
+            R"("choices":[],"usage":{"prompt_tokens":3,"completion_tokens":0,)"
+            "\"total_tokens\":3}}\n\n");
+  CHECK(reply.whole("", Finish::stop, {3, 0}) ==
+        head + R"("choices":[{"index":0,"text":"","logprobs":null,"finish_reason":"stop"}],)"
+               R"("usage":{"prompt_tokens":3,"completion_tokens":0,"total_tokens":3}})");
+  CHECK(std::string(stream_end) == "data: [DONE]\n\n");
+}
+
+// A client that gets one byte which is not UTF-8 throws the whole answer away.
+TEST_CASE("text that is not UTF-8 gets U+FFFD and stays JSON; no text breaks an event") {
+  struct Row {
+    std::string name, text, shown;
+  };
+  const std::string mark = "\xEF\xBF\xBD";
+  const Row rows[] = {
+      {"a lone byte",
+       "a\xff"
+       "b",
+       "a" + mark + "b"},
+      {"a cut character", "\xE2\x82", mark},
+      {"a continuation alone", "x\x80", "x" + mark},
+      {"a surrogate", "\xED\xA0\x80", mark + mark + mark},
+      {"whole characters stay", "\xE2\x82\xAC \xF0\x9F\x98\x80", "\xE2\x82\xAC \xF0\x9F\x98\x80"},
+      {"line ends and NUL", std::string("a\r\n\n\0z", 6), std::string("a\r\n\n\0z", 6)},
+  };
+  const auto event_text = [](const std::string& event, Form form) {
+    REQUIRE(event.starts_with("data: "));
+    REQUIRE(event.find('\n') == event.size() - 2);  // one event, one line
+    const auto choice = nlohmann::json::parse(event.substr(6))["choices"][0];
+    return (form == Form::chat ? choice["delta"]["content"] : choice["text"]).get<std::string>();
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    for (const Form form : {Form::chat, Form::completion}) {
+      const Reply reply(form, "id", "m", 0);
+      CHECK(event_text(reply.event(row.text), form) == row.shown);
+      const auto choice =
+          nlohmann::json::parse(reply.whole(row.text, Finish::stop, {}))["choices"][0];
+      CHECK((form == Form::chat ? choice["message"]["content"] : choice["text"]) == row.shown);
+    }
+    CHECK(nlohmann::json::parse(kaito_reply(row.text))["Result"] == row.shown);
+    const Error error{Code::invalid, row.text};
+    CHECK(nlohmann::json::parse(error_reply(error))["error"]["message"] == row.shown);
+    CHECK(error_event(error).find('\n') == error_event(error).size() - 2);
+  }
+}
+
 TEST_CASE("/chat, models, and text that is not UTF-8") {
   CHECK(kaito_reply("a") == R"({"Result":"a"})");
   CHECK(kaito_reply("a\xff") == "{\"Result\":\"a\xEF\xBF\xBD\"}");
@@ -87,6 +141,9 @@ TEST_CASE("errors: status and form") {
         "\"code\":null}}\n\n");
   CHECK_FALSE(failure_of(Finish::stop));
   CHECK_FALSE(failure_of(Finish::length));
+  CHECK(failure_of(Finish::cancelled)->what == "the server is stopping; ask again in a moment");
+  CHECK(failure_of(Finish::failed)->what ==
+        "the model could not compute the answer; see the server's log");
   CHECK(failure_of(Finish::cancelled)->code == Code::unavailable);
   CHECK(failure_of(Finish::failed)->code == Code::corrupt);
 }

@@ -1,105 +1,13 @@
-// What this proves: the HTTP API of a real (tiny) model: what it answers, what it refuses, and that
+// tests/gpu/serve/server_test.cpp - the HTTP API of a real (tiny) model: what it answers, and that
 // many clients get what one would get.
-#include "gpu/serve/server.h"
-
-#include <doctest/doctest.h>
-#include <httplib.h>
-
-#include <atomic>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <thread>
 
-#include "tests/gpu/tiny_model.h"
+#include "gpu/formats/adapter.h"
+#include "tests/gpu/serve/server_bench.h"
 
 using namespace kairo;
 using namespace kairo::gpu;
-namespace {
-using Json = nlohmann::json;
-const SystemClock system_clock;
-
-const std::string& model_folder() {
-  static const std::string folder = [] {
-    std::string name = (std::filesystem::temp_directory_path() / "kairo-serve-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    const auto written = test::write_tiny_model(name + "/model");
-    REQUIRE_MESSAGE(written.ok(), (written.ok() ? "" : written.error().what));
-    return name;
-  }();
-  return folder;
-}
-struct Remover {
-  ~Remover() { std::filesystem::remove_all(model_folder()); }
-} remover;
-
-struct Bench {
-  explicit Bench(int slots = 4) {
-    ServerOptions listen;
-    listen.port = 0;
-    listen.version = "1.2.3";
-    listen.threads = 40;
-    auto started = Server::listen(listen, system_clock);
-    REQUIRE(started.ok());
-    server = std::move(started).value();
-    options.name = "tiny";
-    options.generator.model_dir = model_folder() + "/model";
-    options.generator.slots = slots;
-    options.generator.context_tokens = 256;
-    options.generator.threads = 1;
-  }
-  void open() {
-    auto loaded = Service::load(options);
-    REQUIRE_MESSAGE(loaded.ok(), (loaded.ok() ? "" : loaded.error().what));
-    service = std::move(loaded).value();
-    server->open(*service);
-  }
-  ~Bench() {
-    if (service) service->stop();
-    server.reset();
-  }
-  httplib::Client client() const {
-    httplib::Client out("127.0.0.1", server->port());
-    out.set_read_timeout(60, 0);
-    return out;
-  }
-  httplib::Result post(const std::string& path, const Json& body) const {
-    return client().Post(path.c_str(), body.dump(), "application/json");
-  }
-  std::string message(const std::string& path, const Json& body, int status) const {
-    const auto reply = post(path, body);
-    REQUIRE(reply);
-    CHECK(reply->status == status);
-    return Json::parse(reply->body)["error"]["message"];
-  }
-  std::string raw(const std::string& request) const {  // what no client library would send
-    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(server->port()));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-    REQUIRE(::send(fd, request.data(), request.size(), 0) == static_cast<ssize_t>(request.size()));
-    std::string out(4096, '\0');
-    const ssize_t got = ::recv(fd, out.data(), out.size(), 0);
-    ::close(fd);
-    return out.substr(0, got > 0 ? static_cast<std::size_t>(got) : 0);
-  }
-  ServiceOptions options;
-  std::unique_ptr<Server> server;
-  std::unique_ptr<Service> service;
-};
-Json question(const std::string& text, int max_tokens = 24) {
-  return {{"messages", Json::array({{{"role", "user"}, {"content", text}}})},
-          {"max_tokens", max_tokens},
-          {"temperature", 0}};
-}
-std::string answer(const Bench& bench, const Json& body) {
-  const auto reply = bench.post("/v1/chat/completions", body);
-  REQUIRE(reply);
-  REQUIRE_MESSAGE(reply->status == 200, reply->body);
-  return Json::parse(reply->body)["choices"][0]["message"]["content"];
-}
-}  // namespace
+using namespace kairo::gpu::test;
 
 TEST_CASE("before the model is loaded it says so; then it is healthy") {
   Bench bench;
@@ -129,25 +37,53 @@ TEST_CASE("greedy answers repeat; a stream's pieces are the answer; usage counts
   const auto reply = bench.post("/v1/chat/completions", body);
   REQUIRE(reply);
   CHECK(reply->get_header_value("Content-Type") == "text/event-stream");
-  CHECK(reply->body.ends_with("data: [DONE]\n\n"));
-  std::string joined, finish;
-  Json usage;
-  for (std::size_t at = 0; at < reply->body.size();) {
-    const std::size_t end = reply->body.find("\n\n", at);
-    const std::string line = reply->body.substr(at + 6, end - at - 6);
-    at = end + 2;
-    if (line == "[DONE]") break;
-    const Json event = Json::parse(line);
-    if (event.contains("usage")) usage = event["usage"];
-    for (const Json& choice : event["choices"]) {
-      joined += choice["delta"].value("content", "");
-      if (!choice["finish_reason"].is_null()) finish = choice["finish_reason"];
-    }
+  const auto events = events_of(reply->body);
+  REQUIRE(events.size() >= 4);  // the role, text, the reason, the usage
+  CHECK(events[0]["choices"][0]["delta"] == Json{{"role", "assistant"}, {"content", ""}});
+  std::string joined;
+  for (std::size_t i = 0; i + 2 < events.size(); ++i) {
+    joined += events[i]["choices"][0]["delta"]["content"];
+    CHECK(events[i]["choices"][0]["finish_reason"].is_null());
+    CHECK(events[i]["id"] == events[0]["id"]);
   }
   CHECK(joined == once);
-  CHECK((finish == "length" || finish == "stop"));
-  CHECK(usage["total_tokens"] ==
-        usage["prompt_tokens"].get<int>() + usage["completion_tokens"].get<int>());
+  CHECK(events[events.size() - 2]["choices"][0]["finish_reason"] == "length");
+  CHECK(events.back()["choices"].empty());
+  // <|im_start|> user \n Who_are_you? <|im_end|> \n <|im_start|> assistant \n, a token a byte.
+  CHECK(events.back()["usage"] ==
+        Json{{"prompt_tokens", 31}, {"completion_tokens", 24}, {"total_tokens", 55}});
+  body.erase("stream_options");
+  const auto without = bench.post("/v1/chat/completions", body);
+  REQUIRE(without);
+  CHECK_FALSE(events_of(without->body).back().contains("usage"));
+}
+
+TEST_CASE("a seed gives an answer again; a stop string ends it") {
+  Bench bench;
+  bench.open();
+  Json body = question("dice", 40);
+  body["temperature"] = 1;
+  body["seed"] = 7;
+  const std::string seven = answer(bench, body);
+  CHECK(seven == answer(bench, body));
+  body["seed"] = 8;
+  CHECK(seven != answer(bench, body));
+  const auto ask = [&](const Json& stop) {
+    const auto reply = bench.post(
+        "/v1/completions",
+        {{"prompt", "abc"}, {"max_tokens", 40}, {"temperature", 1}, {"seed", 7}, {"stop", stop}});
+    REQUIRE(reply);
+    REQUIRE(reply->status == 200);
+    return Json::parse(reply->body);
+  };
+  const std::string text = ask(nullptr)["choices"][0]["text"];
+  std::size_t at = 5;  // a character of one byte in the middle that can be the stop
+  while (at < text.size() && (text[at] <= ' ' || text[at] > '~')) ++at;
+  REQUIRE(at < text.size());
+  const Json cut = ask(text.substr(at, 1));
+  CHECK(cut["choices"][0]["text"] == text.substr(0, text.find(text[at])));
+  CHECK(cut["choices"][0]["finish_reason"] == "stop");
+  CHECK(cut["usage"]["completion_tokens"].get<int>() < 40);
 }
 
 TEST_CASE("/chat and /v1/completions continue a prompt as it is") {
@@ -167,6 +103,21 @@ TEST_CASE("/chat and /v1/completions continue a prompt as it is") {
       bench.post("/v1/completions", {{"prompt", "abc"}, {"max_tokens", 8}, {"temperature", 0}});
   REQUIRE(reply);
   CHECK(Json::parse(reply->body)["choices"][0]["text"] == chat(false));
+  CHECK(Json::parse(reply->body)["usage"] ==
+        Json{{"prompt_tokens", 3}, {"completion_tokens", 8}, {"total_tokens", 11}});
+  const auto stream =
+      bench.post("/v1/completions",
+                 {{"prompt", "abc"}, {"max_tokens", 8}, {"temperature", 0}, {"stream", true}});
+  REQUIRE(stream);
+  std::string joined;
+  for (const Json& event : events_of(stream->body)) joined += event["choices"][0]["text"];
+  CHECK(joined == chat(false));
+  // The same prompt as tokens: 'a' is token 'a' - '!'.
+  const auto tokens =
+      bench.post("/v1/completions",
+                 {{"prompt", Json::array({64, 65, 66})}, {"max_tokens", 8}, {"temperature", 0}});
+  REQUIRE(tokens);
+  CHECK(Json::parse(tokens->body)["choices"][0]["text"] == chat(false));
   CHECK(bench.message("/chat", {{"prompt", "abc"}, {"generate_kwargs", {{"max_length", 2}}}}, 400)
             .starts_with("generate_kwargs.max_length counts the prompt too"));
 }
@@ -193,55 +144,61 @@ TEST_CASE("sixteen clients at four slots: to each its own answer") {
   CHECK(equal >= 14);
 }
 
-TEST_CASE("a client that hangs up frees its slot") {
-  Bench bench(1);
-  bench.open();
-  Json body = question("a", 200);
-  body["stream"] = true;
-  body["temperature"] = 1;
-  const std::string request = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: " +
-                              std::to_string(body.dump().size()) + "\r\n\r\n" + body.dump();
-  CHECK(bench.raw(request).starts_with("HTTP/1.1 200"));  // reads the head, then goes
-  CHECK_FALSE(answer(bench, question("b", 4)).empty());   // waits for the only slot
-}
-
-TEST_CASE("what it refuses") {
+TEST_CASE("metrics: every series, counted") {
   Bench bench;
   bench.open();
-  CHECK(bench.message("/v1/chat/completions",
-                      {{"model", "x"}, {"messages", question("a")["messages"]}},
-                      404) == "model x is not served here; there are: tiny");
-  CHECK(bench.message("/v1/chat/completions", question(std::string(300, 'a')), 400)
-            .ends_with("prompt and answer together can have 256: shorten it"));
-  CHECK(bench.message("/nowhere", {}, 404).starts_with("POST /nowhere: no such path; there are"));
-  CHECK(bench.message("/v1/completions", {{"prompt", Json::array({1, 9999})}}, 400) ==
-        "prompt: token 9999 is not in the vocabulary of 258");
-  CHECK(bench.raw("POST /chat HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 411"));
-  CHECK(bench.raw("GET /metrics HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1,0-1\r\n\r\n")
-            .starts_with("HTTP/1.1 416"));
-  const auto large = bench.client().Post("/chat", std::string(5 << 20, 'x'), "application/json");
-  if (large) CHECK(large->status == 413);  // or it hung up while we were still sending
+  answer(bench, question("ab", 5));  // a prompt of 21 tokens
   const auto metrics = bench.client().Get("/metrics");
-  CHECK(metrics->body.find("kairo_serve_requests_total{path=\"other\",status=\"404\"} 1\n") !=
-        std::string::npos);
-  CHECK(metrics->body.find("kairo_serve_running 0\n") != std::string::npos);
+  REQUIRE(metrics);
+  CHECK(metrics->get_header_value("Content-Type") == "text/plain; version=0.0.4");
+  CHECK(
+      metrics->body.starts_with("# HELP kairo_serve_prompt_tokens_total Prompt tokens computed.\n"
+                                "# TYPE kairo_serve_prompt_tokens_total counter\n"
+                                "kairo_serve_prompt_tokens_total "));
+  CHECK(metrics->body.ends_with(
+      "# HELP kairo_serve_requests_total Requests answered.\n"
+      "# TYPE kairo_serve_requests_total counter\n"
+      "kairo_serve_requests_total{path=\"/v1/chat/completions\",status=\"200\"} 1\n"));
+  // A batch is counted after its tokens are given out: the counts may come later than the answer.
+  CHECK(bench.metric_when("kairo_serve_answer_tokens_total", 5) == 5);
+  CHECK(bench.metric("kairo_serve_running") == 0);
+  CHECK(bench.metric("kairo_serve_prompt_tokens_total") == 21);
+  CHECK(bench.metric("kairo_serve_batches_total") == 5);  // the prompt gives the first token
+  CHECK(bench.metric("kairo_serve_waiting") == 0);
+  CHECK(bench.metric("kairo_serve_absent") == -1);
 }
 
-TEST_CASE("an address that is taken, a model that is not there") {
+TEST_CASE("an adapter is a model of its own, with its own answers") {
+  std::vector<float> a(2 * 64), b(64 * 2);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    a[i] = static_cast<float>(static_cast<int>(i * 37 % 101) - 50) / 100.0f;
+    b[i] = static_cast<float>(static_cast<int>(i * 53 % 103) - 51) / 100.0f;
+  }
+  const std::string name = "base_model.model.model.layers.0.self_attn.o_proj";
+  const std::vector<TensorToWrite> tensors = {{name + ".lora_A.weight", {2, 64}, a},
+                                              {name + ".lora_B.weight", {64, 2}, b}};
+  AdapterConfig config;
+  config.rank = 2;
+  config.alpha = 4;
+  config.targets = {"o_proj"};
+  const std::string folder = model_folder() + "/adapter";
+  REQUIRE(write_adapter(folder, config, tensors).ok());
   Bench bench;
-  ServerOptions same;
-  same.port = bench.server->port();
-  const auto taken = Server::listen(same, system_clock);
-  REQUIRE_FALSE(taken.ok());
-  CHECK(taken.error().code == Code::unavailable);
-  ServiceOptions nothing = bench.options;
-  nothing.generator.model_dir = model_folder() + "/absent";
-  const auto absent = Service::load(nothing);
-  REQUIRE_FALSE(absent.ok());
-  CHECK(absent.error().code == Code::not_found);
-  ServiceOptions twice = bench.options;
-  twice.generator.adapters = {{"tiny", model_folder(), 1.0f}};
-  const auto named_alike = Service::load(twice);
-  REQUIRE_FALSE(named_alike.ok());
-  CHECK(named_alike.error().what == "adapter tiny has the base model's name");
+  bench.options.generator.adapters = {{"pip", folder, 1.0f}, {"silent", folder, 0.0f}};
+  bench.open();
+  const Json models = Json::parse(bench.client().Get("/v1/models")->body)["data"];
+  REQUIRE(models.size() == 3);
+  CHECK(models[1]["id"] == "pip");
+  CHECK(models[1]["parent"] == "tiny");
+  const auto ask = [&](const std::string& model) {
+    Json body = question("Who are you?");
+    body["model"] = model;
+    const auto reply = bench.post("/v1/chat/completions", body);
+    REQUIRE(reply);
+    const Json out = Json::parse(reply->body);
+    CHECK(out["model"] == model);
+    return out["choices"][0]["message"]["content"].get<std::string>();
+  };
+  CHECK(ask("pip") != ask("tiny"));
+  CHECK(ask("silent") == ask("tiny"));
 }

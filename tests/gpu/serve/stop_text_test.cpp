@@ -1,4 +1,5 @@
-// What this proves: a text ends at the first of its stop strings and never shows a part of one.
+// tests/gpu/serve/stop_text_test.cpp - a text ends at the first of its stop strings and never shows
+// a part of one.
 #include "gpu/serve/stop_text.h"
 
 #include <doctest/doctest.h>
@@ -24,6 +25,14 @@ TEST_CASE("stop strings") {
       {"one begins with another", {"ab", "abc"}, {"xabc"}, {"x", ""}, true},
       {"overlapping beginnings", {"aab"}, {"aa", "ab!"}, {"", "a", ""}, true},
       {"nothing after it", {"."}, {"a.", "b", "c"}, {"a", "", "", ""}, true},
+      {"at the very begin", {"END"}, {"END"}, {"", ""}, true},
+      {"two candidates held", {"abcX", "bcd"}, {"abc", "d"}, {"", "a", ""}, true},
+      {"the longer candidate fails", {"abcX", "zz"}, {"abc", "d"}, {"", "abcd", ""}, false},
+      {"its own beginning again", {"aab"}, {"aaab"}, {"a", ""}, true},
+      {"a held beginning shrinks", {"aab"}, {"aa", "a", "c"}, {"", "a", "aac", ""}, false},
+      {"an empty piece", {"END"}, {"E", "", "ND"}, {"", "", "", ""}, true},
+      {"bytes of a character", {"\xC3\xA9"}, {"caf\xC3", "\xA9!"}, {"caf", "", ""}, true},
+      {"the earliest, also when named last", {"two", "one"}, {"x one two"}, {"x ", ""}, true},
       {"a newline", {"\n"}, {"line one\nline two"}, {"line one", ""}, true},
   };
   for (const Row& row : rows) {
@@ -34,5 +43,22 @@ TEST_CASE("stop strings") {
     shown.push_back(text.finish());
     CHECK(shown == row.shown);
     CHECK(text.stopped() == row.stopped);
+  }
+}
+
+TEST_CASE("however the text is cut, the same is shown") {
+  const std::string text = "one EEN two ENEND three";
+  for (std::size_t first = 0; first <= text.size(); ++first) {
+    for (std::size_t second = first; second <= text.size(); ++second) {
+      CAPTURE(first);
+      CAPTURE(second);
+      StopText stop({"END", "four"});
+      std::string shown = stop.push(text.substr(0, first));
+      shown += stop.push(text.substr(first, second - first));
+      shown += stop.push(text.substr(second));
+      shown += stop.finish();
+      REQUIRE(shown == "one EEN two EN");
+      REQUIRE(stop.stopped());
+    }
   }
 }
