@@ -14,6 +14,7 @@
 namespace kairo::gpu {
 namespace {
 constexpr std::size_t body_bytes_max = 4 << 20;
+constexpr int connections_waiting_max = 512;
 constexpr const char* json = "application/json";
 
 void fail(httplib::Response& reply, const Error& error) {
@@ -62,9 +63,11 @@ class HttpServer final : public Server {
     http_.new_task_queue = [n = options_.threads] { return new httplib::ThreadPool(n); };
     http_.set_payload_max_length(body_bytes_max);
     http_.set_tcp_nodelay(true);
-    http_.set_socket_options([](socket_t socket) {  // without httplib's SO_REUSEPORT: one owner
+    socket_t listener = INVALID_SOCKET;
+    http_.set_socket_options([&](socket_t socket) {  // without httplib's SO_REUSEPORT: one owner
       const int yes = 1;
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+      listener = socket;
     });
     http_.set_read_timeout(10, 0);
     http_.set_write_timeout(10, 0);
@@ -79,6 +82,9 @@ class HttpServer final : public Server {
       return Error{Code::unavailable, "cannot listen on " + options_.host + ":" +
                                           std::to_string(options_.port) +
                                           ": it is taken, or not an address of this machine"};
+    // httplib lets five connections wait: a burst of clients would be reset.
+    static_cast<void>(::listen(listener, connections_waiting_max));
+    http_.set_socket_options({});
     thread_ = std::thread([this] { http_.listen_after_bind(); });
     while (!http_.is_running()) std::this_thread::yield();  // stop() works from here on
     return ok();
@@ -99,6 +105,8 @@ class HttpServer final : public Server {
         return Handler::Handled;
       }
       if (!request.ranges.empty()) {
+        // Else the library cuts the error's body too. The object is its own and not const.
+        const_cast<httplib::Request&>(request).ranges.clear();
         reply.status = 416;
         return Handler::Handled;
       }
