@@ -132,6 +132,7 @@ class HttpServer final : public Server {
           return Handler::Handled;
         }));
     http_.set_exception_handler(
+        // NOLINTNEXTLINE(performance-unnecessary-value-param): httplib's signature
         [](const httplib::Request& request, httplib::Response& reply, std::exception_ptr) {
           log::error("a request threw", {{"path", request.path}});
           fail(reply, {Code::corrupt, "internal error; see the server's log"});
