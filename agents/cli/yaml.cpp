@@ -1,10 +1,13 @@
 // agents/cli/yaml.cpp - the only file that knows yaml-cpp on the agents' side.
 #include "agents/cli/yaml.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 namespace kairo::cli {
 namespace {
@@ -66,9 +69,74 @@ Json convert(const YAML::Node& node, int depth, int& nodes) {
   return nullptr;
 }
 
-std::string place(const std::string& file, const YAML::Mark& mark) {
+struct Document {
+  std::string text;
+  int lines_before = 0;
+};
+// A line that begins with "---" or "..." ends a document wherever it stands (YAML 1.2, 9.1). Not
+// left to LoadAll: on a stray ']' it makes documents until the memory is full.
+std::vector<Document> documents_of(const std::string& text) {
+  std::vector<Document> out(1);
+  int line = 0;
+  for (std::size_t at = 0; at < text.size(); ++line) {
+    const std::size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+    std::string row = text.substr(at, end - at);
+    at = end;
+    const bool is_mark =
+        row.size() <= 3 || row[3] == ' ' || row[3] == '\t' || row[3] == '\n' || row[3] == '\r';
+    if (is_mark && (row.starts_with("---") || row.starts_with("..."))) {
+      out.push_back({"", line});
+      row.replace(0, 3, "   ");  // what follows keeps its column
+    }
+    out.back().text += row;
+  }
+  return out;
+}
+// Counts what a text holds without building it.
+class Census final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { begins.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { one(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { one(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                const std::string&) override {
+    one(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
+    deeper(mark);
+  }
+  void OnSequenceEnd() override { --depth_; }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    deeper(mark);
+  }
+  void OnMapEnd() override { --depth_; }
+  std::vector<YAML::Mark> begins;  // of the documents
+
+ private:
+  void one(const YAML::Mark& mark) {
+    if (++nodes_ > nodes_max) throw Bad{mark, "more than 100000 values"};
+  }
+  void deeper(const YAML::Mark& mark) {
+    one(mark);
+    if (++depth_ > depth_max) throw Bad{mark, "nested deeper than 64"};
+  }
+  int depth_ = 0, nodes_ = 0;
+};
+void check_form(const std::string& text) {
+  std::istringstream in(text);
+  YAML::Parser parser(in);
+  Census census;
+  if (parser.HandleNextDocument(census) && parser.HandleNextDocument(census))
+    throw Bad{census.begins.back(), "not valid YAML: this belongs to nothing before it"};
+}
+
+std::string place(const std::string& file, const YAML::Mark& mark, int lines_before) {
   if (mark.is_null()) return file;
-  return file + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+  return file + ":" + std::to_string(lines_before + mark.line + 1) + ":" +
+         std::to_string(mark.column + 1);
 }
 
 void emit(YAML::Emitter& out, const Json& value) {
@@ -107,25 +175,30 @@ void emit(YAML::Emitter& out, const Json& value) {
 Result<std::vector<std::string>> yaml_to_json(const std::string& text, const std::string& file) {
   if (text.size() > bytes_max)
     return Error{Code::invalid, file + ": larger than 3 MiB; objects are small"};
-  try {
-    std::vector<std::string> out;
-    int nodes = 0;
-    for (const YAML::Node& document : YAML::LoadAll(text)) {
-      if (!document.IsDefined() || document.IsNull()) continue;
-      const Json json = convert(document, 0, nodes);
+  std::vector<std::string> out;
+  int nodes = 0;
+  for (const Document& document : documents_of(text)) {
+    const auto at = [&](const YAML::Mark& mark) {
+      return place(file, mark, document.lines_before);
+    };
+    try {
+      check_form(document.text);
+      const YAML::Node node = YAML::Load(document.text);
+      if (!node.IsDefined() || node.IsNull()) continue;
+      const Json json = convert(node, 0, nodes);
       if (!json.is_object())
-        return Error{Code::invalid, place(file, document.Mark()) +
-                                        ": expected an object with apiVersion, kind and metadata"};
+        return Error{Code::invalid,
+                     at(node.Mark()) + ": expected an object with apiVersion, kind and metadata"};
       out.push_back(json.dump());
+    } catch (const Bad& bad) {
+      return Error{Code::invalid, at(bad.mark) + ": " + bad.what};
+    } catch (const YAML::Exception& bad) {
+      return Error{Code::invalid, at(bad.mark) + ": not valid YAML: " + bad.msg};
+    } catch (const Json::exception& bad) {
+      return Error{Code::invalid, file + ": " + bad.what()};
     }
-    return out;
-  } catch (const Bad& bad) {
-    return Error{Code::invalid, place(file, bad.mark) + ": " + bad.what};
-  } catch (const YAML::Exception& bad) {
-    return Error{Code::invalid, place(file, bad.mark) + ": not valid YAML: " + bad.msg};
-  } catch (const Json::exception& bad) {
-    return Error{Code::invalid, file + ": " + bad.what()};
   }
+  return out;
 }
 
 std::string json_to_yaml(const std::string& json) {

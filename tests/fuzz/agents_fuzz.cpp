@@ -1,0 +1,180 @@
+// What this proves: whatever a cluster, a bus, a registry, a web server or a user sends, the
+// agents' decoders answer and do not crash.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "agents/cli/printers.h"
+#include "agents/cli/yaml.h"
+#include "agents/cluster/api_errors.h"
+#include "agents/cluster/kinds.h"
+#include "agents/cluster/memory_cluster.h"
+#include "agents/cluster/routes.h"
+#include "agents/cluster/selector.h"
+#include "agents/node/progress.h"
+#include "agents/pusher/docker_auth.h"
+#include "agents/pusher/inflate.h"
+#include "agents/pusher/reference.h"
+#include "agents/pusher/registry_status.h"
+#include "agents/pusher/tar_reader.h"
+#include "agents/pusher/unpack.h"
+#include "agents/pusher/url.h"
+#include "agents/watcher/admit.h"
+#include "agents/watcher/admit_config.h"
+#include "agents/watcher/revision.h"
+#include "agents/watcher/translate.h"
+#include "schemas/base/base64.h"
+#include "schemas/base/codec.h"
+#include "schemas/record_generated.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/support/facts.h"
+
+using namespace kairo;
+namespace {
+const std::string workspace = R"({"apiVersion":"kaito.sh/v1beta1","kind":"Workspace","metadata":
+ {"name":"w","namespace":"default","uid":"u","resourceVersion":"7","annotations":{"kaito.sh/a":"b"}},
+ "resource":{"count":1,"instanceType":"Standard_NC24ads_A100_v4","labelSelector":{"matchLabels":
+ {"a":"b"}}},"tuning":{"preset":{"name":"phi-4"},"method":"qlora","config":"c","input":{"urls":
+ ["https://x/a.jsonl"]},"output":{"image":"r/a:1","imagePushSecret":"s"}}})";
+const std::string pod = R"({"metadata":{"name":"p","namespace":"default","uid":"x",
+ "resourceVersion":"9","labels":{"kaito.sh/workspace":"w"},"annotations":
+ {"kairo.dev/workspace-uid":"u"}},"spec":{"nodeName":"n"},"status":{"phase":"Pending","conditions":
+ [{"type":"PodScheduled","status":"False","reason":"Unschedulable"}],"containerStatuses":[{"name":
+ "c","restartCount":1,"state":{"terminated":{"exitCode":137,"reason":"OOMKilled"}}}]}})";
+const std::string config_map = R"({"data":{"training_config.yaml":"training_config:\n  ModelConfig:
+ \n    torch_dtype: x\n  QuantizationConfig:\n    load_in_4bit: true\n  TrainingArguments:\n
+    output_dir: /mnt/x\n"}})";
+std::string tar_of(const std::string& name, const std::string& text) {
+  std::string header(512, '\0');
+  header.replace(0, name.size(), name);
+  header.replace(100, 7, "0000644");
+  char size[12];
+  std::snprintf(size, sizeof size, "%011o", static_cast<unsigned>(text.size()));
+  header.replace(124, 11, size);
+  header[156] = '0';
+  header.replace(257, 5, "ustar");
+  header.replace(148, 8, "        ");
+  unsigned sum = 0;
+  for (const char c : header) sum += static_cast<unsigned char>(c);
+  char checksum[8];
+  std::snprintf(checksum, sizeof checksum, "%06o", sum);
+  header.replace(148, 7, std::string(checksum, 7));
+  std::string body = text;
+  body.resize((text.size() + 511) / 512 * 512);
+  return header + body + std::string(1024, '\0');
+}
+void unpack(const std::string& tar) {
+  static const std::string root =
+      (std::filesystem::temp_directory_path() / "kairo-fuzz-unpack").string();
+  std::filesystem::remove_all(root);
+  std::filesystem::create_directories(root);
+  pusher::Unpack files(root, {1 << 20, 1000});
+  files.begin_layer();
+  pusher::TarReader reader({[&](const pusher::TarEntry& entry) { return files.begin(entry); },
+                            [&](std::string_view bytes) { return files.data(bytes); }});
+  if (reader.feed(tar).ok() && reader.finish().ok()) (void)files.end_layer();
+  std::filesystem::remove_all(root);
+}
+}  // namespace
+
+TEST_CASE("agents' decoders") {
+  const wire::FactT fact = test::fact(test::tuning(3));
+  const wire::RecordT record = test::record(test::tuning(3), test::ready(4), test::planned(5));
+  const std::string gzip("\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\x4c\x4a\x06\0\xc2\x41\x24\x35\x03\0\0\0",
+                         23);
+  const std::string zstd("\x28\xb5\x2f\xfd\x24\x03\x19\0\0\x61\x62\x63\xf3\x3b\x7b\x4c", 16);
+  const SystemClock clock;
+  const std::vector<test::FuzzTarget> targets = {
+      {"fact",
+       {encode(fact, wire::FactIdentifier())},
+       [](const std::string& b) { (void)decode<wire::FactT>(b, wire::FactIdentifier()); }},
+      {"record",
+       {encode(record, wire::RecordIdentifier())},
+       [](const std::string& b) { (void)decode<wire::RecordT>(b, wire::RecordIdentifier()); }},
+      {"workspace",
+       {workspace},
+       [](const std::string& b) { (void)watcher::translate(cluster::workspaces, b, true); }},
+      {"pod",
+       {pod},
+       [](const std::string& b) { (void)watcher::translate(cluster::pods, b, true); }},
+      {"admission",
+       {workspace},
+       [](const std::string& b) {
+         (void)watcher::admit("", b, {});
+         (void)watcher::admit(workspace, b, {});
+       }},
+      {"revision", {workspace}, [](const std::string& b) { (void)watcher::revision_of(b); }},
+      {"training config of a ConfigMap",
+       {config_map},
+       [](const std::string& b) { (void)watcher::check_training_config(b, "c", "qlora"); }},
+      {"apply to the local cluster",
+       {workspace, pod},
+       [&](const std::string& b) {
+         cluster::MemoryCluster objects(clock, "seed");
+         for (int i = 0; i < 2; ++i)
+           (void)objects.apply({{cluster::workspaces, "default", "w"}, b, "m", ""});
+         (void)objects.apply({{cluster::pods, "default", "p"}, b, "m", ""});
+         (void)objects.collect_garbage();
+       }},
+      {"an API server's error",
+       {R"({"kind":"Status","message":"m","reason":"NotFound"})"},
+       [](const std::string& b) { (void)cluster::error_of(422, b, "apply"); }},
+      {"REST path",
+       {"/apis/kaito.sh/v1beta1/namespaces/default/workspaces/w/status"},
+       [](const std::string& b) { (void)cluster::route_of(b); }},
+      {"label selector",
+       {"a=b,c!=d,e in (f,g),!h", "x notin (y)"},
+       [](const std::string& b) {
+         (void)cluster::Selector(b).matches(cluster::Json{{"a", "b"}});
+       }},
+      {"YAML",
+       {"a: &x [1, {b: c}]\nd: *x\n---\ne: |\n  f\n"},
+       [](const std::string& b) { (void)cli::yaml_to_json(b, "f"); }},
+      {"table row",
+       {workspace, pod},
+       [](const std::string& b) {
+         for (const cluster::Kind& kind : cluster::all_kinds)
+           (void)cli::row_of(kind, b, true, true, 0);
+       }},
+      {"progress",
+       {"{\"phase\":\"Training\",\"step\":7,\"loss\":1.5}\n"},
+       [](const std::string& b) { (void)node::last_progress(b); }},
+      {"docker config",
+       {R"({"auths":{"r.io/t":{"auth":"dTpw"},"*.io":{"username":"u","password":
+        "p","identitytoken":"t"}}})"},
+       [](const std::string& b) {
+         const auto image = pusher::parse_reference("r.io/t/a:1");
+         if (image.ok()) (void)pusher::credentials_for(b, image.value());
+       }},
+      {"image name",
+       {"r.io:5000/team/adapter:1", "a@sha256:" + std::string(64, 'a')},
+       [](const std::string& b) { (void)pusher::parse_reference(b); }},
+      {"URL",
+       {"https://u@h.io:444/p?q#f", "http://[::1]/x"},
+       [](const std::string& b) {
+         const auto url = pusher::parse_url(b);
+         if (url.ok()) (void)pusher::resolve_url(url.value(), b);
+       }},
+      {"a registry's headers",
+       {"0-1023", "120", "Wed, 21 Oct 2015 07:28:00 GMT",
+        R"({"errors":[{"code":"DENIED","message":"m"}]})"},
+       [](const std::string& b) {
+         (void)pusher::next_offset(b, 10);
+         (void)pusher::retry_after_s(b, 1'445'412'400);
+         (void)pusher::described(403, b);
+       }},
+      {"layer",
+       {gzip, zstd, "plain"},
+       [](const std::string& b) {
+         std::size_t bytes = 0;
+         pusher::Inflate inflate([&](std::string_view part) -> Status {
+           bytes += part.size();
+           return bytes < (64 << 20) ? ok() : Status(Error{Code::invalid, "enough"});
+         });
+         if (inflate.feed(b).ok()) (void)inflate.finish();
+       }},
+      {"tar into a folder", {tar_of("data/a", "text"), tar_of("../../x", "y")}, unpack},
+      {"base64", {"dTpw", "YWJj"}, [](const std::string& b) { (void)base64_decode(b); }},
+  };
+  CHECK(test::fuzz(targets) > 0);
+}

@@ -1,0 +1,167 @@
+// What this proves: whatever a model folder, a data set, a configuration or a client holds, the
+// trainer's and the server's decoders answer and do not crash.
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "gpu/formats/adapter.h"
+#include "gpu/formats/generation_config.h"
+#include "gpu/formats/gguf.h"
+#include "gpu/formats/safetensors.h"
+#include "gpu/formats/training_config.h"
+#include "gpu/hf/rows.h"
+#include "gpu/hf/tokenizer.h"
+#include "gpu/serve/request.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/gpu/tiny_model.h"
+
+using namespace kairo;
+using namespace kairo::gpu;
+namespace {
+namespace fs = std::filesystem;
+struct Folder {
+  Folder() {
+    std::string name = (fs::temp_directory_path() / "kairo-fuzz-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path = name;
+    REQUIRE(kairo::gpu::test::write_tiny_model(path + "/model").ok());
+  }
+  ~Folder() { fs::remove_all(path); }
+  std::string read(const std::string& name) const {
+    std::ostringstream text;
+    text << std::ifstream(path + "/" + name, std::ios::binary).rdbuf();
+    return text.str();
+  }
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(path + "/" + name, std::ios::binary) << text;
+  }
+  std::string path;
+};
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+std::string safetensors() {
+  const std::string header =
+      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":
+    {"k":"v"}})";
+  std::uint64_t size = header.size();
+  std::string out(8, '\0');
+  std::memcpy(out.data(), &size, 8);
+  return out + header + std::string(8, '\0');
+}
+std::string gguf() {
+  std::string out = "GGUF";
+  const auto put = [&](auto value) {
+    out.append(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  const auto text = [&](const std::string& s) {
+    put(std::uint64_t{s.size()});
+    out += s;
+  };
+  put(std::uint32_t{3});
+  put(std::uint64_t{1});
+  put(std::uint64_t{1});
+  text("general.architecture");
+  put(std::uint32_t{8});
+  text("llama");
+  text("t");
+  put(std::uint32_t{1});
+  put(std::uint64_t{32});
+  put(std::uint32_t{0});
+  put(std::uint64_t{0});
+  return out + std::string(256, '\0');
+}
+}  // namespace
+
+TEST_CASE("the trainer's and the server's decoders") {
+  const Folder folder;
+  const RowLimits limits;
+  const auto rows = [&](const std::string& name) {
+    return [&folder, limits, name](const std::string& b) {
+      folder.write(name, b);
+      (void)read_rows(folder.path + "/" + name, limits,
+                      [](std::size_t, std::string_view) { return ok(); });
+    };
+  };
+  const std::string chat = R"({"messages":[{"role":"user","content":"hi"}],"temperature":0.5,
+    "stop":["x"],"seed":1,"max_tokens":3})";
+  const std::string parquet = [] {
+    std::ostringstream text;
+    text << std::ifstream(std::string(KAIRO_SOURCE_DIR) + "/tests/gpu/golden/rows.parquet",
+                          std::ios::binary)
+                .rdbuf();
+    return text.str();
+  }();
+  REQUIRE_FALSE(parquet.empty());
+  const std::vector<kairo::test::FuzzTarget> targets = {
+      {"safetensors",
+       {safetensors()},
+       [](const std::string& b) { (void)parse_header(bytes_of(b), b.size()); }},
+      {"gguf", {gguf()}, [](const std::string& b) { (void)parse_gguf(bytes_of(b)); }},
+      {"config.json",
+       {folder.read("model/config.json")},
+       [](const std::string& b) { (void)parse_model_config(b, "config.json"); }},
+      {"generation_config.json",
+       {R"({"eos_token_id":[1,2]})"},
+       [&](const std::string& b) {
+         folder.write("generation_config.json", b);
+         ModelConfig config;
+         config.vocab = 10;
+         (void)load_stop_tokens(folder.path, config);
+       }},
+      {"adapter_config.json",
+       {R"({"peft_type":"LORA","r":8,"lora_alpha":16,"target_modules":["q_proj"],"bias":"none"})"},
+       [&](const std::string& b) {
+         folder.write("adapter_config.json", b);
+         folder.write("adapter_model.safetensors", safetensors());
+         (void)load_adapter(folder.path);
+       }},
+      {"training_config.yaml",
+       {"training_config:\n  LoraConfig: {r: 8, target_modules: [q_proj]}\n  TrainingArguments:\n"
+        "    learning_rate: 1e-4\n"},
+       [](const std::string& b) { (void)parse_training_config(b); }},
+      {"chat completion", {chat}, [](const std::string& b) { (void)parse_chat_completion(b); }},
+      {"completion",
+       {R"({"prompt":[1,2],"max_tokens":3})"},
+       [](const std::string& b) { (void)parse_completion(b); }},
+      {"KAITO chat",
+       {R"({"prompt":"a","generate_kwargs":{"max_length":9}})"},
+       [](const std::string& b) { (void)parse_kaito_chat(b); }},
+      {"rows.jsonl",
+       {"{\"text\":\"a\"}\n{\"messages\":[{\"role\":\"user\",\"content\":\"b\"}]}\n"},
+       rows("rows.jsonl")},
+      {"rows.csv", {"text,x\n\"a\nb\",1\nc,2\n"}, rows("rows.csv")},
+      {"rows.parquet", {parquet}, rows("rows.parquet")},
+  };
+  CHECK(kairo::test::fuzz(targets) > 0);
+}
+
+TEST_CASE("chat templates and tokenizers") {
+  const Folder folder;
+  const std::string good = folder.read("model/tokenizer.json");
+  fs::create_directories(folder.path + "/t");
+  fs::copy(folder.path + "/model/tokenizer_config.json", folder.path + "/t/tokenizer_config.json");
+  auto tokenizer = Tokenizer::load(folder.path + "/model");
+  REQUIRE(tokenizer.ok());
+  Tokenizer loaded = std::move(tokenizer).value();
+  const std::vector<kairo::test::FuzzTarget> targets = {
+      {"chat template",
+       {"{% for m in messages %}{{ m['role'] + m['content'] | trim }}{% endfor %}",
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"},
+       [&](const std::string& b) {
+         if (loaded.set_chat_template(b).ok())
+           (void)loaded.apply_chat(R"([{"role":"user","content":"hi"}])", true);
+       }},
+      {"tokenizer.json",
+       {good},
+       [&](const std::string& b) {
+         folder.write("t/tokenizer.json", b);
+         const auto t = Tokenizer::load(folder.path + "/t");
+         if (t.ok()) (void)t.value().encode("hello", true);
+       }},
+  };
+  CHECK(kairo::test::fuzz(targets) > 0);
+}
