@@ -47,7 +47,7 @@ Result<bool> BlobUpload::is_there() {
   HttpCall call;
   call.method = "HEAD";
   call.url = TRY(resolve_url(session_.base(), "blobs/" + blob_.digest));
-  const HttpAnswer answer = TRY(session_.call(std::move(call), true));
+  const HttpAnswer answer = TRY(session_.call(call, true));
   switch (reaction_to(Step::head, answer.status)) {
     case Reaction::done:
       return true;
@@ -80,7 +80,7 @@ Status BlobUpload::start() {
   call.method = "POST";
   call.url = TRY(resolve_url(session_.base(), "blobs/uploads/"));
   call.headers = {octets};
-  const HttpAnswer answer = TRY(session_.call(std::move(call), true));
+  const HttpAnswer answer = TRY(session_.call(call, true));
   if (reaction_to(Step::start, answer.status) != Reaction::done) return session_.refusal(answer);
   return keep(answer, 0);
 }
@@ -96,7 +96,7 @@ Status BlobUpload::resume() {
 Status BlobUpload::ask() {
   HttpCall call;
   call.url = *location_;
-  const HttpAnswer answer = TRY(session_.call(std::move(call), true));
+  const HttpAnswer answer = TRY(session_.call(call, true));
   const std::int64_t next = reaction_to(Step::ask, answer.status) == Reaction::done
                                 ? next_offset(answer.header("range"), offset_)
                                 : -1;
@@ -133,7 +133,7 @@ Result<Reaction> BlobUpload::send_chunk() {
   HttpCall call = with_bytes("PATCH", *location_, offset_, size);
   call.headers.push_back("Content-Range: " + std::to_string(offset_) + "-" +
                          std::to_string(offset_ + size - 1));
-  auto answer = session_.call(std::move(call), false);
+  auto answer = session_.call(call, false);
   if (!answer.ok()) {
     if (answer.error().code != Code::unavailable) return answer.error();
     trouble_ = answer.error().what;

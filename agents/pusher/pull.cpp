@@ -40,7 +40,7 @@ Result<Json> get_manifest(RegistrySession& session, const std::string& name) {
   call.url = TRY(resolve_url(session.base(), "manifests/" + name));
   call.headers = {accept};
   call.body_bytes_max = manifest_bytes_max;
-  const HttpAnswer answer = TRY(session.call(std::move(call), true));
+  const HttpAnswer answer = TRY(session.call(call, true));
   if (answer.status != 200) return session.refusal(answer);
   if (is_sha256_digest(name) && "sha256:" + sha256_hex(answer.body) != name)
     return corrupt(session, "the manifest " + name + " has another digest");
@@ -146,7 +146,7 @@ class LayerPull {  // one layer's bytes, once each, in spite of broken transfers
       told();
       return ok();
     };
-    const HttpAnswer answer = TRY(session_.call(std::move(call), false));
+    const HttpAnswer answer = TRY(session_.call(call, false));
     if (reaction_to(Step::head, answer.status) == Reaction::again) return session_.busy(answer);
     if (answer.status != 200 && answer.status != 206) return session_.refusal(answer);
     if (received_ < layer_.size)

@@ -13,7 +13,7 @@ Result<std::string> digest_at(RegistrySession& session, const std::string& name)
   call.method = "HEAD";
   call.url = TRY(resolve_url(session.base(), "manifests/" + name));
   call.headers = {std::string("Accept: ") + manifest_type};
-  const HttpAnswer answer = TRY(session.call(std::move(call), true));
+  const HttpAnswer answer = TRY(session.call(call, true));
   if (answer.status == 200) return answer.header("docker-content-digest");
   if (answer.status == 404) return std::string();
   return session.refusal(answer);
@@ -24,7 +24,7 @@ Status put_manifest(RegistrySession& session, const Image& image, const std::str
   call.url = TRY(resolve_url(session.base(), "manifests/" + name));
   call.headers = {std::string("Content-Type: ") + manifest_type};
   call.body = image.manifest;
-  const HttpAnswer answer = TRY(session.call(std::move(call), true));
+  const HttpAnswer answer = TRY(session.call(call, true));
   if (reaction_to(Step::manifest, answer.status) != Reaction::done) return session.refusal(answer);
   return ok();
 }

@@ -104,7 +104,7 @@ Status TarReader::read_header() {
   entry.size = static_cast<std::uint64_t>(next_size_ >= 0 ? next_size_ : size);
   if (entry.kind == TarKind::file && entry.path.ends_with('/')) entry.kind = TarKind::directory;
   if (entry.kind != TarKind::file && entry.kind != TarKind::other) entry.size = 0;
-  return begin(std::move(entry));
+  return begin(entry);
 }
 Status TarReader::read_record() {
   part_ = padding_ > 0 ? Part::padding : Part::header;
