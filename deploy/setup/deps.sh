@@ -11,7 +11,7 @@ if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
 packages='
 g++: the C++20 compiler
 cmake: configures the build
-pkg-config: finds a library's settings
+pkg-config: finds how libraries are to be used
 ninja-build: runs the build
 ccache: makes the second build quick
 mold: links quickly
