@@ -16,6 +16,7 @@ Result<std::string> DiskModel::prepare(const node::RunKey& run) {
 Status DiskModel::remove(const std::string& uid) {
   if (dice_.fault(10)) return Error{Code::unavailable, "device busy"};
   dirs.erase(uid);
+  std::erase_if(adapters, [&](const std::string& key) { return key.starts_with(uid + "/"); });
   return ok();
 }
 Result<node::Adapter> DiskModel::adapter(const node::RunKey& run) {
