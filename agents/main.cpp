@@ -82,6 +82,8 @@ Status run_pull(const std::string& image, const std::string& to, const std::stri
   return pusher::pull(options);
 }
 
+constexpr int wrong_usage = 2;
+
 int finish(const Status& status) {
   if (!status.ok()) std::cerr << "error: " << status.error().what << '\n' << std::flush;
   if (stop_requested) return 130;
@@ -117,7 +119,7 @@ int main(int argc, char** argv) {
       "  kairo apply -f workspace.yaml\n"
       "  kairo wait my-workspace\n"
       "  kairo chat my-server \"Who are you?\"\n"};
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.set_version_flag("--version", version);
   cli::Context context{cli::default_home(), "default", stop_requested, {}};
   app.add_option("--home", context.home.path, "Folder of the local kairo (or KAIRO_HOME)");
@@ -239,7 +241,21 @@ int main(int argc, char** argv) {
 
   for (const char* own : {"agent", "cluster-local", "fetch", "pull"})
     app.get_subcommand(own)->group("Started by kairo itself");
-  CLI11_PARSE(app, argc, argv);
+  app.allow_extras();  // to name what is not understood
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : wrong_usage;
+  }
+  if (const auto extras = app.remaining(); !extras.empty()) {
+    const char* what = action ? "unexpected argument" : "unknown command";
+    std::cerr << "error: " << what << " \"" << extras.front() << "\"; see `kairo --help`\n";
+    return wrong_usage;
+  }
+  if (!action) {
+    std::cout << app.help();
+    return 0;
+  }
   const bool is_container = app.got_subcommand("fetch") || app.got_subcommand("pull");
   return is_container ? finish_container(guarded(action)) : finish(guarded(action));
 }

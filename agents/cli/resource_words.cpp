@@ -34,6 +34,9 @@ Result<std::vector<Named>> resources_named(const std::string& kinds,
     for (const std::string& name : names) out.push_back({kind, name});
     if (names.empty()) out.push_back({kind, ""});
   }
+  if (out.empty())
+    return Error{Code::invalid,
+                 "name what is meant, e.g. \"workspace my-tuning\"; there are: " + kind_words()};
   return out;
 }
 }  // namespace kairo::cli

@@ -107,6 +107,9 @@ done
 same "get: what is not there" $'error: workspaces "nobody" not found in namespace default\n(exit 1)' \
   "$(timeout 20 kairo get workspace nobody 2>&1; echo "(exit $?)")"
 
+same "an unknown command" 'error: unknown command "frobnicate"; see `kairo --help` (exit 2)' \
+  "$(timeout 20 kairo frobnicate 2>&1 | tr '\n' ' ')(exit $(timeout 20 kairo frobnicate >/dev/null 2>&1; echo $?))"
+
 # --- deletion -------------------------------------------------------------------------------------
 holds "delete all Workspaces" timeout 60 kairo delete workspace tuned first second third server
 left() { kairo get workspaces,jobs,statefulsets,services,pods -o name 2>/dev/null; ls "$KAIRO_HOME/runs"; }

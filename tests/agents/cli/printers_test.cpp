@@ -94,6 +94,7 @@ TEST_CASE("words after a verb") {
   CHECK(words(resources_named("all", {})) == "workspaces jobs statefulsets pods services");
   CHECK(words(resources_named("workspace/a", {"b"})) ==
         "error: \"workspace/a\" has its name with it; leave out \"b\"");
+  CHECK(words(resources_named("", {})).starts_with("error: name what is meant, e.g. "));
   CHECK(words(resources_named("cars", {}))
             .starts_with("error: the server doesn't have a resource type \"cars\"; there are: "
                          "workspaces, jobs, "));
