@@ -73,8 +73,14 @@ class Story {
 };
 
 // "data-downloader: GET ...: 404 Not Found"; the kubelet's "Error" adds nothing to a message.
-std::string words_of(const wire::PodT& pod) {
+std::string words_of(const wire::PodT& pod, const wire::ResourcesT* resources) {
   std::string out = pod.container.empty() ? "" : pod.container + ": ";
+  if (pod.reason == "OOMKilled") {
+    const std::int64_t limit = resources == nullptr ? 0 : resources->memory_limit_bytes;
+    return out + "OOMKilled: it passed its memory limit" +
+           (limit > 0 ? " of " + std::to_string(limit >> 20) + " MiB" : "") +
+           "; lower per_device_train_batch_size, or use a machine with more memory";
+  }
   if (pod.reason == "Error" && pod.exit_code > 128)  // its last words are not about its end
     return out + "killed by signal " + std::to_string(pod.exit_code - 128);
   if (pod.message.empty()) return out + pod.reason;
@@ -86,7 +92,7 @@ std::string Story::failure() const {
   const auto* p = progress();
   if (p != nullptr && p->phase == wire::RunPhase::Failed && !p->message.empty())
     return p->code + ": " + p->message;
-  if (r_.pod && !r_.pod->reason.empty()) return words_of(*r_.pod);
+  if (r_.pod && !r_.pod->reason.empty()) return words_of(*r_.pod, r_.resources.get());
   return job() != nullptr ? job()->message : "";
 }
 
@@ -95,7 +101,7 @@ std::string Story::retry() const {
   if (p != nullptr && p->phase == wire::RunPhase::Failed && !p->message.empty())
     return p->code + ": " + p->message;
   const bool has_failed_pod = r_.pod && r_.pod->exists && r_.pod->exit_code != 0;
-  return has_failed_pod ? words_of(*r_.pod) : "";
+  return has_failed_pod ? words_of(*r_.pod, r_.resources.get()) : "";
 }
 
 Verdict Story::waiting() const {
@@ -104,7 +110,7 @@ Verdict Story::waiting() const {
   if (r_.run_dir && r_.run_dir->state == wire::RunDirState::Failed)
     return {no, r_.run_dir->reason, r_.run_dir->message};
   if (r_.pod && r_.pod->exists && !r_.pod->reason.empty())
-    return {no, pending, "Tuning job has not started: " + words_of(*r_.pod)};
+    return {no, pending, "Tuning job has not started: " + words_of(*r_.pod, r_.resources.get())};
   return {no, pending, "Tuning job has not started"};
 }
 
@@ -152,7 +158,7 @@ Verdict Story::inference_ready() const {
     out.reason = "WorkspaceInferenceStatusPending";
     out.message = "Inference deployment is not ready";
     if (r_.pod && r_.pod->exists && !r_.pod->reason.empty())
-      out.message += ": " + words_of(*r_.pod);
+      out.message += ": " + words_of(*r_.pod, r_.resources.get());
   }
   return out;
 }

@@ -102,7 +102,9 @@ TEST_CASE("status: an attempt that failed says why while the next one waits") {
     return watcher::compose(r, 5).conditions.back()->message;
   };
   CHECK(told_of(record(tuning(1), ready(1), job(1), std::move(killed))) ==
-        "workspace has not completed yet, the tuning is started again after: w: OOMKilled");
+        "workspace has not completed yet, the tuning is started again after: w: OOMKilled: it "
+        "passed its memory limit; lower per_device_train_batch_size, or use a machine with more "
+        "memory");
   CHECK(told_of(record(tuning(1), ready(1), job(1), training(wire::RunPhase::Failed, 0))) ==
         "workspace has not completed yet, the tuning is started again after: bad_data: column "
         "\"question\" is missing");
