@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "gpu/engine/machine.h"
 #include "gpu/serve/server.h"
 #include "schemas/base/log.h"
 
@@ -123,5 +124,6 @@ int run(int argc, char** argv) {
 }  // namespace kairo::gpu
 
 int main(int argc, char** argv) {
+  kairo::gpu::restart_with_short_spins(argv);
   return kairo::gpu::run(argc, argv);
 }

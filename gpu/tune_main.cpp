@@ -8,6 +8,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "gpu/engine/machine.h"
 #include "gpu/engine/tune.h"
 #include "gpu/formats/gguf.h"
 #include "gpu/tune_job.h"
@@ -109,15 +110,6 @@ void add_input(CLI::App& command, TuneInput& input) {
   command.add_option("--threads", input.threads, "0 = all usable cores");
 }
 
-// OpenMP threads that wait by spinning take the cores from those that work when the machine is
-// shared (seen at load 9 on 2 cores: 10 tokens/s spinning, 44 sleeping). libgomp reads its settings
-// before main, so the program starts itself once more with them.
-void wait_without_spinning(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY") != nullptr) return;  // the user's choice, or the second start
-  if (::setenv("OMP_WAIT_POLICY", "PASSIVE", 1) == 0) ::execv("/proc/self/exe", argv);
-  // Without /proc it goes on spinning: slower beside others, not wrong.
-}
-
 int run(int argc, char** argv) {
   const sigset_t stop_signals = block_stop_signals();
   log::start("kairo-tune");
@@ -158,6 +150,6 @@ int run(int argc, char** argv) {
 }  // namespace kairo::gpu
 
 int main(int argc, char** argv) {
-  kairo::gpu::wait_without_spinning(argv);
+  kairo::gpu::restart_with_short_spins(argv);
   return kairo::gpu::run(argc, argv);
 }

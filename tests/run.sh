@@ -5,6 +5,7 @@
 set -uo pipefail
 build=$1
 asan=${2:-}
+export GOMP_SPINCOUNT=1000 # as kairo-tune has it: long spins take the cores from other tests
 passed=0 failed=0 skipped=0
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT

@@ -1,7 +1,9 @@
 # tests/bench/cluster_client.py - the few REST calls that the benchmarks make, on one connection each.
 import http.client
 import json
+import math
 import os
+import urllib.request
 
 
 class Cluster:
@@ -50,6 +52,17 @@ def workspace(name, preset, url, registry):
                               "imagePushSecret": "kairo-local-registry"}}}
 
 
+AGENTS = ("watcher", "provisioner", "launcher", "node", "pusher")
+
+
+def metric(home, agent, name):
+    with open(f"{home}/run/{agent}.port") as file:
+        port = file.read().strip()
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+    return sum(int(line.split()[-1]) for line in text.splitlines() if line.startswith(name + "{"))
+
+
 def percentile(values, share):
+    """Nearest rank: the smallest value that at least this share of the values does not exceed."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -1,45 +1,63 @@
 #!/usr/bin/env python3
-# tests/bench/many.py - a thousand Workspaces at once, until each has a final condition.
-"""usage: many.py HOME COUNT    They ask for what this machine does not have: every agent decides, none works."""
+# tests/bench/many.py - a thousand Workspaces in one file, until each has its final condition.
+"""usage: many.py HOME COUNT    They name a model that no engine here runs: decided, refused, never started."""
+import collections
 import json
+import queue
+import subprocess
 import sys
+import tempfile
 import threading
 import time
-import urllib.request
 
-from cluster_client import WORKSPACES, Cluster, workspace
+from cluster_client import AGENTS, WORKSPACES, Cluster, metric, workspace
 
 home, count = sys.argv[1], int(sys.argv[2])
-cluster = Cluster(home)
+seen = queue.Queue()
+# The watcher writes this one at once, before anything is decided; it is no answer.
+PLACEHOLDER = "workspaceResourceStatusNotReady"
 
 
-def metric(name):
-    total = 0
-    for agent in ("watcher", "provisioner", "launcher", "node", "pusher"):
-        with open(f"{home}/run/{agent}.port") as file:
-            port = file.read().strip()
-        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
-        total += sum(int(line.split()[-1]) for line in text.splitlines() if line.startswith(name + "{"))
-    return total
+def verdict(item):
+    for c in item.get("status", {}).get("conditions", []):
+        if c["type"] == "ResourceReady" and (c["status"] == "True" or c["reason"] != PLACEHOLDER):
+            return c["reason"]
+    return None
 
 
-def refused(item):
-    return any(c["type"] == "ResourceReady" and c["status"] == "False" for c in item.get("status", {}).get("conditions", []))
+def follow():
+    for _, item in Cluster(home).watch(WORKSPACES):
+        if item["metadata"]["name"].startswith("many-") and verdict(item):
+            seen.put((item["metadata"]["name"], time.monotonic()))
 
 
-facts, effects, begin = metric("kairo_facts_total"), metric("kairo_effects_total"), time.monotonic()
-for number in range(count):
-    cluster.apply(WORKSPACES, workspace(f"many-{number}", "phi-3-mini-128k-instruct", "https://example.org/x.jsonl", 5000))
-applied = time.monotonic() - begin
-while True:
-    _, listing = cluster.ask("GET", WORKSPACES)
-    done = sum(refused(item) for item in listing["items"] if item["metadata"]["name"].startswith("many-"))
-    if done == count:
-        break
-    if time.monotonic() - begin > 300:
-        sys.exit(f"many: {done} of {count} have a condition after 300 s")
-    time.sleep(0.05)
-took = time.monotonic() - begin
-facts, effects = metric("kairo_facts_total") - facts, metric("kairo_effects_total") - effects
-print(f"  {count} Workspaces applied in {applied:.1f} s, all explained after {took:.1f} s: {count / took:.0f} Workspaces/s")
-print(f"  {facts} facts taken by the five agents ({facts / took:.0f}/s), {effects} effects performed ({effects / took:.0f}/s)")
+def counters(name):
+    return {agent: metric(home, agent, name) for agent in AGENTS}
+
+
+threading.Thread(target=follow, daemon=True).start()
+time.sleep(0.5)
+with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+    for number in range(count):
+        document = workspace(f"many-{number}", "phi-3-mini-128k-instruct", "https://example.org/x.jsonl", 5000)
+        file.write("---\n" + json.dumps(document) + "\n")
+    file.flush()
+    facts, effects, begin = counters("kairo_facts_total"), counters("kairo_effects_total"), time.monotonic()
+    subprocess.run(["kairo", "apply", "-f", file.name], check=True, stdout=subprocess.DEVNULL, timeout=300)
+applied, decided = time.monotonic() - begin, {}
+while len(decided) < count:
+    try:
+        name, at = seen.get(timeout=max(0.1, begin + 300 - time.monotonic()))
+    except queue.Empty:
+        sys.exit(f"many: {len(decided)} of {count} have a final condition after 300 s")
+    decided.setdefault(name, at)
+took = max(decided.values()) - begin
+facts_after, effects_after = counters("kairo_facts_total"), counters("kairo_effects_total")
+_, listing = Cluster(home).ask("GET", WORKSPACES)
+reasons = collections.Counter(verdict(i) for i in listing["items"] if i["metadata"]["name"].startswith("many-"))
+print(f"  {'Workspaces':>10}{'applied s':>11}{'all decided s':>15}{'Workspaces/s':>14}  conditions")
+print(f"  {count:10}{applied:11.2f}{took:15.2f}{count / took:14.1f}  {', '.join(f'{r} {n}' for r, n in reasons.items())}")
+print(f"\n  {'agent':12}{'facts':>9}{'facts/s':>10}{'effects':>10}{'effects/s':>11}")
+rows = [(a, facts_after[a] - facts[a], effects_after[a] - effects[a]) for a in AGENTS]
+for agent, f, e in rows + [("all five", sum(r[1] for r in rows), sum(r[2] for r in rows))]:
+    print(f"  {agent:12}{f:9}{f / took:10.0f}{e:10}{e / took:11.0f}")

@@ -1,105 +1,189 @@
 #!/usr/bin/env bash
 # tests/bench/run.sh - speed and memory, through the real parts, against peers in the same run.
 #
-# usage: run.sh BUILD    BENCH_ONLY="control push serve train" chooses; BENCH_APPLIES=50,
-# BENCH_MANY=1000, BENCH_PUSH_MB=200, BENCH_STEPS=12 set the sizes.
+# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover push train serve" chooses (control: the
+# first four); BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_PUSH_MB=200, BENCH_STEPS=12 set the sizes.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../e2e/lib.sh"
-only=${BENCH_ONLY:-control push serve train}
+set -euo pipefail
+trap 'status=$?; set +e; finish >/dev/null; exit $status' EXIT
+only=${BENCH_ONLY:-apply many memory recover push train serve}
+only=${only//control/apply many memory recover}
+applies=${BENCH_APPLIES:-50} many=${BENCH_MANY:-1000} push_mb=${BENCH_PUSH_MB:-200} steps=${BENCH_STEPS:-12}
 began=$SECONDS
-wants() { case " $only " in *" $1 "*) ;; *) return 1 ;; esac; }
-title() { printf '\n%s\n' "$1"; }
+for topic in $only; do
+  case $topic in
+    apply | many | memory | recover | push | train | serve) ;;
+    *) echo "BENCH_ONLY: no topic $topic; there are: apply many memory recover push train serve" >&2; exit 2 ;;
+  esac
+done
+wants() { # any of the topics
+  local topic
+  for topic in "$@"; do case " $only " in *" $topic "*) return 0 ;; esac done
+  return 1
+}
+title() { printf '\n%s  [load %s]\n' "$1" "$(cut -d' ' -f1 /proc/loadavg)"; }
+note() { printf '  (%s)\n' "$@"; }
 needs() { cmake --build "$build" --target "$@" >"$work/build.log" 2>&1 || { tail "$work/build.log"; exit 1; }; }
+stop_newest_child() { # and forget its pid, which may be another's later
+  kill "${children[-1]}"
+  wait "${children[-1]}" || true
+  unset 'children[-1]'
+}
 real_model=${KAIRO_CACHE:-$HOME/.cache/kairo}/models/smollm2-135m-instruct
 agents="watcher provisioner launcher node pusher"
-pid_of() { awk -v name="$1" '$1 == name { print $2 }' "$KAIRO_HOME/run/pids"; }
-rss() { awk '/^VmRSS/ { printf "%.0f", $2 / 1024 }' "/proc/$1/status"; }
-memory() { # label
+pid_of() {
+  if [ "$1" = supervisor ]; then cat "$KAIRO_HOME/run/lock"; else
+    awk -v name="$1" '$1 == name { print $2 }' "$KAIRO_HOME/run/pids"
+  fi
+}
+rss() { awk '/^VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status"; }
+memory() { # FILE: "name MiB" of each process
   local name
-  printf '  %-22s' "$1"
-  for name in $agents cluster nats registry; do printf ' %s %s' "$name" "$(rss "$(pid_of "$name")")"; done
-  printf '  (MiB)\n'
+  for name in $agents supervisor cluster nats registry; do echo "$name $(rss "$(pid_of "$name")")"; done >"$1"
 }
 is_ready() { curl -sf -o /dev/null "http://127.0.0.1:$(cat "$KAIRO_HOME/run/$1.port")/readyz"; }
+down() { timeout 120 kairo down --purge >"$work/down.log" 2>&1; }
 
-printf 'kairo %s on %s cores (%s), %s GiB, load %s\n' "$(kairo version | tail -n 1 | sed 's/^kairo //')" "$(env -u OMP_NUM_THREADS nproc)" \
-  "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
-  "$(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo)" "$(cut -d' ' -f1 /proc/loadavg)"
-
-if wants control; then
+control() {
+  local agent
   start_kairo
   serve_data
-  until_true 20 is_ready watcher
-  url="http://127.0.0.1:$data/quickstart/data/pip.jsonl"
-  title "Memory of the processes, idle"
-  memory "idle"
-  title "Apply -> Job created (API, watch, bus, RocksDB of three agents, run directory, Job)"
-  python3 "$here/apply_latency.py" "$KAIRO_HOME" "$url" "$registry" "${BENCH_APPLIES:-50}"
-  title "Many Workspaces at once"
-  python3 "$here/many.py" "$KAIRO_HOME" "${BENCH_MANY:-1000}"
-  memory "with ${BENCH_MANY:-1000} Workspaces"
-  title "kill -9 -> ready again (its supervisor restarts it; it reads ${BENCH_MANY:-1000} records)"
-  for name in $agents; do
-    old=$(pid_of "$name")
-    begin=$(date +%s%N)
-    rm -f "$KAIRO_HOME/run/$name.port"
-    kill -9 "$old"
-    until_true 30 is_ready "$name" || fail "recovery of $name" "not ready after 30 s"
-    printf '  %-12s %5d ms\n' "$name" "$((($(date +%s%N) - begin) / 1000000))"
-  done
-  timeout 120 kairo down --purge >/dev/null 2>&1
-fi
+  for agent in $agents; do until_true 20 is_ready "$agent"; done
+  sleep 2
+  memory "$work/idle"
+  if wants apply; then
+    title "apply: until the Job is there (API, watch, bus, RocksDB of three agents, run folder, Job)"
+    note "wall clock to the Job's event in a watch; one Workspace after the other; p99 of fewer than 100 is the slowest"
+    timeout 600 python3 "$here/apply_latency.py" "$KAIRO_HOME" "http://127.0.0.1:$data/quickstart/data/pip.jsonl" \
+      "$registry" "$applies"
+  fi
+  if wants many memory; then
+    title "many: $many Workspaces in one file, until each is decided (here: refused, no engine for the model)"
+    note "from the start of \`kairo apply\` to the last final ResourceReady in a watch; facts: the agents' own counters"
+    timeout 600 python3 "$here/many.py" "$KAIRO_HOME" "$many"
+    memory "$work/loaded"
+  fi
+  if wants memory; then
+    title "memory: resident MiB (VmRSS) of each process, just started and holding $many Workspaces"
+    printf '  %-12s %8s %12s\n' process idle "with $many"
+    join "$work/idle" "$work/loaded" --nocheck-order | awk '{ printf "  %-12s %8.1f %12.1f\n", $1, $2, $3 }'
+  fi
+  if wants recover; then
+    title "recover: kill -9 of an agent, until its successor is ready"
+    note "the supervisor waits 200 ms of it on purpose and looks every 50 ms"
+    timeout 200 python3 "$here/recovery.py" "$KAIRO_HOME"
+  fi
+  down
+}
 
-if wants push; then
+seconds_of() { # command...: its wall-clock seconds, process start included
+  local begin
+  sync -f "$work" # what was written before is not part of it
+  begin=$(date +%s%N)
+  "$@" >"$work/timed.log" 2>&1 || { cat "$work/timed.log" >&2; return 1; }
+  awk -v ns="$(($(date +%s%N) - begin))" 'BEGIN { printf "%.3f", ns / 1e9 }'
+}
+layers() { # reference
+  skopeo inspect --raw --tls-verify=false --authfile "$work/auth.json" "docker://$1" | jq -c '[.layers[] | {digest, size}]'
+}
+kairo_push() {
+  "$build/tests/bench/push_bench" "localhost:$registry/bench/r$1:1" "$work/adapter" "$work/auth.json" "$work/state$1"
+}
+# Without --preserve-digests skopeo would gzip the layers: other bytes, and its time.
+skopeo_push() {
+  skopeo copy -q --preserve-digests --dest-tls-verify=false --dest-authfile "$work/auth.json" "dir:$work/image" \
+    "docker://localhost:$peer/bench/r$1:1"
+}
+push() {
+  local round ours theirs bytes
   needs push_bench
   start_kairo
-  (umask 077 && kairo get secret kairo-local-registry -o json | jq -r '.data[".dockerconfigjson"]' | base64 -d >"$work/auth.json")
-  mkdir -p "$work/adapter"
-  echo '{}' >"$work/adapter/adapter_config.json"
-  # A registry of its own for the peer: in the same one skopeo would mount the layer, not send it.
-  peer_port=$(free_port)
-  printf 'version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "127.0.0.1:%s"}\n' \
-    "$work/peer-registry" "$peer_port" >"$work/registry.yml"
+  # The peer has the same registry of its own, with the same login: in one registry the second
+  # would find the layer.
+  peer=$(free_port)
+  sed -e "s|rootdirectory: .*|rootdirectory: $work/peer-registry|" -e "s|addr: .*|addr: 127.0.0.1:$peer|" \
+    "$KAIRO_HOME/run/registry.yml" >"$work/registry.yml"
   docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
   children+=($!)
-  until_true 10 curl -sf "http://127.0.0.1:$peer_port/v2/"
-  title "Push of ${BENCH_PUSH_MB:-200} MB to a registry on loopback, by kairo (with making the image) and by skopeo (made before)"
-  for round in 1 2 3; do # another layer each time
-    head -c "${BENCH_PUSH_MB:-200}M" /dev/urandom >"$work/adapter/adapter_model.safetensors"
-    ours=$("$build/tests/bench/push_bench" "localhost:$registry/bench/ours$round:1" "$work/adapter" "$work/auth.json" "$work/push$round")
+  (umask 077 && kairo get secret kairo-local-registry -o json | jq -r '.data[".dockerconfigjson"]' | base64 -d |
+    jq --arg peer "localhost:$peer" '(.auths | to_entries[0].value) as $login | .auths = {($peer): $login} + .auths' >"$work/auth.json")
+  until_true 10 curl -s "http://127.0.0.1:$peer/v2/"
+  mkdir -p "$work/adapter"
+  echo '{}' >"$work/adapter/adapter_config.json"
+  title "push: an adapter of $push_mb MiB to a registry on loopback, the same bytes by kairo and by skopeo"
+  note "wall clock of each process; kairo also makes the image, skopeo has it ready; new random bytes each round"
+  printf '  %6s %8s %12s %13s %13s\n' round MB "kairo MB/s" "skopeo MB/s" kairo/skopeo
+  for round in 1 2 3; do
+    head -c "${push_mb}M" /dev/urandom >"$work/adapter/adapter_model.safetensors"
+    ours=$(seconds_of kairo_push "$round")
     rm -rf "$work/image"
-    skopeo copy -q --src-tls-verify=false --src-authfile "$work/auth.json" "docker://localhost:$registry/bench/ours$round:1" "dir:$work/image"
-    begin=$(date +%s%N)
-    skopeo copy -q --dest-tls-verify=false "dir:$work/image" "docker://localhost:$peer_port/bench/peer$round:1"
-    theirs=$(awk -v ns="$(($(date +%s%N) - begin))" -v mb="$(($(du -sb "$work/image" | cut -f1) / 1000000))" 'BEGIN { printf "%.1f", mb / ns * 1e9 }')
-    printf '  kairo %7.1f MB/s   skopeo %7.1f MB/s   x%s\n' "$ours" "$theirs" "$(awk -v a="$ours" -v b="$theirs" 'BEGIN { printf "%.2f", a / b }')"
-  done
-  timeout 120 kairo down --purge >/dev/null 2>&1
-fi
+    skopeo copy -q --src-tls-verify=false --src-authfile "$work/auth.json" \
+      "docker://localhost:$registry/bench/r$round:1" "dir:$work/image"
+    theirs=$(seconds_of skopeo_push "$round")
+    if [ "$(layers "localhost:$registry/bench/r$round:1")" != "$(layers "localhost:$peer/bench/r$round:1")" ]; then
+      echo "push: skopeo sent other layers than kairo" >&2
+      exit 1
+    fi
+    bytes=$(jq '[.layers[].size] | add' "$work/image/manifest.json")
+    echo "$round $bytes $ours $theirs"
+  done | awk '{ mb = $2 / 1e6; k = mb / $3; p = mb / $4; r = k / p
+                printf "  %6d %8.1f %12.1f %13.1f %13.2f\n", $1, mb, k, p, r; fflush()
+                sum += r; if (NR == 1 || r < low) low = r; if (r > high) high = r }
+              END { printf "  median of the ratios %36.2f\n", sum - low - high }' # of three
+  stop_newest_child
+  down
+}
 
-if wants serve; then
-  title "Serving SmolLM2-135M on the CPU, greedy, 64 tokens an answer"
-  if [ -f "$real_model/config.json" ]; then
-    port=$(free_port)
-    env -u OMP_NUM_THREADS kairo-serve --model "$real_model" --name smollm2 --port "$port" 2>"$work/serve.log" &
-    children+=($!)
-    until_true 30 curl -sf "http://127.0.0.1:$port/health"
-    python3 "$here/serving.py" "$port" 1 4 8
-    printf '  resident: %s MiB\n' "$(rss "${children[-1]}")"
-    kill "${children[-1]}"
-  else
-    skip serving "no model in $real_model: run deploy/setup/model.sh"
+serve() {
+  local port
+  title "serve: SmolLM2-135M on the CPU by kairo-serve, greedy, 64 answer tokens a request"
+  if ! [ -f "$real_model/config.json" ]; then
+    skip serve "no model in $real_model; run deploy/setup/model.sh"
+    return
   fi
-fi
+  note "all requests start at once; from the first request to the last answer over HTTP, prompts included; one warm-up"
+  port=$(free_port)
+  env -u OMP_NUM_THREADS kairo-serve --model "$real_model" --name smollm2 --port "$port" 2>"$work/serve.log" &
+  children+=($!)
+  until_true 60 curl -sf "http://127.0.0.1:$port/health"
+  timeout 600 python3 "$here/serving.py" "$port" 1 4 8
+  echo "  kairo-serve holds $(rss "${children[-1]}") MiB"
+  stop_newest_child
+}
 
-if wants train; then
+train() {
+  local method status
+  title "train: SmolLM2-135M on examples/gsm8k, kairo's engine and peft on the same tokens, one after the other"
+  if ! [ -x "${KAIRO_CACHE:-$HOME/.cache/kairo}/oracle/bin/python" ]; then
+    skip train "no oracle; run tests/parity/setup.sh"
+    return
+  elif ! [ -f "$real_model/config.json" ]; then
+    skip train "no model in $real_model; run deploy/setup/model.sh"
+    return
+  fi
   needs train_bench
-  for method in qlora lora; do
-    title "Training SmolLM2-135M ($method), examples/gsm8k, against peft on the same tokens"
-    env -u OMP_NUM_THREADS sh "$here/peer/run.sh" "$build/tests/gpu/train_bench" "$real_model" \
-      "$source_dir/examples/gsm8k/train-256.jsonl" $method "${BENCH_STEPS:-12}" 2>&1 | sed 's/^/  /'
+  note "tokens/s after the first step; start s: to the end of the first step (peft: with its imports); $steps steps of 4 rows"
+  printf '  %-7s %-6s %9s %10s %8s  %s\n' method by tokens/s "peak MiB" "start s" "first and last loss"
+  for method in lora qlora; do
+    status=0
+    env -u OMP_NUM_THREADS timeout 900 sh "$here/peer/run.sh" "$build/tests/gpu/train_bench" "$real_model" \
+      "$source_dir/examples/gsm8k/train-256.jsonl" "$method" "$steps" >"$work/train.log" 2>&1 || status=$?
+    if [ $status != 0 ]; then
+      cat "$work/train.log" >&2
+      exit 1
+    fi
+    awk -v m="$method" '
+      $1 == "kairo" || $1 == "peft" { printf "  %-7s %-6s %9s %10s %8s  %s .. %s\n", m, $1, $2, $6, $11, $14, $16 }
+      $1 == "speed" { sub(",", "", $2); printf "  %-7s kairo/peft: speed %s, memory %s\n", m, $2, $4 }' "$work/train.log"
   done
-fi
-trap - EXIT
-finish >/dev/null # stops what is left; no cases are counted here
+}
+
+printf 'kairo %s; %s cores (%s), %s GiB RAM, load %s\n' "$(kairo version | tail -n 1 | sed 's/^kairo //')" \
+  "$(env -u OMP_NUM_THREADS nproc)" "$(awk -F': *' '/^model name/ { print $2; exit }' /proc/cpuinfo)" \
+  "$(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo)" "$(cut -d' ' -f1-3 /proc/loadavg)"
+if wants apply many memory recover; then control; fi
+if wants push; then push; fi
+if wants train; then train; fi
+if wants serve; then serve; fi
 printf '\nbench: done in %s s\n' "$((SECONDS - began))"

@@ -3,7 +3,7 @@
 # usage: run.sh TRAIN_BENCH MODEL DATA.jsonl [lora|qlora] [STEPS] [BATCH] [answer|all] [THREADS]
 # The oracle comes from tests/parity/setup.sh. First step, imports and loading are counted apart.
 set -eu
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"  # as kairo-tune sets it; for both, to be fair
+export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"  # as kairo-tune sets it; for both, to be fair
 bench=$1 model=$2 data=$3 method=${4:-lora} steps=${5:-15} batch=${6:-4} loss_on=${7:-all}
 threads=${8:-$(nproc)}
 here=$(dirname "$0")
