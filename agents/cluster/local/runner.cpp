@@ -15,6 +15,7 @@
 namespace kairo::cluster {
 namespace {
 constexpr std::int64_t heartbeat_ms = 300'000;
+constexpr std::int64_t garbage_every_ms = 1000;
 constexpr std::int64_t pass_ms = 50, idle_ms = 1000;
 constexpr std::int64_t stop_ms = 100;  // how soon a stop is seen
 constexpr const char* manager = "kairo-local";
@@ -214,6 +215,17 @@ void Runner::tend_service(const Json& service, const World& world, std::set<std:
   }
 }
 
+// Looks at every object, so not after each change: an orphan is gone within a second.
+void Runner::collect_garbage() {
+  const std::int64_t now = clock_.now_ms(), due = collected_ms_ + garbage_every_ms;
+  if (now >= collected_ms_ && now < due) {
+    look_again_ms_ = due;
+    return;
+  }
+  collected_ms_ = now;
+  warn("garbage not collected", cluster_.collect_garbage());
+}
+
 void Runner::pass() {
   look_again_ms_ = 0;
   tend_node();
@@ -221,7 +233,7 @@ void Runner::pass() {
     const auto claimed = tend_claims(cluster_, options_.kubelet.state_dir + "/volumes");
     if (!claimed.ok()) log::warn("claims", {{"error", claimed.error().what}});
   });
-  warn("garbage not collected", cluster_.collect_garbage());
+  collect_garbage();
   World world{all(jobs), all(stateful_sets), all(pods), all(services), Json()};
   const auto node = cluster_.get({nodes, "", machine_.name});
   if (!node.ok()) {

@@ -33,6 +33,7 @@ class Runner {  // one thread
   void pass();
   std::vector<Json> all(const Kind& kind);
   void tend_node();
+  void collect_garbage();
   void tend_workload(const Kind& kind, const Json& object, World& world);
   void schedule(Json& pod, World& world);
   void tend_service(const Json& service, const World& world, std::set<std::string>& keys);
@@ -46,7 +47,7 @@ class Runner {  // one thread
   Kubelet kubelet_;
   Forwarder forwarder_;
   const Machine machine_;
-  std::int64_t beat_ms_ = 0, look_again_ms_ = 0;  // Unix time
+  std::int64_t beat_ms_ = 0, look_again_ms_ = 0, collected_ms_ = 0;  // Unix time
   bool has_running_ = false;
 };
 }  // namespace kairo::cluster
