@@ -36,6 +36,7 @@ Result<std::string> read_file(const std::string& file) {
 }
 
 Result<cluster::Kind> kind_of(const Json& object, const std::string& file) {
+  if (!object.is_object()) return Error{Code::invalid, file + ": an item of the List is no object"};
   const std::string kind = object.value("kind", ""), version = object.value("apiVersion", "");
   if (kind.empty() || version.empty())
     return Error{Code::invalid, file + ": apiVersion and kind must be set"};
@@ -62,28 +63,46 @@ struct Parsed {
   cluster::Ref ref;
   std::string json;
 };
+Result<Parsed> parse_object(const Context& context, Json object, const std::string& file) {
+  const cluster::Kind kind = TRY(kind_of(object, file));
+  if (!object.contains("metadata") || !object["metadata"].is_object() ||
+      !object["metadata"].contains("name") || !object["metadata"]["name"].is_string() ||
+      object["metadata"]["name"] == "")
+    return Error{Code::invalid, file + ": " + kind.kind + ": metadata.name must be set"};
+  Json& meta = object["metadata"];
+  // What the cluster keeps is not a wish: who applies a finalizer owns it, and it never goes.
+  object.erase("status");
+  for (const char* kept : {"uid", "resourceVersion", "generation", "creationTimestamp",
+                           "deletionTimestamp", "managedFields", "finalizers"})
+    meta.erase(kept);
+  if (kind.namespaced && !meta.contains("namespace")) meta["namespace"] = context.ns;
+  const cluster::Ref ref{kind, kind.namespaced ? meta.value("namespace", "") : "",
+                         meta.value("name", "")};
+  return Parsed{ref, object.dump()};
+}
+// The objects of all files in their order; a List, as `get -o yaml` prints it, is its items.
 Result<std::vector<Parsed>> parse(const Context& context, const std::vector<std::string>& files) {
   std::vector<Parsed> out;
   for (const std::string& file : files) {
     const std::string text = TRY(read_file(file));
-    const auto documents = TRY(yaml_to_json(text, file));
-    if (documents.empty()) return Error{Code::invalid, file + ": no objects in it"};
-    for (const std::string& document : documents) {
+    std::vector<Json> objects;
+    for (const std::string& document : TRY(yaml_to_json(text, file))) {
       Json object = Json::parse(document);
-      const cluster::Kind kind = TRY(kind_of(object, file));
-      if (!object.contains("metadata") || !object["metadata"].is_object() ||
-          object["metadata"].value("name", "").empty())
-        return Error{Code::invalid, file + ": " + kind.kind + ": metadata.name must be set"};
-      Json& meta = object["metadata"];
-      if (kind.namespaced && !meta.contains("namespace")) meta["namespace"] = context.ns;
-      const cluster::Ref ref{kind, kind.namespaced ? meta.value("namespace", "") : "",
-                             meta.value("name", "")};
+      if (object.value("kind", Json()) != "List")
+        objects.push_back(std::move(object));
+      else
+        for (Json& item : object["items"]) objects.push_back(std::move(item));
+    }
+    if (objects.empty()) return Error{Code::invalid, file + ": no objects in it"};
+    for (Json& object : objects) {
+      Parsed parsed = TRY(parse_object(context, std::move(object), file));
       for (const Parsed& other : out)
-        if (other.ref.kind.kind == kind.kind && other.ref.ns == ref.ns &&
-            other.ref.name == ref.name)
-          return Error{Code::invalid, file + ": " + printed_name(ref) + " in namespace " + ref.ns +
+        if (other.ref.kind.kind == parsed.ref.kind.kind && other.ref.ns == parsed.ref.ns &&
+            other.ref.name == parsed.ref.name)
+          return Error{Code::invalid, file + ": " + printed_name(parsed.ref) + " in namespace " +
+                                          parsed.ref.ns +
                                           " stands twice; give one of them another name"};
-      out.push_back({ref, object.dump()});
+      out.push_back(std::move(parsed));
     }
   }
   return out;
