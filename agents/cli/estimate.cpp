@@ -47,10 +47,11 @@ Result<Job> job_of(const std::vector<std::string>& files) {
       const Json object = Json::parse(document);
       const Json::json_pointer yaml("/data/training_config.yaml");
       if (object.value("kind", "") == "ConfigMap" && object.contains(yaml))
-        configs[object["metadata"].value("name", "")] = object[yaml].get<std::string>();
+        configs[object.value(Json::json_pointer("/metadata/name"), "")] =
+            object[yaml].get<std::string>();
       if (object.value("kind", "") != "Workspace" || !object.contains("tuning")) continue;
       const Json& tuning = object["tuning"];
-      job.name = object["metadata"].value("name", "");
+      job.name = object.value(Json::json_pointer("/metadata/name"), "");
       job.preset = tuning.value(Json::json_pointer("/preset/name"), "");
       job.method = tuning.value("method", "");
       job.config_name = tuning.value("config", "");

@@ -43,7 +43,7 @@ class Screen {  // one line that changes on a terminal; only news elsewhere
     std::string line = progress_line(workspace.dump(), terminal_ ? 24 : 0);
     if (line.empty() || line == "Waiting" || line == "Preparing" || line == "Queued")
       line = (line.empty() ? "Waiting" : line) + (waiting.empty() ? "" : "  " + waiting);
-    if (workspace["status"].value("state", "") == "Running" && !waiting.empty())
+    if (workspace.value(Json::json_pointer("/status/state"), "") == "Running" && !waiting.empty())
       line += "  " + waiting;
     if (line == last_) return;
     if (terminal_)
