@@ -59,7 +59,8 @@ workspace no-secret "" quick "" no-such-secret | apply >/dev/null
 becomes "push secret missing" no-secret JobStarted \
   "False DependencyNotFound: Secret 'no-such-secret' specified in 'output.imagePushSecret' not found in namespace 'default'; create it (type kubernetes.io/dockerconfigjson), the workspace goes on then"
 kairo apply -f "$source_dir/examples/kaito/phi-3-tuning.yaml" >/dev/null
-until_true 20 [ -n "$(condition workspace-tuning-phi-3 ResourceReady)" ]
+is_explained() { [[ "$(condition workspace-tuning-phi-3 ResourceReady)" == *UnsupportedModel* ]]; }
+until_true 20 is_explained
 seen=$(condition workspace-tuning-phi-3 ResourceReady)
 case $seen in
   "False UnsupportedModel: phi-3-mini-128k-instruct (Phi3ForCausalLM) needs about "*" to tune (qlora) ("*") and an engine for its family: kairo's own has LlamaForCausalLM so far; node "*" of memory and no GPU. Choose a Llama preset, e.g. smollm2-135m-instruct. instanceType Standard_NC6s_v3 (1x NVIDIA V100, compute capability 7.0) is retired by Azure, and the CUDA build needs 7.5 or newer; in a cluster use Standard_NC24ads_A100_v4 or "*)
@@ -80,7 +81,8 @@ YAML
 workspace wrong-password "" quick "" wrong-password | apply >/dev/null
 absent=$(free_port)
 workspace registry-down "" quick "localhost:$absent/e2e/later:1" | apply >/dev/null
-until_true 30 [ "$(field registry-down .status.tuning.phase)" = Pushing ]
+is_pushing() { [ "$(field registry-down .status.tuning.phase)" = Pushing ]; }
+until_true 30 is_pushing
 refusal() { condition "$1" WorkspaceSucceeded | sed -E 's/attempt [0-9]+ follows/attempt N follows/'; }
 is_refused() { [ "$(refusal "$1")" = "$2" ]; }
 words="False RegistryUnavailable: HEAD http://localhost:$absent/v2/e2e/later/manifests/1: Couldn't connect to server (the adapter is kept; attempt N follows)"
@@ -124,9 +126,10 @@ becomes "model folder corrupt" corrupt JobStarted \
 rm -rf "$model"
 mv "$work/good-model" "$model"
 
-config long 4000 | apply >/dev/null
+config long 1500 | apply >/dev/null
 workspace killed "" long | apply >/dev/null
-until_true 30 [ "$(field killed .status.tuning.phase)" = Training ]
+is_training() { [ "$(field "$1" .status.tuning.phase)" = Training ]; }
+until_true 30 is_training killed
 trainer_of() { pgrep -f "kairo-tune train .*$KAIRO_HOME/runs/$(field "$1" .metadata.uid)/"; }
 until_true 30 trainer_of killed && kill -9 "$(trainer_of killed | head -n 1)"
 becomes "trainer killed: said, and tried again" killed WorkspaceSucceeded \
