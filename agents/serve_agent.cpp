@@ -14,6 +14,7 @@
 #include "agents/pusher/decide.h"
 #include "agents/pusher/effects.h"
 #include "agents/pusher/registry_uploader.h"
+#include "agents/runtime/complaint.h"
 #include "agents/runtime/service.h"
 #include "agents/watcher/admit_config.h"
 #include "agents/watcher/decide.h"
@@ -63,14 +64,12 @@ void pause(std::int64_t ms, const std::atomic<bool>& stop) {
 }
 
 void follow(Parts& p, watcher::Source& source, const std::atomic<bool>& stop) {
-  std::int64_t complained_ms = -10'000;
+  runtime::Complaint complaint;
   while (!stop) {
     const Status done = source.step(1'000, p.clock.now_ms());
+    const bool is_due = complaint.is_due(!done.ok(), p.clock.monotonic_ms());
     if (done.ok()) continue;
-    if (p.clock.monotonic_ms() - complained_ms >= 10'000) {
-      complained_ms = p.clock.monotonic_ms();
-      log::warn("watch failed", {{"error", done.error().what}});
-    }
+    if (is_due) log::warn("watch failed", {{"error", done.error().what}});
     pause(200, stop);
   }
 }

@@ -34,6 +34,8 @@ run() { # name command...
   if [ "$bad" != 0 ]; then tail -n 60 "$log/out" | sed 's/^/    /'; fi
 }
 
+run "build/link_tests" cmake --build "$build" --target link_tests # each library links alone
+
 programs() { # every test program of a build, by its ctest name
   (cd "$1" && ctest -N --show-only=json-v1) |
     jq -r '.tests[] | select(.command) | [.name, .command[0]] | @tsv'

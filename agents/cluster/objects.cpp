@@ -15,7 +15,8 @@ bool is_workspace(const Kind& kind) {
   return kind.group == workspaces.group && kind.plural == workspaces.plural;
 }
 fields::Schema schema_of(const Kind& kind) {
-  return kind.group == workspaces.group || kind.group == node_claims.group
+  const bool is_opaque = kind.plural == controller_revisions.plural;  // `data`: anybody's object
+  return is_opaque || kind.group == workspaces.group || kind.group == node_claims.group
              ? fields::Schema::custom
              : fields::Schema::built_in;
 }

@@ -4,13 +4,14 @@
 #include <fstream>
 #include <thread>
 
+#include "agents/runtime/complaint.h"
 #include "agents/runtime/health.h"
 #include "schemas/base/log.h"
 
 namespace kairo::runtime {
 namespace {
 constexpr auto round_wait = std::chrono::milliseconds(1000);
-constexpr std::int64_t alive_ms = 30'000, complain_every_ms = 10'000;
+constexpr std::int64_t alive_ms = 30'000;
 
 std::string metrics_text(const std::string& agent, std::size_t records, std::uint64_t facts,
                          std::size_t waiting, std::uint64_t performed) {
@@ -57,7 +58,7 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
     threads.emplace_back([&sensor, &ending] { sensor(ending); });
 
   Status result = ok();
-  std::int64_t complained_ms = -complain_every_ms;
+  Complaint complaint;
   while (!stop && result.ok()) {
     const Status round = loop.step(round_wait);
     round_ms = clock.monotonic_ms();
@@ -67,12 +68,10 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
       const std::lock_guard lock(trouble_mutex);
       trouble = round.ok() ? "" : round.error().what;
     }
+    const bool is_due = complaint.is_due(!round.ok(), clock.monotonic_ms());
     if (round.ok()) continue;
     if (round.error().code == Code::corrupt) result = round;
-    if (clock.monotonic_ms() - complained_ms >= complain_every_ms) {
-      complained_ms = clock.monotonic_ms();
-      log::warn("round failed", {{"error", round.error().what}});
-    }
+    if (is_due) log::warn("round failed", {{"error", round.error().what}});
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   ending = true;

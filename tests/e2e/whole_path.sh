@@ -7,7 +7,7 @@ start_kairo
 serve_data
 here=$source_dir/tests/e2e
 config quick 6 | apply >/dev/null
-config long 1000 | apply >/dev/null
+config long 3000 | apply >/dev/null
 nats_port=$(jq -r .nats "$KAIRO_HOME/run/ports.json")
 subscribe() { timeout 60 python3 "$here/status_events.py" "$nats_port" "$KAIRO_HOME/secrets/admin.nats" "$1"; }
 own_pids() { pgrep -f "$KAIRO_HOME"; pgrep -P "$(pgrep -d, -f "$KAIRO_HOME")"; }
@@ -41,25 +41,32 @@ same "a later subscriber gets the last value at once" Succeeded \
   "$(subscribe 2 | jq -r 'select(.subject == "default/tuned") | .data.status.state' | head -n 1)"
 
 # --- several at once ------------------------------------------------------------------------------
-for name in first second third; do workspace $name "" long; echo ---; done | apply >/dev/null
+running() { [ "$(field first '.status.tuning | select(.phase == "Training" and .step > 20) | .phase')" = Training ]; }
+workspace first "" long | apply >/dev/null
+until_true 30 running
+for name in second third; do workspace $name "" quick; echo ---; done | apply >/dev/null
 waits() {
-  kairo get workspaces -o json | jq -e '[.items[].status.conditions[]? | select(.type == "JobStarted" and .status == "False")
-    | .message | select(test("Unschedulable: 0/1 nodes are available: 1 Insufficient (cpu|memory) \\(held by default/(first|second|third)-"))] | length > 0'
+  kairo get workspace "$1" -o json | jq -e '.status.conditions[]? | select(.type == "JobStarted" and .status == "False")
+    | .message | test("Unschedulable: 0/1 nodes are available: 1 Insufficient (cpu|memory) \\(held by default/first-")'
 }
-holds "a queued Workspace says what it waits for" until_true 20 waits
+for name in second third; do holds "$name is queued and says what it waits for" until_true 20 waits $name; done
 
 # --- stop in the middle, start again --------------------------------------------------------------
-running() { kairo get workspaces -o json | jq -re '.items[] | select(.status.tuning.phase == "Training" and .status.tuning.step > 20) | .metadata.name' | head -n 1; }
-until_true 30 running
-interrupted=$(running)
-progress_then=$(field "${interrupted:-none}" .status.tuning)
+progress_then=$(field first '.status.tuning | "\(.phase) \(.step)"')
 holds "down while training" timeout 90 kairo down
 same "nothing is left running" "" "$(pgrep -f "$KAIRO_HOME" | tr '\n' ' ')"
 holds "up again" timeout 60 kairo up -d
 for name in first second third; do holds "$name: trained in the end" timeout 120 kairo wait $name; done
-run=$KAIRO_HOME/runs/$(field "${interrupted:-none}" .metadata.uid)
+run=$KAIRO_HOME/runs/$(field first .metadata.uid)
 resumed() { jq -se 'any(.attempt == 2 and .resumed_from > 20)' "$run"/*/state/progress.jsonl; }
-holds "the interrupted run went on from its checkpoint" resumed || echo "        $interrupted was at $progress_then"
+holds "the interrupted run (then: $progress_then) went on from its checkpoint" resumed
+ran() { # when the last pod of a Workspace had its program: "START END"
+  kairo get pods -o json | jq -r --arg owner "$1-" '[.items[] | select(.metadata.name | startswith($owner))
+    | .status.containerStatuses[0].state.terminated | select(.exitCode == 0)] | last | "\(.startedAt) \(.finishedAt)"'
+}
+order() { ran first | cut -d' ' -f2; for name in second third; do ran $name | cut -d' ' -f1; done; }
+first_is_first() { [ "$(order | head -n 1)" = "$(order | sort | head -n 1)" ]; }
+holds "what was interrupted comes before what waits" first_is_first
 
 # --- serve ----------------------------------------------------------------------------------------
 cat <<YAML | apply >/dev/null
@@ -100,6 +107,14 @@ leaks() { # secrets in arguments, environments or logs
 }
 same "no secret in arguments, environments or logs" "" "$(leaks)"
 
+same "each bus user has the rights that it needs and no others" "admin: none; kairo.status.> kairo.dead.> _INBOX.>
+launcher: run; none
+node: artifact rundir training; none
+provisioner: resources; none
+pusher: push; none
+watcher: job node pod server workspace; none
+nobody: Authorization Violation" "$(timeout 20 python3 "$here/bus_rights.py" "$(jq -r .nats "$KAIRO_HOME/run/ports.json")" "$KAIRO_HOME/secrets")"
+
 # --- what else a person types ---------------------------------------------------------------------
 for words in "version" "status" "explain workspace" "explain workspace.tuning" "completion bash" "events" \
   "get all" "get nodes" "get workspaces -o wide" "get workspace tuned -o yaml" "describe workspace tuned" "logs server"; do
@@ -114,6 +129,8 @@ same "what get -o yaml prints can be applied" "5 unchanged" \
   "$(kairo apply -f "$work/all.yaml" 2>&1 | awk '{ print $2 }' | sort | uniq -c | sed 's/^ *//')"
 same "an unknown command" 'error: unknown command "frobnicate"; see `kairo --help` (exit 2)' \
   "$(timeout 20 kairo frobnicate 2>&1 | tr '\n' ' ')(exit $(timeout 20 kairo frobnicate >/dev/null 2>&1; echo $?))"
+
+same "the cluster refused nothing that an agent wrote" "" "$(grep -h ' is invalid: ' "$KAIRO_HOME"/log/*.log | head -n 3)"
 
 # --- deletion -------------------------------------------------------------------------------------
 holds "delete all Workspaces" timeout 60 kairo delete workspace tuned first second third server

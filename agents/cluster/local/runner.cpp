@@ -226,6 +226,24 @@ void Runner::collect_garbage() {
   warn("garbage not collected", cluster_.collect_garbage());
 }
 
+// Who was applied first goes first: a pod stands in the queue with its workload's age, so a run
+// that was interrupted comes before those that still wait.
+void Runner::sort_by_turn(World& world) {
+  std::map<std::string, std::string> since;  // by uid of the workload
+  for (const auto* list : {&world.job_list, &world.set_list})
+    for (const Json& owner : *list)
+      since[text(owner, {"metadata", "uid"})] = text(owner, {"metadata", "creationTimestamp"});
+  const auto turn = [&](const Json& pod) {
+    const std::string born = text(pod, {"metadata", "creationTimestamp"});
+    for (const Json& owner : at(pod, {"metadata", "ownerReferences"}))
+      if (const auto found = since.find(text(owner, {"uid"})); found != since.end())
+        return std::pair(found->second, born);
+    return std::pair(born, born);
+  };
+  std::stable_sort(world.pod_list.begin(), world.pod_list.end(),
+                   [&](const Json& a, const Json& b) { return turn(a) < turn(b); });
+}
+
 void Runner::pass() {
   look_again_ms_ = 0;
   tend_node();
@@ -244,9 +262,7 @@ void Runner::pass() {
   for (const Json& job : world.job_list) guarded(job, [&] { tend_workload(jobs, job, world); });
   for (const Json& set : world.set_list)
     guarded(set, [&] { tend_workload(stateful_sets, set, world); });
-  std::stable_sort(world.pod_list.begin(), world.pod_list.end(), [](const Json& a, const Json& b) {
-    return text(a, {"metadata", "creationTimestamp"}) < text(b, {"metadata", "creationTimestamp"});
-  });
+  sort_by_turn(world);
   std::set<std::string> uids;
   has_running_ = false;
   for (Json& pod : world.pod_list) {

@@ -35,6 +35,7 @@ class Runner {  // one thread
   void tend_node();
   void collect_garbage();
   void tend_workload(const Kind& kind, const Json& object, World& world);
+  static void sort_by_turn(World& world);
   void schedule(Json& pod, World& world);
   void tend_service(const Json& service, const World& world, std::set<std::string>& keys);
   void announce(const Kind& kind, const Json& object, const std::string& address);

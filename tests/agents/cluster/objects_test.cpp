@@ -283,6 +283,15 @@ TEST_CASE("a write that cannot be stored has not happened; rows rebuild everythi
         Code::corrupt);
 }
 
+TEST_CASE("the data of a ControllerRevision is anybody's object") {
+  Server s;
+  const Json data = {{"adapters", Json::array({{{"imagePullSecrets", {"a", "b"}}}})},
+                     {"ports", {80, 81}}};
+  const auto done = s.apply(controller_revisions, "server-1", {{"data", data}, {"revision", 1}});
+  REQUIRE_MESSAGE(done.ok(), (done.ok() ? "" : done.error().what));
+  CHECK(s.get(controller_revisions, "server-1")["data"] == data);
+}
+
 TEST_CASE("hostile input is refused") {
   Server s;
   const auto apply = [&](const std::string& text) {

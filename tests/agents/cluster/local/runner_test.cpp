@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "agents/cluster/local/cgroup.h"
+#include "schemas/base/clock.h"
 #include "tests/agents/cluster/local/runner_bench.h"
 
 using namespace kairo;
@@ -135,6 +136,8 @@ TEST_CASE("two Jobs that want the whole machine run one after the other") {
       Json::array({{{"name", "go"}, {"hostPath", {{"path", b.process.dir()}}}}});
   b.apply(jobs, "one", object);
   b.eventually("start", [&] { return b.ready(jobs, "one", "ready") == 1; });
+  const std::string born = b.get(jobs, "one")["metadata"]["creationTimestamp"];
+  b.eventually("the next second", [&] { return rfc3339(SystemClock().now_ms()) != born; });
   b.apply(jobs, "two", object);
   const std::string holder = text(b.pods_of("one").at(0), {"metadata", "name"});
   b.eventually("the reason", [&] {
@@ -145,6 +148,16 @@ TEST_CASE("two Jobs that want the whole machine run one after the other") {
                                 holder + ").") != std::string::npos;
   });
   CHECK(b.get(jobs, "two")["status"]["ready"] == 0);
+
+  const std::string ended = text(b.pods_of("one").at(0), {"metadata", "uid"});
+  // What is interrupted comes before what waits: the older Job has the machine again.
+  REQUIRE(b.cluster->remove({pods, "default", holder}, "").ok());
+  b.eventually("the older one again", [&] {
+    const auto list = b.pods_of("one");
+    return list.size() == 1 && text(list[0], {"metadata", "uid"}) != ended &&
+           text(list[0], {"status", "phase"}) == "Running";
+  });
+  CHECK(text(b.pods_of("two").at(0), {"spec", "nodeName"}).empty());
   std::ofstream(b.process.dir() + "/now") << "go";
   b.eventually("both",
                [&] { return b.job_has("one", "Complete") && b.job_has("two", "Complete"); });
