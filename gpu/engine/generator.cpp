@@ -20,7 +20,7 @@
 
 namespace kairo::gpu {
 namespace {
-constexpr std::int64_t skinny_rows_max = 8;  // above, BLAS is faster
+constexpr std::int64_t skinny_rows_max = 16;  // above, BLAS is faster
 constexpr std::int64_t query_block = 64;
 
 // Consecutive rows of the batch that belong to one feed.

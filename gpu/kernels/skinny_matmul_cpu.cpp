@@ -1,5 +1,9 @@
-// gpu/kernels/skinny_matmul_cpu.cpp - register tiles of dot products: a weight is loaded once for
-// up to four rows, a row's value once for three or four weights.
+// gpu/kernels/skinny_matmul_cpu.cpp - register tiles of dot products.
+//
+// Up to four rows are bound by memory: one weight row after the other, for one stream of reads has
+// twice the bandwidth of three. More rows are bound by arithmetic: tiles of four rows and three
+// weight rows, and the strip of weights that comes next is fetched meanwhile, in its order in
+// memory.
 #include <algorithm>
 #include <cstring>
 
@@ -7,9 +11,9 @@
 
 namespace kairo::gpu {
 namespace {
-constexpr std::int64_t lanes = 8;
+constexpr std::int64_t lanes = 8, rows_at_once = 4, strip_columns = 12;
+constexpr std::int64_t line_floats = 16;                                // of a cache line
 using Vec = float __attribute__((vector_size(lanes * sizeof(float))));  // one AVX register
-constexpr std::int64_t columns_at_once = 12;  // of y, by one thread; 3 and 4 divide it
 
 Vec load(const float* p) {
   Vec v;
@@ -17,13 +21,18 @@ Vec load(const float* p) {
   return v;
 }
 
-// R rows of x against C rows of w. R * C sums, C weights and one x fill the 16 registers. Each sum
-// has the same order of additions whatever R and C are: a batch does not change its answers.
+// y[r][c] = x[r] . w[c] for R rows of x and C of w: R * C sums, C weights and one x fill the 16
+// registers. Each sum has the same order of additions whatever R and C are: who else is in the
+// batch does not change an answer. `ahead`: what to fetch, a line per turn; it moves on.
 template <int R, int C>
-void dot_tile(float* y, const float* x, const float* w, const SkinnyShape& s) {
+void tile(float* y, const float* x, const float* w, const float*& ahead, const SkinnyShape& s) {
   Vec sums[R][C] = {};
   std::int64_t i = 0;
   for (; i + lanes <= s.in; i += lanes) {
+    if constexpr (C > 1) {
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += line_floats;
+    }
     Vec weights[C];
     for (int c = 0; c < C; ++c) weights[c] = load(w + c * s.ld_w + i);
     for (int r = 0; r < R; ++r) {
@@ -41,39 +50,27 @@ void dot_tile(float* y, const float* x, const float* w, const SkinnyShape& s) {
 }
 
 template <int R>
-void dot_rows(float* y, const float* x, const float* w, std::int64_t columns,
-              const SkinnyShape& s) {
-  constexpr int C = R <= 2 ? 4 : 3;
+void rows(float* y, const float* x, const float* w, std::int64_t columns, const float*& ahead,
+          const SkinnyShape& s) {
   std::int64_t c = 0;
-  for (; c + C <= columns; c += C) dot_tile<R, C>(y + c, x, w + c * s.ld_w, s);
-  for (; c < columns; ++c) dot_tile<R, 1>(y + c, x, w + c * s.ld_w, s);
+  if (s.T > rows_at_once)
+    for (; c + 3 <= columns; c += 3) tile<R, 3>(y + c, x, w + c * s.ld_w, ahead, s);
+  for (; c < columns; ++c) tile<R, 1>(y + c, x, w + c * s.ld_w, ahead, s);
 }
+constexpr decltype(&rows<1>) rows_of[rows_at_once] = {rows<1>, rows<2>, rows<3>, rows<4>};
 }  // namespace
 
 void skinny_matmul_cpu(float* y, const float* x, const float* w, SkinnyShape s) {
-  const std::int64_t strips = (s.out + columns_at_once - 1) / columns_at_once;
+  const std::int64_t strips = (s.out + strip_columns - 1) / strip_columns;
 #pragma omp parallel for schedule(static)
   for (std::int64_t strip = 0; strip < strips; ++strip) {
-    const std::int64_t begin = strip * columns_at_once;
-    const std::int64_t columns = std::min(columns_at_once, s.out - begin);
+    const std::int64_t begin = strip * strip_columns;
+    const std::int64_t columns = std::min(strip_columns, s.out - begin);
     const float* weights = w + begin * s.ld_w;
-    for (std::int64_t t = 0; t < s.T; t += 4) {
-      float* to = y + t * s.ld_y + begin;
-      const float* from = x + t * s.ld_x;
-      switch (std::min<std::int64_t>(s.T - t, 4)) {
-        case 1:
-          dot_rows<1>(to, from, weights, columns, s);
-          break;
-        case 2:
-          dot_rows<2>(to, from, weights, columns, s);
-          break;
-        case 3:
-          dot_rows<3>(to, from, weights, columns, s);
-          break;
-        default:
-          dot_rows<4>(to, from, weights, columns, s);
-      }
-    }
+    const float* ahead = weights + columns * s.ld_w;  // a prefetch past the end does nothing
+    for (std::int64_t t = 0; t < s.T; t += rows_at_once)
+      rows_of[std::min(s.T - t, rows_at_once) - 1](y + t * s.ld_y + begin, x + t * s.ld_x, weights,
+                                                   columns, ahead, s);
   }
 }
 }  // namespace kairo::gpu

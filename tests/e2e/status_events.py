@@ -5,6 +5,7 @@
 Prints each event on a line: first the last value of every Workspace, then the changes as they come.
 """
 import json
+import os
 import socket
 import sys
 import time
@@ -24,13 +25,14 @@ def send(text, body=""):
 options = {"verbose": False, "pedantic": True, "user": "admin", "pass": password, "name": "status_events",
            "lang": "python", "version": "1", "protocol": 1, "headers": True}
 send("CONNECT " + json.dumps(options))
-send("SUB _INBOX.events 1")
-send("SUB _INBOX.reply 2")
+inbox = f"_INBOX.{os.getpid()}"  # of our own: who shares one gets the others' events too
+send(f"SUB {inbox}.events 1")
+send(f"SUB {inbox}.reply 2")
 consumer = {"stream_name": "KAIRO_STATUS", "config": {
     "deliver_policy": "last_per_subject", "filter_subject": "kairo.status.>", "ack_policy": "none",
-    "deliver_subject": "_INBOX.events"}}
+    "deliver_subject": f"{inbox}.events"}}
 request = json.dumps(consumer)
-send(f"PUB $JS.API.CONSUMER.CREATE.KAIRO_STATUS _INBOX.reply {len(request)}", request)
+send(f"PUB $JS.API.CONSUMER.CREATE.KAIRO_STATUS {inbox}.reply {len(request)}", request)
 while time.monotonic() < until:
     connection.settimeout(max(0.01, until - time.monotonic()))
     try:
