@@ -237,36 +237,39 @@ Result<Json> config_json(const GgufHeader& header, const Vocabulary& v) {
   Json out = {{"architectures", Json::array({"LlamaForCausalLM"})},
               {"model_type", "llama"},
               {"hidden_act", "silu"},
-              {"vocab_size", v.tokens.size()},
-              {"hidden_size", TRY(size("embedding_length"))},
-              {"intermediate_size", TRY(size("feed_forward_length"))},
-              {"num_hidden_layers", TRY(size("block_count"))},
-              {"num_attention_heads", TRY(size("attention.head_count"))},
-              {"num_key_value_heads", TRY(size("attention.head_count_kv"))},
-              {"head_dim", TRY(size("rope.dimension_count"))},
-              {"max_position_embeddings", TRY(size("context_length"))},
-              {"rope_theta", TRY(get<double>(header, "llama.rope.freq_base"))},
-              {"rope_scaling", nullptr},
+              {"vocab_size", v.tokens.size()}};
+  for (const auto& [ours, theirs] : {std::pair{"hidden_size", "embedding_length"},
+                                     {"intermediate_size", "feed_forward_length"},
+                                     {"num_hidden_layers", "block_count"},
+                                     {"num_attention_heads", "attention.head_count"},
+                                     {"num_key_value_heads", "attention.head_count_kv"},
+                                     {"head_dim", "rope.dimension_count"},
+                                     {"max_position_embeddings", "context_length"}})
+    out[ours] = TRY(size(theirs));
+  out["rope_theta"] = TRY(get<double>(header, "llama.rope.freq_base"));
+  out.update({{"rope_scaling", nullptr},
               {"rms_norm_eps", std::strtod(shown, nullptr)},
               {"attention_bias", false},
               {"mlp_bias", false},
               {"tie_word_embeddings", !untied},
               {"use_cache", true},
-              {"torch_dtype", "float32"}};
+              {"torch_dtype", "float32"}});
   out.update(v.ids);
   return out;
 }
 Result<Json> tokenizer_config_json(const GgufHeader& header, const Vocabulary& v) {
   const auto token = [&v](std::int64_t id) { return v.tokens[static_cast<std::size_t>(id)]; };
+  const auto length = TRY(get<std::int64_t>(header, "llama.context_length"));
+  const auto chat = TRY(get<std::string>(header, "tokenizer.chat_template"));
   // Not GPT2Tokenizer: transformers 5 would drop the splitting of digits.
   return Json{{"tokenizer_class", "PreTrainedTokenizerFast"},
               {"clean_up_tokenization_spaces", false},
-              {"model_max_length", TRY(get<std::int64_t>(header, "llama.context_length"))},
+              {"model_max_length", length},
               {"unk_token", token(v.unknown)},
               {"bos_token", token(v.ids["bos_token_id"].get<std::int64_t>())},
               {"eos_token", token(v.ids["eos_token_id"].get<std::int64_t>())},
               {"pad_token", token(v.ids["pad_token_id"].get<std::int64_t>())},
-              {"chat_template", TRY(get<std::string>(header, "tokenizer.chat_template"))}};
+              {"chat_template", chat}};
 }
 
 Status write_json(const std::string& path, const Json& json) {
