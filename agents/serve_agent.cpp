@@ -116,7 +116,7 @@ void wire_node(Parts& p) {
   p.options.sensors.push_back([&p](const std::atomic<bool>& stop) { tell_models(p, stop); });
 }
 
-runtime::Loop::Deps deps(Parts& p) {
+runtime::Loop::Deps deps(Parts& p, const std::atomic<bool>& stop) {
   const std::string& agent = p.config.agent;
   const auto with = [&](runtime::Decide decide, std::set<FactBody> own) {
     return runtime::Loop::Deps{agent, *p.bus, *p.store, *p.relay, p.clock, decide, std::move(own)};
@@ -139,7 +139,9 @@ runtime::Loop::Deps deps(Parts& p) {
     return with(decide_node, {FactBody::RunDir, FactBody::Training, FactBody::Artifact});
   }
   if (agent == "pusher") {
-    p.uploader = std::make_unique<pusher::RegistryUploader>(*p.store, pusher::RegistryOptions{});
+    pusher::RegistryOptions options;
+    options.stop = &stop;
+    p.uploader = std::make_unique<pusher::RegistryUploader>(*p.store, options);
     p.effects = std::make_unique<pusher::PusherEffects>(
         *p.cluster, *p.uploader, p.clock, [&p](wire::FactT fact) { p.observe(std::move(fact)); });
     return with(pusher::decide, {FactBody::Push});
@@ -166,7 +168,7 @@ Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
   p.relay = std::make_unique<runtime::Relay>(
       runtime::Relay::Deps{*p.bus, effects, p.clock,
                            [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }});
-  p.loop = std::make_unique<runtime::Loop>(deps(p));
+  p.loop = std::make_unique<runtime::Loop>(deps(p, stop));
   p.options.agent = config.agent;
   p.options.port_file = config.port_file;
   log::info("agent starts", {{"agent", config.agent},

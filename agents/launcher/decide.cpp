@@ -73,27 +73,46 @@ Decision leave(const wire::RecordT& record) {
   return d;
 }
 
+// The mark of a workload that was asked for: its revision; and when it was seen gone although it is
+// wanted (somebody deleted it), that version too, so that it is asked for once more.
+template <class Workload>
+std::string wish(const std::string& revision, const Workload& seen) {
+  const bool is_gone = seen && !seen->exists && seen->revision == revision;
+  return is_gone ? revision + "@" + std::to_string(seen->version) : revision;
+}
+std::string revision_in(const std::string& mark) {
+  return mark.substr(0, mark.find('@'));
+}
+
 // The Job of an older revision goes first. Effects of one Workspace run in order and a removal is
 // done only when the object is gone, so the new Job cannot meet the old one.
 void remove_older(Decision& d, const wire::RecordT& record) {
   const std::string& revision = record.workspace->revision;
   const std::string asked = mark_of(record, "job");
-  if (asked.empty() || asked == revision) return;
-  wire::RemoveWorkloadT remove;
-  remove.kind = "Job";
-  d.cancel_effects = ask(d, record, "remove job", revision, revision, std::move(remove));
-  wire::MarkT none;  // no Job is asked for any more: the same revision may come back
+  if (asked.empty() || revision_in(asked) == revision) return;
+  wire::RemoveWorkloadT body;
+  body.kind = "Job";
+  wire::CommandT remove;
+  remove.revision = revision;  // the Job of this one stays
+  remove.coalesce = "remove job";
+  remove.body.Set(std::move(body));
+  d.commands.push_back(std::move(remove));
+  d.cancel_effects = true;
+  wire::MarkT
+      none;  // no Job is asked for any more, so this is said once; each revision may come back
   none.key = "job";
   d.marks.push_back(std::move(none));
 }
 
 void tune(Decision& d, const wire::RecordT& record) {
+  if (record.artifact && record.artifact->revision == record.workspace->revision)
+    return;  // the training is over, whether its Job is still there or not
   wire::ApplyTuningT apply;
   apply.workspace = copy(*record.workspace);
   apply.resources = copy(*record.resources);
   apply.run_dir = copy(*record.run_dir);
   const std::string& revision = record.workspace->revision;
-  ask(d, record, "job", revision, revision, std::move(apply));
+  ask(d, record, "job", wish(revision, record.job), revision, std::move(apply));
 }
 void serve(Decision& d, const wire::RecordT& record) {
   wire::ApplyInferenceT apply;
@@ -101,7 +120,7 @@ void serve(Decision& d, const wire::RecordT& record) {
   apply.resources = copy(*record.resources);
   apply.run_dir = copy(*record.run_dir);
   const std::string& revision = record.workspace->revision;
-  ask(d, record, "server", revision, revision, std::move(apply));
+  ask(d, record, "server", wish(revision, record.server), revision, std::move(apply));
 }
 }  // namespace
 

@@ -5,6 +5,7 @@
 
 namespace kairo::launcher {
 // Resources ready -> run directory wanted -> directory ready -> workload applied. A new revision
-// removes the old Job first. Deleting: workload, then the directory.
+// removes the old Job first; a workload that somebody deleted is applied again. Deleting: workload,
+// then the directory.
 runtime::Decision decide(const wire::RecordT& record, const runtime::View& view);
 }  // namespace kairo::launcher

@@ -7,16 +7,13 @@
 
 namespace kairo::launcher {
 namespace {
-std::string owner_of(const std::string& object) {
+std::string text_at(const std::string& object, const char* pointer) {
   const auto json = nlohmann::json::parse(object, nullptr, false);
-  if (!json.is_object()) return {};
-  return json.value(nlohmann::json::json_pointer("/metadata/annotations/kairo.dev~1workspace-uid"),
-                    "");
+  const nlohmann::json::json_pointer at(pointer);
+  return json.is_object() && json.contains(at) && json[at].is_string() ? json[at] : "";
 }
-std::string meta_of(const std::string& object, const char* key) {
-  const auto json = nlohmann::json::parse(object, nullptr, false);
-  if (!json.is_object() || !json.contains("metadata")) return {};
-  return json["metadata"].value(key, "");
+std::string owner_of(const std::string& object) {
+  return text_at(object, "/metadata/annotations/kairo.dev~1workspace-uid");
 }
 }  // namespace
 
@@ -24,9 +21,9 @@ Status LauncherEffects::perform(const wire::CommandT& command) {
   switch (command.body.type) {
     case wire::CommandBody::ApplyTuning:
       TRY(check_tuning(command));
-      return apply(command, cluster::jobs, plan_tuning(command, settings_));
+      return apply(command, plan_tuning(command, settings_));
     case wire::CommandBody::ApplyInference:
-      return apply(command, cluster::stateful_sets, plan_inference(command, settings_));
+      return apply(command, plan_inference(command, settings_));
     case wire::CommandBody::RemoveWorkload:
       return remove(command);
     case wire::CommandBody::ReleaseRun:
@@ -76,15 +73,22 @@ Status LauncherEffects::check_tuning(const wire::CommandT& command) {
   return ok();
 }
 
-Status LauncherEffects::apply(const wire::CommandT& command, const cluster::Kind& kind,
+Status LauncherEffects::apply(const wire::CommandT& command,
                               const std::vector<cluster::Apply>& plan) {
-  const auto there = cluster_.get({kind, command.ns, command.name});
-  if (there.ok() && owner_of(there.value()) != command.uid)
-    return Error{Code::unavailable, kind.kind + " " + command.ns + "/" + command.name +
-                                        " belongs to another owner; remove it or rename the "
-                                        "workspace"};
-  if (!there.ok() && there.error().code != Code::not_found) return there.error();
-  for (const cluster::Apply& object : plan) TRY(cluster_.apply(object));
+  std::vector<const cluster::Apply*> wanted;
+  for (const cluster::Apply& object : plan) {
+    const auto there = cluster_.get(object.ref);
+    if (!there.ok() && there.error().code != Code::not_found) return there.error();
+    const bool is_shared = object.ref.kind == cluster::config_maps;
+    if (there.ok() && is_shared) continue;  // the template: the user's own by now
+    if (there.ok() && owner_of(there.value()) != command.uid)
+      return Error{Code::unavailable, object.ref.kind.kind + " " + command.ns + "/" +
+                                          object.ref.name +
+                                          " belongs to another owner; remove it or rename the "
+                                          "workspace"};
+    wanted.push_back(&object);
+  }
+  for (const cluster::Apply* object : wanted) TRY(cluster_.apply(*object));
   return ok();
 }
 
@@ -105,12 +109,18 @@ Status LauncherEffects::remove(const wire::CommandT& command) {
   const cluster::Ref ref{job ? cluster::jobs : cluster::stateful_sets, command.ns, command.name};
   const auto there = cluster_.get(ref);
   if (!there.ok()) return there.error().code == Code::not_found ? ok() : Status(there.error());
-  if (owner_of(there.value()) != command.uid) return ok();  // a namesake of a later Workspace
-  if (meta_of(there.value(), "deletionTimestamp").empty())
-    TRY(cluster_.remove(ref, meta_of(there.value(), "uid")));
+  // A namesake of a later Workspace; or what this row made way for, and a crash repeats the row.
+  const auto is_another = [&](const std::string& object) {
+    return owner_of(object) != command.uid ||
+           (!command.revision.empty() &&
+            text_at(object, "/metadata/annotations/kairo.dev~1revision") == command.revision);
+  };
+  if (is_another(there.value())) return ok();
+  if (text_at(there.value(), "/metadata/deletionTimestamp").empty())
+    TRY(cluster_.remove(ref, text_at(there.value(), "/metadata/uid")));
   const auto still = cluster_.get(ref);
   if (!still.ok() && still.error().code == Code::not_found) return ok();
-  if (still.ok() && owner_of(still.value()) != command.uid) return ok();
+  if (still.ok() && is_another(still.value())) return ok();
   return Error{Code::unavailable, ref.kind.kind + " " + command.name + " is still ending"};
 }
 }  // namespace kairo::launcher

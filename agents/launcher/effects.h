@@ -24,8 +24,7 @@ class LauncherEffects final : public runtime::Effects {
   Status perform(const wire::CommandT& command) override;
 
  private:
-  Status apply(const wire::CommandT& command, const cluster::Kind& kind,
-               const std::vector<cluster::Apply>& plan);
+  Status apply(const wire::CommandT& command, const std::vector<cluster::Apply>& plan);
   Status remove(const wire::CommandT& command);
   Status release(const wire::CommandT& command);
   Status check_tuning(const wire::CommandT& command);

@@ -15,6 +15,8 @@ const Json pod_failure_policy = {
                             {"onPodConditions", Json::array({{{"type", "DisruptionTarget"},
                                                               {"status", "True"}}})}}})}};
 
+constexpr const char* copy_to = "/mnt/output";
+
 Json config_map(const wire::CommandT& command, const std::string& method) {
   return {{"apiVersion", "v1"},
           {"kind", "ConfigMap"},
@@ -40,12 +42,15 @@ Json input_container(const wire::DataSourceT& input, const Settings& settings, V
 Json trainer(const wire::CommandT& command, const wire::ApplyTuningT& apply,
              const Settings& settings, const Volumes& volumes) {
   const auto& tuning = *apply.workspace->tuning;
+  Json arguments =
+      Json::array({"kairo-tune", "train", "--model", "/workspace/weights", "--data", "/mnt/data",
+                   "--config", "/mnt/config/training_config.yaml", "--output", "/mnt/results",
+                   "--state", "/mnt/state", "--method", tuning.method, "--name", tuning.preset});
+  if (!tuning.output->volume.empty())
+    for (const char* word : {"--copy-to", copy_to}) arguments.push_back(word);
   return {{"name", command.name},
           {"image", settings.image},
-          {"command", Json::array({"kairo-tune", "train", "--model", "/workspace/weights", "--data",
-                                   "/mnt/data", "--config", "/mnt/config/training_config.yaml",
-                                   "--output", "/mnt/results", "--state", "/mnt/state", "--method",
-                                   tuning.method, "--name", tuning.preset})},
+          {"command", arguments},
           {"resources", room_of(*apply.resources)},
           {"volumeMounts", volumes.mounts}};
 }
@@ -65,13 +70,14 @@ std::vector<cluster::Apply> plan_tuning(const wire::CommandT& command, const Set
   volumes.add("model-weights-volume", host_path(run + "/weights"), "/workspace/weights", true);
   volumes.add("config-volume", {{"configMap", {{"name", config}}}}, "/mnt/config", true);
   volumes.add("state-volume", host_path(run + "/state"), "/mnt/state");
-  const auto volume_or = [&](const std::string& json, const char* part) {
-    return json.empty() ? host_path(run + "/" + part) : Json::parse(json);
-  };
-  const std::string out_volume = w.tuning->output ? w.tuning->output->volume : "";
-  volumes.add("results-volume", volume_or(out_volume, "results"), "/mnt/results");
+  // The adapter is made on the node, where the node agent checks it; a volume gets a copy of it.
+  volumes.add("results-volume", host_path(run + "/results"), "/mnt/results");
+  if (const std::string& to = w.tuning->output->volume; !to.empty())
+    volumes.add("output-volume", Json::parse(to), copy_to);
   const Json data_mount = {{"name", "data-volume"}, {"mountPath", "/mnt/data"}};
-  volumes.add("data-volume", volume_or(w.tuning->input->volume, "data"), "/mnt/data");
+  const std::string& from = w.tuning->input->volume;
+  volumes.add("data-volume", from.empty() ? host_path(run + "/data") : Json::parse(from),
+              "/mnt/data", !from.empty());
 
   Json spec = {{"restartPolicy", "Never"}, {"terminationGracePeriodSeconds", 60}};
   if (w.tuning->input->volume.empty()) {

@@ -94,16 +94,19 @@ Status NodeEffects::check(const wire::CommandT& command, const wire::RunT& run) 
 void ProgressSensor::look() {
   const auto runs = dirs_.list();
   if (!runs.ok()) return;
-  std::map<std::string, wire::ProgressT> seen;
+  std::map<std::string, Told> seen;
   for (const RunKey& run : runs.value()) {
     const std::string file = dirs_.progress_file(run);
+    const std::string stamp = stamp_of(file);
+    if (stamp.empty()) continue;  // not begun
+    Told& told = seen[file];
+    if (const auto before = told_.find(file); before != told_.end()) told = before->second;
+    if (told.stamp == stamp) continue;  // most runs are over: one stat each
+    told.stamp = stamp;
     const auto progress = last_progress(tail_of(file));
-    if (!progress) continue;
-    const auto before = told_.find(file);
-    if (before == told_.end() || before->second != *progress) {
-      observe_(fact_of(run.uid, run.ns, run.name, training_of(run.revision, *progress)));
-    }
-    seen[file] = *progress;
+    if (!progress || told.progress == *progress) continue;
+    told.progress = *progress;
+    observe_(fact_of(run.uid, run.ns, run.name, training_of(run.revision, *progress)));
   }
   told_ = std::move(seen);
 }

@@ -31,6 +31,10 @@ class ProgressSensor {
  private:
   RunDirs& dirs_;
   const Observe observe_;
-  std::map<std::string, wire::ProgressT> told_;  // progress file -> what was said last
+  struct Told {
+    std::string stamp;  // of the file when it was read
+    wire::ProgressT progress;
+  };
+  std::map<std::string, Told> told_;  // by progress file
 };
 }  // namespace kairo::node

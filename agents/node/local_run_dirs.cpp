@@ -48,7 +48,9 @@ class LocalRunDirs final : public RunDirs {
     return fs::path(root_) / run.uid / run.revision.substr(0, 12);
   }
   Status link_weights(const fs::path& from, const fs::path& to) const;
+  Result<RunKey> about(const fs::path& dir);
   const std::string root_, models_;
+  std::map<std::string, RunKey> known_;  // by directory: run.json never changes; list()'s alone
 };
 
 // Hard links share the bytes; across file systems a symbolic link to the cache serves as well.
@@ -131,17 +133,31 @@ Result<Adapter> LocalRunDirs::adapter(const RunKey& run) {
   return out;
 }
 
+// not_found: the directory is being prepared.
+Result<RunKey> LocalRunDirs::about(const fs::path& dir) {
+  std::ifstream in(dir / "run.json");
+  const auto json = nlohmann::json::parse(in, nullptr, false);
+  const auto text = [&](const char* key) {
+    return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
+  };
+  if (!json.is_object()) return Error{Code::not_found, "run directory: no run.json"};
+  return RunKey{text("uid"), text("namespace"), text("name"), text("revision"), text("preset")};
+}
 Result<std::vector<RunKey>> LocalRunDirs::list() {
-  std::vector<RunKey> out;
+  std::map<std::string, RunKey> there;
   std::error_code error;
   for (const auto& of_uid : fs::directory_iterator(root_, error))
     for (const auto& dir : fs::directory_iterator(of_uid.path(), error)) {
-      std::ifstream in(dir.path() / "run.json");
-      const auto about = nlohmann::json::parse(in, nullptr, false);
-      if (!about.is_object()) continue;  // being prepared
-      out.push_back({about.value("uid", ""), about.value("namespace", ""), about.value("name", ""),
-                     about.value("revision", ""), about.value("preset", "")});
+      const std::string path = dir.path().string();
+      if (const auto known = known_.find(path); known != known_.end()) {
+        there.insert(*known);
+      } else if (const auto run = about(dir.path()); run.ok()) {
+        there.emplace(path, run.value());
+      }
     }
+  known_ = std::move(there);
+  std::vector<RunKey> out;
+  for (const auto& [path, run] : known_) out.push_back(run);
   std::sort(out.begin(), out.end());
   return out;
 }

@@ -1,6 +1,8 @@
 // agents/node/progress.cpp - newest line first.
 #include "agents/node/progress.h"
 
+#include <sys/stat.h>
+
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -16,7 +18,10 @@ N number(const Json& line, const char* key, N otherwise = 0) {
 std::string text(const Json& line, const char* key) {
   const auto found = line.find(key);
   if (found == line.end() || !found->is_string()) return {};
-  return found->get<std::string>().substr(0, 4096);
+  std::string out = found->get<std::string>();
+  std::size_t end = std::min<std::size_t>(out.size(), 4096);
+  while (end > 0 && end < out.size() && (out[end] & 0xc0) == 0x80) --end;  // between characters
+  return out.substr(0, end);
 }
 std::optional<wire::ProgressT> read(std::string_view raw) {
   const Json line = Json::parse(raw, nullptr, false);
@@ -60,6 +65,12 @@ std::optional<wire::ProgressT> last_progress(std::string_view text) {
   return std::nullopt;
 }
 
+std::string stamp_of(const std::string& path) {
+  struct stat s {};
+  if (::stat(path.c_str(), &s) != 0) return {};
+  return std::to_string(s.st_ino) + " " + std::to_string(s.st_size) + " " +
+         std::to_string(s.st_mtim.tv_sec) + "." + std::to_string(s.st_mtim.tv_nsec);
+}
 std::string tail_of(const std::string& path) {
   std::ifstream in(path, std::ios::binary | std::ios::ate);
   if (!in) return {};

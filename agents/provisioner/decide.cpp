@@ -36,6 +36,9 @@ bool matches(const wire::NodeT& node, const wire::WorkspaceT& w) {
   return node.local || std::all_of(w.match_labels.begin(), w.match_labels.end(),
                                    [&](const auto& label) { return carries(node, *label); });
 }
+std::int64_t room_of(const wire::NodeT& node) {
+  return node.gpus > 0 ? node.gpu_memory_bytes : node.memory_bytes;
+}
 bool has_weights(const wire::NodeT& node, const catalogue::Preset& preset) {
   return std::find(node.models.begin(), node.models.end(), preset.name) != node.models.end();
 }
@@ -80,9 +83,10 @@ ResourcesT grant(const wire::WorkspaceT& w, const std::string& name, const wire:
 ResourcesT refuse(const wire::WorkspaceT& w, const catalogue::Preset& preset,
                   const std::string& name, const wire::NodeT& node, const Need& need) {
   const std::string verb = w.tuning ? "tune (" + w.tuning->method + ")" : "serve";
-  const bool fits = need.memory_bytes <= node.memory_bytes;
-  const std::string there = "node " + name + " has " + gib(node.memory_bytes) + " of memory" +
-                            (node.gpus > 0 ? "" : " and no GPU");
+  const bool fits = need.memory_bytes <= room_of(node);
+  const std::string there =
+      "node " + name + " has " + gib(node.memory_bytes) + " of memory" +
+      (node.gpus > 0 ? ", " + gib(node.gpu_memory_bytes) + " on a GPU" : " and no GPU");
   std::string message = preset.name + " needs about " + gib(need.memory_bytes) + " to " + verb +
                         " (" + need.why + "); " + there + ".";
   std::string reason = "InsufficientMemory";
@@ -104,6 +108,11 @@ ResourcesT refuse(const wire::WorkspaceT& w, const catalogue::Preset& preset,
 
 ResourcesT assess(const wire::RecordT& record, const runtime::Nodes& nodes) {
   const wire::WorkspaceT& w = *record.workspace;
+  if (!w.problem.empty()) return word(w, ResourcesState::Refused, "InvalidWorkspace", w.problem);
+  if (w.count > 1)
+    return word(w, ResourcesState::Refused, "UnsupportedNodeCount",
+                "resource.count is " + std::to_string(w.count) +
+                    ", and one model runs on one node so far; set it to 1");
   const catalogue::Preset* preset = catalogue::find_preset(preset_of(w));
   if (preset == nullptr)
     return word(w, ResourcesState::Refused, "UnknownPreset",
@@ -117,8 +126,8 @@ ResourcesT assess(const wire::RecordT& record, const runtime::Nodes& nodes) {
       continue;
     }
     const Need need = need_of(w, *preset, node.gpus == 0);
-    const std::int64_t room = node.gpus > 0 ? node.gpu_memory_bytes : node.memory_bytes;
-    if (is_native(preset->architecture) && has_weights(node, *preset) && need.memory_bytes <= room)
+    if (is_native(preset->architecture) && has_weights(node, *preset) &&
+        need.memory_bytes <= room_of(node))
       return grant(w, name, node, need);
     if (candidate == nullptr) {
       candidate = &node;
@@ -133,6 +142,18 @@ ResourcesT assess(const wire::RecordT& record, const runtime::Nodes& nodes) {
               nodes.empty() ? "no node has reported yet"
                             : "no node carries the labels of resource.labelSelector");
 }
+// A grant stands while its nodes are there: one that is late, or that holds other models by now,
+// ends nothing that runs there.
+bool is_granted(const wire::RecordT& record, const runtime::Nodes& nodes) {
+  const ResourcesT* granted = record.resources.get();
+  if (granted == nullptr || granted->state != ResourcesState::Ready ||
+      granted->revision != record.workspace->revision)
+    return false;
+  return std::all_of(granted->nodes.begin(), granted->nodes.end(), [&](const std::string& name) {
+    const auto node = nodes.find(name);
+    return node != nodes.end() && node->second.exists;
+  });
+}
 }  // namespace
 
 runtime::Decision decide(const wire::RecordT& record, const runtime::View& view) {
@@ -143,13 +164,8 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view)
   }
   // Nothing is granted before our finalizer is on: what is started must be cleaned up.
   if (!runtime::is_live(record) || !record.workspace->finalized) return d;
-  ResourcesT now = assess(record, view.nodes);
-  // A grant stands: a node that is late again ends no training that runs there.
-  const ResourcesT* before = record.resources.get();
-  const bool granted = before != nullptr && before->state == ResourcesState::Ready &&
-                       before->revision == record.workspace->revision;
-  if (granted && now.state == ResourcesState::Waiting) return d;
-  runtime::publish(d, record, std::move(now));
+  if (is_granted(record, view.nodes)) return d;
+  runtime::publish(d, record, assess(record, view.nodes));
   return d;
 }
 }  // namespace kairo::provisioner

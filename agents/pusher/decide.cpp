@@ -23,17 +23,19 @@ bool is_refused(const wire::TroubleT& trouble) {
 std::string reason_of(const wire::TroubleT& trouble) {
   if (is_refused(trouble)) return "PushRefused";
   if (trouble.code == static_cast<std::uint8_t>(Code::not_found)) return "PushSecretNotFound";
+  if (trouble.code == static_cast<std::uint8_t>(Code::conflict)) return "AdapterUnavailable";
   return "RegistryUnavailable";
 }
 }  // namespace
 
 Decision decide(const wire::RecordT& record, const runtime::View& view) {
   Decision d;
-  if (runtime::is_leaving(record)) {
+  if (record.workspace &&
+      !runtime::is_live(record)) {  // leaving or gone: so is what is to be pushed
     d.cancel_effects = true;
     return d;
   }
-  if (!runtime::is_live(record) || !record.workspace->tuning || !record.artifact) return d;
+  if (!record.workspace || !record.workspace->tuning || !record.artifact) return d;
   const wire::WorkspaceT& w = *record.workspace;
   const wire::ArtifactT& artifact = *record.artifact;
   if (artifact.revision != w.revision || !artifact.problem.empty()) return d;
@@ -46,8 +48,9 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   if (!attempt.starts_with(w.revision + "/")) attempt = w.revision + "/0";
   if (trouble != nullptr &&
       is_refused(*trouble)) {  // each refusal earns one more try, numbered by it
-    const std::int64_t again_ms = static_cast<std::int64_t>(trouble->version) + refused_again_ms;
-    if (view.now_ms >= again_ms)
+    const std::int64_t again_ms = trouble->at_ms + refused_again_ms;
+    const bool is_set_back = view.now_ms < trouble->at_ms;  // the clock: do not wait for it
+    if (view.now_ms >= again_ms || is_set_back)
       attempt = w.revision + "/" + std::to_string(trouble->version);
     else
       d.wake_at_ms = again_ms;

@@ -67,7 +67,10 @@ Status PusherEffects::push(const wire::CommandT& command) {
     push.bytes = total;
     tell(command, std::move(push));
   };
-  const PushResult result = TRY(uploader_.push(request, progress));
+  const auto done = uploader_.push(request, progress);
+  if (!done.ok() && done.error().code == Code::not_found)  // of the adapter, not of the Secret
+    return Error{Code::conflict, done.error().what};
+  const PushResult& result = TRY(done);
   wire::PushT pushed;
   pushed.state = wire::PushState::Pushed;
   pushed.digest = result.digest;

@@ -13,7 +13,8 @@ class PusherEffects final : public runtime::Effects {
   using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime publishes it
   PusherEffects(cluster::Cluster& cluster, Uploader& uploader, const Clock& clock, Observe observe)
       : cluster_(cluster), uploader_(uploader), clock_(clock), observe_(std::move(observe)) {}
-  // not_found: the Secret is missing. invalid: the registry refuses. unavailable: try again.
+  // not_found: the Secret is missing. conflict: the adapter's files are. invalid: the registry
+  // refuses. unavailable: try again.
   Status perform(const wire::CommandT& command) override;
 
  private:

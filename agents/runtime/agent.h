@@ -17,7 +17,8 @@ using Nodes = std::map<std::string, wire::NodeT>;  // by name; `exists` tells wh
 // What a decision may look at besides the record. Time is a value here: decisions have no clock.
 struct View {
   const Nodes& nodes;
-  std::int64_t now_ms;  // Unix time
+  std::int64_t now_ms;        // Unix time
+  std::string incarnation{};  // of the bus: another one may have lost what was said on it
 };
 struct Decision {
   std::vector<wire::CommandT> commands;   // performed in this order

@@ -12,6 +12,7 @@
 namespace kairo::runtime {
 namespace {
 constexpr int decisions_max = 32;  // per record and round; more means that a decision never settles
+constexpr std::size_t dead_letter_bytes_max = 256 * 1024;
 constexpr std::int64_t incarnation_every_ms = 2'000, sweep_every_ms = 60'000;
 
 std::string padded(std::uint64_t n) {  // sorts as text
@@ -134,6 +135,7 @@ void Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
       give_version(*fact.body.AsPush(), record.push);
       break;
     case wire::FactBody::Trouble:
+      fact.body.AsTrouble()->at_ms = round.now_ms;
       give_version(*fact.body.AsTrouble(), record.trouble);
       news = true;  // the same refusal once more is news: a decision may wait for its answer
       break;
@@ -167,12 +169,16 @@ void Loop::command(Round& round, wire::CommandT command) {
   round.rows.emplace_back("outbox/" + padded(++round.outbox), std::move(command));
 }
 
+const std::string& Loop::incarnation_of(const Round& round) const {
+  return round.incarnation.empty() ? incarnation_ : round.incarnation;
+}
+
 void Loop::settle(Round& round, const std::string& uid) {
   for (int i = 0;; ++i) {
     KAIRO_ASSERT(i < decisions_max, "a decision settles");
     wire::RecordT& record = edit(round, uid);
     const wire::RecordT before = record;
-    Decision decision = deps_.decide(record, {round.view, round.now_ms});
+    Decision decision = deps_.decide(record, {round.view, round.now_ms, incarnation_of(round)});
     for (const auto& mark : decision.marks) set_mark(record, mark.key, mark.value);
     record.wake_at_ms = decision.wake_at_ms;
     if (decision.status) {
@@ -213,6 +219,7 @@ void Loop::republish_if_lost(Round& round) {
              {{"records", std::to_string(records_.size())}});
   for (const auto& entry : records_) {
     const wire::RecordT& record = entry.second;
+    round.dirty.insert(entry.first);
     const auto again = [&](const auto& slot, wire::FactBody type) {
       if (!slot || !deps_.own.contains(type)) return;
       wire::FactT fact;
@@ -252,9 +259,10 @@ void Loop::sweep(Round& round) {
 Status Loop::dead_letter(const bus::Delivery& delivery, const Error& why) {
   log::error("a message that nobody can read",
              {{"subject", delivery.message.subject}, {"error", why.what}});
-  return deps_.bus.publish(
-      {"kairo.dead." + bus::token(deps_.agent), "dead/" + deps_.agent + "/" + delivery.message.id,
-       why.what + "\n" + delivery.message.subject + "\n" + delivery.message.bytes});
+  std::string letter = why.what + "\n" + delivery.message.subject + "\n" + delivery.message.bytes;
+  letter.resize(std::min(letter.size(), dead_letter_bytes_max));
+  return deps_.bus.publish({"kairo.dead." + bus::token(deps_.agent),
+                            "dead/" + deps_.agent + "/" + delivery.message.id, letter});
 }
 
 Status Loop::step(std::chrono::milliseconds wait) {

@@ -52,6 +52,7 @@ class Loop {
   void take(Round& round, const wire::FactT& fact);
   void own_fact(Round& round, wire::FactT fact, bool publish);
   Status dead_letter(const bus::Delivery& delivery, const Error& why);
+  const std::string& incarnation_of(const Round& round) const;
   void settle(Round& round, const std::string& uid);
   void command(Round& round, wire::CommandT command);
   wire::RecordT& edit(Round& round, const std::string& uid);

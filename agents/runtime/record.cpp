@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "agents/bus/bus.h"
+#include "schemas/base/codec.h"
 
 namespace kairo::runtime {
 namespace {
@@ -77,6 +78,24 @@ std::uint64_t version_of(const wire::FactT& fact) {
   return version;
 }
 
+std::string content_of(const wire::FactT& fact) {
+  wire::FactT content;
+  content.uid = fact.uid;
+  content.ns = fact.ns;
+  content.name = fact.name;
+  const auto keep = [&](auto body) {
+    body.version = 0;
+    content.body.Set(std::move(body));
+    return true;
+  };
+  wire::RecordT scratch;
+  if (fact.body.type == wire::FactBody::Node)
+    keep(*fact.body.AsNode());
+  else
+    with_slot(scratch, fact, [&](const auto& body, auto&) { return keep(body); });
+  return encode(content, wire::FactIdentifier());
+}
+
 std::string kind_of(wire::FactBody type) {
   std::string text = wire::EnumNameFactBody(type);
   std::transform(text.begin(), text.end(), text.begin(),
@@ -88,8 +107,11 @@ std::string kind_of(wire::CommandBody type) {
 }
 
 std::string subject_of(const wire::FactT& fact) {
-  return "kairo.facts." + kind_of(fact.body.type) + "." + bus::token(fact.ns) + "." +
-         bus::token(fact.name) + "." + bus::token(fact.uid);
+  const std::string subject = "kairo.facts." + kind_of(fact.body.type) + "." + bus::token(fact.ns) +
+                              "." + bus::token(fact.name) + "." + bus::token(fact.uid);
+  // Two pods of one Workspace: the end of the older must not replace the news of the newer.
+  const auto* pod = fact.body.AsPod();
+  return pod == nullptr ? subject : subject + "." + bus::token(pod->name);
 }
 std::string message_id_of(const wire::FactT& fact) {
   return kind_of(fact.body.type) + "/" + fact.uid + "/" + std::to_string(version_of(fact));

@@ -12,6 +12,8 @@ namespace kairo::runtime {
 bool absorb(wire::RecordT& record, const wire::FactT& fact);
 // The version of the fact's body; 0 = a body without one, which is refused.
 std::uint64_t version_of(const wire::FactT& fact);
+// What the fact says, whatever its version: equal texts are equal news.
+std::string content_of(const wire::FactT& fact);
 // "workspace", "job", ...: the second token of the subject.
 std::string kind_of(wire::FactBody type);
 std::string kind_of(wire::CommandBody type);

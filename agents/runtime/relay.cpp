@@ -10,8 +10,26 @@
 namespace kairo::runtime {
 namespace {
 std::string lane_of(const wire::CommandT& command) {
-  const bool fact = command.body.type == wire::CommandBody::Publish;
-  return command.uid + (fact ? "/facts" : "/effects");
+  switch (command.body.type) {
+    case wire::CommandBody::Publish:
+      return command.uid + "/facts";
+    case wire::CommandBody::PatchStatus:
+    case wire::CommandBody::AnnounceStatus:
+      return command.uid + "/status";  // told whatever becomes of the rest
+    case wire::CommandBody::NONE:
+    case wire::CommandBody::SetFinalizer:
+    case wire::CommandBody::SaveRevision:
+    case wire::CommandBody::ApplyTuning:
+    case wire::CommandBody::ApplyInference:
+    case wire::CommandBody::RemoveWorkload:
+    case wire::CommandBody::ReleaseRun:
+    case wire::CommandBody::PrepareRun:
+    case wire::CommandBody::RemoveRun:
+    case wire::CommandBody::CheckArtifact:
+    case wire::CommandBody::PushImage:
+      break;
+  }
+  return command.uid + "/effects";
 }
 }  // namespace
 
@@ -42,10 +60,7 @@ void Relay::add(std::string key, wire::CommandT command) {
       return row.command.coalesce != command.coalesce;
     });
     for (auto row = stale; row != lane.rows.end(); ++row) done_.push_back(row->key);
-    if (stale == lane.rows.begin()) {  // the one that was failing: the new one starts afresh
-      lane.attempt = 0;
-      lane.not_before_ms = 0;
-    }
+    if (stale == lane.rows.begin()) lane.not_before_ms = 0;  // the one that was failing is gone
     lane.rows.erase(stale, lane.rows.end());
   }
   lane.rows.push_back({std::move(key), std::move(command)});
@@ -53,10 +68,10 @@ void Relay::add(std::string key, wire::CommandT command) {
 }
 
 void Relay::wait(std::chrono::milliseconds longest) const {
-  const std::int64_t due = due_in_ms();
+  std::unique_lock lock(mutex_);
+  const std::int64_t due = next_due_ms();
   if (due == 0) return;
   if (due > 0) longest = std::min(longest, std::chrono::milliseconds(due));
-  std::unique_lock lock(mutex_);
   news_.wait_for(lock, longest);
 }
 
@@ -68,16 +83,21 @@ void Relay::cancel_effects(const std::string& uid) {
   const auto first = lane.rows.begin() + (lane.busy ? 1 : 0);
   for (auto row = first; row != lane.rows.end(); ++row) done_.push_back(row->key);
   lane.rows.erase(first, lane.rows.end());
-  lane.attempt = 0;
   lane.not_before_ms = 0;
   if (lane.rows.empty()) lanes_.erase(found);
 }
 
 Status Relay::perform(const wire::CommandT& command) {
-  if (command.body.type != wire::CommandBody::Publish) return deps_.effects.perform(command);
-  const wire::FactT& fact = *command.body.AsPublish()->fact;
-  return deps_.bus.publish(
-      {subject_of(fact), message_id_of(fact), encode(fact, wire::FactIdentifier())});
+  if (command.body.type == wire::CommandBody::Publish) {
+    const wire::FactT& fact = *command.body.AsPublish()->fact;
+    return deps_.bus.publish(
+        {subject_of(fact), message_id_of(fact), encode(fact, wire::FactIdentifier())});
+  }
+  try {
+    return deps_.effects.perform(command);
+  } catch (const std::exception& error) {  // of a library, over bytes that nobody foresaw
+    return Error{Code::unavailable, std::string("internal error: ") + error.what()};
+  }
 }
 
 bool Relay::step() {
@@ -97,26 +117,22 @@ bool Relay::step() {
     row = lane->second.rows.front();
   }
   const Status result = perform(row.command);
-  std::uint32_t failures = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    Lane& lane = lanes_.at(name);
-    lane.busy = false;
-    ++performed_;
-    failures = lane.attempt;
-    if (result.ok() || result.error().code == Code::invalid) {
-      done_.push_back(row.key);
-      lane.rows.pop_front();
-      lane.attempt = 0;
-      lane.not_before_ms = 0;
-      if (lane.rows.empty()) lanes_.erase(name);
-      if (!result.ok()) ++failures;
-    } else {
-      failures = ++lane.attempt;
-      lane.not_before_ms = deps_.clock.monotonic_ms() + backoff_ms(lane.attempt);
-    }
+  const std::uint32_t attempt = row.failures + (result.ok() ? 0 : 1);
+  // Before the row is done: its erasure must not be committed without the word about it.
+  if (attempt > 0) tell(row.command, result, attempt);
+  const std::lock_guard lock(mutex_);
+  Lane& lane = lanes_.at(name);
+  lane.busy = false;
+  ++performed_;
+  if (result.ok() || result.error().code == Code::invalid) {
+    done_.push_back(row.key);
+    lane.rows.pop_front();
+    lane.not_before_ms = 0;
+    if (lane.rows.empty()) lanes_.erase(name);
+  } else {
+    lane.rows.front().failures = attempt;
+    lane.not_before_ms = deps_.clock.monotonic_ms() + backoff_ms(attempt);
   }
-  if (!result.ok() || failures > 0) tell(row.command, result, failures);
   return true;
 }
 
@@ -146,6 +162,9 @@ void Relay::tell(const wire::CommandT& command, const Status& result, std::uint3
 
 std::int64_t Relay::due_in_ms() const {
   const std::lock_guard lock(mutex_);
+  return next_due_ms();
+}
+std::int64_t Relay::next_due_ms() const {
   const std::int64_t now = deps_.clock.monotonic_ms();
   std::int64_t best = -1;
   for (const auto& [name, lane] : lanes_) {

@@ -1,11 +1,11 @@
 // agents/runtime/relay.h - the outbox: commands that are decided but not yet done.
 //
 // Rows live in the store (outbox/<number>), written by the loop in the batch that decided them.
-// Order: within a lane (one Workspace, facts and effects apart) first in, first out; lanes are
-// independent, so a registry that is down holds up nobody else. A failed row is tried again with
-// backoff (0.2 s doubling to 30 s); `invalid` is final and told to the agent as a Trouble fact.
-// Done rows are erased lazily by the loop's next batch: a crash repeats an effect, never loses it.
-// Thread-safe: any number of workers may call step().
+// Order: within a lane (one Workspace; facts, status and effects apart) first in, first out; lanes
+// are independent, so a registry that is down holds up nobody else. A failed row is tried again
+// with backoff (0.2 s doubling to 30 s); `invalid` is final and told to the agent as a Trouble
+// fact. Done rows are erased lazily by the loop's next batch: a crash repeats an effect, never
+// loses it. Thread-safe: any number of workers may call step().
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -50,14 +50,15 @@ class Relay {
   struct Row {
     std::string key;
     wire::CommandT command;
+    std::uint32_t failures = 0;  // attempts so far
   };
   struct Lane {
     std::deque<Row> rows;
     bool busy = false;
-    std::uint32_t attempt = 0;
     std::int64_t not_before_ms = 0;  // monotonic
   };
   Status perform(const wire::CommandT& command);
+  std::int64_t next_due_ms() const;  // with the lock held
   void tell(const wire::CommandT& command, const Status& result, std::uint32_t attempt);
 
   Deps deps_;

@@ -24,6 +24,18 @@ std::string metrics_text(const std::string& agent, std::size_t records, std::uin
          line("kairo_outbox_rows", "gauge", waiting) +
          line("kairo_effects_total", "counter", performed);
 }
+// A sensor ends when it is told to. One that throws (a library, over bytes that nobody foresaw) is
+// started again: the others and the loop go on meanwhile.
+void keep_running(const Sensor& sensor, const std::atomic<bool>& ending) {
+  while (!ending) {
+    try {
+      sensor(ending);
+    } catch (const std::exception& error) {
+      log::error("a sensor failed and is started again", {{"error", error.what()}});
+      std::this_thread::sleep_for(round_wait);
+    }
+  }
+}
 }  // namespace
 
 Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
@@ -55,7 +67,7 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
         if (!relay.step()) relay.wait(round_wait / 4);
     });
   for (const auto& sensor : options.sensors)
-    threads.emplace_back([&sensor, &ending] { sensor(ending); });
+    threads.emplace_back([&sensor, &ending] { keep_running(sensor, ending); });
 
   Status result = ok();
   Complaint complaint;

@@ -9,12 +9,13 @@
 #include "agents/runtime/loop.h"
 
 namespace kairo::runtime {
+using Sensor = std::function<void(const std::atomic<bool>& stop)>;  // returns when stop is set
 struct ServiceOptions {
   std::string agent;
-  int workers = 4;        // effects that may run at the same time
-  int health_port = 0;    // /healthz, /readyz and /metrics on loopback; 0 = any free port
-  std::string port_file;  // where the chosen port is written; "" = nowhere
-  std::vector<std::function<void(const std::atomic<bool>& stop)>> sensors;  // a thread each
+  int workers = 4;              // effects that may run at the same time
+  int health_port = 0;          // /healthz, /readyz and /metrics on loopback; 0 = any free port
+  std::string port_file;        // where the chosen port is written; "" = nowhere
+  std::vector<Sensor> sensors;  // a thread each
 };
 // Runs until `stop`; then the running effects end and it returns. corrupt: the store must be
 // rebuilt.

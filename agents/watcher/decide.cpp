@@ -29,35 +29,57 @@ void set_finalizer(Decision& d, const wire::RecordT& record, bool present) {
   ask(d, record, "finalizer", present ? "on" : "off", "", std::move(set));
 }
 
-void tell(Decision& d, const wire::RecordT& record, std::int64_t now_ms) {
-  const wire::StatusT status = compose(record, now_ms);
-  if (record.status && *record.status == status) return;
-  const std::int64_t next_ms = record.patched_at_ms + progress_every_ms;
-  if (record.status && now_ms < next_ms && !is_urgent(*record.status, status)) {
-    d.wake_at_ms = next_ms;
+// On the bus. `as` is remembered: the incarnation of the bus that has heard it, or "gone".
+void announce(Decision& d, const wire::StatusT* status, const std::string& as) {
+  wire::AnnounceStatusT body;
+  if (status != nullptr) body.status = runtime::copy(*status);
+  wire::CommandT command;
+  command.coalesce = "announce";
+  command.body.Set(std::move(body));
+  d.commands.push_back(std::move(command));
+  wire::MarkT mark;
+  mark.key = "announce";
+  mark.value = as;
+  d.marks.push_back(std::move(mark));
+}
+
+bool may_wait(const wire::RecordT& record, const wire::StatusT& status, std::int64_t now_ms) {
+  const bool is_early = now_ms >= record.patched_at_ms &&  // else the clock was set back
+                        now_ms < record.patched_at_ms + progress_every_ms;
+  return record.status && is_early && !is_urgent(*record.status, status);
+}
+
+void tell(Decision& d, const wire::RecordT& record, const runtime::View& view) {
+  const wire::StatusT status = compose(record, view.now_ms);
+  if (record.status && *record.status == status) {
+    const bool is_lost =
+        !view.incarnation.empty() && runtime::mark_of(record, "announce") != view.incarnation;
+    if (is_lost) announce(d, &status, view.incarnation);
+    return;
+  }
+  if (may_wait(record, status, view.now_ms)) {
+    d.wake_at_ms = record.patched_at_ms + progress_every_ms;
     return;
   }
   wire::PatchStatusT patch;
   patch.status = runtime::copy(status);
-  patch.generation = record.workspace->generation;
   wire::CommandT write;
   write.coalesce = "status";
   write.body.Set(std::move(patch));
-  wire::AnnounceStatusT announce;
-  announce.status = runtime::copy(status);
-  announce.version = record.workspace->version;
-  wire::CommandT say;
-  say.coalesce = "announce";
-  say.body.Set(std::move(announce));
-  d.status = runtime::copy(status);
   d.commands.push_back(std::move(write));
-  d.commands.push_back(std::move(say));
+  announce(d, &status, view.incarnation);
+  d.status = runtime::copy(status);
 }
 }  // namespace
 
 Decision decide(const wire::RecordT& record, const runtime::View& view) {
   Decision d;
-  if (!record.workspace || !record.workspace->exists) return d;
+  if (!record.workspace) return d;
+  if (!record.workspace->exists) {
+    if (record.status && runtime::mark_of(record, "announce") != "gone")
+      announce(d, nullptr, "gone");
+    return d;
+  }
   const wire::WorkspaceT& w = *record.workspace;
   if (w.deleting && is_cleaned_up(record)) {
     if (w.finalized) set_finalizer(d, record, false);
@@ -65,11 +87,9 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   }
   if (!w.deleting) {
     if (!w.finalized) set_finalizer(d, record, true);
-    wire::SaveRevisionT save;
-    save.workspace = runtime::copy(w);
-    ask(d, record, "revision", w.revision, w.revision, std::move(save));
+    ask(d, record, "revision", w.revision, w.revision, wire::SaveRevisionT{});
   }
-  tell(d, record, view.now_ms);
+  tell(d, record, view);
   return d;
 }
 }  // namespace kairo::watcher

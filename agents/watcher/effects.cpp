@@ -87,9 +87,7 @@ Status WatcherEffects::save_revision(const wire::CommandT& command) {
 }
 
 Status WatcherEffects::patch_status(const wire::CommandT& command) {
-  const auto& status = *command.body.AsPatchStatus()->status;
   return unless_gone(
-      cluster_.apply({ref_of(command), status_object(command.ns, command.name, status),
-                      "kairo-watcher", "status"}));
+      cluster_.apply({ref_of(command), status_object(command), "kairo-watcher", "status"}));
 }
 }  // namespace kairo::watcher

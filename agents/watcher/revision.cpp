@@ -195,7 +195,8 @@ Result<RevisionPlan> plan_revision(const std::string& workspace_json,
   for (const std::string& text : existing) {
     const Json revision = Json::parse(text, nullptr, false);
     if (!revision.is_object() || !revision.contains("metadata")) continue;
-    const std::int64_t number = revision.value("revision", std::int64_t{0});
+    const Json& written = Struct(revision)["revision"];
+    const std::int64_t number = written.is_number_integer() ? written.get<std::int64_t>() : 0;
     latest = std::max(latest, number);
     if (number < oldest) {
       oldest = number;

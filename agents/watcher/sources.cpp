@@ -44,8 +44,19 @@ Status Source::publish(const std::string& object, bool exists) {
   }
   const wire::FactT& f = fact.value();
   if (exists) TRY(remember(object));  // first: what is said must be taken back some day
-  return bus_.publish(
-      {runtime::subject_of(f), runtime::message_id_of(f), encode(f, wire::FactIdentifier())});
+  TRY(bus_.publish(
+      {runtime::subject_of(f), runtime::message_id_of(f), encode(f, wire::FactIdentifier())}));
+  if (exists) said_[key_of(object)] = std::hash<std::string>()(runtime::content_of(f));
+  return ok();
+}
+
+// A change of what no fact holds (our own status writes above all) is no news for five agents.
+Status Source::publish_news(const std::string& object) {
+  const auto fact = translate(kind_, object, true);
+  const auto said = said_.find(key_of(object));
+  const bool is_news = !fact.ok() || said == said_.end() ||
+                       said->second != std::hash<std::string>()(runtime::content_of(fact.value()));
+  return is_news ? publish(object, true) : ok();
 }
 
 Status Source::load() {
@@ -78,6 +89,7 @@ Status Source::gone(const std::string& key, const std::string& version, std::int
   Json meta = Json::parse(known->second.meta);
   meta["metadata"]["resourceVersion"] = version;
   TRY(save(key, {meta.dump(), std::max<std::int64_t>(now_ms, 1)}));
+  said_.erase(key);
   const Status said = publish(known_[key].meta, false);
   if (!said.ok()) incarnation_.clear();  // the next step says everything again
   return said;
@@ -134,7 +146,7 @@ Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
     if (event.type == cluster::Event::Type::deleted)
       TRY(gone(key_of(event.object), version, now_ms));
     else if (event.type != cluster::Event::Type::bookmark)
-      TRY(publish(event.object, true));
+      TRY(publish_news(event.object));
     if (!version.empty()) version_ = version;
   }
   return ok();

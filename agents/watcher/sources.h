@@ -29,6 +29,7 @@ class Source {
     std::int64_t gone_at_ms = 0;  // 0 = it is there
   };
   Status publish(const std::string& object, bool exists);
+  Status publish_news(const std::string& object);
   Status gone(const std::string& key, const std::string& version, std::int64_t now_ms);
   Status say_gone_again(std::int64_t now_ms);
   Status list(std::int64_t now_ms, bool lost);
@@ -44,6 +45,7 @@ class Source {
   std::string version_;  // "" = list first
   std::int64_t listed_ms_ = 0;
   std::string incarnation_;
-  std::map<std::string, Known> known_;  // by namespace/name/uid
+  std::map<std::string, Known> known_;       // by namespace/name/uid
+  std::map<std::string, std::size_t> said_;  // the same: hash of what was said last
 };
 }  // namespace kairo::watcher

@@ -17,7 +17,8 @@ class Story {
 
   Verdict nodes() const {
     if (is_ready()) return {yes, "NodesReady", "Enough Nodes are ready"};
-    return {no, "NodeNotReady", "Not enough Nodes are ready"};
+    const Verdict why = resources();
+    return {no, "NodeNotReady", "Not enough Nodes are ready: " + why.message};
   }
   Verdict resources() const {
     if (is_ready()) return {yes, "workspaceResourceStatusSuccess", "workspace resource is ready"};

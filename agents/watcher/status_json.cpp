@@ -16,6 +16,10 @@ double rounded(double value, double digits) {  // short numbers for people; JSON
   const double factor = std::pow(10, digits);
   return std::isfinite(value) ? std::round(value * factor) / factor : 0;
 }
+// Messages quote what others wrote (a server's words, a file's name): never an exception over them.
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 Json status_of(const wire::StatusT& status) {
   Json out;
   out["state"] = status.state;
@@ -47,30 +51,29 @@ Json status_of(const wire::StatusT& status) {
 }
 }  // namespace
 
-std::string status_object(const std::string& ns, const std::string& name,
-                          const wire::StatusT& status) {
-  const Json object = {{"apiVersion", "kaito.sh/v1beta1"},
-                       {"kind", "Workspace"},
-                       {"metadata", {{"name", name}, {"namespace", ns}}},
-                       {"status", status_of(status)}};
-  return object.dump();
+std::string status_object(const wire::CommandT& command) {
+  const Json object = {
+      {"apiVersion", "kaito.sh/v1beta1"},
+      {"kind", "Workspace"},
+      {"metadata", {{"name", command.name}, {"namespace", command.ns}, {"uid", command.uid}}},
+      {"status", status_of(*command.body.AsPatchStatus()->status)}};
+  return text_of(object);
 }
 
 std::string status_event(const wire::CommandT& command, std::int64_t now_ms) {
-  const wire::StatusT& status = *command.body.AsAnnounceStatus()->status;
-  const Json data = {{"namespace", command.ns},
-                     {"name", command.name},
-                     {"uid", command.uid},
-                     {"status", status_of(status)}};
-  const Json event = {{"specversion", "1.0"},
-                      {"type", "dev.kairo.workspace.status.v1"},
-                      {"source", "/namespaces/" + command.ns + "/workspaces/" + command.name},
-                      {"subject", command.ns + "/" + command.name},
-                      {"id", command.uid + "/" + sha256_hex(data.dump()).substr(0, 16)},
-                      {"time", rfc3339(now_ms)},
-                      {"datacontenttype", "application/json"},
-                      {"data", data}};
-  return event.dump();
+  const auto& status = command.body.AsAnnounceStatus()->status;
+  Json data = {{"namespace", command.ns}, {"name", command.name}, {"uid", command.uid}};
+  if (status) data["status"] = status_of(*status);
+  const Json event = {
+      {"specversion", "1.0"},
+      {"type", status ? "dev.kairo.workspace.status.v1" : "dev.kairo.workspace.deleted.v1"},
+      {"source", "/namespaces/" + command.ns + "/workspaces/" + command.name},
+      {"subject", command.ns + "/" + command.name},
+      {"id", command.uid + "/" + sha256_hex(text_of(data)).substr(0, 16)},
+      {"time", rfc3339(now_ms)},
+      {"datacontenttype", "application/json"},
+      {"data", data}};
+  return text_of(event);
 }
 
 std::string status_subject(const std::string& ns, const std::string& name) {

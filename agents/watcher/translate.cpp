@@ -6,7 +6,8 @@
 
 #include "agents/cluster/kinds.h"
 #include "agents/watcher/revision.h"
-#include "schemas/base/clock.h"
+#include "schemas/base/codec.h"
+#include "schemas/catalogue/catalogue.h"
 
 namespace kairo::watcher {
 namespace {
@@ -69,8 +70,13 @@ std::int64_t quantity(const Json& value, std::int64_t unit) {
   return factor == factors.end() ? 0 : static_cast<std::int64_t>(n * factor->second * double(unit));
 }
 
+// Everybody behind us compares and looks up the catalogue's own spelling.
+std::string preset_name(const Json& json) {
+  const std::string written = text(at(json, "preset"), "name");
+  const catalogue::Preset* preset = catalogue::find_preset(written);
+  return preset == nullptr ? written : preset->name;
+}
 std::unique_ptr<wire::DataSourceT> source(const Json& json) {
-  if (!json.is_object()) return nullptr;
   auto out = std::make_unique<wire::DataSourceT>();
   out->name = text(json, "name");
   out->urls = texts(at(json, "urls"));
@@ -82,25 +88,23 @@ std::unique_ptr<wire::DataSourceT> source(const Json& json) {
 std::unique_ptr<wire::TuningT> tuning(const Json& json) {
   if (!json.is_object()) return nullptr;
   auto out = std::make_unique<wire::TuningT>();
-  out->preset = text(at(json, "preset"), "name");
+  out->preset = preset_name(json);
   out->method = text(json, "method");
   for (char& c : out->method) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   out->config = text(json, "config");
   out->input = source(at(json, "input"));
-  if (const Json& to = at(json, "output"); to.is_object()) {
-    out->output = std::make_unique<wire::DataDestinationT>();
-    out->output->image = text(to, "image");
-    out->output->image_push_secret = text(to, "imagePushSecret");
-    out->output->volume = dump(at(to, "volumeSource"));
-  }
+  const Json& to = at(json, "output");
+  out->output = std::make_unique<wire::DataDestinationT>();
+  out->output->image = text(to, "image");
+  out->output->image_push_secret = text(to, "imagePushSecret");
+  out->output->volume = dump(at(to, "volumeSource"));
   return out;
 }
 std::unique_ptr<wire::InferenceT> inference(const Json& json) {
   if (!json.is_object()) return nullptr;
   auto out = std::make_unique<wire::InferenceT>();
-  const Json& preset = at(json, "preset");
-  out->preset = text(preset, "name");
-  out->access_secret = text(at(preset, "presetOptions"), "modelAccessSecret");
+  out->preset = preset_name(json);
+  out->access_secret = text(at(at(json, "preset"), "presetOptions"), "modelAccessSecret");
   out->config = text(json, "config");
   out->template_ = dump(at(json, "template"));
   for (const Json& item : at(json, "adapters")) {
@@ -112,27 +116,43 @@ std::unique_ptr<wire::InferenceT> inference(const Json& json) {
   return out;
 }
 
-wire::WorkspaceT workspace(const Json& object) {
-  wire::WorkspaceT out;
-  const Json& meta = at(object, "metadata");
-  out.generation = number<std::uint64_t>(meta, "generation", 1);
-  out.deleting = at(meta, "deletionTimestamp").is_string();
-  for (const Json& name : at(meta, "finalizers"))
-    out.finalized = out.finalized || name == "workspace.finalizer.kaito.sh";
-  out.created_at_ms = parse_rfc3339(text(meta, "creationTimestamp"));
+void read_wishes(const Json& object, wire::WorkspaceT& out) {
   const Json& resource = at(object, "resource");
   out.count = number<std::uint32_t>(resource, "count", 1);
   out.instance_type = text(resource, "instanceType");
   out.match_labels = labels(at(at(resource, "labelSelector"), "matchLabels"));
   Json kept = Json::object();
-  for (const auto& [key, value] : at(meta, "annotations").items())
+  for (const auto& [key, value] : at(at(object, "metadata"), "annotations").items())
     if (key.starts_with("kaito.sh/") || key.starts_with("kairo.dev/") ||
         key.starts_with("workspace.kaito.io/"))
       kept[key] = value;
   out.annotations = labels(kept);
   out.tuning = tuning(at(object, "tuning"));
   out.inference = inference(at(object, "inference"));
-  out.status = dump(at(object, "status"));
+}
+// Never an error: a Workspace that cannot be worked on must hear why.
+wire::WorkspaceT workspace(Json object) {
+  wire::WorkspaceT out;
+  object.erase("status");
+  object["metadata"].erase("managedFields");
+  const Json& meta = at(object, "metadata");
+  out.generation = number<std::uint64_t>(meta, "generation", 1);
+  out.deleting = at(meta, "deletionTimestamp").is_string();
+  for (const Json& name : at(meta, "finalizers"))
+    out.finalized = out.finalized || name == "workspace.finalizer.kaito.sh";
+  const std::string text = object.dump();
+  try {
+    if (const auto revision = revision_of(text); revision.ok()) out.revision = revision.value();
+    if (text.size() > workspace_json_max) {
+      out.problem = "the Workspace has " + std::to_string(text.size()) +
+                    " bytes of JSON, at most " + std::to_string(workspace_json_max) +
+                    " can be worked on; shorten its labels, annotations or template";
+      return out;
+    }
+    read_wishes(object, out);
+  } catch (const Json::exception& error) {  // a number out of range and the like
+    out.problem = std::string("the Workspace cannot be read: ") + error.what();
+  }
   return out;
 }
 
@@ -240,9 +260,7 @@ Result<wire::FactT> read(const cluster::Kind& kind, const Json& object, bool exi
     fact.body.Set(std::move(body));
   };
   if (kind.kind == "Workspace") {
-    auto body = workspace(object);
-    body.revision = TRY(revision_of(object.dump()));
-    set(std::move(body));
+    set(workspace(object));
     return fact;
   }
   if (kind.kind == "Node") {

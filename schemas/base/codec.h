@@ -11,8 +11,10 @@
 #include "schemas/base/result.h"
 
 namespace kairo {
-constexpr std::size_t table_bytes_max = 512 * 1024;
-constexpr std::uint32_t table_depth_max = 16, tables_max = 8192;
+// A Workspace of workspace_json_max, the largest that is taken in, fits with room to spare: what we
+// encode ourselves can be decoded again.
+constexpr std::size_t table_bytes_max = 768 * 1024, workspace_json_max = 64 * 1024;
+constexpr std::uint32_t table_depth_max = 16, tables_max = 16384;
 
 // T: an object type of flatc --gen-object-api (wire::RecordT). identifier: the schema's
 // file_identifier.

@@ -105,6 +105,19 @@ inline wire::JobT finished(std::uint64_t version, std::uint32_t succeeded,
   x.failed = 1 - succeeded;
   return x;
 }
+inline wire::ServerT server(std::uint64_t version, const std::string& revision = "rev1") {
+  wire::ServerT x;
+  x.version = version;
+  x.exists = true;
+  x.revision = revision;
+  x.replicas = x.ready_replicas = 1;
+  return x;
+}
+template <class Body>  // Workspace, Job, Pod, Server, Node
+Body gone(Body body) {
+  body.exists = false;
+  return body;
+}
 inline wire::ArtifactT artifact(std::uint64_t version, const std::string& revision = "rev1") {
   wire::ArtifactT x;
   x.version = version;

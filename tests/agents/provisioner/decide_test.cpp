@@ -58,6 +58,21 @@ TEST_CASE("provisioner: KAITO's documented Workspace ends in a clear refusal") {
         "use Standard_NC24ads_A100_v4 or Standard_NV36ads_A10_v5, Standard_NV72ads_A10_v5.");
 }
 
+TEST_CASE("provisioner: what cannot be worked on is said") {
+  wire::WorkspaceT odd = tuning(1);
+  odd.problem = "the Workspace has 70000 bytes of JSON";
+  CHECK(answer(odd, one(node(1))).reason == "InvalidWorkspace");
+  CHECK(answer(odd, one(node(1))).message == "the Workspace has 70000 bytes of JSON");
+  wire::WorkspaceT wide = serving(1);
+  wide.count = 2;
+  CHECK(answer(wide, one(node(1))).message ==
+        "resource.count is 2, and one model runs on one node so far; set it to 1");
+  wire::NodeT gpu = node(1);
+  gpu.gpus = 1;
+  gpu.gpu_memory_bytes = 100 << 20;
+  CHECK(answer(tuning(1), one(std::move(gpu))).reason == "InsufficientMemory");
+}
+
 TEST_CASE("provisioner: labels choose among the user's own nodes") {
   wire::NodeT far = node(1);
   far.local = false;
@@ -74,6 +89,10 @@ TEST_CASE("provisioner: labels choose among the user's own nodes") {
 TEST_CASE("provisioner: a grant stands while its node is late; deleting releases") {
   auto r = record(tuning(1), ready(1));
   CHECK(kinds(provisioner::decide(r, {one(node(2, false)), 1000})) == "");
+  wire::NodeT emptied = node(2);  // its weights are linked into the run
+  emptied.models.clear();
+  CHECK(kinds(provisioner::decide(r, {one(std::move(emptied)), 1000})) == "");
+  CHECK(kinds(provisioner::decide(r, {one(gone(node(2))), 1000})) == "Publish:resources");
   auto gone = record(leaving(tuning(2)), ready(1));
   const auto d = provisioner::decide(gone, {one(node(1)), 1000});
   REQUIRE(kinds(d) == "Publish:resources");

@@ -15,6 +15,7 @@ wire::TroubleT trouble(Code code, std::uint64_t version, std::uint32_t attempt) 
   t.revision = "rev1";
   t.code = static_cast<std::uint8_t>(code);
   t.what = "no";
+  t.at_ms = static_cast<std::int64_t>(version);
   t.attempt = attempt;
   return t;
 }
@@ -63,4 +64,16 @@ TEST_CASE("pusher: a refusal is told, and tried again after a while") {
   CHECK(early.wake_at_ms == 25'000);
   const auto late = pusher::decide(r, {nodes, 25'000});
   CHECK(kinds(late).starts_with("PushImage"));
+  // A clock that was set back must not make the push wait for the old time.
+  CHECK(kinds(pusher::decide(r, {nodes, 9'000})).starts_with("PushImage"));
+}
+
+TEST_CASE("pusher: what is queued for a Workspace that leaves or is gone is forgotten") {
+  for (const auto& w : {leaving(tuning(2)), gone(tuning(2))}) {
+    const auto r = marked(record(wire::WorkspaceT(w), artifact(1)), "push", "rev1/0");
+    const auto d = pusher::decide(r, {nodes, 1000});
+    CHECK(d.cancel_effects);
+    CHECK(kinds(d).empty());
+  }
+  CHECK_FALSE(pusher::decide(record(artifact(1)), {nodes, 1000}).cancel_effects);
 }

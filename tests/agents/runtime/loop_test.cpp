@@ -18,8 +18,10 @@ namespace {
 struct Effects final : runtime::Effects {
   std::vector<std::string> done;
   Status answer = ok();
+  bool throws = false;
   Status perform(const wire::CommandT& c) override {
     done.push_back(c.name + " " + runtime::kind_of(c.body.type));
+    if (throws) throw std::out_of_range("basic_string::substr");
     return answer;
   }
 };
@@ -156,6 +158,58 @@ TEST_CASE("loop: bytes that nobody can read go to the dead letters") {
   w.settle();
   CHECK(w.broker.stored("kairo.dead.launcher").size() == 1);
   CHECK(w.loop->records() == 1);
+}
+TEST_CASE("loop: a fact without a body is unreadable; a dead letter fits the bus") {
+  World w;
+  flatbuffers::FlatBufferBuilder builder;  // a union's type without its value, as nobody packs it
+  const auto uid = builder.CreateString("u1");
+  const auto start = builder.StartTable();
+  builder.AddOffset(wire::Fact::VT_UID, uid);
+  builder.AddElement<std::uint8_t>(wire::Fact::VT_BODY_TYPE,
+                                   static_cast<std::uint8_t>(wire::FactBody::Job), 0);
+  builder.Finish(flatbuffers::Offset<wire::Fact>(builder.EndTable(start)), wire::FactIdentifier());
+  const std::string bytes(reinterpret_cast<const char*>(builder.GetBufferPointer()),
+                          builder.GetSize());
+  const auto dead = [&](const std::string& id, const std::string& message) {
+    REQUIRE(w.outside.publish({"kairo.facts.job.d.w.u1", id, message}).ok());
+    w.settle();
+    const auto letters = w.broker.stored("kairo.dead.launcher");  // the last one of a subject
+    return letters.empty() ? "" : letters.back().id;
+  };
+  CHECK(dead("bad/1", bytes) == "dead/launcher/bad/1");
+  CHECK(dead("bad/2", std::string(bus::message_bytes_max - 100, 'x')) == "dead/launcher/bad/2");
+  CHECK(w.loop->records() == 0);
+}
+TEST_CASE("relay: an exception of a library is a failure that is told and tried again") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.say(run_dir(1));
+  w.effects.throws = true;
+  w.settle();
+  CHECK(w.loop->find("u1")->run->message == "internal error: basic_string::substr");
+  w.effects.throws = false;
+  w.clock.advance(runtime::backoff_ms(1));
+  w.settle();
+  CHECK(w.loop->find("u1")->run->message.empty());
+}
+TEST_CASE("relay: a final refusal is told before its row is done") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.say(run_dir(1));
+  REQUIRE(w.loop->step(0ms).ok());
+  bool was_done = false, was_told = false;
+  runtime::Relay relay({*w.bus, w.effects, w.clock, [&](const wire::FactT&) {
+                          was_told = true;
+                          was_done = !relay.take_done().empty();
+                        }});
+  REQUIRE(relay.load(w.store).ok());
+  w.effects.answer = Error{Code::invalid, "no"};
+  while (relay.step() && !was_told) {
+  }
+  CHECK(was_told);
+  CHECK_FALSE(was_done);
 }
 TEST_CASE("relay: unavailable is tried again with backoff and told; success clears it") {
   World w;

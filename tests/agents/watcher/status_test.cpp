@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "agents/watcher/decide.h"
+#include "agents/watcher/status_json.h"
 #include "tests/support/facts.h"
 
 using namespace kairo;
@@ -134,6 +135,49 @@ TEST_CASE("watcher: numbers may wait a second, news may not") {
   CHECK(kinds(watcher::decide(r, {nodes, 11'000})) == "PatchStatus AnnounceStatus");
   runtime::absorb(r, fact(finished(2, 0)));
   CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "PatchStatus AnnounceStatus");
+}
+
+TEST_CASE("watcher: a bus that is new hears the status again; the end is said once") {
+  auto r = record(tuning(1), ready(1));
+  r = marked(marked(std::move(r), "revision", "rev1"), "finalizer", "on");
+  r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 10));
+  const runtime::Nodes nodes;
+  r = marked(std::move(r), "announce", "bus1");
+  CHECK(kinds(watcher::decide(r, {nodes, 20, "bus1"})) == "");
+  CHECK(kinds(watcher::decide(r, {nodes, 20, ""})) == "");
+  CHECK(kinds(watcher::decide(r, {nodes, 20, "bus2"})) == "AnnounceStatus");
+  runtime::absorb(r, fact(gone(tuning(9))));
+  const auto end = watcher::decide(r, {nodes, 30, "bus1"});
+  REQUIRE(kinds(end) == "AnnounceStatus");
+  CHECK(end.marks[0].value == "gone");
+  CHECK(watcher::status_event(end.commands[0], 5).find("\"dev.kairo.workspace.deleted.v1\"") !=
+        std::string::npos);
+  CHECK(kinds(watcher::decide(marked(std::move(r), "announce", "gone"), {nodes, 30, "bus2"})) ==
+        "");
+}
+
+TEST_CASE("watcher: progress goes on when the clock is set back") {
+  auto r = record(tuning(1), ready(1), job(1), training(wire::RunPhase::Training, 1));
+  r = marked(marked(std::move(r), "revision", "rev1"), "finalizer", "on");
+  r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 3'600'000));
+  r.patched_at_ms = 3'600'000;
+  r.training->progress->step = 2;
+  const runtime::Nodes nodes;
+  CHECK(kinds(watcher::decide(r, {nodes, 1'000})) == "PatchStatus AnnounceStatus");
+}
+
+TEST_CASE("status: written for one uid, whatever bytes a message quotes") {
+  wire::CommandT c;
+  c.uid = "u1";
+  c.ns = "default";
+  c.name = "w";
+  wire::PatchStatusT patch;
+  patch.status = std::make_unique<wire::StatusT>();
+  patch.status->state = "Running \xff";
+  c.body.Set(std::move(patch));
+  const std::string object = watcher::status_object(c);
+  CHECK(object.find("\"uid\":\"u1\"") != std::string::npos);
+  CHECK(object.find("Running \xef\xbf\xbd") != std::string::npos);
 }
 
 TEST_CASE("watcher: the finalizer goes when nothing is left, not before") {

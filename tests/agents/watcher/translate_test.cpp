@@ -8,6 +8,7 @@
 #include <random>
 
 #include "agents/cluster/kinds.h"
+#include "schemas/base/codec.h"
 
 using namespace kairo;
 using namespace kairo::watcher;
@@ -50,6 +51,30 @@ const Json tuning_workspace = {{"apiVersion", "kaito.sh/v1beta1"},
                                  {"output", {{"image", "r/a:1"}, {"imagePushSecret", "s"}}}}}};
 }  // namespace
 
+TEST_CASE("a preset has the catalogue's name, however it is written") {
+  for (const char* written :
+       {"smollm2-135m-instruct", "SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-Instruct"}) {
+    Json object = tuning_workspace;
+    object["tuning"]["preset"]["name"] = written;
+    CHECK(fact_of(cluster::workspaces, object).body.AsWorkspace()->tuning->preset ==
+          "smollm2-135m-instruct");
+  }
+}
+TEST_CASE("a Workspace that is too large is told so, and what is taken in can be read again") {
+  Json object = tuning_workspace;
+  Json& labels = object["resource"]["labelSelector"]["matchLabels"];
+  for (int i = 0; object.dump().size() < workspace_json_max - 100; ++i)
+    labels["k" + std::to_string(i)] = "";
+  wire::FactT fact = fact_of(cluster::workspaces, object);
+  CHECK(fact.body.AsWorkspace()->problem.empty());
+  CHECK(decode<wire::FactT>(encode(fact, wire::FactIdentifier()), wire::FactIdentifier()).ok());
+  labels["long"] = std::string(200, 'x');
+  fact = fact_of(cluster::workspaces, object);
+  CHECK(fact.body.AsWorkspace()->problem.find("at most 65536 can be worked on") !=
+        std::string::npos);
+  CHECK_FALSE(fact.body.AsWorkspace()->tuning);
+  CHECK(fact.body.AsWorkspace()->revision.size() == 64);
+}
 TEST_CASE("a tuning Workspace") {
   const wire::FactT fact = fact_of(cluster::workspaces, tuning_workspace);
   CHECK(fact.uid == "u1");
