@@ -1,7 +1,7 @@
 // gpu/data/example.cpp - which columns a row has, and what they say.
 #include "gpu/data/example.h"
 
-#include <nlohmann/json.hpp>
+#include "gpu/formats/json.h"
 
 namespace kairo::gpu {
 namespace {
@@ -48,10 +48,9 @@ Result<Json> messages_of(const Json& row, const std::string& column) {
   Json list = *at;
   if (list.is_string()) {
     const std::string text = list.get<std::string>();
-    if (!Json::accept(text)) return wrong_type(column, *at, "a list of messages");
-    // The reader bounds the nesting of a row, but not of JSON quoted in it.
-    list = Json::parse(
-        text, [](int depth, Json::parse_event_t, Json&) { return depth < 64; }, false);
+    auto parsed = parse_json<Json>(text);
+    if (!parsed.ok()) return wrong_type(column, *at, "a list of messages");
+    list = std::move(parsed).value();
   }
   if (!list.is_array()) return wrong_type(column, *at, "a list of messages");
   if (list.empty()) return Error{Code::invalid, "column \"" + column + "\" is an empty list"};
@@ -129,8 +128,9 @@ Result<Example> configured(const Json& row, const TrainingConfig& config) {
 }  // namespace
 
 Result<Example> read_example(std::string_view row_json, const TrainingConfig& config) {
-  const Json row = Json::parse(row_json, nullptr, false);
-  if (!row.is_object()) return Error{Code::invalid, "the row is not a JSON object"};
+  const auto parsed = parse_json_object<Json>(row_json);
+  if (!parsed.ok()) return Error{Code::invalid, "the row " + parsed.error().what};
+  const Json& row = parsed.value();
   const auto has = [&row](const char* a, const char* b = nullptr) {
     return row.contains(a) && (b == nullptr || row.contains(b));
   };

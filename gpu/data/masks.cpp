@@ -1,10 +1,11 @@
 // gpu/data/masks.cpp - rendering, tokens, and the byte ranges of what the model shall learn to say.
 #include "gpu/data/masks.h"
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "gpu/formats/json.h"
 
 namespace kairo::gpu {
 namespace {
@@ -63,7 +64,7 @@ std::size_t end_by_content(std::string_view text, std::size_t begin, const Json&
 // the turns before it, with the generation prompt, ends.
 Result<std::vector<ByteRange>> assistant_turns(const Example& example, const std::string& text,
                                                const Tokenizer& tokenizer) {
-  const Json messages = Json::parse(example.messages_json, nullptr, false);
+  const Json messages = TRY(parse_json<Json>(example.messages_json));
   std::vector<ByteRange> out;
   Json before = Json::array();
   for (const auto& message : messages) {

@@ -6,9 +6,9 @@
 #include <array>
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "gpu/formats/files.h"
+#include "gpu/formats/json.h"
 
 namespace kairo::gpu {
 namespace {
@@ -61,9 +61,10 @@ std::string refusal(const json& root) {
 }
 
 Result<AdapterConfig> parse_config(const std::string& text, const std::string& file) {
-  const json root = json::parse(text, nullptr, false);
   const auto bad = [&](const std::string& why) { return Error{Code::invalid, file + ": " + why}; };
-  if (!root.is_object()) return bad("not a JSON object");
+  const auto parsed = parse_json_object(text);
+  if (!parsed.ok()) return bad(parsed.error().what);
+  const json& root = parsed.value();
   if (const std::string why = refusal(root); !why.empty()) return bad(why);
   if (!root.contains("r") || !root["r"].is_number_integer()) return bad("r is not an integer");
   if (!root.contains("lora_alpha") || !root["lora_alpha"].is_number())

@@ -1,10 +1,10 @@
 // gpu/formats/generation_config.cpp
 #include "gpu/formats/generation_config.h"
 
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "gpu/formats/files.h"
+#include "gpu/formats/json.h"
 
 namespace kairo::gpu {
 namespace {
@@ -19,8 +19,9 @@ Result<std::vector<std::int32_t>> load_stop_tokens(const std::string& dir,
   const auto text = read_file(file, file_bytes_max);
   if (!text.ok() && text.error().code != Code::not_found) return text.error();
   if (text.ok()) {
-    const Json object = Json::parse(text.value(), nullptr, false);
-    if (!object.is_object()) return Error{Code::invalid, file + ": is not a JSON object"};
+    const auto parsed = parse_json_object(text.value());
+    if (!parsed.ok()) return Error{Code::invalid, file + ": " + parsed.error().what};
+    const Json& object = parsed.value();
     const Json eos = object.value("eos_token_id", Json());
     for (const Json& token : eos.is_array() ? eos : eos.is_null() ? Json::array() : Json{eos}) {
       if (!token.is_number_integer() || token.get<std::int64_t>() < 0 ||

@@ -3,10 +3,10 @@
 #include "gpu/formats/model_config.h"
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "gpu/formats/files.h"
+#include "gpu/formats/json.h"
 
 namespace kairo::gpu {
 namespace {
@@ -122,8 +122,9 @@ void refuse_unsupported(const ModelConfig& config, Fields& f) {
 }  // namespace
 
 Result<ModelConfig> parse_model_config(const std::string& json_text, const std::string& file) {
-  const json root = json::parse(json_text, nullptr, false);
-  if (!root.is_object()) return Error{Code::invalid, file + ": not a JSON object"};
+  const auto parsed = parse_json_object(json_text);
+  if (!parsed.ok()) return Error{Code::invalid, file + ": " + parsed.error().what};
+  const json& root = parsed.value();
   Fields f(root, file);
   ModelConfig config;
   if (f.has("architectures") && f.at("architectures").is_array() &&

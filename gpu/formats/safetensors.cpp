@@ -12,12 +12,12 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "gpu/formats/files.h"
+#include "gpu/formats/json.h"
 
 namespace kairo::gpu {
 namespace {
@@ -164,8 +164,11 @@ Result<TensorHeader> parse_header(std::span<const std::byte> file, std::uint64_t
     return bad("length " + std::to_string(length) + " does not fit the file");
   const auto* text = reinterpret_cast<const char*>(file.data()) + 8;
   if (length == 0 || text[0] != '{') return bad("does not start with {");
-  const json root = json::parse(text, text + length, nullptr, false);
-  if (!root.is_object() || root.size() > tensors_max) return bad("not a JSON object");
+  const auto parsed = parse_json_object(std::string_view(text, length));
+  if (!parsed.ok()) return bad(parsed.error().what);
+  const json& root = parsed.value();
+  if (root.size() > tensors_max)
+    return bad("more than " + std::to_string(tensors_max) + " tensors");
   TensorHeader header;
   for (const auto& [name, entry] : root.items()) {
     if (name != "__metadata__") {
@@ -264,8 +267,10 @@ Result<TensorFolder> TensorFolder::open(const std::string& dir) {
     if (!text.ok())
       return Error{text.error().code,
                    dir + " holds neither model.safetensors nor its index: " + text.error().what};
-    const json root = json::parse(text.value(), nullptr, false);
-    if (!root.is_object() || !root.contains("weight_map") || !root["weight_map"].is_object())
+    const auto parsed = parse_json_object(text.value());
+    if (!parsed.ok()) return Error{Code::corrupt, index + ": " + parsed.error().what};
+    const json& root = parsed.value();
+    if (!root.contains("weight_map") || !root["weight_map"].is_object())
       return Error{Code::corrupt, index + ": no weight_map"};
     for (const auto& [name, file] : root["weight_map"].items()) {
       const std::string leaf = file.is_string() ? file.get<std::string>() : "";

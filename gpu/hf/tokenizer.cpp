@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "gpu/formats/files.h"
+#include "gpu/formats/json.h"
 #include "gpu/hf/owned.h"
 
 namespace kairo::gpu {
@@ -42,7 +42,8 @@ std::string template_of(const Json& config) {
 }
 bool is_array(std::string_view json) {
   const auto first = json.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && json[first] == '[' && Json::accept(json);
+  return first != std::string_view::npos && json[first] == '[' &&
+         !nests_deeper(json, json_depth_max) && Json::accept(json);
 }
 Status check_size(std::string_view text) {
   if (text.size() <= text_bytes_max) return ok();
@@ -95,8 +96,9 @@ Status Tokenizer::read_config(const std::string& folder) {
   const std::string path = folder + "/tokenizer_config.json";
   if (file_there(path)) {
     const std::string text = TRY(read_file(path, config_bytes_max));
-    const Json config = Json::parse(text, nullptr, false);
-    if (!config.is_object()) return Error{Code::invalid, path + ": not a JSON object"};
+    const auto parsed = parse_json_object<Json>(text);
+    if (!parsed.ok()) return Error{Code::invalid, path + ": " + parsed.error().what};
+    const Json& config = parsed.value();
     bos_text_ = token_text(config, "bos_token");
     eos_text_ = token_text(config, "eos_token");
     pad_text_ = token_text(config, "pad_token");

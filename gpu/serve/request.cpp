@@ -1,12 +1,11 @@
 // gpu/serve/request.cpp
 #include "gpu/serve/request.h"
 
-#include <nlohmann/json.hpp>
+#include "gpu/formats/json.h"
 
 namespace kairo::gpu {
 namespace {
 using Json = nlohmann::json;
-constexpr int depth_max = 64;
 constexpr std::size_t stops_max = 16, stop_bytes_max = 1024;
 constexpr int tokens_max = 1 << 24;
 
@@ -22,18 +21,9 @@ bool is_absent(const Json& object, const char* key) {
 }
 
 Result<Json> parse_object(std::string_view body) {
-  int depth = 0;
-  bool too_deep = false;
-  const auto watch_depth = [&](int level, Json::parse_event_t, Json&) {
-    depth = std::max(depth, level);
-    too_deep |= level > depth_max;
-    return !too_deep;
-  };
-  Json out = Json::parse(body, watch_depth, false);
-  if (too_deep) return bad("the body", "is nested deeper than " + std::to_string(depth_max));
-  if (out.is_discarded()) return bad("the body", "is not JSON");
-  if (!out.is_object()) return bad("the body", "is not a JSON object");
-  return out;
+  auto parsed = parse_json_object(body);
+  if (!parsed.ok()) return bad("the body", parsed.error().what);
+  return parsed;
 }
 
 // Fields of one object: the first wrong one is kept; the rest then read as absent.

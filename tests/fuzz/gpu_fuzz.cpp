@@ -43,10 +43,11 @@ struct Folder {
 std::span<const std::byte> bytes_of(const std::string& text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
-std::string safetensors() {
-  const std::string header =
-      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":
-    {"k":"v"}})";
+// Deep enough to overflow the stack of whoever copies or prints it by recursion.
+std::string deep(const std::string& before) {
+  return before + std::string(200'000, '[') + std::string(200'000, ']') + "}";
+}
+std::string safetensors_of(const std::string& header) {
   std::uint64_t size = header.size();
   std::string out(8, '\0');
   std::memcpy(out.data(), &size, 8);
@@ -96,16 +97,18 @@ TEST_CASE("the trainer's and the server's decoders") {
     return text.str();
   }();
   REQUIRE_FALSE(parquet.empty());
+  const std::string good_tensors = safetensors_of(
+      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"k":"v"}})");
   const std::vector<kairo::test::FuzzTarget> targets = {
       {"safetensors",
-       {safetensors()},
+       {good_tensors, safetensors_of(deep(R"({"a":)"))},
        [](const std::string& b) { (void)parse_header(bytes_of(b), b.size()); }},
       {"gguf", {gguf()}, [](const std::string& b) { (void)parse_gguf(bytes_of(b)); }},
       {"config.json",
-       {folder.read("model/config.json")},
+       {folder.read("model/config.json"), deep(R"({"architectures":)")},
        [](const std::string& b) { (void)parse_model_config(b, "config.json"); }},
       {"generation_config.json",
-       {R"({"eos_token_id":[1,2]})"},
+       {R"({"eos_token_id":[1,2]})", deep(R"({"eos_token_id":)")},
        [&](const std::string& b) {
          folder.write("generation_config.json", b);
          ModelConfig config;
@@ -113,10 +116,11 @@ TEST_CASE("the trainer's and the server's decoders") {
          (void)load_stop_tokens(folder.path, config);
        }},
       {"adapter_config.json",
-       {R"({"peft_type":"LORA","r":8,"lora_alpha":16,"target_modules":["q_proj"],"bias":"none"})"},
+       {R"({"peft_type":"LORA","r":8,"lora_alpha":16,"target_modules":["q_proj"],"bias":"none"})",
+        deep(R"({"modules_to_save":)")},
        [&](const std::string& b) {
          folder.write("adapter_config.json", b);
-         folder.write("adapter_model.safetensors", safetensors());
+         folder.write("adapter_model.safetensors", good_tensors);
          (void)load_adapter(folder.path);
        }},
       {"training_config.yaml",
@@ -125,7 +129,7 @@ TEST_CASE("the trainer's and the server's decoders") {
        [](const std::string& b) { (void)parse_training_config(b); }},
       {"chat completion", {chat}, [](const std::string& b) { (void)parse_chat_completion(b); }},
       {"completion",
-       {R"({"prompt":[1,2],"max_tokens":3})"},
+       {R"({"prompt":[1,2],"max_tokens":3})", deep(R"({"prompt":)")},
        [](const std::string& b) { (void)parse_completion(b); }},
       {"KAITO chat",
        {R"({"prompt":"a","generate_kwargs":{"max_length":9}})"},
@@ -147,7 +151,16 @@ TEST_CASE("chat templates and tokenizers") {
   auto tokenizer = Tokenizer::load(folder.path + "/model");
   REQUIRE(tokenizer.ok());
   Tokenizer loaded = std::move(tokenizer).value();
+  const std::string good_config = folder.read("model/tokenizer_config.json");
+  fs::copy(folder.path + "/model/tokenizer.json", folder.path + "/t/tokenizer.json");
   const std::vector<kairo::test::FuzzTarget> targets = {
+      {"tokenizer_config.json",
+       {good_config, deep(R"({"chat_template":)")},
+       [&](const std::string& b) {
+         folder.write("t/tokenizer_config.json", b);
+         (void)Tokenizer::load(folder.path + "/t");
+         folder.write("t/tokenizer_config.json", good_config);
+       }},
       {"chat template",
        {"{% for m in messages %}{{ m['role'] + m['content'] | trim }}{% endfor %}",
         "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"},
