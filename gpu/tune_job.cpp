@@ -72,6 +72,7 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   job.schedule = schedule.value();
   job.epochs = order.value().epochs();
   job.total_steps = order.value().total_steps();
+  job.steps_per_epoch = order.value().steps_per_epoch();
   job.rows_of_step = [rows = std::move(order).value()](std::int64_t step) mutable {
     return rows.rows_of_step(step);
   };

@@ -10,7 +10,7 @@
 namespace kairo::gpu {
 namespace {
 constexpr std::uint64_t golden_gamma = 0x9E3779B97F4A7C15;
-constexpr double steps_max = 1e12;
+constexpr std::int64_t steps_max = 1'000'000'000;  // the progress line counts in 32 bits
 
 std::uint64_t next(std::uint64_t& state) {
   state += golden_gamma;
@@ -53,13 +53,18 @@ Result<RowOrder> RowOrder::make(const OrderSettings& settings) {
       ceil_div(ceil_div(settings.rows, settings.batch_size), settings.gradient_accumulation_steps);
   out.steps_per_epoch_ = static_cast<std::int64_t>(per_epoch);
   const double total = std::ceil(settings.epochs * static_cast<double>(per_epoch));
+  if (settings.max_steps > steps_max)
+    return Error{Code::invalid, "TrainingArguments.max_steps is " +
+                                    std::to_string(settings.max_steps) + "; at most " +
+                                    std::to_string(steps_max)};
   if (settings.max_steps > 0) {
     out.total_steps_ = settings.max_steps;
   } else {
-    if (!(settings.epochs > 0) || !(total <= steps_max))
-      return Error{Code::invalid, "order of rows: num_train_epochs is " +
+    if (!(settings.epochs > 0) || !(total <= static_cast<double>(steps_max)))
+      return Error{Code::invalid, "TrainingArguments.num_train_epochs is " +
                                       std::to_string(settings.epochs) +
-                                      "; must be positive and give at most 1e12 steps"};
+                                      "; must be positive and give at most " +
+                                      std::to_string(steps_max) + " steps; lower it"};
     out.total_steps_ = static_cast<std::int64_t>(total);
   }
   return out;

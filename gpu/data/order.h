@@ -22,7 +22,8 @@ struct OrderSettings {
 // index by rejection (no modulo bias): no library's distribution is involved.
 class RowOrder {
  public:
-  // invalid: no rows, a batch or accumulation of 0, epochs that are not positive and finite.
+  // invalid: no rows, a batch or accumulation of 0, epochs that are not positive and finite, more
+  // than a billion steps.
   static Result<RowOrder> make(const OrderSettings& settings);
   // As transformers: ceil(ceil(rows / batch_size) / gradient_accumulation_steps).
   std::int64_t steps_per_epoch() const { return steps_per_epoch_; }

@@ -174,14 +174,17 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   adapter.alpha = options.alpha;
   adapter.use_rslora = options.use_rslora;
   LoraLayout lora = TRY(make_lora_layout(config, options.rank, adapter.scale(), options.targets));
-  const int threads = options.threads > 0 ? options.threads : usable_cores();
+  const auto threads_before = static_cast<int>(options.as_before.threads);
+  const int threads = options.threads > 0  ? options.threads
+                      : threads_before > 0 ? threads_before
+                                           : usable_cores();
   set_threads(threads);
-  MemoryRequest request{options.method, options.tokens_per_step, options.longest_row, threads,
-                        options.budget_bytes};
+  MemoryRequest request{options.method, options.tokens_per_step, options.longest_row,
+                        threads,        options.budget_bytes,    options.as_before};
   if (request.budget_bytes == 0) request.budget_bytes = available_bytes() / 10 * 9;
   MemoryPlan plan = TRY(plan_memory(config, lora, request));
   const TensorFolder folder = TRY(TensorFolder::open(options.model_dir));
-  CpuWeights weights = TRY(CpuWeights::load(folder, config, lora, plan, options.method));
+  CpuWeights weights = TRY(CpuWeights::load(folder, config, lora, plan, options));
   return std::unique_ptr<Engine>(std::make_unique<CpuEngine>(
       std::move(config), std::move(lora), std::move(plan), std::move(weights), options, threads));
 }

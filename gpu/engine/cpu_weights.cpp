@@ -64,7 +64,9 @@ Status CpuWeights::load_group(const TensorFolder& folder, const ModelConfig& con
 }
 
 Result<CpuWeights> CpuWeights::load(const TensorFolder& folder, const ModelConfig& config,
-                                    const LoraLayout& lora, const MemoryPlan& plan, Method method) {
+                                    const LoraLayout& lora, const MemoryPlan& plan,
+                                    const EngineOptions& options) {
+  const Method method = options.method;
   CpuWeights w;
   const auto layers = static_cast<std::size_t>(config.layers);
   w.tied_ = config.tied_head;
@@ -85,6 +87,8 @@ Result<CpuWeights> CpuWeights::load(const TensorFolder& folder, const ModelConfi
   };
   std::int64_t largest = 0;
   for (std::int64_t l = 0; l < config.layers; ++l) {
+    if (options.should_stop && options.should_stop())
+      return Error{Code::conflict, "asked to stop while the model was being loaded"};
     TRY(read(folder, input_norm_name(l), config.hidden, 0, norm_at(2 * l)));
     TRY(read(folder, post_attention_norm_name(l), config.hidden, 0, norm_at(2 * l + 1)));
     for (const Group g : all_groups) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gpu/engine/buffer.h"
+#include "gpu/engine/engine.h"
 #include "gpu/engine/memory_plan.h"
 #include "gpu/formats/safetensors.h"
 #include "gpu/kernels/nf4.h"
@@ -23,9 +24,11 @@ struct GroupMatrix {
 };
 class CpuWeights {  // immutable but for refresh; owned by the engine
  public:
-  // Reads every tensor that the config asks for. lora and folder outlive the call only.
+  // Reads every tensor that the config asks for. lora and folder outlive the call only. conflict:
+  // options.should_stop said so.
   static Result<CpuWeights> load(const TensorFolder& folder, const ModelConfig& config,
-                                 const LoraLayout& lora, const MemoryPlan& plan, Method method);
+                                 const LoraLayout& lora, const MemoryPlan& plan,
+                                 const EngineOptions& options);
   // Takes new B matrices over: after the start, an update or a restore.
   void refresh(const LoraLayout& lora, std::span<const float> parameters);
   // Valid until the next call: NF4 groups that are not cached share one scratch matrix.

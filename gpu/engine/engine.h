@@ -2,6 +2,7 @@
 // it. A backend implements Engine; trainer.h drives it; nothing above knows which backend it is.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,8 +24,10 @@ struct EngineOptions {
   std::vector<std::string> targets;                   // as make_lora_layout
   std::uint64_t seed = 0;                             // of the initial adapter
   std::int64_t tokens_per_step = 0, longest_row = 0;  // the data's extremes, for the memory plan
-  int threads = 0;                                    // 0 = usable cores
+  int threads = 0;                                    // 0 = as before, else usable cores
   std::int64_t budget_bytes = 0;                      // 0 = what the machine has free
+  ComputeShape as_before;             // of the checkpoint that will be restored; kept if it fits
+  std::function<bool()> should_stop;  // asked between layers while loading; may be empty
 };
 // One sequence: trained[i] != 0 means that token i is a target. Equally long.
 struct TrainRow {
@@ -38,6 +41,7 @@ struct Update {
 class Engine {  // one thread at a time; the same calls give the same bytes
  public:
   // not_found, invalid, corrupt: the model's files. unavailable: not enough memory.
+  // conflict: should_stop said so.
   static Result<std::unique_ptr<Engine>> load(const EngineOptions& options);
   virtual ~Engine() = default;
   // Adds the gradient of (sum over the rows' targets of -log p) / targets_in_step to the adapter's

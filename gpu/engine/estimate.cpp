@@ -34,26 +34,24 @@ double both_ways(std::int64_t T, LinearShape s, const Clock& clock) {
          seconds_of({false, false, T, s.in, s.out, y.data(), s.out, w.data(), s.in, x.data(), s.in},
                     clock);
 }
-}  // namespace
-
-Result<TuneEstimate> estimate_tune(const TuneJob& job, const Clock& clock) {
-  const ModelConfig config = TRY(load_model_config(job.model_dir));
-  const LoraLayout lora = TRY(make_lora_layout(config, job.rank, 1.0, job.targets));
-  const EngineOptions options = engine_options(job);
-  const int threads = job.threads > 0 ? job.threads : usable_cores();
-  const std::int64_t budget = job.budget_bytes > 0 ? job.budget_bytes : available_bytes() / 10 * 9;
-  const MemoryPlan plan = TRY(plan_memory(
-      config, lora, {job.method, options.tokens_per_step, options.longest_row, threads, budget}));
+// Whole epochs take every row once; only the rest is walked through.
+TuneEstimate counts_of(const TuneJob& job) {
   TuneEstimate e;
   e.steps = job.total_steps;
-  e.peak_bytes = plan.peak_bytes();
-  for (std::int64_t step = 0; step < job.total_steps; ++step)
-    for (const std::size_t i : job.rows_of_step(step)) {
-      e.tokens += static_cast<std::int64_t>(job.rows[i].tokens.size());
-      e.trained_tokens += targets_of(job.rows[i]);
-    }
-  if (e.tokens == 0 || e.steps == 0) return e;
-  set_threads(threads);
+  const auto add = [&](const TrainRow& row, std::int64_t times) {
+    e.tokens += static_cast<std::int64_t>(row.tokens.size()) * times;
+    e.trained_tokens += targets_of(row) * times;
+  };
+  const std::int64_t epochs = job.steps_per_epoch > 0 ? job.total_steps / job.steps_per_epoch : 0;
+  if (epochs > 0)
+    for (const auto& row : job.rows) add(row, epochs);
+  for (std::int64_t step = epochs * job.steps_per_epoch; step < job.total_steps; ++step)
+    for (const std::size_t i : job.rows_of_step(step)) add(job.rows[i], 1);
+  return e;
+}
+double seconds_of(const TuneEstimate& e, const ModelConfig& config, const MemoryPlan& plan,
+                  const Clock& clock) {
+  set_threads(plan.threads);
   const std::int64_t T = std::clamp<std::int64_t>(
       e.tokens / e.steps, 1, std::max<std::int64_t>(1, plan.microbatch_tokens));
   double per_layer = 0;
@@ -62,10 +60,29 @@ Result<TuneEstimate> estimate_tune(const TuneJob& job, const Clock& clock) {
   const double recomputed = (layers - static_cast<double>(plan.kept_layers)) / layers;
   const std::int64_t rows = std::clamp<std::int64_t>(e.trained_tokens / e.steps, 1, plan.head_rows);
   const double head = both_ways(rows, {config.vocab, config.hidden}, clock);
-  e.seconds =
-      beside_products * (per_layer * layers * (1 + recomputed / 2) / static_cast<double>(T) *
-                             static_cast<double>(e.tokens) +
-                         head / static_cast<double>(rows) * static_cast<double>(e.trained_tokens));
-  return e;
+  return beside_products *
+         (per_layer * layers * (1 + recomputed / 2) / static_cast<double>(T) *
+              static_cast<double>(e.tokens) +
+          head / static_cast<double>(rows) * static_cast<double>(e.trained_tokens));
+}
+}  // namespace
+
+std::optional<TuneFailure> estimate_tune(const TuneJob& job, const Clock& clock, TuneEstimate& e) {
+  if (auto failed = check_job(job)) return failed;
+  const auto config = load_model_config(job.model_dir);
+  if (!config.ok()) return model_failure(config.error());
+  const auto lora = make_lora_layout(config.value(), job.rank, 1.0, job.targets);
+  if (!lora.ok()) return TuneFailure{"bad_config", lora.error().what};
+  const EngineOptions options = engine_options(job);
+  const int threads = job.threads > 0 ? job.threads : usable_cores();
+  const std::int64_t budget = job.budget_bytes > 0 ? job.budget_bytes : available_bytes() / 10 * 9;
+  const auto plan = plan_memory(
+      config.value(), lora.value(),
+      {job.method, options.tokens_per_step, options.longest_row, threads, budget, ComputeShape{}});
+  if (!plan.ok()) return model_failure(plan.error());
+  e = counts_of(job);
+  e.peak_bytes = plan.value().peak_bytes();
+  if (e.tokens > 0 && e.steps > 0) e.seconds = seconds_of(e, config.value(), plan.value(), clock);
+  return std::nullopt;
 }
 }  // namespace kairo::gpu

@@ -90,7 +90,7 @@ Result<MemoryPlan> plan_memory(const ModelConfig& config, const LoraLayout& lora
                                const MemoryRequest& request) {
   MemoryPlan plan;
   plan.budget_bytes = request.budget_bytes;
-  plan.head_rows = std::min<std::int64_t>(256, std::max<std::int64_t>(1, request.tokens_per_step));
+  plan.threads = request.threads;
   const std::int64_t largest =
       std::max(request.longest_row, std::min(request.tokens_per_step, microbatch_max));
   const auto fits = [&](bool cache, std::int64_t tokens, std::int64_t kept) {
@@ -101,6 +101,14 @@ Result<MemoryPlan> plan_memory(const ModelConfig& config, const LoraLayout& lora
     return plan.peak_bytes() <= plan.budget_bytes;
   };
   const bool qlora = request.method == Method::qlora;
+  const ComputeShape& before = request.as_before;
+  if (before.microbatch_tokens >= request.longest_row && before.head_rows > 0) {
+    plan.head_rows = before.head_rows;
+    if (fits(qlora, before.microbatch_tokens, config.layers)) return plan;
+    for (std::int64_t kept = config.layers; kept >= 0; --kept)
+      if (fits(false, before.microbatch_tokens, kept)) return plan;
+  }
+  plan.head_rows = std::min<std::int64_t>(256, std::max<std::int64_t>(1, request.tokens_per_step));
   if (fits(qlora, largest, config.layers) || fits(false, largest, config.layers)) return plan;
   for (std::int64_t tokens = largest;; tokens = std::max(request.longest_row, tokens / 2)) {
     for (std::int64_t kept = config.layers; kept >= 0; --kept)

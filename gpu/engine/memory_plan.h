@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/formats/checkpoint.h"
 #include "gpu/formats/model_config.h"
 #include "gpu/model/lora_layout.h"
 #include "schemas/base/result.h"
@@ -17,6 +18,7 @@ struct MemoryRequest {
   std::int64_t longest_row = 0;      // input tokens of the longest row
   int threads = 1;
   std::int64_t budget_bytes = 0;  // all that the process may use
+  ComputeShape as_before;         // of the attempt that is gone on from: kept if it fits
 };
 struct MemoryPlan {
   struct Item {
@@ -27,9 +29,11 @@ struct MemoryPlan {
   std::int64_t microbatch_tokens = 0;  // tokens that run together
   std::int64_t kept_layers = 0;        // layers whose activations stay; the others are recomputed
   std::int64_t head_rows = 0;          // rows of logits at a time
+  int threads = 1;
   std::int64_t budget_bytes = 0;
   std::vector<Item> items;  // what adds up to the peak
   std::int64_t peak_bytes() const;
+  ComputeShape shape() const { return {microbatch_tokens, head_rows, threads}; }
   std::string text() const;  // for people: the decision and its items, one line each
 };
 // unavailable: even the smallest plan does not fit; what names the largest item and the remedy.

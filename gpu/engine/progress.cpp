@@ -2,32 +2,50 @@
 #include "gpu/engine/progress.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "gpu/engine/machine.h"
 #include "gpu/formats/files.h"
+#include "gpu/formats/json.h"
 
 namespace kairo::gpu {
 namespace {
 constexpr std::int64_t file_bytes_max = 256 << 20, interval_ms = 200;
 
-// The attempt of the last whole line; 0: none.
-std::uint32_t last_attempt(const std::string& text) {
+template <class T>
+T number_of(const nlohmann::json& line, const char* key) {
+  return line.contains(key) && line[key].is_number() ? line[key].get<T>() : T{};
+}
+// The last whole line; attempt 0: none.
+wire::ProgressT last_line(const std::string& text) {
+  wire::ProgressT last;
   std::size_t end = text.rfind('\n');
   while (end != std::string::npos && end > 0) {
     const std::size_t begin = text.rfind('\n', end - 1);
     const std::size_t from = begin == std::string::npos ? 0 : begin + 1;
-    const auto line = nlohmann::json::parse(text.substr(from, end - from), nullptr, false);
-    if (line.is_object() && line.contains("attempt") && line["attempt"].is_number_unsigned())
-      return line["attempt"].get<std::uint32_t>();
+    const auto line = parse_json_object(std::string_view(text).substr(from, end - from));
     end = begin;
+    if (!line.ok()) continue;
+    const auto& l = line.value();
+    last.attempt = number_of<std::uint32_t>(l, "attempt");
+    if (last.attempt == 0) continue;
+    for (const auto phase : wire::EnumValuesRunPhase())
+      if (l.value("phase", nlohmann::json()) == wire::EnumNameRunPhase(phase)) last.phase = phase;
+    last.step = number_of<std::uint32_t>(l, "step");
+    last.total_steps = number_of<std::uint32_t>(l, "total_steps");
+    last.epoch = number_of<float>(l, "epoch");
+    last.loss = number_of<float>(l, "loss");
+    last.learning_rate = number_of<float>(l, "learning_rate");
+    last.grad_norm = number_of<float>(l, "grad_norm");
+    last.tokens = number_of<std::uint64_t>(l, "tokens");
+    return last;
   }
-  return 0;
+  return last;
 }
 // JSON has no infinities: a value that cannot be said is 0.
 double finite(float value) {
@@ -55,12 +73,11 @@ std::string progress_json(const wire::ProgressT& p) {
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-ProgressFile::ProgressFile(int fd, const Clock& clock, std::uint32_t attempt)
-    : fd_(fd), clock_(clock), attempt_(attempt) {}
 ProgressFile::ProgressFile(ProgressFile&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       clock_(other.clock_),
       attempt_(other.attempt_),
+      last_(other.last_),
       written_at_(other.written_at_) {}
 ProgressFile::~ProgressFile() {
   if (fd_ >= 0) ::close(fd_);
@@ -69,13 +86,19 @@ ProgressFile::~ProgressFile() {
 Result<ProgressFile> ProgressFile::open(const std::string& dir, const Clock& clock) {
   TRY(make_folders(dir));
   const std::string path = dir + "/progress.jsonl";
-  const auto old = read_file(path, file_bytes_max);
-  const std::string text = old.ok() ? old.value() : "";
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return write_error("open", path, errno);
-  ProgressFile file(fd, clock, last_attempt(text) + 1);
-  if (!text.empty() && text.back() != '\n' && ::write(fd, "\n", 1) != 1)
-    return write_error("write", path, errno);
+  ProgressFile file(fd, clock);
+  // A file system without locks (some network ones) is no reason to refuse.
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    return Error{Code::conflict, path +
+                                     ": another kairo-tune runs with this state folder: wait "
+                                     "for its end, or give another --state"};
+  const auto old = read_file(path, file_bytes_max);
+  const std::string text = old.ok() ? old.value() : "";
+  file.last_ = last_line(text);
+  file.attempt_ = file.last_.attempt + 1;
+  if (!text.empty() && text.back() != '\n') TRY(file.append("\n"));
   return file;
 }
 
@@ -88,10 +111,13 @@ Status ProgressFile::write(wire::ProgressT line) {
   line.at_ms = clock_.now_ms();
   line.attempt = attempt_;
   line.rss_bytes = static_cast<std::uint64_t>(resident_bytes());
-  const std::string text = progress_json(line) + "\n";
-  // One write: a reader sees a whole line or a torn tail, never a mix.
-  if (::write(fd_, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    return write_error("write", "progress.jsonl", errno);
-  return ok();
+  return append(progress_json(line) + "\n");
+}
+
+// One write: a reader sees a whole line or a torn tail, never a mix.
+Status ProgressFile::append(const std::string& text) {
+  const ssize_t written = ::write(fd_, text.data(), text.size());
+  if (written == static_cast<ssize_t>(text.size())) return ok();
+  return write_error("write", "progress.jsonl", written < 0 ? errno : ENOSPC);
 }
 }  // namespace kairo::gpu

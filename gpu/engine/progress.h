@@ -13,21 +13,26 @@ namespace kairo::gpu {
 class ProgressFile {
  public:
   // Opens dir/progress.jsonl for appending; the next line starts fresh even after a torn one.
-  // attempt() counts this process: one more than the file's last line says.
+  // attempt() counts this process: one more than the file's last line says. The file stays locked:
+  // conflict: another process has it, so this one must not train into the same folder.
   static Result<ProgressFile> open(const std::string& dir, const Clock& clock);
   ProgressFile(ProgressFile&& other) noexcept;
   ProgressFile& operator=(ProgressFile&&) = delete;
   ~ProgressFile();
   std::uint32_t attempt() const { return attempt_; }
+  // The last whole line that was there: phase, step, epoch, loss, tokens; all 0 without one.
+  const wire::ProgressT& last() const { return last_; }
   // Fills in at_ms, attempt and rss_bytes. Lines of the phase Training come at most five a second,
   // but for the first and the last step; a skipped line is ok. unavailable: disk full.
   Status write(wire::ProgressT line);
 
  private:
-  ProgressFile(int fd, const Clock& clock, std::uint32_t attempt);
+  ProgressFile(int fd, const Clock& clock) : fd_(fd), clock_(clock) {}
+  Status append(const std::string& text);
   int fd_;
   const Clock& clock_;
-  std::uint32_t attempt_;
+  std::uint32_t attempt_ = 1;
+  wire::ProgressT last_;
   std::int64_t written_at_ = -1;
 };
 std::string progress_json(const wire::ProgressT& line);  // without the newline

@@ -5,8 +5,6 @@
 #include <cmath>
 #include <utility>
 
-#include "gpu/formats/checkpoint.h"
-
 namespace kairo::gpu {
 namespace {
 // Speed over the last steps: a window of at most 16, so that a pause is soon forgotten.
@@ -55,13 +53,21 @@ std::int64_t targets_of(const TrainRow& row) {
   return n;
 }
 
-TrainStart resume(Engine& engine, const TrainSettings& settings) {
-  auto found = load_checkpoint(settings.checkpoint_dir, settings.fingerprint);
+TrainStart resume(Engine& engine, const Result<Checkpoint>& found) {
   if (!found.ok()) return {0, 0, "starts anew: " + found.error().what};
   const auto& c = found.value();
   const auto restored = engine.restore({c.parameters, c.first_moment, c.second_moment});
   if (!restored.ok()) return {0, 0, "starts anew: " + restored.error().what};
-  return {c.state.step, c.state.tokens, "goes on from step " + std::to_string(c.state.step)};
+  const ComputeShape before = c.state.shape, now = engine.plan().shape();
+  std::string note = "goes on from step " + std::to_string(c.state.step);
+  if (before != now)
+    note += "; not bit-equal to an undisturbed run: before / now " +
+            std::to_string(before.microbatch_tokens) + " / " +
+            std::to_string(now.microbatch_tokens) + " tokens at a time, " +
+            std::to_string(before.head_rows) + " / " + std::to_string(now.head_rows) +
+            " rows of logits, " + std::to_string(before.threads) + " / " +
+            std::to_string(now.threads) + " threads";
+  return {c.state.step, c.state.tokens, note};
 }
 
 Result<TrainEnd> train(Engine& engine, std::span<const TrainRow> data,
@@ -76,8 +82,12 @@ Result<TrainEnd> train(Engine& engine, std::span<const TrainRow> data,
   Speed speed;
   std::int64_t saved_at = clock.monotonic_ms(), saved_step = start.step;
   const auto save = [&]() -> Status {
-    const CheckpointState state{settings.fingerprint, report.step, report.tokens, report.loss};
-    TRY(save_checkpoint(settings.checkpoint_dir, state, engine.state()));
+    const CheckpointState state{settings.fingerprint, report.step, report.tokens, report.loss,
+                                engine.plan().shape()};
+    const auto saved = save_checkpoint(settings.checkpoint_dir, state, engine.state());
+    if (!saved.ok())
+      return Error{saved.error().code == Code::unavailable ? Code::unavailable : Code::corrupt,
+                   saved.error().what};
     saved_at = clock.monotonic_ms();
     saved_step = report.step;
     return ok();

@@ -8,6 +8,7 @@
 
 #include "gpu/engine/engine.h"
 #include "gpu/engine/schedule.h"
+#include "gpu/formats/checkpoint.h"
 #include "schemas/base/clock.h"
 #include "schemas/base/result.h"
 
@@ -33,12 +34,13 @@ struct TrainStart {
   std::string note;  // why it starts anew, or which step it goes on from; for people
 };
 enum class TrainEnd : std::uint8_t { finished, stopped };
-// Restores the newest matching checkpoint into the engine. Errors of damaged ones become the note.
-TrainStart resume(Engine& engine, const TrainSettings& settings);
+// Restores the checkpoint that was found into the engine; without one, why becomes the note. The
+// note also says where what follows cannot equal an undisturbed run to the bit, and why.
+TrainStart resume(Engine& engine, const Result<Checkpoint>& found);
 // Runs from start to schedule.total_steps. After every step: on_step, then should_stop; a stop
 // writes a checkpoint first. The same data, settings and threads give the same bytes, interrupted
 // or not. invalid: bad rows, or a loss that is not finite. unavailable: no disk space for a
-// checkpoint.
+// checkpoint. corrupt: a checkpoint cannot be written for another reason.
 Result<TrainEnd> train(Engine& engine, std::span<const TrainRow> data,
                        const RowsOfStep& rows_of_step, const TrainSettings& settings,
                        const TrainStart& start, const Clock& clock,

@@ -17,18 +17,19 @@ namespace kairo::gpu {
 namespace {
 namespace fs = std::filesystem;
 using wire::RunPhase;
-constexpr const char* completed_file = "/fine_tuning_completed.txt";
-constexpr std::int64_t config_bytes_max = 4 << 20;
+constexpr const char *completed_file = "/fine_tuning_completed.txt",
+                     *adapter_file = "/adapter_model.safetensors",
+                     *checkpoints_folder = "/checkpoints";
+constexpr std::int64_t config_bytes_max = 4 << 20, completed_bytes_max = 1 << 12;
+constexpr std::int64_t steps_looked_at = 10'000;
 
 using Phase = std::optional<TuneFailure>;  // empty: the phase went well
 
 TuneExit exit_of(const std::string& code) {
+  if (code == "stopped") return TuneExit::stopped;
   if (code == "internal") return TuneExit::internal;
   if (code == "disk_full") return TuneExit::disk_full;
   return TuneExit::permanent;
-}
-TuneFailure model_failure(const Error& e) {
-  return {e.code == Code::unavailable ? "out_of_memory" : "bad_model", e.what};
 }
 TuneFailure write_failure(const Error& e) {
   return {e.code == Code::unavailable ? "disk_full" : "internal", e.what};
@@ -81,6 +82,7 @@ class Run {
   }
   Phase prepare(const PrepareJob& prepare) {
     if (auto failed = prepare(job_)) return failed;
+    if (auto failed = check_job(job_)) return failed;
     line_.total_steps = static_cast<std::uint32_t>(job_.total_steps);
     return std::nullopt;
   }
@@ -88,77 +90,86 @@ class Run {
     line_.phase = phase;
     return said(progress_.write(line_));
   }
-  TuneExit fail(const TuneFailure& failure) {
+  // The run's last line when a phase did not go well.
+  TuneExit end(const TuneFailure& failure) {
+    if (failure.code == "stopped") {
+      const auto unsaid = say(RunPhase::Stopped);
+      return unsaid ? end(*unsaid) : TuneExit::stopped;
+    }
     line_.phase = RunPhase::Failed;
     line_.code = failure.code;
-    line_.message = without_folder(failure.message, job_.model_dir);
+    line_.message = failure.message;
+    for (const auto& folder : {job_.model_dir, job_.state_dir, job_.output_dir})
+      line_.message = without_folder(line_.message, folder);
     const auto written = progress_.write(line_);
     log::error("run failed", {{"code", failure.code}, {"why", line_.message}});
     if (!written.ok()) log::error("progress", {{"why", written.error().what}});
     return exit_of(failure.code);
   }
-  Phase check() const {
-    if (job_.rows.empty()) return TuneFailure{"bad_data", "the data set has no rows"};
-    if (job_.total_steps < 1)
-      return TuneFailure{"bad_config", "there is no optimizer step to take"};
-    std::int64_t targets = 0;
-    for (const auto& row : job_.rows) targets += targets_of(row);
-    if (targets == 0) return TuneFailure{"bad_data", "no token of the data set is trained"};
-    return std::nullopt;
+  // Whether the output folder holds this very run's result. What another run said is removed.
+  Phase look_for_result(bool& done) {
+    fingerprint_ = fingerprint(job_);
+    const std::string path = job_.output_dir + completed_file;
+    const auto text = read_file(path, completed_bytes_max);
+    if (!text.ok() && text.error().code == Code::not_found) return std::nullopt;
+    std::error_code error;
+    done = text.ok() && text.value() == completed_text() &&
+           fs::exists(job_.output_dir + adapter_file, error);
+    if (done) {
+      log::info("already completed", {{"file", path}});
+      const wire::ProgressT& last = progress_.last();
+      if (last.step == line_.total_steps && last.total_steps == line_.total_steps) line_ = last;
+      line_.step = line_.total_steps;
+      line_.eta_ms = 0;
+      return std::nullopt;
+    }
+    log::warn("the output folder holds another run's result, which will be replaced",
+              {{"file", path}});
+    fs::remove(path, error);
+    if (error) return said(write_error("remove", path, error.value()));
+    return said(sync_folder(job_.output_dir));
   }
-  Phase load() {
-    const auto config = load_model_config(job_.model_dir);
-    if (!config.ok()) return model_failure(config.error());
-    const auto layout = make_lora_layout(config.value(), job_.rank, 1.0, job_.targets);
-    if (!layout.ok()) return TuneFailure{"bad_config", layout.error().what};
-    for (std::size_t i = 0; i < job_.rows.size(); ++i)
-      for (const auto token : job_.rows[i].tokens)
-        if (token < 0 || token >= config.value().vocab)
-          return TuneFailure{"bad_data",
-                             "row " + std::to_string(i + 1) + ": token " + std::to_string(token) +
-                                 " is not in the model's vocabulary; is the tokenizer of "
-                                 "another model?"};
-    const EngineOptions options = engine_options(job_);
-    if (options.longest_row > config.value().positions)
-      return TuneFailure{"bad_data", "a row has " + std::to_string(options.longest_row + 1) +
-                                         " tokens, the model takes " +
-                                         std::to_string(config.value().positions) +
-                                         "; set max_length"};
+  Phase load(const std::function<bool()>& should_stop) {
+    const std::string checkpoints = job_.state_dir + checkpoints_folder;
+    remove_unfinished_checkpoints(checkpoints);
+    const auto found = load_checkpoint(checkpoints, fingerprint_);
+    EngineOptions options = engine_options(job_);
+    options.should_stop = [&should_stop] { return should_stop(); };
+    if (found.ok()) options.as_before = found.value().state.shape;
     auto engine = Engine::load(options);
     if (!engine.ok()) return model_failure(engine.error());
     engine_ = std::move(engine).value();
     log::info(engine_->plan().text());
+    start_ = resume(*engine_, found);
+    log::info(start_.note);
     return std::nullopt;
   }
-  // Trains; stopped is set when should_stop ended it.
-  Phase train_all(const Clock& clock, const std::function<bool()>& should_stop, bool& stopped) {
+  Phase train_all(const Clock& clock, const std::function<bool()>& should_stop) {
     TrainSettings settings;
     settings.schedule = {job_.schedule, job_.learning_rate, job_.total_steps,
                          warmup_of(job_.warmup_steps, job_.warmup_ratio, job_.total_steps)};
     settings.update = job_.update;
     settings.epochs = job_.epochs;
-    settings.checkpoint_dir = job_.state_dir + "/checkpoints";
-    settings.fingerprint = fingerprint(job_);
+    settings.checkpoint_dir = job_.state_dir + checkpoints_folder;
+    settings.fingerprint = fingerprint_;
     settings.save_steps = job_.save_steps;
     settings.save_ms = job_.save_ms;
-    const TrainStart start = resume(*engine_, settings);
-    log::info(start.note);
-    line_.resumed_from = line_.step = static_cast<std::uint32_t>(start.step);
-    line_.tokens = static_cast<std::uint64_t>(start.tokens);
+    line_.resumed_from = line_.step = static_cast<std::uint32_t>(start_.step);
+    line_.tokens = static_cast<std::uint64_t>(start_.tokens);
     if (auto failed = say(RunPhase::Training)) return failed;
     Status last = ok();  // a progress line that could not be written stops the run
     const auto end = train(
-        *engine_, job_.rows, job_.rows_of_step, settings, start, clock,
+        *engine_, job_.rows, job_.rows_of_step, settings, start_, clock,
         [&](const StepReport& r) {
           report(r);
           if (last.ok()) last = progress_.write(line_);
         },
         [&] { return !last.ok() || should_stop(); });
     if (!end.ok())
-      return end.error().code == Code::unavailable ? write_failure(end.error())
-                                                   : TuneFailure{"bad_config", end.error().what};
+      return end.error().code == Code::invalid ? TuneFailure{"bad_config", end.error().what}
+                                               : write_failure(end.error());
     if (!last.ok()) return write_failure(last.error());
-    stopped = end.value() == TrainEnd::stopped;
+    if (end.value() == TrainEnd::stopped) return stopped();
     return std::nullopt;
   }
   Phase save() {
@@ -175,10 +186,14 @@ class Run {
     std::sort(config.targets.begin(), config.targets.end());
     const auto tensors = adapter_tensors(engine_->layout(), engine_->state().parameters);
     if (auto failed = said(write_adapter(job_.output_dir, config, tensors))) return failed;
-    return said(write_file(job_.output_dir + completed_file, "Fine-tuning completed.\n"));
+    return said(write_file(job_.output_dir + completed_file, completed_text()));
   }
 
  private:
+  std::string completed_text() const {
+    return "Fine-tuning completed.\nrun " + sha256_hex(fingerprint_ + " " + job_.base_model) + "\n";
+  }
+  static TuneFailure stopped() { return {"stopped", "asked to stop"}; }
   static Phase said(const Status& status) {
     if (status.ok()) return std::nullopt;
     return write_failure(status.error());
@@ -198,8 +213,42 @@ class Run {
   ProgressFile progress_;
   wire::ProgressT line_;
   std::unique_ptr<Engine> engine_;
+  std::string fingerprint_;
+  TrainStart start_;
 };
 }  // namespace
+
+TuneFailure model_failure(const Error& e) {
+  if (e.code == Code::conflict) return {"stopped", e.what};
+  return {e.code == Code::unavailable ? "out_of_memory" : "bad_model", e.what};
+}
+
+std::optional<TuneFailure> check_job(const TuneJob& job) {
+  if (job.rows.empty()) return TuneFailure{"bad_data", "the data set has no rows"};
+  if (job.total_steps < 1) return TuneFailure{"bad_config", "there is no optimizer step to take"};
+  const auto is_trained = [](const TrainRow& row) { return targets_of(row) > 0; };
+  if (std::none_of(job.rows.begin(), job.rows.end(), is_trained))
+    return TuneFailure{"bad_data", "no token of the data set is trained"};
+  const auto config = load_model_config(job.model_dir);
+  if (!config.ok()) return model_failure(config.error());
+  const auto layout = make_lora_layout(config.value(), job.rank, 1.0, job.targets);
+  if (!layout.ok()) return TuneFailure{"bad_config", layout.error().what};
+  std::int64_t longest = 0;
+  for (std::size_t i = 0; i < job.rows.size(); ++i) {
+    longest = std::max(longest, static_cast<std::int64_t>(job.rows[i].tokens.size()));
+    for (const auto token : job.rows[i].tokens)
+      if (token < 0 || token >= config.value().vocab)
+        return TuneFailure{"bad_data", "row " + std::to_string(i + 1) + ": token " +
+                                           std::to_string(token) +
+                                           " is not in the model's vocabulary; is the tokenizer of "
+                                           "another model?"};
+  }
+  if (longest - 1 > config.value().positions)
+    return TuneFailure{"bad_data",
+                       "a row has " + std::to_string(longest) + " tokens, the model takes " +
+                           std::to_string(config.value().positions) + "; set max_length"};
+  return std::nullopt;
+}
 
 void fill_extremes(EngineOptions& options, const TuneJob& job) {
   const auto inputs = [](const TrainRow& row) {
@@ -208,7 +257,7 @@ void fill_extremes(EngineOptions& options, const TuneJob& job) {
   options.longest_row = 1;
   for (const auto& row : job.rows) options.longest_row = std::max(options.longest_row, inputs(row));
   options.tokens_per_step = options.longest_row;
-  for (std::int64_t step = 0; step < job.total_steps; ++step) {
+  for (std::int64_t step = 0; step < std::min(job.total_steps, steps_looked_at); ++step) {
     std::int64_t tokens = 0;
     for (const std::size_t i : job.rows_of_step(step)) tokens += inputs(job.rows[i]);
     options.tokens_per_step = std::max(options.tokens_per_step, tokens);
@@ -237,29 +286,20 @@ TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
     log::error("run failed", {{"why", progress.error().what}});
     return exit_of(write_failure(progress.error()).code);
   }
-  const std::string completed = job.output_dir + completed_file;
   Run run(std::move(job), std::move(progress).value());
-  std::error_code ignored;
-  if (fs::exists(completed, ignored)) {
-    log::info("already completed", {{"file", completed}});
-    const auto failed = run.say(RunPhase::Done);
-    return failed ? run.fail(*failed) : TuneExit::done;
+  bool done = false;
+  if (auto failed = run.say(RunPhase::Starting)) return run.end(*failed);
+  if (auto failed = run.say(RunPhase::Tokenizing)) return run.end(*failed);
+  if (auto failed = run.prepare(prepare)) return run.end(*failed);
+  if (auto failed = run.look_for_result(done)) return run.end(*failed);
+  if (!done) {
+    if (auto failed = run.say(RunPhase::Loading)) return run.end(*failed);
+    if (auto failed = run.load(should_stop)) return run.end(*failed);
+    if (auto failed = run.train_all(clock, should_stop)) return run.end(*failed);
+    if (auto failed = run.say(RunPhase::Saving)) return run.end(*failed);
+    if (auto failed = run.save()) return run.end(*failed);
   }
-  if (auto failed = run.say(RunPhase::Starting)) return run.fail(*failed);
-  if (auto failed = run.say(RunPhase::Tokenizing)) return run.fail(*failed);
-  if (auto failed = run.prepare(prepare)) return run.fail(*failed);
-  if (auto failed = run.check()) return run.fail(*failed);
-  if (auto failed = run.say(RunPhase::Loading)) return run.fail(*failed);
-  if (auto failed = run.load()) return run.fail(*failed);
-  bool stopped = false;
-  if (auto failed = run.train_all(clock, should_stop, stopped)) return run.fail(*failed);
-  if (stopped) {
-    if (auto failed = run.say(RunPhase::Stopped)) return run.fail(*failed);
-    return TuneExit::stopped;
-  }
-  if (auto failed = run.say(RunPhase::Saving)) return run.fail(*failed);
-  if (auto failed = run.save()) return run.fail(*failed);
-  if (auto failed = run.say(RunPhase::Done)) return run.fail(*failed);
+  if (auto failed = run.say(RunPhase::Done)) return run.end(*failed);
   return TuneExit::done;
 }
 }  // namespace kairo::gpu

@@ -33,6 +33,7 @@ struct TuneJob {
   std::vector<TrainRow> rows;  // the tokens must outlive the run
   std::string data_digest;
   RowsOfStep rows_of_step;
+  std::int64_t steps_per_epoch = 0;  // each takes every row once; 0: rows_of_step knows no epochs
 };
 // Process exit codes; the run's owner decides by them whether to start again.
 enum class TuneExit : std::uint8_t {
@@ -42,7 +43,8 @@ enum class TuneExit : std::uint8_t {
   disk_full = 3,  // start again when there is space
   stopped = 75,   // asked to stop; a checkpoint is there
 };
-// code: of schemas/run.fbs (bad_config, bad_data, bad_model, out_of_memory, disk_full, internal).
+// code: of schemas/run.fbs (bad_config, bad_data, bad_model, out_of_memory, disk_full, internal),
+// or stopped: should_stop said so, which is no failure.
 struct TuneFailure {
   std::string code, message;
 };
@@ -50,9 +52,11 @@ struct TuneFailure {
 // must outlive the run.
 using PrepareJob = std::function<std::optional<TuneFailure>(TuneJob& job)>;
 // Prepares the job (phase Tokenizing) and runs it to its end: progress.jsonl and checkpoints in
-// state_dir, the adapter and, last of all, fine_tuning_completed.txt in output_dir. A completed job
-// returns done at once; a checkpoint of the same model, data and settings is gone on from. Errors
-// are the last line of progress.jsonl and a log line. should_stop is asked between steps.
+// state_dir, the adapter and, last of all, fine_tuning_completed.txt in output_dir, which names the
+// run. Where it names this very run, all is done already; one of another run is removed before the
+// first step. A checkpoint of the same model, data and settings is gone on from. Errors are the
+// last line of progress.jsonl and a log line. should_stop is asked between layers (Loading) and
+// between steps; once true it stays true.
 TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
                   const std::function<bool()>& should_stop);
 
@@ -61,9 +65,14 @@ struct TuneEstimate {
   std::int64_t peak_bytes = 0;
   double seconds = 0;  // of training on this machine, now: products are timed for about two seconds
 };
-// invalid, not_found, corrupt, unavailable: as Engine::load, whose weights are not read here.
-Result<TuneEstimate> estimate_tune(const TuneJob& job, const Clock& clock);
-// The largest step's and the longest row's input tokens: what the memory plan needs.
+// The failures that the run would have before its first step, but for those of the weights' files,
+// which are not read here.
+std::optional<TuneFailure> estimate_tune(const TuneJob& job, const Clock& clock, TuneEstimate& out);
+// Whether rows, settings and model go together.
+std::optional<TuneFailure> check_job(const TuneJob& job);
+TuneFailure model_failure(const Error& error);
+// The largest step's (of the first ten thousand) and the longest row's input tokens: what the
+// memory plan needs. A larger step runs in two parts.
 void fill_extremes(EngineOptions& options, const TuneJob& job);
 EngineOptions engine_options(const TuneJob& job);
 }  // namespace kairo::gpu

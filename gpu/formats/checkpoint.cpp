@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "gpu/formats/files.h"
+#include "gpu/formats/json.h"
 #include "gpu/formats/safetensors.h"
 #include "schemas/base/digest.h"
 
@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 constexpr std::int64_t state_bytes_max = 1 << 16;
 constexpr int format_version = 1;
-constexpr std::string_view folder_prefix = "checkpoint-";
+constexpr std::int64_t shape_max = 1 << 24;
+constexpr std::string_view folder_prefix = "checkpoint-", unfinished_prefix = ".writing-";
 
 std::string_view bytes_of(std::span<const float> values) {
   return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
@@ -46,9 +47,11 @@ std::vector<std::pair<std::int64_t, std::string>> list(const std::string& dir) {
 }
 Result<Checkpoint> read(const std::string& path, const std::string& fingerprint) {
   const std::string text = TRY(read_file(path + "/state.json", state_bytes_max));
-  const json root = json::parse(text, nullptr, false);
   const auto bad = [&](const std::string& why) { return Error{Code::corrupt, path + ": " + why}; };
-  if (!root.is_object() || root.value("version", json()) != format_version)
+  const auto parsed = parse_json_object(text);
+  if (!parsed.ok()) return bad("state.json " + parsed.error().what);
+  const json& root = parsed.value();
+  if (root.value("version", json()) != format_version)
     return bad("state.json is not of this version");
   for (const char* key : {"step", "tokens"})
     if (!root.contains(key) || !root[key].is_number_unsigned()) return bad("state.json is damaged");
@@ -61,6 +64,11 @@ Result<Checkpoint> read(const std::string& path, const std::string& fingerprint)
   c.state.step = root["step"].get<std::int64_t>();
   c.state.tokens = root["tokens"].get<std::int64_t>();
   if (root.contains("loss") && root["loss"].is_number()) c.state.loss = root["loss"].get<double>();
+  for (const auto& [key, out] : {std::pair{"microbatch_tokens", &c.state.shape.microbatch_tokens},
+                                 {"head_rows", &c.state.shape.head_rows},
+                                 {"threads", &c.state.shape.threads}})
+    if (root.contains(key) && root[key].is_number_unsigned())
+      *out = std::min<std::int64_t>(root[key].get<std::int64_t>(), shape_max);
   const TensorFile file = TRY(TensorFile::open(path + "/state.safetensors"));
   for (const auto& [name, out] : {std::pair{"parameters", &c.parameters},
                                   {"first_moment", &c.first_moment},
@@ -79,7 +87,8 @@ Result<Checkpoint> read(const std::string& path, const std::string& fingerprint)
 Status save_checkpoint(const std::string& dir, const CheckpointState& state,
                        const CheckpointBuffers& buffers) {
   const std::string name = std::string(folder_prefix) + std::to_string(state.step);
-  const std::string temp = dir + "/.writing-" + name, path = dir + "/" + name;
+  const std::string temp = dir + "/" + std::string(unfinished_prefix) + name;
+  const std::string path = dir + "/" + name;
   std::error_code error;
   fs::remove_all(temp, error);
   TRY(make_folders(temp));
@@ -89,9 +98,15 @@ Status save_checkpoint(const std::string& dir, const CheckpointState& state,
   const TensorToWrite tensors[] = {tensor("parameters", buffers.parameters),
                                    tensor("first_moment", buffers.first_moment),
                                    tensor("second_moment", buffers.second_moment)};
-  const json root = {{"version", format_version}, {"fingerprint", state.fingerprint},
-                     {"step", state.step},        {"tokens", state.tokens},
-                     {"loss", state.loss},        {"sha256", checksum(buffers)}};
+  const json root = {{"version", format_version},
+                     {"fingerprint", state.fingerprint},
+                     {"step", state.step},
+                     {"tokens", state.tokens},
+                     {"loss", state.loss},
+                     {"microbatch_tokens", state.shape.microbatch_tokens},
+                     {"head_rows", state.shape.head_rows},
+                     {"threads", state.shape.threads},
+                     {"sha256", checksum(buffers)}};
   auto written = write_tensors(temp + "/state.safetensors", tensors);
   if (written.ok()) written = write_file(temp + "/state.json", root.dump(2) + "\n");
   if (!written.ok()) {
@@ -106,6 +121,15 @@ Status save_checkpoint(const std::string& dir, const CheckpointState& state,
   for (const auto& [step, old] : list(dir))
     if (step > state.step || ++kept > checkpoints_kept) fs::remove_all(old, error);
   return ok();
+}
+
+void remove_unfinished_checkpoints(const std::string& dir) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(dir, error))
+    if (entry.path().filename().string().starts_with(unfinished_prefix))
+      found.push_back(entry.path());
+  for (const auto& path : found) fs::remove_all(path, error);
 }
 
 Result<Checkpoint> load_checkpoint(const std::string& dir, const std::string& fingerprint) {

@@ -11,12 +11,18 @@
 namespace kairo::gpu {
 constexpr int checkpoints_kept = 2;
 
+// What the order of summation depends on: another one gives other last bits. 0: not known.
+struct ComputeShape {
+  std::int64_t microbatch_tokens = 0, head_rows = 0, threads = 0;
+  bool operator==(const ComputeShape&) const = default;
+};
 // Where a run stands. The same fingerprint = the same model, data, settings and adapter layout.
 struct CheckpointState {
   std::string fingerprint;
   std::int64_t step = 0;    // optimizer steps finished
   std::int64_t tokens = 0;  // processed since the run began, over all attempts
   double loss = 0;          // of the last step
+  ComputeShape shape;
 };
 // The adapter's parameters and AdamW's two moments: equally long flat buffers, owned by the engine.
 struct CheckpointBuffers {
@@ -33,4 +39,6 @@ Status save_checkpoint(const std::string& dir, const CheckpointState& state,
 // The newest checkpoint that verifies and whose fingerprint is the given one. not_found: none;
 // what = why every candidate was passed over.
 Result<Checkpoint> load_checkpoint(const std::string& dir, const std::string& fingerprint);
+// Removes what a killed process left half written. No other process may be writing there.
+void remove_unfinished_checkpoints(const std::string& dir);
 }  // namespace kairo::gpu

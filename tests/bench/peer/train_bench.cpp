@@ -57,19 +57,19 @@ Result<TuneJob> make_job(const Options& o, const RowsFile& rows) {
   return job;
 }
 
-int refuse(const Error& error) {
-  log::error("refused", {{"why", error.what}});
+int refuse(const std::string& why) {
+  log::error("refused", {{"why", why}});
   return static_cast<int>(TuneExit::permanent);
 }
 
 int estimate(const TuneJob& job) {
   const SystemClock clock;
-  const auto e = estimate_tune(job, clock);
-  if (!e.ok()) return refuse(e.error());
-  const ordered_json out = {{"tokens", e.value().tokens},
-                            {"steps", e.value().steps},
-                            {"peak_bytes", e.value().peak_bytes},
-                            {"seconds", e.value().seconds}};
+  TuneEstimate e;
+  if (const auto failed = estimate_tune(job, clock, e)) return refuse(failed->message);
+  const ordered_json out = {{"tokens", e.tokens},
+                            {"steps", e.steps},
+                            {"peak_bytes", e.peak_bytes},
+                            {"seconds", e.seconds}};
   std::puts(out.dump().c_str());
   return 0;
 }
@@ -79,7 +79,7 @@ int measure(const TuneJob& job) {
   const SystemClock clock;
   const std::int64_t began = clock.monotonic_ms();
   auto loaded = Engine::load(engine_options(job));
-  if (!loaded.ok()) return refuse(loaded.error());
+  if (!loaded.ok()) return refuse(loaded.error().what);
   const auto engine = std::move(loaded).value();
   const std::int64_t loaded_ms = clock.monotonic_ms() - began;
   ordered_json losses = ordered_json::array();
@@ -95,7 +95,7 @@ int measure(const TuneJob& job) {
       bag_tokens += static_cast<std::int64_t>(job.rows[i].tokens.size());
     }
     const auto sum = engine->accumulate(bag, targets);
-    if (!sum.ok()) return refuse(sum.error());
+    if (!sum.ok()) return refuse(sum.error().what);
     update.learning_rate = learning_rate(schedule, step);
     engine->update(update, step + 1);
     losses.push_back(sum.value() / static_cast<double>(targets));
@@ -152,9 +152,9 @@ int run(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : static_cast<int>(TuneExit::permanent);
   }
   const auto rows = load_rows_file(o.rows);
-  if (!rows.ok()) return refuse(rows.error());
+  if (!rows.ok()) return refuse(rows.error().what);
   const auto job = make_job(o, rows.value());
-  if (!job.ok()) return refuse(job.error());
+  if (!job.ok()) return refuse(job.error().what);
   return only_estimate ? estimate(job.value()) : measure(job.value());
 }
 }  // namespace

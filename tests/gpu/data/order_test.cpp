@@ -48,6 +48,10 @@ TEST_CASE("order: steps as transformers counts them") {
   CHECK_FALSE(RowOrder::make({1, 0, 1, 1, -1, true, 0}).ok());
   CHECK_FALSE(RowOrder::make({1, 1, 0, 1, -1, true, 0}).ok());
   CHECK_FALSE(RowOrder::make({1, 1, 1, 0, -1, true, 0}).ok());
+  CHECK(RowOrder::make({1, 1, 1, 1, 1'000'000'000'000, true, 0}).error().what ==
+        "TrainingArguments.max_steps is 1000000000000; at most 1000000000");
+  CHECK(RowOrder::make({1, 1, 1, 1, 1'000'000'000, true, 0}).ok());
+  CHECK_FALSE(RowOrder::make({1, 1, 1, 1.1e9, -1, true, 0}).ok());
   CHECK_FALSE(
       RowOrder::make({1, 1, 1, std::numeric_limits<double>::quiet_NaN(), -1, true, 0}).ok());
 }

@@ -75,17 +75,32 @@ struct Fixture {
     for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
     return lines;
   }
-  std::string adapter(const TuneJob& j) const {
+  static std::string adapter_bytes(const TuneJob& j) {
     const auto bytes = read_file(j.output_dir + "/adapter_model.safetensors", 1 << 30);
     REQUIRE(bytes.ok());
     return bytes.value();
   }
 };
+// So little memory that a step's rows do not run all at once.
+std::int64_t tight_budget(const TuneJob& j) {
+  const auto config = load_model_config(j.model_dir).value();
+  const auto lora = make_lora_layout(config, j.rank, 2.0, j.targets).value();
+  const auto o = engine_options(j);
+  MemoryRequest request{o.method, o.tokens_per_step, o.longest_row, 1, 1 << 30, {}};
+  const auto roomy = plan_memory(config, lora, request).value();
+  for (request.budget_bytes = roomy.peak_bytes();; request.budget_bytes -= 1 << 10)
+    if (plan_memory(config, lora, request).value().microbatch_tokens < roomy.microbatch_tokens)
+      return request.budget_bytes;
+}
 std::function<bool()> never() {
   return [] { return false; };
 }
-std::function<bool()> after(int looks) {
+constexpr int layers = 2;  // a look before each of them is loaded
+std::function<bool()> after_looks(int looks) {
   return [looks]() mutable { return looks-- <= 0; };
+}
+std::function<bool()> after(int steps) {
+  return after_looks(layers + steps);
 }
 }  // namespace
 
@@ -112,8 +127,48 @@ TEST_CASE_FIXTURE(Fixture, "a run ends with an adapter, the sentinel and a Done 
     const auto before = fs::last_write_time(j.output_dir + "/adapter_model.safetensors");
     CHECK(run(j, never()) == TuneExit::done);
     CHECK(fs::last_write_time(j.output_dir + "/adapter_model.safetensors") == before);
-    CHECK(progress(j).back()["attempt"] == 2);
+    const auto last = progress(j).back();
+    CHECK(last["attempt"] == 2);
+    for (const char* figure : {"phase", "step", "total_steps", "loss", "tokens", "epoch"})
+      CHECK(last[figure] == lines.back()[figure]);
   }
+  SUBCASE("another run's result in the output folder is replaced") {
+    const std::string old = adapter_bytes(j);
+    TuneJob other = j;
+    other.state_dir += "-of-another";
+    other.learning_rate = 2e-2;
+    REQUIRE(run(other, after(5)) == TuneExit::stopped);
+    CHECK_FALSE(fs::exists(j.output_dir + "/fine_tuning_completed.txt"));
+    CHECK(run(other, never()) == TuneExit::done);
+    CHECK(fs::exists(j.output_dir + "/fine_tuning_completed.txt"));
+    CHECK(adapter_bytes(other) != old);
+    CHECK(progress(other).back()["step"] == 9);
+  }
+  SUBCASE("a result without its adapter is made again") {
+    fs::remove(j.output_dir + "/adapter_model.safetensors");
+    CHECK(run(j, never()) == TuneExit::done);
+    CHECK(fs::exists(j.output_dir + "/adapter_model.safetensors"));
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "one trainer at a time; a killed one's half checkpoint is cleared") {
+  const TuneJob j = job("twice");
+  const std::string half = j.state_dir + "/checkpoints/.writing-checkpoint-4";
+  REQUIRE(make_folders(half).ok());
+  std::ofstream(half + "/state.safetensors") << "half";
+  bool second_ran = false;
+  TuneExit second = TuneExit::done;
+  const auto look = [&] {
+    if (!second_ran) {
+      second_ran = true;
+      second = run(j, never());
+    }
+    return false;
+  };
+  CHECK(run(j, look) == TuneExit::done);
+  CHECK(second == TuneExit::internal);
+  for (const auto& line : progress(j)) CHECK(line["attempt"] == 1);
+  CHECK_FALSE(fs::exists(half));
 }
 
 TEST_CASE_FIXTURE(Fixture, "interrupted runs end with the bytes of an undisturbed one") {
@@ -128,7 +183,7 @@ TEST_CASE_FIXTURE(Fixture, "interrupted runs end with the bytes of an undisturbe
     CHECK(end == TuneExit::done);
     CHECK(attempts == 9);
     CHECK(progress(j).back()["resumed_from"] == 8);
-    CHECK(adapter(j) == adapter(whole));
+    CHECK(adapter_bytes(j) == adapter_bytes(whole));
   }
   SUBCASE("the newest checkpoint is damaged: the one before serves") {
     const TuneJob j = job("damaged");
@@ -142,7 +197,41 @@ TEST_CASE_FIXTURE(Fixture, "interrupted runs end with the bytes of an undisturbe
     }
     CHECK(run(j, never()) == TuneExit::done);
     CHECK(progress(j).back()["resumed_from"] == 4);
-    CHECK(adapter(j) == adapter(whole));
+    CHECK(adapter_bytes(j) == adapter_bytes(whole));
+  }
+  SUBCASE("with more memory and cores than before, it sums in the same order") {
+    TuneJob tight = job("tight"), disturbed = job("disturbed");
+    tight.budget_bytes = disturbed.budget_bytes = tight_budget(tight);
+    REQUIRE(run(tight, never()) == TuneExit::done);
+    REQUIRE(run(disturbed, after(5)) == TuneExit::stopped);
+    disturbed.budget_bytes = 1 << 30;
+    disturbed.threads = 0;
+    CHECK(run(disturbed, never()) == TuneExit::done);
+    CHECK(progress(disturbed).back()["resumed_from"] == 5);
+    CHECK(adapter_bytes(disturbed) == adapter_bytes(tight));
+  }
+  SUBCASE("with too little memory for that, it says so") {
+    const TuneJob j = job("less");
+    REQUIRE(run(j, after(5)) == TuneExit::stopped);
+    EngineOptions options = engine_options(j);
+    const auto dir = j.state_dir + "/checkpoints";
+    const auto state = read_file(dir + "/checkpoint-5/state.json", 1 << 16).value();
+    const auto found = load_checkpoint(dir, json::parse(state)["fingerprint"].get<std::string>());
+    REQUIRE(found.ok());
+    options.as_before = found.value().state.shape;
+    CHECK(resume(*Engine::load(options).value(), found).note == "goes on from step 5");
+    options.budget_bytes = tight_budget(j);
+    const auto note = resume(*Engine::load(options).value(), found).note;
+    CHECK(note.find("goes on from step 5; not bit-equal to an undisturbed run") == 0);
+  }
+  SUBCASE("stopped while the model is loaded, nothing is lost") {
+    const TuneJob j = job("loading");
+    REQUIRE(run(j, after(5)) == TuneExit::stopped);
+    CHECK(run(j, after_looks(1)) == TuneExit::stopped);
+    CHECK(progress(j).back()["phase"] == "Stopped");
+    CHECK(run(j, never()) == TuneExit::done);
+    CHECK(progress(j).back()["resumed_from"] == 5);
+    CHECK(adapter_bytes(j) == adapter_bytes(whole));
   }
   SUBCASE("another configuration starts anew") {
     TuneJob j = job("changed");
@@ -150,7 +239,7 @@ TEST_CASE_FIXTURE(Fixture, "interrupted runs end with the bytes of an undisturbe
     j.learning_rate = 2e-2;
     CHECK(run(j, never()) == TuneExit::done);
     CHECK(progress(j).back()["resumed_from"] == 0);
-    CHECK(adapter(j) != adapter(whole));
+    CHECK(adapter_bytes(j) != adapter_bytes(whole));
   }
   SUBCASE("a torn progress line is left behind") {
     const TuneJob j = job("torn");
@@ -204,6 +293,15 @@ TEST_CASE_FIXTURE(Fixture, "every failure has a code, a message and an exit code
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "a disk that fails is not the user's configuration") {
+  const TuneJob j = job("disk");
+  REQUIRE(make_folders(j.state_dir).ok());
+  std::ofstream(j.state_dir + "/checkpoints") << "a file where a folder must be";
+  CHECK(run(j, never()) == TuneExit::internal);
+  CHECK(progress(j).back()["code"] == "internal");
+  CHECK(progress(j).back()["message"].get<std::string>().find("checkpoints") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(Fixture, "what preparing the job says is the run's failure") {
   const TuneJob j = job("unprepared");
   const auto end = run_tune(
@@ -219,18 +317,28 @@ TEST_CASE_FIXTURE(Fixture, "what preparing the job says is the run's failure") {
 TEST_CASE_FIXTURE(Fixture, "the estimate counts tokens and steps exactly") {
   const TuneJob j = job("estimate");
   const SystemClock real;
-  const auto e = estimate_tune(j, real);
-  REQUIRE_MESSAGE(e.ok(), e.error().what);
+  TuneEstimate e;
+  REQUIRE_FALSE(estimate_tune(j, real, e));
+  CHECK(e.seconds > 0);
+  CHECK(e.peak_bytes > 100 << 20);
   std::int64_t tokens = 0, trained = 0;
   for (std::int64_t s = 0; s < j.total_steps; ++s)
     for (const auto i : j.rows_of_step(s)) {
       tokens += static_cast<std::int64_t>(rows.tokens[i].size());
       trained += rows.targets(i, 1);
     }
-  CHECK(e.value().tokens == tokens);
-  CHECK(e.value().trained_tokens == trained);
-  CHECK(e.value().steps == 9);
-  CHECK(e.value().seconds > 0);
-  CHECK(e.value().peak_bytes > 100 << 20);
+  CHECK(e.tokens == tokens);
+  CHECK(e.trained_tokens == trained);
+  CHECK(e.steps == 9);
+  TuneJob epochs = j;  // each of these steps takes every row once
+  epochs.total_steps = 1'000'000'000;
+  epochs.steps_per_epoch = 1;
+  std::vector<std::size_t> all(rows.tokens.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  epochs.rows_of_step = [&](std::int64_t) { return all; };
+  std::int64_t in_epoch = 0;
+  for (const auto& row : rows.tokens) in_epoch += static_cast<std::int64_t>(row.size());
+  REQUIRE_FALSE(estimate_tune(epochs, real, e));
+  CHECK(e.tokens == in_epoch * 1'000'000'000);
 }
 }  // namespace kairo::gpu
