@@ -1,6 +1,8 @@
 // gpu/tune_job.cpp - reads configuration, tokenizer and data, in this order, and maps their names.
 #include "gpu/tune_job.h"
 
+#include <charconv>
+#include <filesystem>
 #include <utility>
 
 #include "gpu/data/order.h"
@@ -10,7 +12,8 @@
 
 namespace kairo::gpu {
 namespace {
-constexpr std::int64_t config_bytes_max = 1 << 20;
+namespace fs = std::filesystem;
+constexpr std::int64_t config_bytes_max = 1 << 20, started_at_bytes_max = 64;
 constexpr std::int64_t default_save_steps = 10;
 
 Result<TrainingConfig> read_config(const std::string& file) {
@@ -18,10 +21,67 @@ Result<TrainingConfig> read_config(const std::string& file) {
   const std::string text = TRY(read_file(file, config_bytes_max));
   return parse_training_config(text);
 }
-Result<Dataset> read_data(const TrainingConfig& config, const TuneInput& input,
-                          const Tokenizer& tokenizer) {
-  const std::string path = config.dataset_path.empty() ? input.data : config.dataset_path;
-  return load_dataset(path, config, tokenizer);
+// A path of the configuration is one of KAITO's pod, where /mnt/data holds the data and /mnt/config
+// the configuration; both lie elsewhere here. A relative one lies below `below`.
+Result<std::string> place_of(const std::string& field, const std::string& path,
+                             const std::string& below, const TuneInput& input) {
+  const fs::path config_folder = fs::path(input.config_file).parent_path();
+  const std::pair<std::string, std::string> mounts[] = {
+      {"/mnt/data", input.data},
+      {"/mnt/config", config_folder.empty() ? "." : config_folder.string()}};
+  const bool from_mnt = path.starts_with("data/") || path == "data";  // as KAITO joins it
+  const fs::path base = from_mnt ? fs::path("/mnt") : fs::path(below);
+  const std::string whole = (base / path).lexically_normal().string();
+  for (const auto& [mount, folder] : mounts)
+    if (whole == mount || whole.starts_with(mount + "/"))
+      return folder + whole.substr(mount.size());
+  return Error{Code::invalid, "training_config.yaml: " + field + ": \"" + path +
+                                  "\" must lie in the data folder (/mnt/data) or beside the "
+                                  "configuration (/mnt/config)"};
+}
+// When the run began, in Unix seconds: written at its first start.
+Result<std::int64_t> first_start_of(const std::string& state_dir, const Clock& clock) {
+  const std::int64_t now = clock.now_ms() / 1000;
+  if (state_dir.empty()) return now;
+  const std::string path = state_dir + "/started_at";
+  const auto text = read_file(path, started_at_bytes_max);
+  std::int64_t seconds = 0;
+  if (text.ok()) {
+    const char* end = text.value().data() + text.value().size();
+    if (std::from_chars(text.value().data(), end, seconds).ec == std::errc() && seconds > 0)
+      return seconds;
+  }
+  TRY(write_file(path, std::to_string(now) + "\n"));
+  return now;
+}
+std::optional<TuneFailure> check_method(const TrainingConfig& c, const TuneInput& input) {
+  if (!c.load_in_4bit || *c.load_in_4bit == (input.method == "qlora")) return std::nullopt;
+  return TuneFailure{"bad_config",
+                     "training_config.yaml: QuantizationConfig.load_in_4bit: " +
+                         std::string(*c.load_in_4bit ? "true" : "false") + " is not method " +
+                         input.method + ": set it to " + (*c.load_in_4bit ? "false" : "true") +
+                         ", or the method to " + (*c.load_in_4bit ? "qlora" : "lora")};
+}
+// The tokenizer with the template and the time that the rows are rendered with.
+std::optional<TuneFailure> set_up_chat(Tokenizer& tokenizer, const TrainingConfig& c,
+                                       const TuneInput& input, const std::string& state_dir,
+                                       const Clock& clock) {
+  const auto started = first_start_of(state_dir, clock);
+  if (!started.ok())
+    return TuneFailure{started.error().code == Code::unavailable ? "disk_full" : "internal",
+                       started.error().what};
+  tokenizer.set_chat_time(started.value());
+  std::string from = c.chat_template;
+  if (from.empty()) return std::nullopt;
+  if (!is_template_text(from)) {
+    auto path = place_of("ModelConfig.chat_template", from, "/mnt/config", input);
+    if (!path.ok()) return TuneFailure{"bad_config", path.error().what};
+    from = std::move(path).value();
+  }
+  const auto set = tokenizer.set_chat_template(from);
+  if (set.ok()) return std::nullopt;
+  return TuneFailure{"bad_config", "training_config.yaml: ModelConfig.chat_template: " +
+                                       without_folder(set.error().what, input.data)};
 }
 void copy_settings(TuneJob& job, const TrainingConfig& c, const TuneInput& input) {
   job.model_dir = input.model_dir;
@@ -46,23 +106,29 @@ void copy_settings(TuneJob& job, const TrainingConfig& c, const TuneInput& input
 }
 }  // namespace
 
-std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const TuneInput& input) {
+std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const TuneInput& input,
+                                            const Clock& clock,
+                                            const std::function<bool()>& should_stop) {
   const auto config = read_config(input.config_file);
   if (!config.ok()) return TuneFailure{"bad_config", config.error().what};
   const TrainingConfig& c = config.value();
   for (const auto& note : c.notes) log::info(note);
+  if (auto failed = check_method(c, input)) return failed;
   const auto schedule = parse_schedule(c.lr_scheduler_type);
   if (!schedule.ok()) return TuneFailure{"bad_config", schedule.error().what};
   auto tokenizer = Tokenizer::load(input.model_dir);
   if (!tokenizer.ok())
     return TuneFailure{"bad_model", without_folder(tokenizer.error().what, input.model_dir)};
   Tokenizer text = std::move(tokenizer).value();
-  if (!c.chat_template.empty()) {
-    const auto set = text.set_chat_template(c.chat_template);
-    if (!set.ok()) return TuneFailure{"bad_config", set.error().what};
-  }
-  auto loaded = read_data(c, input, text);
-  if (!loaded.ok()) return TuneFailure{"bad_data", without_folder(loaded.error().what, input.data)};
+  if (auto failed = set_up_chat(text, c, input, job.state_dir, clock)) return failed;
+  auto path = c.dataset_path.empty()
+                  ? Result<std::string>(input.data)
+                  : place_of("DatasetConfig.dataset_path", c.dataset_path, "/mnt/data", input);
+  if (!path.ok()) return TuneFailure{"bad_config", path.error().what};
+  auto loaded = load_dataset(path.value(), c, text, should_stop);
+  if (!loaded.ok())
+    return TuneFailure{loaded.error().code == Code::conflict ? "stopped" : "bad_data",
+                       without_folder(loaded.error().what, input.data)};
   data = std::move(loaded).value();
   auto order = RowOrder::make({data.rows.size(), static_cast<std::size_t>(c.batch_size),
                                static_cast<std::size_t>(c.gradient_accumulation_steps),

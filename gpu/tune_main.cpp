@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "gpu/engine/machine.h"
@@ -16,22 +17,29 @@
 
 namespace kairo::gpu {
 namespace {
-// SIGTERM and SIGINT are blocked before any thread starts and looked for between steps.
-sigset_t block_stop_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
-  return set;
-}
-bool stop_signal_came(const sigset_t& set) {
-  const timespec now{0, 0};
-  return ::sigtimedwait(&set, nullptr, &now) > 0;
-}
+// SIGTERM and SIGINT, which from here on only this notices. Before any thread starts.
+class StopSignals {
+ public:
+  StopSignals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGINT);
+    sigprocmask(SIG_BLOCK, &set_, nullptr);
+  }
+  bool came() {  // once true it stays true
+    const timespec now{0, 0};
+    came_ = came_ || ::sigtimedwait(&set_, nullptr, &now) > 0;
+    return came_;
+  }
 
-int train(const TuneInput& input, const std::string& output, const std::string& state,
-          const sigset_t& stop_signals) {
+ private:
+  sigset_t set_{};
+  bool came_ = false;
+};
+
+int train(const TuneInput& input, const std::string& output, const std::string& state) {
+  StopSignals signals;
+  const std::function<bool()> should_stop = [&] { return signals.came(); };
   const SystemClock clock;
   Dataset data;
   TuneJob job;
@@ -40,7 +48,7 @@ int train(const TuneInput& input, const std::string& output, const std::string& 
   const auto end = run_tune(
       std::move(job),
       [&](TuneJob& j) {
-        const auto failed = prepare_tune_job(j, data, input);
+        const auto failed = prepare_tune_job(j, data, input, clock, should_stop);
         if (!failed)
           log::info("data", {{"rows", std::to_string(data.rows.size())},
                              {"truncated", std::to_string(data.truncated)},
@@ -48,7 +56,7 @@ int train(const TuneInput& input, const std::string& output, const std::string& 
                              {"held_out", std::to_string(data.held_out)}});
         return failed;
       },
-      clock, [&] { return stop_signal_came(stop_signals); });
+      clock, should_stop);
   return static_cast<int>(end);
 }
 
@@ -61,11 +69,11 @@ int estimate(const TuneInput& input, bool as_json) {
   const SystemClock clock;
   Dataset data;
   TuneJob job;
-  if (const auto failed = prepare_tune_job(job, data, input))
+  if (const auto failed = prepare_tune_job(job, data, input, clock))
     return refuse(failed->code, failed->message);
-  const auto estimated = estimate_tune(job, clock);
-  if (!estimated.ok()) return refuse("bad_model", estimated.error().what);
-  const TuneEstimate& e = estimated.value();
+  TuneEstimate e;
+  if (const auto failed = estimate_tune(job, clock, e))
+    return refuse(failed->code, failed->message);
   if (as_json) {
     const nlohmann::ordered_json out = {
         {"rows", data.rows.size()}, {"truncated", data.truncated},
@@ -111,7 +119,6 @@ void add_input(CLI::App& command, TuneInput& input) {
 }
 
 int run(int argc, char** argv) {
-  const sigset_t stop_signals = block_stop_signals();
   log::start("kairo-tune");
   CLI::App app{"kairo-tune - LoRA and QLoRA fine-tuning on the CPU, resumable and reproducible"};
   app.require_subcommand(1);
@@ -142,7 +149,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : static_cast<int>(TuneExit::permanent);
   }
-  if (train_command->parsed()) return train(input, output, state, stop_signals);
+  if (train_command->parsed()) return train(input, output, state);
   if (estimate_command->parsed()) return estimate(input, as_json);
   return import(gguf, model_dir);
 }

@@ -18,6 +18,19 @@ namespace fs = std::filesystem;
 constexpr std::int64_t split_epoch = -1;  // the split has an order of its own
 constexpr std::size_t tokens_max = std::size_t{4} << 30;
 
+// As in KAITO, json also means lines of it.
+bool is_wanted(const std::string& path, const std::string& extension) {
+  if (extension.empty()) return is_data_file(path);
+  return path.ends_with("." + extension) || (extension == "json" && path.ends_with(".jsonl"));
+}
+// Which tokens of this row count: each of trl's switches governs its own kind.
+LossOn loss_on_of(const Example& example, const TrainingConfig& config) {
+  if (config.loss_on) return *config.loss_on;
+  const auto& only =
+      example.has_completion ? config.completion_only_loss : config.assistant_only_loss;
+  return only.value_or(true) ? LossOn::answer : LossOn::all;
+}
+
 Result<std::vector<std::string>> data_files(const std::string& dir_or_file,
                                             const std::string& extension) {
   std::error_code error;
@@ -26,11 +39,14 @@ Result<std::vector<std::string>> data_files(const std::string& dir_or_file,
     return Error{Code::not_found, "load data " + dir_or_file + ": no such file or folder"};
   if (!fs::is_directory(status)) return std::vector<std::string>{dir_or_file};
   std::vector<std::string> files;
-  for (fs::directory_iterator at(dir_or_file, error), end; !error && at != end;
+  const auto skip = fs::directory_options::skip_permission_denied;  // a volume's lost+found
+  for (fs::recursive_directory_iterator at(dir_or_file, skip, error), end; !error && at != end;
        at.increment(error)) {
     const std::string path = at->path().string();
-    const bool wanted = extension.empty() ? is_data_file(path) : path.ends_with("." + extension);
-    if (wanted && !at->path().filename().string().starts_with('.')) files.push_back(path);
+    const bool is_hidden = at->path().filename().string().starts_with('.');
+    if (is_hidden) at.disable_recursion_pending();
+    if (is_hidden || at->is_directory(error)) continue;
+    if (is_wanted(path, extension)) files.push_back(path);
   }
   if (error) return Error{Code::invalid, "load data " + dir_or_file + ": " + error.message()};
   std::sort(files.begin(), files.end());
@@ -46,16 +62,17 @@ bool has_target(const Row& row) {
 }
 
 Status add_file(const std::string& path, const TrainingConfig& config, const Tokenizer& tokenizer,
-                Dataset& out, std::size_t& tokens) {
-  const LossOn loss_on = config.loss_on.value_or(LossOn::answer);
+                const std::function<bool()>& should_stop, Dataset& out, std::size_t& tokens) {
   const auto max = config.max_length > 0 ? static_cast<std::size_t>(config.max_length) : tokens_max;
   const auto on_row = [&](std::size_t number, std::string_view json) -> Status {
+    if (should_stop && should_stop())
+      return Error{Code::conflict, "asked to stop while the data was being read"};
     const auto named = [&](const Error& e) {
       return Error{e.code, "load data " + path + ", row " + std::to_string(number) + ": " + e.what};
     };
     const auto example = read_example(json, config);
     if (!example.ok()) return named(example.error());
-    auto row = tokenise(example.value(), loss_on, tokenizer);
+    auto row = tokenise(example.value(), loss_on_of(example.value(), config), tokenizer);
     if (!row.ok()) return named(row.error());
     Row made = std::move(row).value();
     out.truncated += cut(made, max);
@@ -112,11 +129,11 @@ std::string digest_of(const std::vector<Row>& rows) {
 }  // namespace
 
 Result<Dataset> load_dataset(const std::string& dir_or_file, const TrainingConfig& config,
-                             const Tokenizer& tokenizer) {
+                             const Tokenizer& tokenizer, const std::function<bool()>& should_stop) {
   Dataset out;
   std::size_t tokens = 0;
   for (const auto& path : TRY(data_files(dir_or_file, config.dataset_extension)))
-    TRY(add_file(path, config, tokenizer, out, tokens));
+    TRY(add_file(path, config, tokenizer, should_stop, out, tokens));
   if (out.rows.empty() && out.dropped == 0)
     return Error{Code::invalid, "load data " + dir_or_file + ": no rows"};
   if (out.rows.empty())

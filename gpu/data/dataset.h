@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,12 +23,15 @@ struct Dataset {
   std::size_t dropped = 0;    // rows without a target after the cut
   std::size_t held_out = 0;   // rows kept from training by train_test_split
 };
-// dir_or_file: a data file, or a folder whose data files are read in name order (not below it).
+// dir_or_file: a data file, or a folder: its data files and those below it are read in the order of
+// their paths; names that begin with a dot are passed over.
 // Columns, first match wins: the configured ones; messages; conversations (ShareGPT); prompt and
 // completion; question and answer; instruction (and input) with output or response; text.
 // A chat is rendered with the tokenizer's template; without one, question and answer kinds fall
 // back to plain text. not_found: nothing there. invalid: no rows, unknown columns, a wrong type:
-// names file, row and what is accepted. corrupt: a damaged parquet file.
+// names file, row and what is accepted. corrupt: a damaged parquet file. conflict: should_stop,
+// asked before every row, said so.
 Result<Dataset> load_dataset(const std::string& dir_or_file, const TrainingConfig& config,
-                             const Tokenizer& tokenizer);
+                             const Tokenizer& tokenizer,
+                             const std::function<bool()>& should_stop = {});
 }  // namespace kairo::gpu

@@ -80,7 +80,7 @@ Result<Example> chat(const Json& row, const std::string& column) {
 Example question(const std::string& prompt, const std::string& answer) {
   Example out;
   out.kind = ExampleKind::chat;
-  out.is_question = true;
+  out.is_question = out.has_completion = true;
   out.prompt = prompt;
   out.answer = answer;
   out.messages_json = dump(Json::array({message("user", prompt), message("assistant", answer)}));
@@ -90,14 +90,17 @@ Example question(const std::string& prompt, const std::string& answer) {
 Result<Example> prompt_completion(const Json& row) {
   if (row["prompt"].is_array()) {
     Json list = TRY(messages_of(row, "prompt"));
-    for (auto& item : TRY(messages_of(row, "completion"))) list.push_back(item);
     Example out;
+    out.given = list.size();
+    for (auto& item : TRY(messages_of(row, "completion"))) list.push_back(item);
     out.kind = ExampleKind::chat;
+    out.has_completion = true;
     out.messages_json = dump(list);
     return out;
   }
   Example out;
   out.kind = ExampleKind::prompt;
+  out.has_completion = true;
   out.prompt = TRY(text_of(row, "prompt"));
   out.answer = TRY(text_of(row, "completion"));
   return out;

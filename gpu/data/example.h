@@ -1,5 +1,6 @@
 // gpu/data/example.h - one data row as what it means: a chat, a prompt with its answer, or text.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ struct Example {
   std::string messages_json;  // of chat: [{"role", "content", ...}, ...]
   std::string tools_json;     // of chat: a JSON array, or empty
   bool is_question = false;   // of chat: made of a question and an answer; may fall back to prompt
+  bool has_completion = false;  // a question or prompt with its answer, not a conversation
+  std::size_t given = 0;        // of chat: so many messages are the prompt, trained in no case
   std::string prompt, answer, text;
 };
 // row_json: one JSON object. The columns are found as dataset.h says.

@@ -1,6 +1,7 @@
 // gpu/data/masks.cpp - rendering, tokens, and the byte ranges of what the model shall learn to say.
 #include "gpu/data/masks.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,6 +61,17 @@ std::size_t end_by_content(std::string_view text, std::size_t begin, const Json&
     return close + 1;
   return end;
 }
+// Where the answer begins in a chat that begins with the assistant: a template may put a system
+// prompt of its own before it, or refuse to render no messages at all. npos: not found.
+Result<std::size_t> begin_of_first(std::string_view text, const Tokenizer& tokenizer) {
+  const std::string anyone = R"([{"role":"user","content":"x"}])";
+  const auto with = TRY(tokenizer.apply_chat(anyone, true)).text;
+  const auto without = TRY(tokenizer.apply_chat(anyone, false)).text;
+  if (!with.starts_with(without) || with.size() == without.size()) return std::string::npos;
+  const auto header = std::string_view(with).substr(without.size());
+  const auto at = text.find(header);
+  return at == std::string_view::npos ? at : at + header.size();
+}
 // The assistant turns of a chat whose template marks nothing. A turn begins where the rendering of
 // the turns before it, with the generation prompt, ends.
 Result<std::vector<ByteRange>> assistant_turns(const Example& example, const std::string& text,
@@ -68,19 +80,23 @@ Result<std::vector<ByteRange>> assistant_turns(const Example& example, const std
   std::vector<ByteRange> out;
   Json before = Json::array();
   for (const auto& message : messages) {
-    if (message["role"] != "assistant") {
+    if (message["role"] != "assistant" || before.size() < example.given) {
       before.push_back(message);
       continue;
     }
-    const auto head = TRY(tokenizer.apply_chat(dump(before), true, example.tools_json)).text;
+    std::size_t begin = std::string::npos, end = std::string::npos;
+    if (before.empty()) {
+      begin = TRY(begin_of_first(text, tokenizer));
+    } else {
+      const auto head = TRY(tokenizer.apply_chat(dump(before), true, example.tools_json)).text;
+      if (text.starts_with(head)) begin = head.size();
+    }
     before.push_back(message);
     const auto upto = TRY(tokenizer.apply_chat(dump(before), false, example.tools_json)).text;
-    const std::size_t begin = head.size();
-    std::size_t end = std::string::npos;
-    if (text.starts_with(head))
+    if (begin != std::string::npos)
       end = text.starts_with(upto) ? without_line_end(upto, tokenizer)
                                    : end_by_content(text, begin, message, tokenizer);
-    if (end == std::string::npos || end < begin)
+    if (begin == std::string::npos || end == std::string::npos || end < begin)
       return Error{Code::invalid,
                    "message " + std::to_string(before.size()) +
                        " (assistant) is not found in the rendered chat, so its tokens cannot be "
@@ -94,7 +110,18 @@ Result<Row> tokenise_chat(const Example& example, LossOn loss_on, const Tokenize
   const auto chat = TRY(tokenizer.apply_chat(example.messages_json, false, example.tools_json));
   auto encoding = TRY(tokenizer.encode_with_ranges(chat.text, false));
   if (loss_on == LossOn::all) return make_row(std::move(encoding), {{0, chat.text.size()}});
-  if (chat.has_marks) return make_row(std::move(encoding), chat.generated);
+  if (chat.has_marks) {
+    auto generated = chat.generated;
+    if (example.given > 0) {  // the prompt's blocks come first
+      auto prompt = TRY(parse_json<Json>(example.messages_json));
+      prompt.erase(prompt.begin() + static_cast<std::ptrdiff_t>(example.given), prompt.end());
+      const auto given = TRY(tokenizer.apply_chat(dump(prompt), false, example.tools_json));
+      generated.erase(generated.begin(),
+                      generated.begin() + static_cast<std::ptrdiff_t>(
+                                              std::min(given.generated.size(), generated.size())));
+    }
+    return make_row(std::move(encoding), generated);
+  }
   return make_row(std::move(encoding), TRY(assistant_turns(example, chat.text, tokenizer)));
 }
 // prompt + answer + the end-of-text token, as trl joins prompt and completion.

@@ -14,6 +14,7 @@ namespace kairo::gpu {
 // The whole row, uncut. loss_on answer trains:
 //  - of a chat whose template has {% generation %}: what those blocks make;
 //  - of another chat: each assistant turn after its header, through its end-of-turn token;
+//  - of a chat that is prompt and completion: as above, but only the completion's turns;
 //  - of prompt and answer: the answer and the end-of-text token added behind it;
 //  - of text: all of it, for there is no answer in it.
 // loss_on all trains every token. trained[0] is 0 always.

@@ -85,7 +85,7 @@ Status take_all(const YAML::Node& root, TrainingConfig& config) {
       return bad(printable(name) + " is not a known section; " +
                  suggestion(closest_of(config_sections(), name)));
   }
-  for (const auto section : config_sections()) {  // in this order: DatasetConfig speaks last
+  for (const auto section : config_sections()) {
     const std::string name(section);
     const YAML::Node node = sections[name];
     if (node) TRY(take_section(name, node, config));
@@ -95,7 +95,7 @@ Status take_all(const YAML::Node& root, TrainingConfig& config) {
 // What one setting means only together with another.
 Status check_together(const YAML::Node& root, const TrainingConfig& config) {
   const YAML::Node quantization = root["training_config"]["QuantizationConfig"];
-  if (config.load_in_4bit && !quantization["bnb_4bit_quant_type"])
+  if (config.load_in_4bit.value_or(false) && !quantization["bnb_4bit_quant_type"])
     return bad(
         "QuantizationConfig.bnb_4bit_quant_type is not set, which means fp4; 4-bit weights are "
         "stored as NF4: set it to nf4");

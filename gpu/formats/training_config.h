@@ -18,10 +18,9 @@ enum class LossOn : std::uint8_t {
 // nothing.
 struct TrainingConfig {
   // ModelConfig
-  std::string model_path;     // pretrained_model_name_or_path; empty: the folder the caller mounted
   std::string chat_template;  // a path, or the template itself; empty: the model's own
   // QuantizationConfig
-  bool load_in_4bit = false;  // QLoRA: NF4 with double quantisation
+  std::optional<bool> load_in_4bit;  // QLoRA: NF4 with double quantisation; must fit the method
   // LoraConfig
   std::int64_t rank = 8;
   double alpha = 8;
@@ -39,12 +38,14 @@ struct TrainingConfig {
   std::uint64_t seed = 42;         // of the adapter's initial values
   std::int64_t save_steps = 0;     // 0: the trainer's own rhythm
   // DatasetConfig
-  std::string dataset_path, dataset_extension;  // path: below /mnt; empty: every file of the folder
+  std::string dataset_path, dataset_extension;  // path: in the data folder; empty: all of it
   bool shuffle = true;
   std::uint64_t shuffle_seed = 42;
   std::string context_column, response_column, messages_column;  // empty: found by their names
   double train_test_split = 0.8;  // share of the rows to train on, in (0, 1]
-  std::optional<LossOn> loss_on;  // unset: answer where a row has one, else all
+  std::optional<LossOn> loss_on;  // unset: answer where a row has one, else all, but for these:
+  // TrainingArguments; false: rows of prompt and completion, or conversations, train every token
+  std::optional<bool> completion_only_loss, assistant_only_loss;
   // Accepted settings that change nothing here, one sentence each, for the log.
   std::vector<std::string> notes;
 };

@@ -67,7 +67,8 @@ TakeSetting integer(T TrainingConfig::*member, std::int64_t min, const char* ran
     return ok();
   };
 }
-TakeSetting boolean(bool TrainingConfig::*member) {
+template <class T>
+TakeSetting boolean(T TrainingConfig::*member) {
   return [member](const SettingValue& v, TrainingConfig& c) -> Status {
     if (is_null(v)) return ok();
     c.*member = TRY(boolean_of(v));
@@ -121,11 +122,15 @@ Status take_loss_on(const SettingValue& v, TrainingConfig& c) {
     return bad(v, "answer or all");
   return ok();
 }
-// trl's switches; DatasetConfig.loss_on, which is read later, has the last word.
-Status take_answer_loss(const SettingValue& v, TrainingConfig& c) {
+// As transformers: below 1 it is a share of all steps.
+Status take_warmup_steps(const SettingValue& v, TrainingConfig& c) {
   if (is_null(v)) return ok();
-  c.loss_on = TRY(boolean_of(v)) ? LossOn::answer : LossOn::all;
-  return ok();
+  const double x = TRY(number_of(v));
+  if (x > 0 && x < 1) {
+    c.warmup_ratio = x;
+    return ok();
+  }
+  return integer(&TrainingConfig::warmup_steps, 0, "at least 0")(v, c);
 }
 Status take_double_quant(const SettingValue& v, TrainingConfig& c) {
   if (is_null(v) || TRY(boolean_of(v))) return ok();
@@ -150,7 +155,8 @@ constexpr const char* loads_files = "the model is read from its folder as it is"
 constexpr const char* reports = "progress is reported after every step";
 constexpr const char* evaluates = "no evaluation is run during training";
 constexpr const char* computes = "the engine chooses how it computes";
-constexpr const char* saves = "checkpoints are written for resuming, and removed at the end";
+constexpr const char* saves =
+    "checkpoints for resuming are written anyway, beside the run and not into the results";
 constexpr const char* no_dropout = "dropout is not supported";
 constexpr const char* hub = "nothing is sent to a hub; the adapter is pushed as an image";
 constexpr const char* collates = "rows are batched without padding, for causal language models";
@@ -159,7 +165,8 @@ constexpr const char* pulls = "this is not used by the trainer";
 using C = TrainingConfig;
 std::vector<Setting> model_settings() {
   std::vector<Setting> out = {
-      {"ModelConfig", "pretrained_model_name_or_path", text(&C::model_path)},
+      {"ModelConfig", "pretrained_model_name_or_path",
+       note("the model is the preset's (kairo-tune: --model)")},
       {"ModelConfig", "chat_template", text(&C::chat_template)},
   };
   for (const auto* key :
@@ -220,7 +227,7 @@ std::vector<Setting> argument_settings() {
       {s, "num_train_epochs", number(&C::num_train_epochs, 1e-9, 1e9, "above 0")},
       {s, "max_steps", integer(&C::max_steps, -1, "at least 1, or -1")},
       {s, "warmup_ratio", number(&C::warmup_ratio, 0, 1, "in [0, 1]")},
-      {s, "warmup_steps", integer(&C::warmup_steps, 0, "at least 0")},
+      {s, "warmup_steps", take_warmup_steps},
       {s, "per_device_train_batch_size", integer(&C::batch_size, 1, "at least 1")},
       {s, "gradient_accumulation_steps", integer(&C::gradient_accumulation_steps, 1, "at least 1")},
       {s, "lr_scheduler_type", text(&C::lr_scheduler_type)},
@@ -228,14 +235,18 @@ std::vector<Setting> argument_settings() {
       {s, "max_seq_length", take_max_length},
       {s, "seed", integer(&C::seed, 0, "at least 0")},
       {s, "save_steps", integer(&C::save_steps, 1, "a whole number of steps, at least 1")},
-      {s, "completion_only_loss", take_answer_loss},
-      {s, "assistant_only_loss", take_answer_loss},
+      {s, "completion_only_loss", boolean(&C::completion_only_loss)},
+      {s, "assistant_only_loss", boolean(&C::assistant_only_loss)},
+      {s, "dataloader_drop_last",
+       only({"false"}, "every row is trained; an epoch's last step may be smaller")},
+      {s, "group_by_length", only({"false"}, "rows run without padding in any order")},
+      {s, "optim_args", only({""}, "left out: see adam_beta1, adam_beta2 and adam_epsilon")},
       {s, "optim",
        only({"adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw"}, "AdamW is the optimizer")},
       {s, "packing", only({"false"}, "rows already run without padding")},
       {s, "label_smoothing_factor", only({"0"}, "label smoothing is not supported")},
       {s, "neftune_noise_alpha", only({}, "left out: it is not supported")},
-      {s, "loss_type", only({"nll"}, "the loss is the negative log-likelihood")},
+      {s, "loss_type", only({"nll", "chunked_nll"}, "the loss is the negative log-likelihood")},
       {s, "deepspeed", only({}, "left out: one process trains")},
       {s, "fsdp", only({""}, "left out: one process trains")},
       {s, "resume_from_checkpoint", note("a run resumes from its own newest checkpoint")},
@@ -270,19 +281,16 @@ std::vector<Setting> ignored_arguments() {
        "local_rank",
        "dataloader_num_workers",
        "dataloader_pin_memory",
-       "dataloader_drop_last",
        "dataloader_prefetch_factor",
        "dataset_num_proc",
        "padding_free",
-       "group_by_length",
        "length_column_name",
        "pad_to_multiple_of",
        "pad_token",
        "data_seed",
        "remove_unused_columns",
        "label_names",
-       "torch_empty_cache_steps",
-       "optim_args"},
+       "torch_empty_cache_steps"},
       computes);
   add({"logging_steps", "logging_strategy", "logging_first_step", "logging_dir", "log_level",
        "log_level_replica", "logging_nan_inf_filter", "report_to", "run_name", "disable_tqdm",

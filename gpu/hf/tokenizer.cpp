@@ -42,8 +42,7 @@ std::string template_of(const Json& config) {
 }
 bool is_array(std::string_view json) {
   const auto first = json.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && json[first] == '[' &&
-         !nests_deeper(json, json_depth_max) && Json::accept(json);
+  return first != std::string_view::npos && json[first] == '[' && Json::accept(json);
 }
 Status check_size(std::string_view text) {
   if (text.size() <= text_bytes_max) return ok();
@@ -64,6 +63,10 @@ std::vector<std::pair<std::size_t, std::size_t>> pairs(std::span<const kh_range>
   return out;
 }
 }  // namespace
+
+bool is_template_text(std::string_view text_or_path) {
+  return text_or_path.find_first_of("{}\n") != std::string_view::npos;
+}
 
 struct Tokenizer::Handle {
   kh_tokenizer* raw = nullptr;
@@ -174,13 +177,13 @@ Result<RenderedChat> Tokenizer::apply_chat(std::string_view messages_json,
   OwnedRanges ranges;
   int marked = 0;
   if (kh_chat_render(chat_template_.data(), chat_template_.size(), text.data(), text.size(),
-                     &rendered.raw, &ranges.raw, &marked, &error.raw) != 0)
+                     chat_time_s_, &rendered.raw, &ranges.raw, &marked, &error.raw) != 0)
     return Error{Code::invalid, "apply chat template: " + error.text()};
   return RenderedChat{rendered.text(), marked != 0, pairs(ranges.values())};
 }
 
 Status Tokenizer::set_chat_template(const std::string& text_or_path) {
-  if (text_or_path.find_first_of("{}\n") != std::string::npos) {
+  if (is_template_text(text_or_path)) {
     chat_template_ = text_or_path;
     return ok();
   }

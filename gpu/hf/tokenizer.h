@@ -25,6 +25,8 @@ struct RenderedChat {
   bool has_marks = false;  // the template says with {% generation %} what the model generates
   std::vector<std::pair<std::size_t, std::size_t>> generated;  // byte ranges of text, ascending
 };
+// As KAITO tells them apart: a template has a brace or a line end, a path has none.
+bool is_template_text(std::string_view text_or_path);
 // Immutable after load; any thread may use it. Text is UTF-8 of at most 64 MiB; else invalid.
 class Tokenizer {
  public:
@@ -45,6 +47,9 @@ class Tokenizer {
                                   std::string_view tools_json = {}) const;
   // Replaces the model's template: Jinja text, or the path of a file that holds it.
   Status set_chat_template(const std::string& text_or_path);
+  // The time that templates see (Unix seconds), so that a run's rows are the same on another day.
+  // Without it: the time of the rendering.
+  void set_chat_time(std::int64_t unix_s) { chat_time_s_ = unix_s; }
   bool has_chat_template() const { return !chat_template_.empty(); }
   // From tokenizer_config.json; empty or absent where it names none.
   const std::string& eos_text() const { return eos_text_; }
@@ -60,6 +65,7 @@ class Tokenizer {
   std::unique_ptr<Handle> handle_;
   std::string chat_template_, bos_text_, eos_text_, pad_text_, unk_text_;
   std::optional<std::int32_t> bos_, eos_;
+  std::int64_t chat_time_s_ = -1;
 };
 // Detokenizer - text of a growing token sequence, in whole characters.
 // A character split over tokens is held back until it is complete. One thread; the tokenizer must

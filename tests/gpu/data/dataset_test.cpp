@@ -132,6 +132,87 @@ TEST_CASE("dataset: which tokens are trained") {
         "q\n[a<|im_end|>]");
 }
 
+TEST_CASE("dataset: of prompt and completion only the completion is the answer") {
+  const std::string row =
+      R"({"prompt":[{"role":"user","content":"q"},{"role":"assistant","content":"a"},)"
+      R"({"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"b"}]})";
+  const std::string unanswered = question + "a<|im_end|>\n" + question;
+  CHECK(load("a.jsonl", row, whole()).rows ==
+        std::vector<std::string>{unanswered + "[b<|im_end|>]\n"});
+  const std::string blocks =
+      "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}"
+      "{% generation %}{{ m.content }}!{% endgeneration %}{% else %}{{ m.content }}{% endif %}"
+      "{% endfor %}";
+  CHECK(load("a.jsonl", row, whole(), blocks).rows[0] == "user:qassistant:a!user:qassistant:[b!]");
+}
+
+TEST_CASE("dataset: each of trl's switches governs its own kind of row") {
+  const std::string chat =
+      R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]})";
+  const std::string pair = R"({"prompt":"p ","completion":"c"})";
+  const std::string whole_chat =
+      "<|im_start|>[user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n]";
+  auto config = whole();
+  config.completion_only_loss = false;
+  config.assistant_only_loss = true;
+  CHECK(load("a.jsonl", pair + "\n" + chat, config).rows ==
+        std::vector<std::string>{"p[ c<|im_end|>]", answered});
+  config.completion_only_loss = true;
+  config.assistant_only_loss = false;
+  CHECK(load("a.jsonl", pair + "\n" + chat, config).rows ==
+        std::vector<std::string>{"p [c<|im_end|>]", whole_chat});
+  config.loss_on = LossOn::answer;
+  CHECK(load("a.jsonl", chat, config).rows == std::vector<std::string>{answered});
+}
+
+TEST_CASE("dataset: a chat may begin with the assistant") {
+  // Like Qwen's and SmolLM2's: a system prompt where the chat has none, but not for no chat at all.
+  const std::string with_system =
+      "{% for m in messages %}{% if loop.first and m.role != 'system' %}"
+      "{{ '<|im_start|>system\ns<|im_end|>\n' }}{% endif %}"
+      "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+      "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+  const std::string row =
+      R"({"messages":[{"role":"assistant","content":"a"},{"role":"user","content":"q"},)"
+      R"({"role":"assistant","content":"a"}]})";
+  const auto got = load("a.jsonl", row, whole(), with_system);
+  CHECK(got.error == "");
+  CHECK(got.rows == std::vector<std::string>{"<|im_start|>system\ns<|im_end|>\n<|im_start|>"
+                                             "assistant\n[a<|im_end|>]\n" +
+                                             answered});
+}
+
+TEST_CASE("dataset: folders below, hidden names, an extension, a stop") {
+  const test::TempFolder folder;
+  const auto t = tiny(test::chatml);
+  const auto add = [&](const std::string& place, const std::string& name, const std::string& text) {
+    REQUIRE(make_folders(folder.path() + place).ok());
+    REQUIRE(write_file(folder.path() + place + name, text).ok());
+  };
+  const auto row = [](const std::string& prompt) {
+    return R"({"prompt":")" + prompt + R"(","completion":"c"})";
+  };
+  add("/data/deeper/", "b.jsonl", row("b"));
+  add("/", "x.jsonl", row("x") + "\n" + row("y"));
+  add("/..hidden/", "h.jsonl", row("h"));
+  add("/", "z.csv", "prompt,completion\nz,c\n");
+  const auto prompts = [&](const TrainingConfig& config) {
+    std::string out;
+    const auto data = load_dataset(folder.path(), config, t);
+    REQUIRE_MESSAGE(data.ok(), data.error().what);
+    for (const auto& made : data.value().rows) out += marked(made, t).substr(0, 1);
+    return out;
+  };
+  auto config = whole();
+  CHECK(prompts(config) == "bxyz");
+  config.dataset_extension = "json";
+  CHECK(prompts(config) == "bxy");
+  int rows = 0;
+  const auto stopped = load_dataset(folder.path(), config, t, [&] { return ++rows > 2; });
+  REQUIRE_FALSE(stopped.ok());
+  CHECK(stopped.error().code == Code::conflict);
+}
+
 TEST_CASE("dataset: cut rows, split, order of files, digest") {
   const std::string rows = R"({"prompt":"pp","completion":"cc"})"
                            "\n"

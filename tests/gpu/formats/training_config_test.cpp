@@ -48,7 +48,7 @@ TEST_CASE("training config: KAITO's template") {
   const auto parsed = parse_training_config(qlora_template);
   REQUIRE_MESSAGE(parsed.ok(), parsed.error().what);
   const auto& c = parsed.value();
-  CHECK(c.load_in_4bit);
+  CHECK(c.load_in_4bit == true);
   CHECK(c.rank == 16);
   CHECK(c.alpha == 32);
   CHECK(c.target_modules == std::vector<std::string>{"q_proj", "v_proj"});
@@ -107,6 +107,11 @@ TEST_CASE("training config: refused values name field and value") {
       {"fp4", with("QuantizationConfig", "load_in_4bit: true"), "which means fp4"},
       {"packing", with("TrainingArguments", "packing: true"), "TrainingArguments.packing"},
       {"optimizer", with("TrainingArguments", "optim: sgd"), "AdamW is the optimizer"},
+      {"drop last", with("TrainingArguments", "dataloader_drop_last: true"),
+       "every row is trained"},
+      {"by length", with("TrainingArguments", "group_by_length: true"), "in any order"},
+      {"optimizer's arguments", with("TrainingArguments", "optim_args: a=1"), "see adam_beta1"},
+      {"warm-up", with("TrainingArguments", "warmup_steps: 1.5"), "must be a whole number"},
       {"split 0", with("DatasetConfig", "train_test_split: 0"), "above 0 and at most 1"},
       {"split above 1", with("DatasetConfig", "train_test_split: 1.01"), "above 0 and at most 1"},
       {"loss_on", with("DatasetConfig", "loss_on: some"), "\"some\" must be answer or all"},
@@ -136,9 +141,20 @@ TEST_CASE("training config: values that mean the same") {
   CHECK(parse_training_config(with("LoraConfig", "bias: \"none\"")).ok());
   CHECK(parse_training_config(with("TrainingArguments", "max_length: null")).value().max_length ==
         0);
-  CHECK(parse_training_config(with("TrainingArguments", "completion_only_loss: false"))
-            .value()
-            .loss_on == LossOn::all);
+  const auto switches =
+      parse_training_config(
+          with("TrainingArguments", "completion_only_loss: false\n    assistant_only_loss: true"))
+          .value();
+  CHECK_FALSE(switches.loss_on);
+  CHECK(switches.completion_only_loss == false);
+  CHECK(switches.assistant_only_loss == true);
+  CHECK(parse_training_config(with("TrainingArguments", "loss_type: chunked_nll")).ok());
+  const auto share = parse_training_config(with("TrainingArguments", "warmup_steps: 0.1")).value();
+  CHECK(share.warmup_ratio == 0.1);
+  CHECK(share.warmup_steps == 0);
+  CHECK(parse_training_config(with("TrainingArguments", "warmup_steps: 7")).value().warmup_steps ==
+        7);
+  CHECK(parse_training_config(with("TrainingArguments", "dataloader_drop_last: false")).ok());
 }
 
 TEST_CASE("training config: changed bytes never crash the parser") {

@@ -90,6 +90,15 @@ TEST_CASE("tokenizer: chat templates") {
       {"python methods", "{{ messages[0]['content'].upper().strip() }}", hi, "HI", ""},
       {"tojson", "{{ messages | tojson }}", R"([{"role":"user","content":"<é>"}])",
        R"([{"role": "user", "content": "<é>"}])", ""},
+      {"tojson's arguments",
+       "{{ messages[0] | tojson(sort_keys=true, separators=[',', ':'], ensure_ascii=true) }}"
+       "{{ messages[0] | tojson(indent=1) }}",
+       R"([{"role":"é😀","content":"a\\"}])",
+       R"({"content":"a\\","role":"\u00e9\ud83d\ude00"})"
+       "{\n \"role\": \"é😀\",\n \"content\": \"a\\\\\"\n}",
+       ""},
+      {"endless", "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}",
+       hi, "", "fuel"},
       {"raise", "{{ raise_exception('roles must alternate') }}", hi, "", "roles must alternate"},
       {"broken", "{% if %}", hi, "", "chat template: syntax error"},
       {"not an array", test::chatml, R"({"role":"user"})", "", "must be JSON arrays"},
@@ -111,6 +120,12 @@ TEST_CASE("tokenizer: chat templates") {
   }
   CHECK(tiny("").apply_chat(hi, false).error().what.find("the model has none") !=
         std::string::npos);
+}
+
+TEST_CASE("tokenizer: the time that a template sees can be kept") {
+  auto t = tiny("{{ strftime_now('%d %b %Y %H:%M') }}");
+  t.set_chat_time(1'764'000'000);
+  CHECK(t.apply_chat("[]", false).value().text == "24 Nov 2025 16:00");
 }
 
 TEST_CASE("tokenizer: generation marks become byte ranges") {

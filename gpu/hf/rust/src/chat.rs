@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 // them out again and refuses them in its input.
 const BEGIN: char = '\u{F0001}';
 const END: char = '\u{F0002}';
+const INSTRUCTIONS_MAX: u64 = 100_000_000; // a chat of 4 MiB needs a tenth
 const TEXT_BYTES_MAX: usize = 64 << 20;
 
 pub struct Chat {
@@ -17,14 +18,15 @@ pub struct Chat {
     pub marked: bool,          // the template has generation blocks
 }
 
-pub fn render(template: &str, variables: &str) -> Res<Chat> {
+/// now_s: what strftime_now says, in Unix seconds as UTC; negative: the local time now.
+pub fn render(template: &str, variables: &str, now_s: i64) -> Res<Chat> {
     let variables: Json =
         serde_json::from_str(variables).map_err(|e| format!("the chat is not JSON: {e}"))?;
     if has_mark(&variables) || template.contains([BEGIN, END]) {
         return Err("the chat holds the private-use character U+F0001 or U+F0002: remove it".into());
     }
     let (source, marked) = rewrite_generation(template);
-    let mut env = environment()?;
+    let mut env = environment(now_s)?;
     env.add_template("chat", &source).map_err(|e| format!("chat template: {e:#}"))?;
     let made = env
         .get_template("chat")?
@@ -87,18 +89,22 @@ fn rewrite_generation(source: &str) -> (String, bool) {
 }
 
 /// What transformers adds to Jinja2, and where MiniJinja differs from it.
-fn environment() -> Res<Environment<'static>> {
+fn environment(now_s: i64) -> Res<Environment<'static>> {
     let mut env = Environment::new();
+    env.set_fuel(Some(INSTRUCTIONS_MAX));
     env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     env.add_function("raise_exception", |why: String| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, why))
     });
-    env.add_function("strftime_now", |format: String| -> Result<String, Error> {
+    env.add_function("strftime_now", move |format: String| -> Result<String, Error> {
         use std::fmt::Write;
         let mut out = String::new();
-        write!(out, "{}", chrono::Local::now().format(&format))
-            .map_err(|_| Error::new(ErrorKind::InvalidOperation, "strftime_now: bad format"))?;
+        let written = match chrono::DateTime::from_timestamp(now_s, 0) {
+            Some(moment) if now_s >= 0 => write!(out, "{}", moment.format(&format)),
+            _ => write!(out, "{}", chrono::Local::now().format(&format)),
+        };
+        written.map_err(|_| Error::new(ErrorKind::InvalidOperation, "strftime_now: bad format"))?;
         Ok(out)
     });
     env.add_filter("tojson", tojson);
@@ -108,50 +114,86 @@ fn environment() -> Res<Environment<'static>> {
     Ok(env)
 }
 
-/// json.dumps(ensure_ascii=False): no HTML escapes, ", " and ": ", the keys in their order.
+/// transformers' tojson: json.dumps with ensure_ascii=False and no HTML escapes.
 fn tojson(value: Value, arguments: Kwargs) -> Result<Value, Error> {
+    let bad = |why: &str| Error::new(ErrorKind::InvalidOperation, format!("tojson: {why}"));
     let indent: Option<usize> = arguments.get("indent")?;
-    for name in ["ensure_ascii", "sort_keys", "separators"] {
-        let _ = arguments.get::<Option<Value>>(name)?; // transformers' own defaults hold
-    }
+    let separators: Option<Vec<String>> = arguments.get("separators")?;
+    let (item, key) = match separators.as_deref() {
+        Some([item, key]) => (item.clone(), key.clone()),
+        Some(_) => return Err(bad("separators must be two strings")),
+        None => (if indent.is_some() { "," } else { ", " }.to_string(), ": ".to_string()),
+    };
+    let style = Style {
+        indent: indent.map(|n| n.min(64)),
+        item,
+        key,
+        sort_keys: arguments.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
+        ensure_ascii: arguments.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+    };
     arguments.assert_all_used()?;
     let json = serde_json::to_value(&value)
         .map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))?;
     let mut out = String::new();
-    dump(&json, indent.map(|n| n.min(64)), 0, &mut out);
+    style.dump(&json, 0, &mut out);
     Ok(Value::from_safe_string(out))
 }
-fn dump(value: &Json, indent: Option<usize>, depth: usize, out: &mut String) {
-    let separator = if indent.is_some() { "," } else { ", " };
-    match value {
-        Json::Array(items) if !items.is_empty() => {
-            out.push('[');
-            for (i, item) in items.iter().enumerate() {
-                out.push_str(if i > 0 { separator } else { "" });
-                new_line(indent, depth + 1, out);
-                dump(item, indent, depth + 1, out);
-            }
-            new_line(indent, depth, out);
-            out.push(']');
-        }
-        Json::Object(members) if !members.is_empty() => {
-            out.push('{');
-            for (i, (key, item)) in members.iter().enumerate() {
-                out.push_str(if i > 0 { separator } else { "" });
-                new_line(indent, depth + 1, out);
-                out.push_str(&Json::String(key.clone()).to_string());
-                out.push_str(": ");
-                dump(item, indent, depth + 1, out);
-            }
-            new_line(indent, depth, out);
-            out.push('}');
-        }
-        plain => out.push_str(&plain.to_string()),
-    }
+struct Style {
+    indent: Option<usize>,
+    item: String,
+    key: String,
+    sort_keys: bool,
+    ensure_ascii: bool,
 }
-fn new_line(indent: Option<usize>, depth: usize, out: &mut String) {
-    if let Some(width) = indent {
-        out.push('\n');
-        out.push_str(&" ".repeat(width * depth));
+impl Style {
+    fn dump(&self, value: &Json, depth: usize, out: &mut String) {
+        match value {
+            Json::Array(items) if !items.is_empty() => {
+                out.push('[');
+                for (i, item) in items.iter().enumerate() {
+                    out.push_str(if i > 0 { &self.item } else { "" });
+                    self.new_line(depth + 1, out);
+                    self.dump(item, depth + 1, out);
+                }
+                self.new_line(depth, out);
+                out.push(']');
+            }
+            Json::Object(members) if !members.is_empty() => {
+                let mut members: Vec<_> = members.iter().collect();
+                if self.sort_keys {
+                    members.sort_by_key(|(name, _)| *name);
+                }
+                out.push('{');
+                for (i, (name, item)) in members.into_iter().enumerate() {
+                    out.push_str(if i > 0 { &self.item } else { "" });
+                    self.new_line(depth + 1, out);
+                    self.text(name, out);
+                    out.push_str(&self.key);
+                    self.dump(item, depth + 1, out);
+                }
+                self.new_line(depth, out);
+                out.push('}');
+            }
+            Json::String(text) => self.text(text, out),
+            plain => out.push_str(&plain.to_string()),
+        }
+    }
+    fn text(&self, text: &str, out: &mut String) {
+        let quoted = Json::String(text.to_string()).to_string();
+        for c in quoted.chars() {
+            if !self.ensure_ascii || (' '..='~').contains(&c) {
+                out.push(c);
+                continue;
+            }
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    fn new_line(&self, depth: usize, out: &mut String) {
+        if let Some(width) = self.indent {
+            out.push('\n');
+            out.push_str(&" ".repeat(width * depth));
+        }
     }
 }

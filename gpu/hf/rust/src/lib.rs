@@ -159,13 +159,14 @@ pub unsafe extern "C" fn kh_chat_render(
     source_size: usize,
     variables: *const c_char,
     variables_size: usize,
+    now_s: i64,
     out: *mut Slice<u8>,
     generated: *mut Slice<Range>,
     marked: *mut c_int,
     error: *mut Slice<u8>,
 ) -> c_int {
     guard(error, || {
-        let chat = chat::render(text(source, source_size)?, text(variables, variables_size)?)?;
+        let chat = chat::render(text(source, source_size)?, text(variables, variables_size)?, now_s)?;
         *out = Slice::new(chat.text.into_bytes());
         *generated = Slice::new(chat.generated);
         *marked = c_int::from(chat.marked);

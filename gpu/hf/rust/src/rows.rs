@@ -73,6 +73,7 @@ fn kind(value: &Json) -> &'static str {
         Json::Object(_) => "an object",
     }
 }
+const JSON_BYTES_MAX: u64 = 512 << 20;
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 fn jsonl(mut input: impl BufRead, sink: &mut Sink) -> Res<()> {
@@ -101,6 +102,13 @@ fn jsonl(mut input: impl BufRead, sink: &mut Sink) -> Res<()> {
 
 /// An array of objects, an object {"data"|"rows"|"train": [..]}, or objects one after the other.
 fn json(mut file: File, sink: &mut Sink) -> Res<()> {
+    let size = file.metadata()?.len();
+    if size > JSON_BYTES_MAX {
+        return Err(format!(
+            "{size} bytes; a .json file is read whole and can have {JSON_BYTES_MAX}: write it as .jsonl, an object a line"
+        )
+        .into());
+    }
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
     let body = text.strip_prefix(BOM).unwrap_or(&text);

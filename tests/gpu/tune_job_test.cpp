@@ -1,0 +1,112 @@
+// tests/gpu/tune_job_test.cpp - proves: what the configuration says of files and of the method
+// means in a run what it means in KAITO's pod, and a run's rows are the same on another day.
+#include "gpu/tune_job.h"
+
+#include <doctest/doctest.h>
+
+#include "gpu/formats/files.h"
+#include "tests/gpu/hf/tiny_tokenizer.h"
+#include "tests/gpu/support.h"
+
+using namespace kairo;
+using namespace kairo::gpu;
+
+namespace {
+class Noon final : public Clock {
+ public:
+  explicit Noon(std::int64_t day) : day_(day) {}
+  std::int64_t now_ms() const override { return (day_ * 86'400 + 43'200) * 1000; }
+  std::int64_t monotonic_ms() const override { return 0; }
+
+ private:
+  std::int64_t day_;
+};
+struct Folders {
+  Folders() {
+    input.model_dir = folder.path();
+    input.data = folder.path() + "/rows";
+    input.config_file = folder.path() + "/config/training_config.yaml";
+    input.method = "lora";
+    test::write_tiny_tokenizer(folder.path(), "{{ strftime_now('%j') }}" + test::chatml);
+    write("rows/deep/a.jsonl", R"({"question":"q","answer":"a"})");
+    write("rows/b.jsonl", R"({"question":"q","answer":"b"})");
+    write("rows/t.jinja", "[{{ messages[1].content }}]");
+    write("config/t.jinja", "({{ messages[1].content }})");
+    job.state_dir = folder.path() + "/state";
+    REQUIRE(make_folders(job.state_dir).ok());
+  }
+  void write(const std::string& name, const std::string& text) const {
+    const std::string path = folder.path() + "/" + name;
+    REQUIRE(make_folders(path.substr(0, path.rfind('/'))).ok());
+    REQUIRE(write_file(path, text).ok());
+  }
+  // "" or the failure's code and message.
+  std::string prepare(const std::string& sections, std::int64_t day = 10) {
+    write("config/training_config.yaml",
+          "training_config:\n  TrainingArguments: {num_train_epochs: 1}\n" + sections);
+    const auto failed = prepare_tune_job(job, data, input, Noon(day));
+    return failed ? failed->code + " " + failed->message : "";
+  }
+  test::TempFolder folder;
+  TuneInput input;
+  TuneJob job;
+  Dataset data;
+};
+std::string all_rows(const std::string& setting) {
+  return "  DatasetConfig: {train_test_split: 1, " + setting + "}\n";
+}
+}  // namespace
+
+TEST_CASE_FIXTURE(Folders, "tune job: dataset_path lies in the data folder, wherever that is") {
+  for (const std::string path :
+       {"/mnt/data/deep/a.jsonl", "data/deep/a.jsonl", "deep/a.jsonl", "/mnt/data/../data/deep"}) {
+    CAPTURE(path);
+    CHECK(prepare(all_rows("dataset_path: \"" + path + "\"")) == "");
+    CHECK(data.rows.size() == 1);
+  }
+  CHECK(prepare(all_rows("shuffle_seed: 1")) == "");
+  CHECK(data.rows.size() == 2);
+  for (const std::string path : {"/etc/passwd", "../secret.jsonl", "/mnt/data/../../etc"}) {
+    CAPTURE(path);
+    const auto why = prepare(all_rows("dataset_path: \"" + path + "\""));
+    CHECK(why.find("bad_config training_config.yaml: DatasetConfig.dataset_path: \"" + path) == 0);
+    CHECK(why.find("must lie in the data folder") != std::string::npos);
+  }
+  CHECK(prepare(all_rows("dataset_path: absent.jsonl")) ==
+        "bad_data load data absent.jsonl: no such file or folder");
+}
+
+TEST_CASE_FIXTURE(Folders, "tune job: a chat_template's path, too") {
+  const auto first_row = [&](const std::string& path) {
+    const auto why =
+        prepare("  ModelConfig: {chat_template: \"" + path + "\"}\n" + all_rows("loss_on: all"));
+    return why.empty() ? static_cast<int>(data.rows[0].tokens[0]) : -1;
+  };
+  CHECK(first_row("/mnt/config/t.jinja") == '(' - '!');
+  CHECK(first_row("t.jinja") == '(' - '!');
+  CHECK(first_row("/mnt/data/t.jinja") == '[' - '!');
+  CHECK(first_row("/etc/hostname") == -1);
+  CHECK(first_row("/mnt/config/absent.jinja") == -1);
+}
+
+TEST_CASE_FIXTURE(Folders, "tune job: load_in_4bit must fit the method") {
+  const std::string four = "  QuantizationConfig: {load_in_4bit: true, bnb_4bit_quant_type: nf4}\n";
+  CHECK(prepare(four) ==
+        "bad_config training_config.yaml: QuantizationConfig.load_in_4bit: true is not method "
+        "lora: set it to false, or the method to qlora");
+  input.method = "qlora";
+  CHECK(prepare(four + all_rows("shuffle_seed: 1")) == "");
+  CHECK(prepare(all_rows("shuffle_seed: 1")) == "");
+  CHECK(prepare("  QuantizationConfig: {load_in_4bit: false}\n").find("bad_config") == 0);
+}
+
+TEST_CASE_FIXTURE(Folders, "tune job: gone on with on another day, the rows stay") {
+  REQUIRE(prepare(all_rows("shuffle_seed: 1"), 10) == "");
+  const std::string first = job.data_digest;
+  REQUIRE(prepare(all_rows("shuffle_seed: 1"), 20) == "");
+  CHECK(job.data_digest == first);
+  job.state_dir = folder.path() + "/another";
+  REQUIRE(make_folders(job.state_dir).ok());
+  REQUIRE(prepare(all_rows("shuffle_seed: 1"), 20) == "");
+  CHECK(job.data_digest != first);
+}
