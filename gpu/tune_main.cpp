@@ -17,7 +17,7 @@
 
 namespace kairo::gpu {
 namespace {
-// SIGTERM and SIGINT, which from here on only this notices. Before any thread starts.
+// SIGTERM and SIGINT, which only this notices until it lets them go. Made before any thread starts.
 class StopSignals {
  public:
   StopSignals() {
@@ -26,6 +26,7 @@ class StopSignals {
     sigaddset(&set_, SIGINT);
     sigprocmask(SIG_BLOCK, &set_, nullptr);
   }
+  void let_go() const { sigprocmask(SIG_UNBLOCK, &set_, nullptr); }
   bool came() {  // once true it stays true
     const timespec now{0, 0};
     came_ = came_ || ::sigtimedwait(&set_, nullptr, &now) > 0;
@@ -37,8 +38,8 @@ class StopSignals {
   bool came_ = false;
 };
 
-int train(const TuneInput& input, const std::string& output, const std::string& state) {
-  StopSignals signals;
+int train(const TuneInput& input, const std::string& output, const std::string& state,
+          StopSignals& signals) {
   const std::function<bool()> should_stop = [&] { return signals.came(); };
   const SystemClock clock;
   Dataset data;
@@ -119,6 +120,7 @@ void add_input(CLI::App& command, TuneInput& input) {
 }
 
 int run(int argc, char** argv) {
+  StopSignals signals;
   log::start("kairo-tune");
   CLI::App app{"kairo-tune - LoRA and QLoRA fine-tuning on the CPU, resumable and reproducible"};
   app.require_subcommand(1);
@@ -149,7 +151,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : static_cast<int>(TuneExit::permanent);
   }
-  if (train_command->parsed()) return train(input, output, state);
+  if (train_command->parsed()) return train(input, output, state, signals);
+  signals.let_go();  // Ctrl-C ends what leaves nothing behind
   if (estimate_command->parsed()) return estimate(input, as_json);
   return import(gguf, model_dir);
 }
