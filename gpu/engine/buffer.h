@@ -10,11 +10,14 @@
 #include "schemas/base/assert.h"
 
 namespace kairo::gpu {
+// huge: products go through all of it. small: of a large block only the parts in use become
+// resident, which huge pages would round up to 2 MiB each.
+enum class Pages : std::uint8_t { huge, small };
 // Owns its memory; movable. Pages count as used only once they are written.
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::int64_t floats) : size_(floats) {
+  explicit Buffer(std::int64_t floats, Pages pages = Pages::huge) : size_(floats) {
     constexpr std::size_t huge_page = 2 << 20;
     std::size_t bytes = (static_cast<std::size_t>(floats) * sizeof(float) + 63) / 64 * 64;
     const bool large = bytes >= 4 * huge_page;
@@ -22,7 +25,9 @@ class Buffer {
     data_.reset(static_cast<float*>(
         std::aligned_alloc(large ? huge_page : 64, bytes + (bytes == 0 ? 64 : 0))));
     KAIRO_ASSERT(data_ != nullptr, "the memory plan reserved this buffer");
-    if (large) static_cast<void>(::madvise(data_.get(), bytes, MADV_HUGEPAGE));  // advice only
+    if (large)  // advice only
+      static_cast<void>(
+          ::madvise(data_.get(), bytes, pages == Pages::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
   }
   float* data() { return data_.get(); }
   const float* data() const { return data_.get(); }

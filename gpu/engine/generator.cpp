@@ -44,8 +44,8 @@ class CpuGenerator final : public Generator {
         threads_(threads),
         rope_(make_rope_table(config.rope, config.head_dim, o.context_tokens)),
         kv_columns_(config.kv_heads * config.head_dim),
-        keys_(o.slots * config.layers * context_ * kv_columns_),
-        values_(o.slots * config.layers * context_ * kv_columns_),
+        keys_(o.slots * config.layers * context_ * kv_columns_, Pages::small),
+        values_(o.slots * config.layers * context_ * kv_columns_, Pages::small),
         scores_(threads * query_block * context_),
         slots_(static_cast<std::size_t>(o.slots)) {}
 

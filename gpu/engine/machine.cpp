@@ -1,4 +1,4 @@
-// gpu/engine/machine.cpp - /proc, cgroup v2 and the affinity mask.
+// gpu/engine/machine.cpp - /proc, control groups and the affinity mask.
 #include "gpu/engine/machine.h"
 
 #include <sched.h>
@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string>
+
+#include "gpu/engine/cgroup.h"
 
 namespace kairo::gpu {
 namespace {
@@ -24,11 +27,11 @@ std::int64_t kib_field(const char* file, const std::string& key) {
     }
   return -1;
 }
-// A cgroup file with one number; -1: absent or "max".
-std::int64_t cgroup_number(const char* name) {
-  std::ifstream in(std::string("/sys/fs/cgroup/") + name);
-  std::int64_t value = 0;
-  return in >> value ? value : -1;
+CgroupLimits own_limits() {
+  std::ifstream in("/proc/self/cgroup");
+  std::ostringstream self;
+  self << in.rdbuf();
+  return cgroup_limits(self.str(), "/sys/fs/cgroup");
 }
 }  // namespace
 
@@ -36,17 +39,15 @@ int usable_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
   int cores = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  std::ifstream in("/sys/fs/cgroup/cpu.max");
-  double quota = 0, period = 0;
-  if (in >> quota >> period && quota > 0 && period > 0)
-    cores = std::min(cores, static_cast<int>((quota + period - 1) / period));
+  const double limit = own_limits().cores;
+  if (limit > 0) cores = std::min(cores, static_cast<int>(std::ceil(limit)));
   return std::max(cores, 1);
 }
 
 std::int64_t available_bytes() {
   std::int64_t bytes = kib_field("/proc/meminfo", "MemAvailable:");
-  const std::int64_t limit = cgroup_number("memory.max"), used = cgroup_number("memory.current");
-  if (limit > 0 && used >= 0) bytes = bytes < 0 ? limit - used : std::min(bytes, limit - used);
+  const std::int64_t free = own_limits().free_bytes;
+  if (free >= 0) bytes = bytes < 0 ? free : std::min(bytes, free);
   return std::max<std::int64_t>(bytes, 0);
 }
 

@@ -22,8 +22,9 @@ Vec load(const float* p) {
 }
 
 // y[r][c] = x[r] . w[c] for R rows of x and C of w: R * C sums, C weights and one x fill the 16
-// registers. Each sum has the same order of additions whatever R and C are: who else is in the
-// batch does not change an answer. `ahead`: what to fetch, a line per turn; it moves on.
+// registers. Each sum has the same order of additions whatever R and C are: among at most 16 rows,
+// who else is in the batch does not change an answer's bits (more rows go through gemm, which
+// chooses its order by their number). `ahead`: what to fetch, a line per turn; it moves on.
 template <int R, int C>
 void tile(float* y, const float* x, const float* w, const float*& ahead, const SkinnyShape& s) {
   Vec sums[R][C] = {};

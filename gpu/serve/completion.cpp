@@ -25,9 +25,9 @@ void Completion::end(Finish why) {
   news_.notify_one();
 }
 
-Completion::Piece Completion::next() {
+Completion::Piece Completion::next(std::chrono::milliseconds patience) {
   std::unique_lock lock(mutex_);
-  news_.wait(lock, [&] { return piece_.finish || !piece_.text.empty(); });
+  news_.wait_for(lock, patience, [&] { return piece_.finish || !piece_.text.empty(); });
   Piece out = piece_;
   piece_.text.clear();
   return out;

@@ -2,6 +2,7 @@
 // (reader).
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -27,7 +28,8 @@ class Completion final : public TokenSink {
     std::optional<Finish> finish;  // set in the last piece
     int tokens = 0;                // of the answer so far
   };
-  Piece next();                      // waits for text or for the end; after the end: the end again
+  // Waits so long for text or for the end, else the piece is empty; after the end: the end again.
+  Piece next(std::chrono::milliseconds patience);
   void leave() { wanted_ = false; }  // the reader has gone: the slot is freed
 
  private:

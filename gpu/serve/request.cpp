@@ -97,6 +97,36 @@ void read_stop(const Json& object, Fields& fields, Request& out) {
   }
 }
 
+// What the APIs of OpenAI and vLLM have, we have not, and an answer would differ by. Only the value
+// that means "without it" passes.
+void refuse_unsupported(const Json& object, Fields& fields) {
+  const Json none = Json::array(), empty = Json::object();
+  const std::pair<const char*, Json> neutral[] = {{"n", 1},
+                                                  {"best_of", 1},
+                                                  {"min_p", 0},
+                                                  {"min_tokens", 0},
+                                                  {"logit_bias", empty},
+                                                  {"ignore_eos", false},
+                                                  {"stop_token_ids", none},
+                                                  {"bad_words", none},
+                                                  {"allowed_token_ids", none},
+                                                  {"logits_processors", none},
+                                                  {"include_stop_str_in_output", false},
+                                                  {"skip_special_tokens", true},
+                                                  {"spaces_between_special_tokens", true},
+                                                  {"truncate_prompt_tokens", nullptr},
+                                                  {"prompt_logprobs", nullptr},
+                                                  {"top_logprobs", 0},
+                                                  {"use_beam_search", false},
+                                                  {"length_penalty", 1},
+                                                  {"structured_outputs", nullptr},
+                                                  {"echo", false}};
+  for (const auto& [key, value] : neutral) fields.only(key, value);
+  for (const auto& item : object.items())
+    if (item.key().starts_with("guided_")) fields.only(item.key().c_str(), nullptr);
+  if (!is_absent(object, "response_format")) fields.only("response_format", Json{{"type", "text"}});
+}
+
 // What both OpenAI requests have in common.
 void read_shared(const Json& object, Fields& fields, Request& out) {
   fields.text("model", out.model);
@@ -112,11 +142,7 @@ void read_shared(const Json& object, Fields& fields, Request& out) {
   fields.flag("stream", out.stream);
   read_seed(object, fields, out);
   read_stop(object, fields, out);
-  fields.only("n", 1);
-  fields.only("best_of", 1);
-  fields.only("min_p", 0);
-  fields.only("min_tokens", 0);
-  fields.only("logit_bias", Json::object());
+  refuse_unsupported(object, fields);
   if (!is_absent(object, "stream_options")) {
     if (!object["stream_options"].is_object())
       return fields.wrong("stream_options", "must be an object");
@@ -171,7 +197,12 @@ Result<Request> parse_chat_completion(std::string_view body) {
   fields.only("logprobs", false);
   fields.only("tools", Json::array());
   fields.only("functions", Json::array());
-  if (!is_absent(object, "response_format")) fields.only("response_format", Json{{"type", "text"}});
+  fields.only("chat_template", nullptr);
+  fields.only("chat_template_kwargs", Json::object());
+  fields.only("documents", Json::array());
+  fields.only("continue_final_message", false);
+  fields.only("add_generation_prompt", true);
+  fields.only("add_special_tokens", false);
   TRY(fields.status());
   out.messages = TRY(messages_of(object));
   return out;
@@ -183,9 +214,9 @@ Result<Request> parse_completion(std::string_view body) {
   out.max_tokens = 16;  // OpenAI's default
   Fields fields(object);
   read_shared(object, fields, out);
-  fields.only("echo", false);
   fields.only("suffix", "");
-  fields.only("logprobs", 0);
+  fields.only("logprobs", nullptr);  // 0 asks for the chosen tokens' own
+  fields.only("add_special_tokens", true);
   TRY(fields.status());
   if (is_absent(object, "prompt")) return bad("prompt", "is missing: a string");
   Json prompt = object["prompt"];
@@ -246,7 +277,12 @@ Result<Request> parse_kaito_chat(std::string_view body) {
   if (stop_token >= 0) out.stop_tokens.push_back(stop_token);
   read_seed(kwargs, options, out);
   options.only("num_beams", 1);
+  options.only("num_return_sequences", 1);
+  options.only("no_repeat_ngram_size", 0);
   options.only("min_length", 0);
+  options.only("min_new_tokens", 0);
+  options.only("min_p", 0);
+  options.only("bad_words_ids", Json::array());
   options.only("typical_p", 1);
   TRY(options.status());
   if (!do_sample) out.sampling.temperature = 0;

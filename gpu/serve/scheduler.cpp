@@ -38,6 +38,11 @@ Status Scheduler::submit(Sequence sequence, std::shared_ptr<TokenSink> sink) {
 
 void Scheduler::admit() {
   const std::scoped_lock lock(mutex_);
+  std::erase_if(waiting_, [&](std::unique_ptr<Job>& job) {
+    if (job->sink->wanted()) return false;
+    job->sink->end(Finish::cancelled);
+    return true;
+  });
   for (std::size_t slot = 0; slot < slots_.size() && !waiting_.empty(); ++slot) {
     if (slots_[slot]) continue;
     slots_[slot] = std::move(waiting_.front());

@@ -66,7 +66,7 @@ class Scheduler {
     int answered = 0;
     bool is_answering() const { return fed == sequence.prompt.size(); }
   };
-  void admit();
+  void admit();  // those that are still wanted
   void advance(int slot, std::size_t fed, std::span<const float> logits);
   void end(int slot, Finish why);
   void publish();  // the counts, after slots changed

@@ -4,9 +4,11 @@
 #include <httplib.h>
 
 #include <atomic>
+#include <chrono>
 #include <random>
 #include <thread>
 
+#include "gpu/serve/caller.h"
 #include "gpu/serve/metrics.h"
 #include "gpu/serve/reply.h"
 #include "schemas/base/log.h"
@@ -16,6 +18,8 @@ namespace {
 constexpr std::size_t body_bytes_max = 4 << 20;
 constexpr int connections_waiting_max = 512;
 constexpr const char* json = "application/json";
+constexpr std::chrono::milliseconds look_after{250};  // at the client, while there is no text
+constexpr int client_closed_request = 499;            // nginx's number; only the metrics see it
 
 void fail(httplib::Response& reply, const Error& error) {
   reply.status = http_status(error.code);
@@ -34,7 +38,8 @@ struct Stream {
     const auto send = [&](const std::string& text) { return sink.write(text.data(), text.size()); };
     if (!begun && !send(reply.first_event())) return false;
     begun = true;
-    const auto piece = answer.completion->next();
+    const auto piece = answer.completion->next(look_after);
+    if (!piece.finish && piece.text.empty()) return sink.is_writable();
     std::string events = piece.text.empty() ? "" : reply.event(piece.text);
     if (piece.finish) {
       const auto failure = failure_of(*piece.finish);
@@ -153,34 +158,45 @@ class HttpServer final : public Server {
         if (!asked.ok()) return fail(reply, asked.error());
         const auto answer = service->ask(asked.value());
         if (!answer.ok()) return fail(reply, answer.error());
-        answer_with(asked.value(), answer.value(), reply);
+        const Caller caller(request.remote_addr, request.remote_port);
+        answer_with(asked.value(), answer.value(), caller, reply);
       });
     };
     const auto openai = [this](Form form) {
-      return [this, form](const Request& asked, const Answer& answer, httplib::Response& reply) {
+      return [this, form](const Request& asked, const Answer& answer, const Caller& caller,
+                          httplib::Response& reply) {
         const Reply with(form, next_id(form), answer.model, clock_.now_ms() / 1000);
         if (asked.stream) return stream(answer, with, asked.include_usage, reply);
-        wait_for(answer, reply, [&](const std::string& text, const Completion::Piece& last) {
-          return with.whole(text, *last.finish, {answer.prompt_tokens, last.tokens});
-        });
+        wait_for(answer, caller, reply,
+                 [&](const std::string& text, const Completion::Piece& last) {
+                   return with.whole(text, *last.finish, {answer.prompt_tokens, last.tokens});
+                 });
       };
     };
     post("/v1/chat/completions", parse_chat_completion, openai(Form::chat));
     post("/v1/completions", parse_completion, openai(Form::completion));
     post("/chat", parse_kaito_chat,
-         [this](const Request& asked, const Answer& answer, httplib::Response& reply) {
-           wait_for(answer, reply, [&](const std::string& text, const Completion::Piece&) {
+         [this](const Request& asked, const Answer& answer, const Caller& caller,
+                httplib::Response& reply) {
+           wait_for(answer, caller, reply, [&](const std::string& text, const Completion::Piece&) {
              return kaito_reply(asked.return_full_text ? asked.prompt + text : text);
            });
          });
   }
 
+  // A client that hangs up meanwhile frees its slot.
   template <class Build>
-  void wait_for(const Answer& answer, httplib::Response& reply, const Build& build) {
+  void wait_for(const Answer& answer, const Caller& caller, httplib::Response& reply,
+                const Build& build) {
     std::string text;
     Completion::Piece piece;
     do {
-      piece = answer.completion->next();
+      if (caller.has_gone()) {
+        answer.completion->leave();
+        reply.status = client_closed_request;
+        return;
+      }
+      piece = answer.completion->next(look_after);
       text += piece.text;
     } while (!piece.finish);
     if (const auto failure = failure_of(*piece.finish)) return fail(reply, *failure);

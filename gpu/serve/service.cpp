@@ -45,14 +45,18 @@ Result<int> Service::adapter_of(const std::string& model) const {
 }
 
 Result<std::vector<std::int32_t>> Service::tokens_of(const Request& request) const {
-  if (!request.prompt_tokens.empty()) {
-    for (const std::int32_t token : request.prompt_tokens)
-      if (token >= generator_->vocab())
-        return Error{Code::invalid, "prompt: token " + std::to_string(token) +
-                                        " is not in the vocabulary of " +
-                                        std::to_string(generator_->vocab())};
-    return request.prompt_tokens;
-  }
+  std::vector<std::int32_t> tokens = TRY(encoded(request));
+  // A tokenizer may know more tokens than the model has: one request must not fail a batch.
+  for (const std::int32_t token : tokens)
+    if (token < 0 || token >= generator_->vocab())
+      return Error{Code::invalid, "prompt: token " + std::to_string(token) +
+                                      " is not in the vocabulary of " +
+                                      std::to_string(generator_->vocab())};
+  return tokens;
+}
+
+Result<std::vector<std::int32_t>> Service::encoded(const Request& request) const {
+  if (!request.prompt_tokens.empty()) return request.prompt_tokens;
   if (request.messages.empty()) return tokenizer_.encode(request.prompt, true);
   if (!tokenizer_.has_chat_template())
     return Error{Code::invalid, "messages: the model " + models_.front() +

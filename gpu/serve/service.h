@@ -17,7 +17,7 @@ struct ServiceOptions {
   GeneratorOptions generator;
   SchedulerOptions scheduler;
 };
-// An answer that has been accepted. The reader calls completion->next() until it has finished, or
+// An answer that has been accepted. The reader calls completion->next(..) until it has finished, or
 // leave().
 struct Answer {
   std::shared_ptr<Completion> completion;
@@ -38,6 +38,7 @@ class Service {  // ask, counts: any thread
   Service(const ServiceOptions& options, Tokenizer tokenizer, std::unique_ptr<Generator> generator);
   Result<int> adapter_of(const std::string& model) const;
   Result<std::vector<std::int32_t>> tokens_of(const Request& request) const;
+  Result<std::vector<std::int32_t>> encoded(const Request& request) const;
   std::vector<std::string> models_;
   std::vector<std::int32_t> stop_tokens_;
   Tokenizer tokenizer_;

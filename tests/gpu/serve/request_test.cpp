@@ -63,7 +63,7 @@ TEST_CASE("defaults; null is absent; one stop string; the newer name of max_toke
 
 TEST_CASE("what is let through") {
   const std::string nested =
-      R"("user":)" + std::string(64, '[') + std::string(64, ']');  // the body itself is level 0
+      R"("user":)" + std::string(63, '[') + std::string(63, ']');  // the body is the first level
   struct Row {
     std::string name;
     Parse parse;
@@ -87,7 +87,10 @@ TEST_CASE("what is let through") {
        chat(R"("stop":["a","b","c","d","e","f","g","h","i","j","k","l","m","n","o","p"])")},
       {"the last field counts twice", parse_completion, R"({"prompt":5,"prompt":"a"})"},
       {"suffix and echo of nothing", parse_completion,
-       R"({"prompt":"a","suffix":"","echo":false,"logprobs":0})"},
+       R"({"prompt":"a","suffix":"","echo":false,"logprobs":null})"},
+      {"defaults said aloud", parse_chat_completion,
+       chat(
+           R"("ignore_eos":false,"stop_token_ids":[],"add_generation_prompt":true,"guided_json":null)")},
       {"one token", parse_completion, R"({"prompt":[0]})"},
       {"/chat: hot", parse_kaito_chat, R"({"prompt":"a","generate_kwargs":{"temperature":100}})"},
       {"/chat: no kwargs", parse_kaito_chat, R"({"prompt":"a","generate_kwargs":null})"},
@@ -210,6 +213,28 @@ TEST_CASE("wrong requests") {
        "requests"},
       {"echo", parse_completion, R"({"prompt":"a","echo":true})",
        "echo is not supported here: leave it out (it is true)"},
+      {"logprobs of the chosen", parse_completion, R"({"prompt":"a","logprobs":0})",
+       "logprobs is not supported here: leave it out (it is 0)"},
+      {"ignore_eos", parse_completion, R"({"prompt":"a","ignore_eos":true})",
+       "ignore_eos is not supported here: leave it out (it is true)"},
+      {"stop_token_ids", parse_completion, R"({"prompt":"a","stop_token_ids":[5]})",
+       "stop_token_ids is not supported here: leave it out (it is [5])"},
+      {"guided_json", parse_completion, R"({"prompt":"a","guided_json":{}})",
+       "guided_json is not supported here: leave it out (it is {})"},
+      {"guided_anything", parse_completion, R"({"prompt":"a","guided_choice":["x"]})",
+       "guided_choice is not supported here: leave it out (it is [\"x\"])"},
+      {"continue_final_message", parse_chat_completion,
+       R"({"messages":[{"role":"user","content":"a"}],"continue_final_message":true})",
+       "continue_final_message is not supported here: leave it out (it is true)"},
+      {"add_generation_prompt", parse_chat_completion,
+       R"({"messages":[{"role":"user","content":"a"}],"add_generation_prompt":false})",
+       "add_generation_prompt is not supported here: leave it out (it is false)"},
+      {"chat_template", parse_chat_completion,
+       R"({"messages":[{"role":"user","content":"a"}],"chat_template":"{{ 1 }}"})",
+       "chat_template is not supported here: leave it out (it is \"{{ 1 }}\")"},
+      {"/chat: n-grams", parse_kaito_chat,
+       R"({"prompt":"a","generate_kwargs":{"no_repeat_ngram_size":2}})",
+       "generate_kwargs.no_repeat_ngram_size is not supported here: leave it out (it is 2)"},
       {"/chat without prompt", parse_kaito_chat, "{}",
        "prompt is missing: send a prompt, or messages for a conversation"},
       {"/chat: prompt's type", parse_kaito_chat, R"({"prompt":4})",

@@ -283,6 +283,9 @@ TEST_CASE("why an answer ends") {
     const auto first = bench.submit(sequence(1, 10, 3));
     const auto gone = bench.submit(sequence(2, 10, 3));
     gone->is_wanted = false;
+    bench.scheduler.round();
+    CHECK(gone->ends == 1);  // at once, while the only slot is taken
+    CHECK(bench.scheduler.counts().waiting == 0);
     bench.run();
     CHECK(first->tokens.size() == 3);
     CHECK(gone->finish == Finish::cancelled);

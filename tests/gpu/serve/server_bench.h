@@ -70,8 +70,8 @@ struct Bench {
     const std::size_t at = reply->body.find("\n" + name + " ");
     return at == std::string::npos ? -1 : std::stoi(reply->body.substr(at + name.size() + 2));
   }
-  // The reply, of a stream its begin, to what no client library would send; then it hangs up.
-  std::string raw(const std::string& request) const {
+  void hang_up_after(const std::string& request) const { ::close(connected_and_sent(request)); }
+  int connected_and_sent(const std::string& request) const {
     const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -79,6 +79,11 @@ struct Bench {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     REQUIRE(::send(fd, request.data(), request.size(), 0) == static_cast<ssize_t>(request.size()));
+    return fd;
+  }
+  // The reply, of a stream its begin, to what no client library would send; then it hangs up.
+  std::string raw(const std::string& request) const {
+    const int fd = connected_and_sent(request);
     const timeval patience{30, 0};
     ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     std::string out, buffer(4096, '\0');

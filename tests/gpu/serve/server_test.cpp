@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "gpu/formats/adapter.h"
+#include "gpu/formats/files.h"
 #include "tests/gpu/serve/server_bench.h"
 
 using namespace kairo;
@@ -168,6 +169,50 @@ TEST_CASE("metrics: every series, counted") {
   CHECK(bench.metric("kairo_serve_batches_total") == 5);  // the prompt gives the first token
   CHECK(bench.metric("kairo_serve_waiting") == 0);
   CHECK(bench.metric("kairo_serve_absent") == -1);
+}
+
+// A client that hangs up without having been told anything: its slot is free long before the
+// 2,000th token. It may be told everything if the test is held up meanwhile, but not every time.
+TEST_CASE("who hangs up before the answer frees the slot, and waits no longer") {
+  constexpr int all_tokens = 2000;
+  bool cut_short = false;
+  for (int attempt = 0; attempt < 5 && !cut_short; ++attempt) {
+    Bench bench(1);
+    bench.options.generator.context_tokens = 2048;
+    bench.open();
+    const std::string body = question("Who are you?", all_tokens).dump();
+    const std::string request =
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body;
+    for (int client = 0; client < 3; ++client) bench.hang_up_after(request);
+    const std::string gone =
+        R"(kairo_serve_requests_total{path="/v1/chat/completions",status="499"})";
+    if (bench.metric_when(gone, 3) != 3) continue;
+    CHECK(bench.metric_when("kairo_serve_running", 0) == 0);
+    CHECK(bench.metric_when("kairo_serve_waiting", 0) == 0);
+    cut_short = bench.metric("kairo_serve_answer_tokens_total") < all_tokens;
+  }
+  CHECK(cut_short);
+}
+
+TEST_CASE("text that becomes a token which the model has not is one request's error") {
+  const TempFolder folder;
+  REQUIRE(write_tiny_model(folder.path()).ok());
+  const std::string path = folder.path() + "/tokenizer.json";
+  Json tokenizer = Json::parse(read_file(path, 1 << 20).value());
+  Json added = tokenizer["added_tokens"][0];
+  added["id"] = 258;  // the model has 258 tokens
+  added["content"] = "<|beyond|>";
+  tokenizer["added_tokens"].push_back(added);
+  tokenizer["model"]["vocab"]["<|beyond|>"] = 258;
+  REQUIRE(write_file(path, tokenizer.dump()).ok());
+  Bench bench;
+  bench.options.generator.model_dir = folder.path();
+  bench.open();
+  const std::string why = "prompt: token 258 is not in the vocabulary of 258";
+  CHECK(bench.message("/v1/completions", {{"prompt", "a<|beyond|>"}}, 400) == why);
+  CHECK(bench.message("/v1/chat/completions", question("a<|beyond|>"), 400) == why);
+  CHECK_FALSE(answer(bench, question("a")).empty());
 }
 
 TEST_CASE("an adapter is a model of its own, with its own answers") {
