@@ -34,7 +34,8 @@ bool is_mapped4(const Ip6& ip) {
 }
 bool is_public6(const Ip6& ip) {
   if (is_mapped4(ip)) return is_public4(word_at(ip, 12));
-  if (word_at(ip, 0) == 0x0064ff9b) return is_public4(word_at(ip, 12));   // NAT64
+  if (word_at(ip, 0) == 0x0064ff9b)  // NAT64: by what stands behind the well-known prefix, no other
+    return word_at(ip, 4) == 0 && word_at(ip, 8) == 0 && is_public4(word_at(ip, 12));
   if (ip[0] == 0x20 && ip[1] == 0x02) return is_public4(word_at(ip, 2));  // 6to4
   if (ip[0] >> 5 != 1) return false;                                      // not 2000::/3
   if (word_at(ip, 0) == 0x20010db8) return false;                         // documentation

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "agents/pusher/http.h"
+#include "agents/pusher/reference.h"
 #include "agents/pusher/registry_status.h"
 #include "schemas/base/digest.h"
 #include "schemas/base/log.h"
@@ -202,7 +203,8 @@ Status Download::on_bytes(int status, std::string_view bytes) {
 Status Download::attempt() {
   HttpCall call;
   call.url = TRY(parse_url(url_));
-  call.reach = options_.allow_loopback ? Reach::internet_or_loopback : Reach::internet;
+  const bool is_local = options_.allow_loopback && is_loopback_host(call.url.host);
+  call.reach = is_local ? Reach::internet_or_loopback : Reach::internet;
   call.body_bytes_max = 64 << 10;
   if (note_.validator.empty() && part_.size() > 0) TRY(part_.restart());
   if (part_.size() > 0)

@@ -10,9 +10,11 @@
 
 namespace kairo::pusher {
 struct FetchOptions {
-  std::vector<std::string> urls;            // http or https
-  std::string to;                           // folder; made when missing
-  bool allow_loopback = false;              // local mode; private and link-local stay refused
+  std::vector<std::string> urls;  // http or https
+  std::string to;                 // folder; made when missing
+  // Local mode: a URL that names localhost, 127.0.0.0/8 or [::1] itself may be on this machine, and
+  // redirect there. Private and link-local addresses stay refused.
+  bool allow_loopback = false;
   std::uint64_t bytes_max = 20ULL << 30;    // of one file
   int tries = 3;                            // of one file; broken transfers go on where they broke
   std::int64_t backoff_ms = 2'000;          // before the second try; doubles

@@ -6,10 +6,12 @@
 #include <netinet/in.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
 #include "agents/pusher/address.h"
+#include "agents/pusher/http.h"
 #include "tests/agents/pusher/registry_fixture.h"
 #include "tests/agents/pusher/web_fixture.h"
 
@@ -115,6 +117,14 @@ TEST_CASE("fetch: what is refused, in which words") {
     CHECK(done.error().what == row.text);
     CHECK(files_in(to.path) == 0);
   }
+  // Loopback is for who writes it, not for a name that points there, today or after a redirect.
+  const std::string port = web.url("").substr(web.url("").rfind(':'));
+  const Status by_name =
+      fetch(options_for(dir.path, {"http://data.localhost" + port + "/large.json"}));
+  REQUIRE_FALSE(by_name.ok());
+  CHECK(by_name.error().what.find("the host data.localhost has a loopback, private") !=
+        std::string::npos);
+  CHECK(fetch(options_for(dir.path, {"http://localhost" + port + "/large.json"})).ok());
   FetchOptions strict = options_for(dir.path, {web.url("/large.json")});
   strict.allow_loopback = false;
   CHECK(fetch(strict).error().code == Code::invalid);
@@ -195,9 +205,38 @@ TEST_CASE("fetch: which addresses are the internet") {
                               "::ffff:10.0.0.1",
                               "::ffff:127.0.0.1",
                               "64:ff9b::a00:1",
+                              "64:ff9b:1::808:808",
+                              "64:ff9b:1:a00:1::808:808",
                               "2002:a00:1::",
                               "2001:db8::1"}) {
     CAPTURE(address);
     CHECK_FALSE(is_public(address));
   }
+}
+TEST_CASE("no proxy is asked for what is on this machine") {
+  const test::Web web([](httplib::Server& s) {
+    s.Get("/v2/", [](const httplib::Request&, httplib::Response& r) {
+      r.set_content("direct", "text/plain");
+    });
+  });
+  const test::Web proxy([](httplib::Server& s) {
+    s.Get(".*", [](const httplib::Request&, httplib::Response& r) {
+      r.set_content("through a proxy", "text/plain");
+    });
+  });
+  setenv("http_proxy", proxy.url("").c_str(), 1);
+  setenv("no_proxy", "other.example", 1);
+  Http http("", nullptr);
+  const std::string port = web.url("").substr(web.url("").rfind(':'));
+  const auto body_of = [&](const std::string& host) {
+    HttpCall call;
+    call.url = parse_url("http://" + host + port + "/v2/").value();
+    const auto answer = http.perform(call);
+    return answer.ok() ? answer.value().body : answer.error().what;
+  };
+  CHECK(body_of("localhost") == "direct");
+  CHECK(body_of("127.0.0.1") == "direct");
+  CHECK(body_of("registry.example") == "through a proxy");
+  unsetenv("http_proxy");
+  unsetenv("no_proxy");
 }
