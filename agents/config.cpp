@@ -1,19 +1,11 @@
 // agents/config.cpp - the home folder as an AgentConfig.
 #include "agents/config.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
-namespace kairo {
-std::string host_name() {
-  char name[256] = {};
-  gethostname(name, sizeof name - 1);
-  std::string out(name);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out.empty() ? "localhost" : out;
-}
+#include "agents/cluster/local/local_cluster.h"
 
+namespace kairo {
 Result<AgentConfig> local_config(const cli::Home& home, const std::string& agent) {
   const auto& known = cli::agents();
   if (std::find(known.begin(), known.end(), agent) == known.end())
@@ -22,7 +14,7 @@ Result<AgentConfig> local_config(const cli::Home& home, const std::string& agent
   const cli::Ports ports = TRY(cli::read_ports(home));
   AgentConfig out;
   out.agent = agent;
-  out.node = host_name();
+  out.node = cluster::local_node;
   out.state_dir = home / ("state/" + agent);
   out.runs_dir = home / "runs";
   out.models_dir = cli::models_dir();

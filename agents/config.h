@@ -20,5 +20,4 @@ struct AgentConfig {
   bus::NatsOptions bus;
 };
 Result<AgentConfig> local_config(const cli::Home& home, const std::string& agent);
-std::string host_name();
 }  // namespace kairo

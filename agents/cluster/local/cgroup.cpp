@@ -4,22 +4,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 namespace kairo::cluster {
 namespace {
-const std::string root = "/sys/fs/cgroup";
+const std::string system_root = "/sys/fs/cgroup", system_self = "/proc/self/cgroup";
 constexpr std::int64_t period_us = 100'000;
 
-bool is_v2() {
+bool is_v2(const std::string& root = system_root) {
   return access((root + "/cgroup.controllers").c_str(), F_OK) == 0;
 }
 // Our own group's folder in a v1 hierarchy ("memory"), or in v2 ("").
-std::string own_group(const std::string& controller) {
-  std::ifstream file("/proc/self/cgroup");
+std::string own_group(const std::string& controller, const std::string& root = system_root,
+                      const std::string& self = system_self) {
+  std::ifstream file(self);
   for (std::string line; std::getline(file, line);) {
     const auto first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
@@ -51,6 +54,22 @@ Status make_group(const std::string& path) {
   if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
     return Error{Code::unavailable, path + ": " + std::strerror(errno)};
   return ok();
+}
+std::int64_t number_in(const std::string& file) {  // -1: none, "max" too
+  std::int64_t out = -1;
+  std::ifstream in(file);
+  return in >> out ? out : -1;
+}
+// `read` of a group and all those around it; the least that is positive, 0: none is.
+std::int64_t least(std::string group, const std::string& root,
+                   const std::function<std::int64_t(const std::string& group)>& read) {
+  std::int64_t out = 0;
+  while (group.size() >= root.size()) {
+    const std::int64_t here = read(group);
+    if (here > 0 && (out == 0 || here < out)) out = here;
+    group.erase(std::min(group.rfind('/'), group.size()));
+  }
+  return out;
 }
 Result<std::vector<std::string>> make_v2(const std::string& name, const Limits& limits) {
   const std::string path = group_of("", name);
@@ -89,6 +108,24 @@ Result<std::vector<std::string>> make_cgroups(const std::string& name, const Lim
   auto made = is_v2() ? make_v2(name, limits) : make_v1(name, limits);
   if (!made.ok()) remove_cgroups(name);
   return made;
+}
+
+Limits own_limits(const std::string& root, const std::string& self) {
+  const bool v2 = is_v2(root);
+  const char* memory_file = v2 ? "/memory.max" : "/memory.limit_in_bytes";
+  const auto memory = [&](const std::string& group) { return number_in(group + memory_file); };
+  const auto cpu = [&](const std::string& group) -> std::int64_t {
+    std::int64_t quota = -1, period = 0;
+    if (v2) {
+      std::ifstream(group + "/cpu.max") >> quota >> period;
+    } else {
+      quota = number_in(group + "/cpu.cfs_quota_us");
+      period = number_in(group + "/cpu.cfs_period_us");
+    }
+    return quota > 0 && period > 0 ? std::max<std::int64_t>(quota * 1000 / period, 1) : -1;
+  };
+  return {least(own_group(v2 ? "" : "memory", root, self), root, memory),
+          least(own_group(v2 ? "" : "cpu", root, self), root, cpu)};
 }
 
 bool was_out_of_memory(const std::string& name) {

@@ -63,20 +63,31 @@ bool is_rule_for(const Json& rule, const Json& container, std::int64_t code) {
   const std::string op = text(test, {"operator"});
   return op == "In" ? is_in : op == "NotIn" && !is_in;
 }
+bool is_rule_for(const Json& rule, const Json& pod) {  // by its conditions
+  for (const Json& wanted : at(rule, {"onPodConditions"}))
+    for (const Json& c : at(pod, {"status", "conditions"}))
+      if (text(c, {"type"}) == text(wanted, {"type"}) &&
+          text(c, {"status"}) == text(wanted, {"status"}))
+        return true;
+  return false;
+}
 // The first rule of podFailurePolicy that the failed pod meets.
 Verdict judge(const Json& job, const Json& pod) {
   const Json& rules = at(job, {"spec", "podFailurePolicy", "rules"});
-  for (std::size_t i = 0; i < rules.size(); ++i)
+  const std::string what =
+      " for pod " + text(pod, {"metadata", "namespace"}) + "/" + text(pod, {"metadata", "name"});
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const std::string action = text(rules[i], {"action"});
+    const std::string rule = " matching " + action + " rule at index " + std::to_string(i);
+    if (is_rule_for(rules[i], pod)) return {action, "A condition" + what + rule};
     for (const char* list : {"initContainerStatuses", "containerStatuses"})
       for (const Json& c : at(pod, {"status", list})) {
         const std::int64_t code = integer(c, {"state", "terminated", "exitCode"});
-        if (code == 0 || !is_rule_for(rules[i], c, code)) continue;
-        return {text(rules[i], {"action"}),
-                "Container " + text(c, {"name"}) + " for pod " +
-                    text(pod, {"metadata", "namespace"}) + "/" + text(pod, {"metadata", "name"}) +
-                    " failed with exit code " + std::to_string(code) + " matching " +
-                    text(rules[i], {"action"}) + " rule at index " + std::to_string(i)};
+        if (code != 0 && is_rule_for(rules[i], c, code))
+          return {action, "Container " + text(c, {"name"}) + what + " failed with exit code " +
+                              std::to_string(code) + rule};
       }
+  }
   return {"Count", ""};
 }
 

@@ -14,7 +14,7 @@ struct WorkloadStep {
   std::int64_t look_again_ms = 0;   // Unix time at which this must be decided again; 0: on changes
 };
 // pods: those that the Job owns. backoff_ms: before the first retry; it doubles up to 6 minutes.
-// backoffLimit, completions = parallelism = 1, podFailurePolicy by exit codes, suspend,
+// backoffLimit, completions = parallelism = 1, podFailurePolicy, suspend,
 // activeDeadlineSeconds.
 WorkloadStep decide_job(const Json& job, const std::vector<Json>& pods, std::int64_t backoff_ms,
                         std::int64_t now_ms);

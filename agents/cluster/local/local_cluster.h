@@ -8,6 +8,8 @@
 #include "state/store.h"
 
 namespace kairo::cluster {
+// The one Node's name. Not the host's, which changes: Workspaces remember where their runs lie.
+inline const std::string local_node = "local";
 struct LocalOptions {
   std::string state_dir;    // pods/ and volumes/ are made below it, 0700
   std::string port_file;    // gets "<port>\n" (by rename) once requests are answered; "" = none

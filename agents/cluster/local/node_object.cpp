@@ -10,18 +10,12 @@
 
 #include "agents/cluster/json.h"
 #include "agents/cluster/kinds.h"
+#include "agents/cluster/local/cgroup.h"
+#include "agents/cluster/local/local_cluster.h"
 #include "schemas/base/clock.h"
 
 namespace kairo::cluster {
 namespace {
-std::string kubernetes_name(std::string name) {
-  for (char& c : name) {
-    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.')) c = '-';
-  }
-  const auto from = name.find_first_not_of("-."), to = name.find_last_not_of("-.");
-  return from == std::string::npos ? "local" : name.substr(from, to - from + 1);
-}
 std::string label_value(std::string text) {  // as GPU feature discovery writes product names
   std::replace_if(
       text.begin(), text.end(),
@@ -30,11 +24,6 @@ std::string label_value(std::string text) {  // as GPU feature discovery writes 
       },
       '-');
   return text.substr(0, 63);
-}
-std::int64_t usable_cpus() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  return sysconf(_SC_NPROCESSORS_ONLN);
 }
 }  // namespace
 
@@ -74,11 +63,14 @@ std::vector<Gpu> driver_gpus() {
 
 Machine this_machine() {
   Machine out;
-  char name[256] = {};
-  gethostname(name, sizeof name - 1);
-  out.name = kubernetes_name(name);
-  out.cpus = usable_cpus();
+  out.name = local_node;
+  cpu_set_t set;
+  out.cpus =
+      sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
   out.memory_bytes = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  const Limits ours = own_limits("/sys/fs/cgroup", "/proc/self/cgroup");
+  if (ours.cpu_milli > 0) out.cpus = std::clamp<std::int64_t>(ours.cpu_milli / 1000, 1, out.cpus);
+  if (ours.memory_bytes > 0) out.memory_bytes = std::min(out.memory_bytes, ours.memory_bytes);
   out.gpus = driver_gpus();
   return out;
 }

@@ -11,11 +11,13 @@ struct Gpu {
   std::uint64_t memory_bytes = 0;
 };
 struct Machine {
-  std::string name;  // host name, as a Kubernetes name
+  std::string name;  // of the Node
   std::int64_t cpus = 0, memory_bytes = 0;
   std::vector<Gpu> gpus;
 };
-Machine this_machine();  // GPUs through the driver's NVML; none without a driver
+// What we may use of it: fewer processors and less memory where our control group says so. GPUs
+// through the driver's NVML; none without a driver.
+Machine this_machine();
 std::vector<Gpu> driver_gpus();
 // Two applies: the Node and its status (capacity, Ready).
 std::vector<Apply> node_applies(const Machine& machine, std::int64_t now_ms);

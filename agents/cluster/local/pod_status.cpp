@@ -113,6 +113,11 @@ Json pod_status(const Json& pod, const PodView& view, std::int64_t now_ms) {
                              is_initialized ? "" : "ContainersNotInitialized", "", now_ms),
                    condition(pod, "ContainersReady", is_ready, why, what, now_ms),
                    condition(pod, "Ready", is_ready, why, what, now_ms)});
+  const auto is_lost = [](const ContainerView& c) { return c.process.is_lost && is_done(c); };
+  if (std::any_of(view.init.begin(), view.init.end(), is_lost) ||
+      std::any_of(view.containers.begin(), view.containers.end(), is_lost))
+    out["conditions"].push_back(condition(pod, "DisruptionTarget", true, "TerminationByKubelet",
+                                          "this machine stopped while the pod ran", now_ms));
   return out;
 }
 

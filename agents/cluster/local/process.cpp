@@ -156,6 +156,7 @@ ProcessState look_at(const std::string& dir) {
   } else {
     out.phase = ProcessState::Phase::exited;
     out.exit_code = 137;
+    out.is_lost = true;
     out.ended_ms = std::max(out.started_ms, modified_ms(dir + "/log"));
   }
   return out;

@@ -25,7 +25,8 @@ struct ProcessSpec {
 struct ProcessState {
   enum class Phase : std::uint8_t { absent, running, exited };
   Phase phase = Phase::absent;
-  int exit_code = 0;  // 128 + signal when one ended it; 137 when it was lost with its parent
+  int exit_code = 0;     // 128 + signal when one ended it; 137 when it was lost
+  bool is_lost = false;  // its waiting parent went too (power cut, reboot): nobody saw its end
   std::int64_t started_ms = 0, ended_ms = 0;  // Unix time
 };
 class Processes {  // one thread

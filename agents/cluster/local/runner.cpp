@@ -94,6 +94,11 @@ std::vector<Json> Runner::all(const Kind& kind) {
 void Runner::tend_node() {
   const std::int64_t now = clock_.now_ms();
   if (now - beat_ms_ < heartbeat_ms) return;
+  for (const Json& node : all(nodes))  // this machine under another name
+    if (text(node, {"metadata", "labels", "kairo.dev/local"}) == "true" &&
+        text(node, {"metadata", "name"}) != machine_.name)
+      warn("old node not removed",
+           cluster_.remove(Ref{nodes, "", text(node, {"metadata", "name"})}, ""));
   for (const Apply& apply : node_applies(machine_, now))
     warn("node not written", status_of(cluster_.apply(apply)));
   beat_ms_ = now;

@@ -198,3 +198,29 @@ TEST_CASE("StatefulSets: count, replace, replace the old template") {
   CHECK(changed.create.empty());  // it comes when the old one is gone
   CHECK(changed.status["updatedReplicas"] == 0);
 }
+
+TEST_CASE("a run that is lost with its machine again and again is never given up") {
+  Json job = job_with(R"({"backoffLimit":6,"podFailurePolicy":{"rules":[
+    {"action":"FailJob","onExitCodes":{"operator":"In","values":[2]}},
+    {"action":"Ignore","onPodConditions":[{"type":"DisruptionTarget","status":"True"}]}]}})");
+  std::vector<Json> pods;
+  for (int cut = 0; cut < 8; ++cut) {
+    CAPTURE(cut);
+    const std::int64_t at = now + cut * 60'000;
+    const WorkloadStep step = decide_job(job, pods, 10'000, at);
+    CHECK(step.create.size() == 1);
+    CHECK(step.status["failed"] == 0);
+    CHECK_FALSE(step.status.contains("conditions"));
+    job["status"] = step.status;
+    std::erase_if(pods, [&](const Json& old) {
+      return std::find(step.remove.begin(), step.remove.end(), old["metadata"]["name"]) !=
+             step.remove.end();
+    });
+    Json lost = pod("p" + std::to_string(cut), "Failed", 137, at);
+    lost["status"]["conditions"] =
+        Json::array({{{"type", "DisruptionTarget"}, {"status", "True"}}});
+    pods.push_back(lost);
+  }
+  CHECK(decide_job(job, {pod("a", "Failed", 2)}, 10'000, now).status["conditions"][0]["reason"] ==
+        "PodFailurePolicy");
+}

@@ -2,9 +2,14 @@
 // Kubernetes reads them, pods fit or say why not, statuses follow from what the processes do.
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "agents/cluster/local/cgroup.h"
 #include "agents/cluster/local/pod_plan.h"
 #include "agents/cluster/local/pod_status.h"
 #include "agents/cluster/local/schedule.h"
+#include "tests/support/servers.h"
 
 using namespace kairo;
 using namespace kairo::cluster;
@@ -138,9 +143,84 @@ TEST_CASE("phases") {
     const Json pod = {{"status", status}};
     CHECK(pod_status(pod, row.view, 1'764'000'009'000) == status);  // no clock in a settled status
   }
+  ContainerView lost = view(exited, 137);
+  lost.process.is_lost = true;
+  const Json disrupted = pod_status(Json::object(), {{}, {lost}}, 1'764'000'000'000);
+  CHECK(disrupted["phase"] == "Failed");
+  CHECK(disrupted["conditions"].back()["type"] == "DisruptionTarget");
+  CHECK(disrupted["conditions"].back()["status"] == "True");
+  lost.is_restarting = true;
+  CHECK(pod_status(Json::object(), {{}, {lost}}, 1)["conditions"].back()["type"] == "Ready");
   CHECK(is_restarted("", false, 0));
   CHECK_FALSE(is_restarted("", true, 0));
   CHECK(is_restarted("OnFailure", false, 1));
   CHECK_FALSE(is_restarted("OnFailure", false, 0));
   CHECK_FALSE(is_restarted("Never", false, 1));
+}
+
+TEST_CASE("a process whose waiting parent is gone is lost, not failed") {
+  const test::TempDir dir;
+  std::ofstream(dir.path + "/lock") << "";  // made by the parent, and held by nobody any more
+  const ProcessState lost = look_at(dir.path);
+  CHECK(lost.phase == ProcessState::Phase::exited);
+  CHECK(lost.is_lost);
+  CHECK(lost.exit_code == 137);
+  std::ofstream(dir.path + "/exit") << "137\n";
+  CHECK_FALSE(look_at(dir.path).is_lost);
+}
+
+TEST_CASE("what our control group allows us") {
+  struct Row {
+    std::string name;
+    std::vector<std::pair<std::string, std::string>> files;  // below the root
+    std::string self;
+    std::int64_t memory, cpu_milli;
+  };
+  const Row rows[] = {
+      {"no control groups", {}, "", 0, 0},
+      {"v2, no limit",
+       {{"cgroup.controllers", "cpu memory"}, {"a/memory.max", "max"}, {"a/cpu.max", "max 100000"}},
+       "0::/a\n",
+       0,
+       0},
+      {"v2, the least of a group and those around it",
+       {{"cgroup.controllers", "cpu memory"},
+        {"a/memory.max", "4000"},
+        {"a/b/memory.max", "9000"},
+        {"a/cpu.max", "max 100000"},
+        {"a/b/cpu.max", "150000 100000"}},
+       "0::/a/b\n",
+       4000,
+       1500},
+      {"v2, in a container that sees its group as the root",
+       {{"cgroup.controllers", "cpu memory"}, {"memory.max", "5000"}, {"cpu.max", "50000 100000"}},
+       "0::/not/here\n",
+       5000,
+       500},
+      {"v1",
+       {{"memory/d/memory.limit_in_bytes", "6000"},
+        {"cpu/d/cpu.cfs_quota_us", "200000"},
+        {"cpu/d/cpu.cfs_period_us", "100000"}},
+       "5:memory:/d\n4:cpu,cpuacct:/d\n",
+       6000,
+       2000},
+      {"v1, no quota",
+       {{"cpu/d/cpu.cfs_quota_us", "-1"}, {"cpu/d/cpu.cfs_period_us", "100000"}},
+       "4:cpu,cpuacct:/d\n",
+       0,
+       0},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const test::TempDir dir;
+    for (const auto& [name, text_in] : row.files) {
+      const std::filesystem::path file = dir.path + "/root/" + name;
+      std::filesystem::create_directories(file.parent_path());
+      std::ofstream(file) << text_in << "\n";
+    }
+    std::ofstream(dir.path + "/self") << row.self;
+    const Limits limits = own_limits(dir.path + "/root", dir.path + "/self");
+    CHECK(limits.memory_bytes == row.memory);
+    CHECK(limits.cpu_milli == row.cpu_milli);
+  }
 }
