@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <vector>
@@ -90,6 +92,85 @@ TEST_CASE("what is printed is read back") {
   REQUIRE_MESSAGE(read.ok(), (read.ok() ? "" : read.error().what));
   REQUIRE(read.value().size() == 1);
   CHECK(read.value()[0] == json);
+}
+
+TEST_CASE("strings are printed as every reader of YAML takes them") {
+  struct Row {
+    std::string name, value, yaml;
+  };
+  const Row rows[] = {
+      {"a word", "qlora", "k: qlora\n"},
+      {"an image", "localhost:5055/a/b:1", "k: localhost:5055/a/b:1\n"},
+      {"YAML 1.1's booleans", "yes", "k: \"yes\"\n"},
+      {"and switches", "Off", "k: \"Off\"\n"},
+      {"and letters", "y", "k: \"y\"\n"},
+      {"a number", "017", "k: \"017\"\n"},
+      {"a time", "2026-11-23T18:30:16Z", "k: \"2026-11-23T18:30:16Z\"\n"},
+      {"what looks like a comment", "a #b", "k: \"a #b\"\n"},
+      {"what looks like a key", "a: b", "k: \"a: b\"\n"},
+      {"lines", "a\n  b\n\nc\n", "k: |\n  a\n    b\n\n  c\n"},
+      {"lines without a last break", "a\nb", "k: |-\n  a\n  b\n"},
+      {"lines with two last breaks", "a\n\n", "k: \"a\\n\\n\"\n"},
+      {"lines that begin with blanks", " a\nb\n", "k: \" a\\nb\\n\"\n"},
+      {"lines that end with blanks", "a \nb\n", "k: \"a \\nb\\n\"\n"},
+      {"a tab", "a\tb", "k: \"a\\tb\"\n"},
+      {"what YAML cannot print", "\x7f\u0085\u2028", "k: \"\\x7f\\x85\\u2028\"\n"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const std::string json = nlohmann::json{{"k", row.value}}.dump();
+    CHECK(json_to_yaml(json) == row.yaml);
+    const auto read = yaml_to_json(row.yaml, "f");
+    REQUIRE(read.ok());
+    CHECK(nlohmann::json::parse(read.value().at(0)) == nlohmann::json::parse(json));
+  }
+}
+
+TEST_CASE("objects in lists in objects look as kubectl prints them") {
+  CHECK(
+      json_to_yaml(R"({"a":[{"b":1,"c":[[1,2],"x\ny\n"]},[],"z"],"d":{"e":{}},"f":null})") ==
+      "a:\n- b: 1\n  c:\n  - - 1\n    - 2\n  - |\n    x\n    y\n- []\n- z\nd:\n  e: {}\nf: null\n");
+}
+
+TEST_CASE("whatever is printed is read back") {
+  std::mt19937 random(7);
+  const std::vector<std::string> pieces{
+      "a", "B",   "0",   "1",  "-", ":", ": ",     "#",   " ",    "\n",  "\t", "\r", "\"", "'",
+      "|", ">",   "&",   "*",  "!", "%", "@",      "`",   "[",    "]",   "{",  "}",  ",",  "?",
+      "~", "---", "...", "\\", "é", "😀", "\u2028", "yes", "null", "1e3", "<<", "="};
+  const auto text = [&] {
+    std::string out;
+    for (auto n = random() % 6; n > 0; --n) out += pieces[random() % pieces.size()];
+    return out;
+  };
+  std::function<nlohmann::json(int)> value = [&](int depth) -> nlohmann::json {
+    nlohmann::json out;
+    switch (random() % (depth > 3 ? 4 : 6)) {
+      case 0:
+        return static_cast<int>(random() % 1000) - 500;
+      case 1:
+        return random() % 2 == 0;
+      case 4:
+        out = nlohmann::json::array();
+        for (auto n = random() % 4; n > 0; --n) out.push_back(value(depth + 1));
+        return out;
+      case 5:
+        out = nlohmann::json::object();
+        for (auto n = random() % 4; n > 0; --n) out["k" + text()] = value(depth + 1);
+        return out;
+      default:
+        return text();
+    }
+  };
+  for (int i = 0; i < 5'000; ++i) {
+    const nlohmann::json before = {{"v", value(0)}};
+    const std::string yaml = json_to_yaml(before.dump());
+    CAPTURE(yaml);
+    const auto read = yaml_to_json(yaml, "printed");
+    REQUIRE_MESSAGE(read.ok(), (read.ok() ? "" : read.error().what));
+    REQUIRE(read.value().size() == 1);
+    REQUIRE(nlohmann::json::parse(read.value()[0]) == before);
+  }
 }
 
 TEST_CASE("changed bytes never crash the reader") {
