@@ -1,5 +1,8 @@
 // agents/main.cpp - kairo <command>: what people type, and the processes that `kairo up` starts.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -23,6 +26,31 @@ constexpr const char* version = KAIRO_VERSION;
 std::atomic<bool> stop_requested{false};
 extern "C" void request_stop(int) {
   stop_requested = true;
+}
+extern "C" void request_stop_or_leave(int) {
+  constexpr int interrupted = 130;
+  if (stop_requested.exchange(true)) _exit(interrupted);
+}
+// What Ctrl-C does. A command that leaves nothing behind ends at once, wherever it stands; the
+// others look at stop_requested, and those that a person looks at are not kept waiting by a call.
+void hear_signals(const CLI::App& app) {
+  const auto is_one_of = [&](std::initializer_list<const char*> names) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const char* name) { return app.got_subcommand(name); });
+  };
+  struct sigaction action {};
+  if (is_one_of({"agent", "cluster-local", "fetch", "pull"})) {
+    action.sa_handler = request_stop;
+    action.sa_flags = SA_RESTART;
+  } else if (app.got_subcommand("up")) {
+    action.sa_handler = request_stop;
+  } else if (is_one_of({"wait", "estimate", "files"})) {
+    action.sa_handler = request_stop_or_leave;
+  } else {
+    return;
+  }
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
 }
 
 std::string program_dir() {
@@ -69,6 +97,7 @@ Status run_fetch(const std::string& to, bool allow_loopback) {
 
 Status run_pull(const std::string& image, const std::string& to, const std::string& config_dir) {
   pusher::PullOptions options;
+  options.registry.stop = &stop_requested;
   options.image = image;
   options.to = to;
   std::error_code error;
@@ -110,8 +139,6 @@ Status guarded(const std::function<Status()>& action) {
 // Owns the words of the command line and what they mean; one lambda per command.
 // NOLINTNEXTLINE(readability-function-size): a list, read from top to bottom
 int main(int argc, char** argv) {
-  std::signal(SIGINT, request_stop);
-  std::signal(SIGTERM, request_stop);
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app{
       "kairo: fine-tune and serve a language model with one apply.\n\n"
@@ -126,6 +153,7 @@ int main(int argc, char** argv) {
   app.add_option("-n,--namespace", context.ns, "Namespace");
   app.fallthrough();
   context.connect = [&]() -> Result<std::unique_ptr<cluster::Cluster>> {
+    TRY(cli::must_run(context));
     const cli::Ports ports = TRY(cli::read_ports(context.home));
     return std::unique_ptr<cluster::Cluster>(std::make_unique<cluster::KubeCluster>(
         cluster::KubeConfig{"http://127.0.0.1:" + std::to_string(ports.cluster),
@@ -155,31 +183,33 @@ int main(int argc, char** argv) {
   std::string kind, name, container, shell = "bash", field;
   bool follow = false, no_wait = false;
   sub = command("apply", "Create or change objects", [&] { return cli::apply(context, files); });
-  sub->add_option("-f,--filename", files, "YAML or JSON file, or - for standard input")->required();
+  sub->add_option("-f,--filename", files,
+                  "YAML or JSON file, a folder of them, or - for standard input")
+      ->required();
   cli::GetOptions get;
   sub = command("get", "List objects", [&] { return cli::get(context, get); });
-  sub->add_option("kind", get.kind, "workspaces, jobs, pods, ws,jobs, all, ws/NAME ...")
+  sub->add_option("kind", get.kind, "ws (workspaces), jobs, pods, ws,jobs, all, ws/NAME ...")
       ->required();
   sub->add_option("name", get.name, "One object");
   sub->add_option("-o,--output", get.output, "wide, yaml, json or name")
       ->check(CLI::IsMember({"wide", "yaml", "json", "name"}));
   sub->add_flag("-w,--watch", get.watch, "Go on printing changes");
   sub->add_flag("-A,--all-namespaces", get.all_namespaces, "Of all namespaces");
-  sub = command("describe", "One object, its conditions and events",
+  sub = command("describe", "Objects with their conditions and events",
                 [&] { return cli::describe(context, kind, name); });
   sub->add_option("kind", kind, "workspace, job, ... or workspace/NAME")->required();
-  sub->add_option("name", name);
+  sub->add_option("name", name, "One object; without it all of the kind");
   std::vector<std::string> names;
   sub = command("delete", "Delete objects and wait until they are gone",
                 [&] { return cli::remove(context, files, kind, names, !no_wait); });
   sub->add_option("kind", kind, "workspace, job, ... or workspace/NAME");
   sub->add_option("names", names, "One or several");
-  sub->add_option("-f,--filename", files, "Delete what stands in the file");
+  sub->add_option("-f,--filename", files, "Delete what stands in the file or folder");
   sub->add_flag("--no-wait", no_wait, "Do not wait until they are gone");
   sub = command("logs", "Log of a workspace's newest pod",
                 [&] { return cli::logs(context, name, container, follow); });
   sub->add_option("name", name, "Workspace or pod")->required();
-  sub->add_option("-c,--container", container);
+  sub->add_option("-c,--container", container, "One of the pod's; default: its main one");
   sub->add_flag("-f,--follow", follow, "Go on until the pod ends");
   sub = command("events", "What happened", [&] { return cli::events(context, name, follow); });
   sub->add_option("workspace", name, "Only of this workspace");
@@ -187,26 +217,28 @@ int main(int argc, char** argv) {
   std::int64_t timeout_s = 24 * 3600;
   sub = command("wait", "Follow a workspace until it is done (progress bar)",
                 [&] { return cli::wait(context, name, timeout_s); });
-  sub->add_option("workspace", name)->required();
-  sub->add_option("--timeout", timeout_s, "Seconds");
+  sub->add_option("workspace", name, "Its name")->required();
+  sub->add_option("--timeout", timeout_s, "Give up after so many seconds (default: a day)");
   cli::ChatOptions chat;
   sub = command("chat", "Ask a served model", [&] { return cli::chat(context, chat); });
-  sub->add_option("workspace", chat.workspace)->required();
-  sub->add_option("prompt", chat.prompt)->required();
+  sub->add_option("workspace", chat.workspace, "An inference Workspace")->required();
+  sub->add_option("prompt", chat.prompt,
+                  "The question; without it a conversation, or the standard input");
   sub->add_option("--adapter", chat.adapter, "Name of an adapter; default: the base model");
-  sub->add_option("--temperature", chat.temperature);
-  sub->add_option("--max-tokens", chat.max_tokens);
+  sub->add_option("--temperature", chat.temperature, "0: always the likeliest word (default)");
+  sub->add_option("--max-tokens", chat.max_tokens, "Length of the answer (default 256)");
   sub->add_flag("--raw", chat.raw, "POST /chat, and print the reply as it comes");
   sub = command("explain", "What a field means", [&] { return cli::explain(field); });
   sub->add_option("field", field, "e.g. workspace.tuning");
   sub = command("estimate", "Memory, tokens, steps and time of a tuning, before it starts",
                 [&] { return cli::estimate(context, files, program_dir()); });
-  sub->add_option("-f,--filename", files, "The Workspace's YAML")->required();
+  sub->add_option("-f,--filename", files, "The Workspace's YAML, or - for standard input")
+      ->required();
   sub = command("completion", "Shell completion (bash or zsh)", [&] {
     std::cout << cli::completion(shell);
     return ok();
   });
-  sub->add_option("shell", shell)->check(CLI::IsMember({"bash", "zsh"}));
+  sub->add_option("shell", shell, "bash (default) or zsh")->check(CLI::IsMember({"bash", "zsh"}));
   command("version", "Print the version", [&] {
     std::cout << "kairo " << version << "\n";
     return ok();
@@ -215,8 +247,8 @@ int main(int argc, char** argv) {
   int port = 0;
   sub = command("files", "Serve a folder's files on loopback (data sets)",
                 [&] { return cli::serve_files(context, folder, port); });
-  sub->add_option("folder", folder)->required();
-  sub->add_option("--port", port)->required();
+  sub->add_option("folder", folder, "What is served")->required();
+  sub->add_option("--port", port, "On 127.0.0.1")->required();
 
   std::string agent, image, to, config_dir;
   bool allow_loopback = false;
@@ -256,6 +288,10 @@ int main(int argc, char** argv) {
     std::cout << app.help();
     return 0;
   }
+  hear_signals(app);
+  const auto home = cli::absolute(context.home);
+  if (!home.ok()) return finish(home.error());
+  context.home = home.value();
   const bool is_container = app.got_subcommand("fetch") || app.got_subcommand("pull");
   return is_container ? finish_container(guarded(action)) : finish(guarded(action));
 }

@@ -15,14 +15,18 @@ struct Context {
   Home home;
   std::string ns = "default";
   const std::atomic<bool>& stop;  // Ctrl-C
-  // Opens the cluster with the user's rights; not_found: kairo is not running.
+  // Opens the cluster with the user's rights; not_found: kairo is not running, see must_run.
   std::function<Result<std::unique_ptr<cluster::Cluster>>()> connect;
 };
+// not_found: no `kairo up` holds this home. What waits for an answer asks this when none comes.
+Status must_run(const Context& context);
 struct GetOptions {
   std::string kind, name;  // as resources_named reads them
   std::string output;      // "", wide, yaml, json, name
   bool watch = false, all_namespaces = false;
 };
+// Nothing is applied when a file cannot be read or is not of the right form; an object that the
+// cluster refuses does not stop those after it. So with `remove` and what is not there.
 Status apply(Context& context, const std::vector<std::string>& files);
 Status get(Context& context, const GetOptions& options);
 Status describe(Context& context, const std::string& kind, const std::string& name);
@@ -34,7 +38,8 @@ Status events(Context& context, const std::string& workspace, bool watch);
 // plain lines elsewhere. invalid: it failed; the reason is in the message.
 Status wait(Context& context, const std::string& workspace, std::int64_t timeout_s);
 struct ChatOptions {
-  std::string workspace, prompt, adapter;
+  std::string workspace, adapter;
+  std::string prompt;  // "": a conversation, a line each, on a terminal; else all standard input
   double temperature = 0;
   int max_tokens = 256;
   bool raw = false;  // POST /chat instead of /v1/chat/completions; the reply as it comes

@@ -5,12 +5,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "agents/cli/cli.h"
+#include "agents/cli/files.h"
 #include "agents/cli/yaml.h"
 #include "agents/launcher/plan.h"
 #include "agents/pusher/fetch.h"
@@ -38,12 +40,9 @@ struct Job {
 Result<Job> job_of(const std::vector<std::string>& files) {
   Job job;
   std::map<std::string, std::string> configs;
-  for (const std::string& file : files) {
-    std::ifstream in(file);
-    std::ostringstream text;
-    text << in.rdbuf();
-    if (!in) return Error{Code::not_found, "cannot read \"" + file + "\""};
-    for (const std::string& document : TRY(yaml_to_json(text.str(), file))) {
+  for (const std::string& file : TRY(files_named(files))) {
+    const std::string text = TRY(read_file(file));
+    for (const std::string& document : TRY(yaml_to_json(text, file))) {
       const Json object = Json::parse(document);
       const Json::json_pointer yaml("/data/training_config.yaml");
       if (object.value("kind", "") == "ConfigMap" && object.contains(yaml))
@@ -83,7 +82,7 @@ Status run(const std::vector<std::string>& argv) {
     _exit(127);
   }
   int status = 0;
-  waitpid(child, &status, 0);
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) kill(child, SIGTERM);  // Ctrl-C
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return ok();
   return Error{Code::invalid, "kairo-tune estimate failed (see above)"};
 }
@@ -103,6 +102,10 @@ Status estimate(Context& context, const std::vector<std::string>& files,
                      need.why + "); tokens and time need its weights, which are not in " + model};
   }
   const Scratch scratch;
+  if (scratch.path.empty())
+    return Error{Code::unavailable, "no temporary folder can be made in " +
+                                        fs::temp_directory_path().string() +
+                                        "; make room there or set TMPDIR"};
   if (job.urls.empty())
     return Error{Code::invalid,
                  "estimate reads data sets given as urls; " + job.name + " has none"};

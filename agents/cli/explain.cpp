@@ -50,7 +50,7 @@ constexpr Field fields[] = {
 
 Status explain(const std::string& wanted) {
   std::string path = wanted.empty() ? "workspace" : wanted;
-  if (path == "wk" || path == "workspaces") path = "workspace";
+  if (path == "wk" || path == "ws" || path == "workspaces") path = "workspace";
   const Field* found = nullptr;
   for (const Field& field : fields)
     if (path == field.path) found = &field;
@@ -73,23 +73,5 @@ Status explain(const std::string& wanted) {
   }
   if (!inner.empty()) std::cout << "\nFIELDS:\n" << inner;
   return ok();
-}
-
-std::string completion(const std::string& shell) {
-  const std::string words =
-      "up down status apply get describe logs wait chat delete events explain estimate version "
-      "completion files";
-  const std::string kinds =
-      "workspaces jobs pods services statefulsets configmaps secrets nodes events";
-  if (shell == "zsh")
-    return "#compdef kairo\n_arguments '1: :(" + words + ")' '2: :(" + kinds +
-           ")' '*:file:_files'\n";
-  return "_kairo() {\n  local words=\"" + words + "\" kinds=\"" + kinds +
-         "\"\n  case $COMP_CWORD in\n    1) COMPREPLY=($(compgen -W \"$words\" -- "
-         "\"${COMP_WORDS[1]}\"));;\n    2) COMPREPLY=($(compgen -W \"$kinds\" -- "
-         "\"${COMP_WORDS[2]}\") $(compgen -f -- \"${COMP_WORDS[2]}\"));;\n    *) "
-         "COMPREPLY=($(compgen -f -- \"${COMP_WORDS[COMP_CWORD]}\"));;\n  esac\n}\ncomplete -F "
-         "_kairo "
-         "kairo\n";
 }
 }  // namespace kairo::cli

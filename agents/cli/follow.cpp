@@ -1,13 +1,16 @@
-// agents/cli/follow.cpp - wait (the live bar), logs, chat.
+// agents/cli/follow.cpp - wait (the live bar), logs, files.
 #include <httplib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 
 #include "agents/cli/cli.h"
+#include "agents/cli/conditions.h"
 #include "agents/cli/printers.h"
 #include "agents/cluster/kinds.h"
 #include "schemas/base/clock.h"
@@ -15,26 +18,6 @@
 namespace kairo::cli {
 namespace {
 using Json = nlohmann::json;
-
-struct Condition {
-  std::string value, reason, message;
-};
-Condition condition(const Json& workspace, const std::string& type) {
-  const Json::json_pointer at("/status/conditions");
-  if (workspace.contains(at))
-    for (const Json& c : workspace[at])
-      if (c.value("type", "") == type)
-        return {c.value("status", ""), c.value("reason", ""), c.value("message", "")};
-  return {};
-}
-// What the Workspace waits for, in its own words; "" when nothing is wrong.
-std::string waiting_for(const Json& workspace) {
-  for (const char* type : {"ResourceReady", "JobStarted", "InferenceReady", "WorkspaceSucceeded"}) {
-    const Condition c = condition(workspace, type);
-    if (c.value == "False" && c.reason != "workspacePending") return c.reason + ": " + c.message;
-  }
-  return {};
-}
 
 class Screen {  // one line that changes on a terminal; only news elsewhere
  public:
@@ -47,7 +30,7 @@ class Screen {  // one line that changes on a terminal; only news elsewhere
       line += "  " + waiting;
     if (line == last_) return;
     if (terminal_)
-      std::cerr << "\r\033[K" << line.substr(0, 160) << std::flush;
+      std::cerr << "\r\033[K" << line.substr(0, width()) << std::flush;
     else
       std::cerr << line << std::endl;
     last_ = line;
@@ -57,6 +40,11 @@ class Screen {  // one line that changes on a terminal; only news elsewhere
   }
 
  private:
+  static std::size_t width() {  // a line that wraps could not be written over
+    winsize size{};
+    const bool is_known = ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    return is_known ? size.ws_col - 1U : 79U;
+  }
   const bool terminal_ = isatty(2) == 1;
   std::string last_;
 };
@@ -81,7 +69,9 @@ Status wait(Context& context, const std::string& name, std::int64_t timeout_s) {
       if (state == "Succeeded" || state == "Ready") return ok();
       if (state == "Failed")
         return Error{Code::invalid, "workspace " + name + " failed: " +
-                                        condition(workspace, "WorkspaceSucceeded").message};
+                                        condition_of(workspace, "WorkspaceSucceeded").message};
+    } else {
+      TRY(must_run(context));  // else the workspace goes on when it is started again
     }
     if (clock.monotonic_ms() > deadline)
       return Error{Code::unavailable, "workspace " + name + " is not done after " +
@@ -91,87 +81,61 @@ Status wait(Context& context, const std::string& name, std::int64_t timeout_s) {
   return Error{Code::unavailable, "interrupted; the workspace goes on (kairo get workspace -w)"};
 }
 
+namespace {
+// A Workspace's name stands for its newest pod; else the name is a pod's.
+Result<Json> pod_named(const Context& context, cluster::Cluster& cluster, const std::string& name) {
+  const auto listing = TRY(cluster.list({cluster::pods, context.ns, "kaito.sh/workspace=" + name}));
+  Json newest;
+  for (const std::string& item : listing.items) {
+    const auto born = [](const Json& pod) {
+      return pod["metadata"].value("creationTimestamp", "");
+    };
+    Json pod = Json::parse(item, nullptr, false);
+    if (newest.is_null() || born(pod) >= born(newest)) newest = std::move(pod);
+  }
+  if (!newest.is_null()) return newest;
+  const auto pod = cluster.get({cluster::pods, context.ns, name});
+  if (pod.ok()) return Json::parse(pod.value(), nullptr, false);
+  if (pod.error().code != Code::not_found) return pod.error();
+  const auto workspace = cluster.get({cluster::workspaces, context.ns, name});
+  if (!workspace.ok())
+    return Error{Code::not_found,
+                 "no workspace and no pod \"" + name + "\" in namespace " + context.ns};
+  const Json object = Json::parse(workspace.value(), nullptr, false);
+  const std::string phase = progress_line(object.dump(), 0), why = waiting_for(object);
+  return Error{Code::unavailable, "workspace " + name + " has no pod yet, so no log: " +
+                                      (phase.empty() ? "Pending" : phase) +
+                                      (why.empty() ? "" : ", " + why)};
+}
+// How often its container has been started again: each start begins a log of its own.
+int restarts_of(const Json& pod, const std::string& container) {
+  for (const char* list : {"initContainerStatuses", "containerStatuses"})
+    for (const Json& c : pod.value("status", Json::object()).value(list, Json::array()))
+      if (c.value("name", "") == container) return c.value("restartCount", 0);
+  return 0;
+}
+}  // namespace
+
 Status logs(Context& context, const std::string& name, const std::string& wanted, bool follow) {
   const auto cluster = TRY(context.connect());
-  std::string pod = name, container = wanted;
-  // A Workspace's or Job's name stands for its newest pod.
-  const auto listing =
-      TRY(cluster->list({cluster::pods, context.ns, "kaito.sh/workspace=" + name}));
-  std::string newest;
-  Json object;
-  for (const std::string& item : listing.items) {
-    const Json candidate = Json::parse(item, nullptr, false);
-    const std::string born = candidate["metadata"].value("creationTimestamp", "");
-    if (born < newest) continue;
-    newest = born;
-    object = candidate;
-    pod = candidate["metadata"].value("name", "");
-  }
-  if (object.is_null()) object = Json::parse(TRY(cluster->get({cluster::pods, context.ns, name})));
-  if (container.empty()) container = object["spec"]["containers"][0].value("name", "");
-  const cluster::Ref ref{cluster::pods, context.ns, pod};
+  Json pod = TRY(pod_named(context, *cluster, name));
+  const std::string container =
+      wanted.empty() ? pod["spec"]["containers"][0].value("name", "") : wanted;
+  const cluster::Ref ref{cluster::pods, context.ns, pod["metadata"].value("name", "")};
   std::uint64_t offset = 0;
-  while (!context.stop) {
+  for (int restarts = restarts_of(pod, container); !context.stop && std::cout;) {
+    const std::string phase = pod.value(Json::json_pointer("/status/phase"), "");
     const std::string text = TRY(cluster->log(ref, container, offset));
     std::cout << text << std::flush;
     offset += text.size();
     if (!text.empty()) continue;
-    if (!follow) return ok();
+    if (!follow || phase == "Succeeded" || phase == "Failed") return ok();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
     const auto now = cluster->get(ref);
     if (!now.ok()) return now.error().code == Code::not_found ? ok() : Status(now.error());
-    const std::string phase =
-        Json::parse(now.value()).value(Json::json_pointer("/status/phase"), "");
-    if (phase == "Succeeded" || phase == "Failed") {
-      std::cout << TRY(cluster->log(ref, container, offset)) << std::flush;
-      return ok();
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    pod = Json::parse(now.value(), nullptr, false);
+    if (std::exchange(restarts, restarts_of(pod, container)) != restarts) offset = 0;
   }
-  return ok();
-}
-
-Status chat(Context& context, const ChatOptions& options) {
-  const auto cluster = TRY(context.connect());
-  const Json service =
-      Json::parse(TRY(cluster->get({cluster::services, context.ns, options.workspace})));
-  const std::string address =
-      service.value(Json::json_pointer("/metadata/annotations/kairo.dev~1local-address"), "");
-  if (address.empty())
-    return Error{Code::unavailable, "workspace " + options.workspace +
-                                        " has no address yet; see `kairo describe workspace " +
-                                        options.workspace + "`"};
-  httplib::Client client("http://" + address);
-  client.set_read_timeout(300, 0);
-  Json body = {{"temperature", options.temperature}, {"max_tokens", options.max_tokens}};
-  if (!options.adapter.empty()) body["model"] = options.adapter;
-  std::string path = "/v1/chat/completions";
-  if (options.raw) {
-    path = "/chat";
-    body = {{"prompt", options.prompt},
-            {"return_full_text", false},
-            {"generate_kwargs",
-             {{"max_new_tokens", options.max_tokens}, {"do_sample", options.temperature > 0}}}};
-    if (!options.adapter.empty()) body["model"] = options.adapter;
-  } else {
-    body["messages"] = Json::array({{{"role", "user"}, {"content", options.prompt}}});
-  }
-  const auto reply = client.Post(path, body.dump(), "application/json");
-  if (!reply)
-    return Error{Code::unavailable, "no answer from " + address + ": " +
-                                        httplib::to_string(reply.error()) + "; see `kairo logs " +
-                                        options.workspace + "`"};
-  const Json json = Json::parse(reply->body, nullptr, false);
-  if (reply->status != 200) {
-    const Json::json_pointer at("/error/message");
-    return Error{Code::invalid,
-                 path + " answered " + std::to_string(reply->status) + ": " +
-                     (json.is_object() && json.contains(at) ? json[at].get<std::string>()
-                                                            : reply->body.substr(0, 300))};
-  }
-  if (options.raw || !json.is_object())
-    std::cout << reply->body << "\n";
-  else
-    std::cout << json.value(Json::json_pointer("/choices/0/message/content"), "") << "\n";
   return ok();
 }
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -23,6 +24,22 @@ namespace fs = std::filesystem;
 std::string env(const char* name) {
   const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
   return value != nullptr ? value : "";
+}
+constexpr const char* parts[] = {"secrets", "run", "log", "state", "runs"};
+constexpr const char* mark = "secrets/admin.token";  // only a kairo's home has it
+
+bool has_kairo(const Home& home) {
+  std::error_code error;
+  return fs::exists(home / mark, error);
+}
+// Something that no kairo made lies in it; "" when nothing does.
+std::string stranger_in(const Home& home) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(home.path, error)) {
+    const std::string name = entry.path().filename();
+    if (std::find(std::begin(parts), std::end(parts), name) == std::end(parts)) return name;
+  }
+  return "";
 }
 std::string random_secret() {
   char bytes[32];
@@ -42,10 +59,19 @@ Home default_home() {
   const std::string named = env("KAIRO_HOME");
   return {!named.empty() ? named : env("HOME") + "/.local/share/kairo"};
 }
+Result<Home> absolute(const Home& home) {
+  if (home.path.empty())
+    return Error{Code::invalid, "--home is empty; name a folder, or leave it out"};
+  std::string path = fs::absolute(home.path).lexically_normal();
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return Home{path};
+}
 std::string models_dir() {
-  if (const std::string named = env("KAIRO_MODELS"); !named.empty()) return named;
+  std::error_code error;
+  if (const std::string named = env("KAIRO_MODELS"); !named.empty())
+    return fs::absolute(named, error);
   const std::string cache = env("KAIRO_CACHE");
-  return (!cache.empty() ? cache : env("HOME") + "/.cache/kairo") + "/models";
+  return fs::absolute((!cache.empty() ? cache : env("HOME") + "/.cache/kairo") + "/models", error);
 }
 const std::vector<std::string>& agents() {
   static const std::vector<std::string> names{"watcher", "provisioner", "launcher", "node",
@@ -67,12 +93,18 @@ Status write_private(const std::string& path, const std::string& text) {
 
 Status prepare_home(const Home& home) {
   std::error_code error;
-  for (const char* part : {"", "secrets", "run", "log", "state", "runs"}) {
-    fs::create_directories(home / part, error);
+  if (const std::string other = stranger_in(home); !has_kairo(home) && !other.empty())
+    return Error{Code::invalid, home.path + " holds other things (" + other +
+                                    ") and no kairo; choose an empty folder or a new one with "
+                                    "--home or KAIRO_HOME"};
+  std::vector<std::string> folders{home.path};
+  for (const char* part : parts) folders.push_back(home / part);
+  for (const std::string& folder : folders) {
+    fs::create_directories(folder, error);
     if (error)
-      return Error{Code::unavailable, "create " + (home / part) + ": " + error.message() +
+      return Error{Code::unavailable, "create " + folder + ": " + error.message() +
                                           "; choose another folder with --home or KAIRO_HOME"};
-    chmod((home / part).c_str(), S_IRWXU);
+    chmod(folder.c_str(), S_IRWXU);
   }
   std::vector<std::string> names{"registry", "registry.http", "admin.token", "admin.nats"};
   for (const std::string& agent : agents()) {
@@ -83,6 +115,19 @@ Status prepare_home(const Home& home) {
     const std::string file = home / ("secrets/" + name);
     if (!fs::exists(file, error)) TRY(write_private(file, random_secret()));
   }
+  return ok();
+}
+
+Status purge_home(const Home& home) {
+  if (!has_kairo(home))
+    return Error{Code::invalid, home.path + " is no home of a kairo (it has no " + mark +
+                                    "); nothing was removed"};
+  std::error_code error;
+  for (auto part = std::rbegin(parts); part != std::rend(parts); ++part) {  // the mark goes last
+    fs::remove_all(home / *part, error);
+    if (error) return Error{Code::unavailable, "remove " + (home / *part) + ": " + error.message()};
+  }
+  if (stranger_in(home).empty()) fs::remove(home.path, error);
   return ok();
 }
 

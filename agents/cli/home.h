@@ -21,10 +21,15 @@ struct Home {
   std::string operator/(const std::string& part) const { return path + "/" + part; }
 };
 Home default_home();
+Result<Home> absolute(const Home& home);   // invalid: its path is empty
 const std::vector<std::string>& agents();  // "watcher", "provisioner", ...
 
-// Makes the folders and what is missing of the secrets. Idempotent.
+// Makes the folders and what is missing of the secrets. Idempotent. invalid: a folder that holds
+// other things and no kairo; it is left as it is.
 Status prepare_home(const Home& home);
+// Removes what prepare_home() and the processes made, and the folder itself when nothing else is
+// left in it. invalid: there is no kairo in it.
+Status purge_home(const Home& home);
 Result<std::string> read_secret(const Home& home, const std::string& name);
 // Ports are chosen once and kept, so that a restart finds the same addresses: {"nats": 4222, ...}
 struct Ports {

@@ -1,15 +1,13 @@
-// agents/cli/objects.cpp - apply, get, describe, delete, events.
-#include <sys/ioctl.h>
-#include <unistd.h>
-
+// agents/cli/objects.cpp - get, describe, events.
 #include <algorithm>
-#include <fstream>
+#include <functional>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <thread>
 
 #include "agents/cli/cli.h"
+#include "agents/cli/family.h"
 #include "agents/cli/printers.h"
 #include "agents/cli/resource_words.h"
 #include "agents/cli/yaml.h"
@@ -19,94 +17,6 @@
 namespace kairo::cli {
 namespace {
 using Json = nlohmann::ordered_json;
-constexpr const char* manager = "kairo-cli";
-
-Result<std::string> read_file(const std::string& file) {
-  if (file == "-") {
-    std::ostringstream all;
-    all << std::cin.rdbuf();
-    return all.str();
-  }
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream all;
-  all << in.rdbuf();
-  if (!in)
-    return Error{Code::not_found, "cannot read \"" + file + "\": no such file or no permission"};
-  return all.str();
-}
-
-Result<cluster::Kind> kind_of(const Json& object, const std::string& file) {
-  if (!object.is_object()) return Error{Code::invalid, file + ": an item of the List is no object"};
-  const std::string kind = object.value("kind", ""), version = object.value("apiVersion", "");
-  if (kind.empty() || version.empty())
-    return Error{Code::invalid, file + ": apiVersion and kind must be set"};
-  for (cluster::Kind known : cluster::all_kinds) {
-    if (known.kind != kind) continue;
-    const std::string group = known.group.empty() ? "" : known.group + "/";
-    if (version == group + known.version) return known;
-    if (kind == "Workspace" && version == "kaito.sh/v1alpha1") {
-      known.version = "v1alpha1";
-      return known;
-    }
-  }
-  return Error{Code::invalid, file + ": no matches for kind \"" + kind + "\" in version \"" +
-                                  version + "\"; kairo knows: " + kind_words()};
-}
-
-std::string printed_name(const cluster::Ref& ref) {
-  std::string kind = ref.kind.kind;
-  for (char& c : kind) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return kind + (ref.kind.group.empty() ? "" : "." + ref.kind.group) + "/" + ref.name;
-}
-
-struct Parsed {
-  cluster::Ref ref;
-  std::string json;
-};
-Result<Parsed> parse_object(const Context& context, Json object, const std::string& file) {
-  const cluster::Kind kind = TRY(kind_of(object, file));
-  if (!object.contains("metadata") || !object["metadata"].is_object() ||
-      !object["metadata"].contains("name") || !object["metadata"]["name"].is_string() ||
-      object["metadata"]["name"] == "")
-    return Error{Code::invalid, file + ": " + kind.kind + ": metadata.name must be set"};
-  Json& meta = object["metadata"];
-  // What the cluster keeps is not a wish: who applies a finalizer owns it, and it never goes.
-  object.erase("status");
-  for (const char* kept : {"uid", "resourceVersion", "generation", "creationTimestamp",
-                           "deletionTimestamp", "managedFields", "finalizers"})
-    meta.erase(kept);
-  if (kind.namespaced && !meta.contains("namespace")) meta["namespace"] = context.ns;
-  const cluster::Ref ref{kind, kind.namespaced ? meta.value("namespace", "") : "",
-                         meta.value("name", "")};
-  return Parsed{ref, object.dump()};
-}
-// The objects of all files in their order; a List, as `get -o yaml` prints it, is its items.
-Result<std::vector<Parsed>> parse(const Context& context, const std::vector<std::string>& files) {
-  std::vector<Parsed> out;
-  for (const std::string& file : files) {
-    const std::string text = TRY(read_file(file));
-    std::vector<Json> objects;
-    for (const std::string& document : TRY(yaml_to_json(text, file))) {
-      Json object = Json::parse(document);
-      if (object.value("kind", Json()) != "List")
-        objects.push_back(std::move(object));
-      else
-        for (Json& item : object["items"]) objects.push_back(std::move(item));
-    }
-    if (objects.empty()) return Error{Code::invalid, file + ": no objects in it"};
-    for (Json& object : objects) {
-      Parsed parsed = TRY(parse_object(context, std::move(object), file));
-      for (const Parsed& other : out)
-        if (other.ref.kind.kind == parsed.ref.kind.kind && other.ref.ns == parsed.ref.ns &&
-            other.ref.name == parsed.ref.name)
-          return Error{Code::invalid, file + ": " + printed_name(parsed.ref) + " in namespace " +
-                                          parsed.ref.ns +
-                                          " stands twice; give one of them another name"};
-      out.push_back(std::move(parsed));
-    }
-  }
-  return out;
-}
 
 std::string without_bookkeeping(const std::string& object) {
   Json json = Json::parse(object, nullptr, false);
@@ -143,46 +53,49 @@ void print(const cluster::Kind& kind, std::vector<std::string> items, const GetO
     rows.push_back(row_of(kind, item, wide, options.all_namespaces, clock.now_ms()));
   std::cout << table(rows) << std::flush;
 }
+using Filter = std::function<bool(const Json& object)>;
+// Prints what changes after `first` until Ctrl-C. When the cluster does not know that version any
+// more everything is listed again, and what has changed since is printed.
 Status follow(Context& context, cluster::Cluster& cluster, const cluster::Kind& kind,
-              const GetOptions& options, std::string version) {
-  while (!context.stop) {
-    const auto events =
-        cluster.watch({kind, options.all_namespaces ? "" : context.ns, ""}, version, 1000);
-    if (!events.ok()) {
-      if (events.error().code != Code::unavailable) return events.error();
-      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+              const GetOptions& options, const cluster::Listing& first, const Filter& is_wanted) {
+  const cluster::Selection selection{kind, options.all_namespaces ? "" : context.ns, ""};
+  std::string version = first.resource_version;
+  std::map<std::string, std::string> printed;  // uid -> resourceVersion
+  for (const std::string& item : first.items) {
+    const Json meta = Json::parse(item)["metadata"];
+    printed[meta.value("uid", "")] = meta.value("resourceVersion", "");
+  }
+  const auto show = [&](const std::string& text) {
+    const Json object = Json::parse(text, nullptr, false);
+    const std::string now = object["metadata"].value("resourceVersion", "");
+    std::string& before = printed[object["metadata"].value("uid", "")];
+    if (before != now && is_wanted(object)) print(kind, {text}, options, false);
+    before = now;
+    return now;
+  };
+  while (!context.stop && std::cout) {
+    const auto events = cluster.watch(selection, version, 1000);
+    if (events.ok()) {
+      for (const cluster::Event& event : events.value()) {
+        const bool is_mark = event.type == cluster::Event::Type::bookmark;
+        version = is_mark ? Json::parse(event.object)["metadata"].value("resourceVersion", version)
+                          : show(event.object);
+      }
       continue;
     }
-    for (const cluster::Event& event : events.value()) {
-      const Json object = Json::parse(event.object, nullptr, false);
-      version = object["metadata"].value("resourceVersion", version);
-      if (event.type == cluster::Event::Type::bookmark) continue;
-      if (!options.name.empty() && object["metadata"].value("name", "") != options.name) continue;
-      print(kind, {event.object}, options, false);
+    if (events.error().code == Code::not_found) {
+      const auto listing = TRY(cluster.list(selection));
+      for (const std::string& item : listing.items) show(item);
+      version = listing.resource_version;
+      continue;
     }
+    if (events.error().code != Code::unavailable) return events.error();
+    TRY(must_run(context));
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
   }
   return ok();
 }
 }  // namespace
-
-Status apply(Context& context, const std::vector<std::string>& files) {
-  const auto objects = TRY(parse(context, files));
-  const auto cluster = TRY(context.connect());
-  for (const Parsed& object : objects) {
-    const auto before = cluster->get(object.ref);
-    const auto after = cluster->apply({object.ref, object.json, manager, ""});
-    if (!after.ok())
-      return Error{after.error().code, printed_name(object.ref) + ": " + after.error().what};
-    const auto version = [](const std::string& text) {
-      return Json::parse(text)["metadata"].value("resourceVersion", "");
-    };
-    const char* verb = !before.ok()                                        ? "created"
-                       : version(before.value()) == version(after.value()) ? "unchanged"
-                                                                           : "configured";
-    std::cout << printed_name(object.ref) << " " << verb << std::endl;
-  }
-  return ok();
-}
 
 Status get(Context& context, const GetOptions& given) {
   GetOptions options = given;
@@ -196,12 +109,11 @@ Status get(Context& context, const GetOptions& given) {
   const auto cluster = TRY(context.connect());
   const bool documents = options.output == "json" || options.output == "yaml";
   std::vector<std::string> all;
-  std::string version;
+  cluster::Listing listing;
   bool printed = false;
   for (const Named& named : wanted) {
     const cluster::Kind& kind = named.kind;
-    const auto listing = TRY(cluster->list({kind, options.all_namespaces ? "" : context.ns, ""}));
-    version = listing.resource_version;
+    listing = TRY(cluster->list({kind, options.all_namespaces ? "" : context.ns, ""}));
     std::vector<std::string> items;
     for (const std::string& item : listing.items)
       if (named.name.empty() || Json::parse(item)["metadata"].value("name", "") == named.name)
@@ -220,53 +132,35 @@ Status get(Context& context, const GetOptions& given) {
   if (!documents && all.empty() && !options.watch && options.output != "name")
     std::cout << "No resources found in " << context.ns << " namespace.\n";
   if (!options.watch) return ok();
-  return follow(context, *cluster, wanted.front().kind, options, version);
+  return follow(context, *cluster, wanted.front().kind, options, listing, [&](const Json& object) {
+    return options.name.empty() || object["metadata"].value("name", "") == options.name;
+  });
 }
 
 Status describe(Context& context, const std::string& word, const std::string& given) {
-  const auto named = TRY(resources_named(
+  const auto wanted = TRY(resources_named(
       word, given.empty() ? std::vector<std::string>{} : std::vector<std::string>{given}));
-  const cluster::Kind kind = named.front().kind;
-  const std::string name = named.front().name;
-  if (name.empty()) return Error{Code::invalid, "describe " + word + ": name one of them"};
   const auto cluster = TRY(context.connect());
-  const std::string object = TRY(cluster->get({kind, kind.namespaced ? context.ns : "", name}));
+  std::vector<std::string> objects;
+  for (const Named& named : wanted) {
+    const std::string ns = named.kind.namespaced ? context.ns : "";
+    if (!named.name.empty()) {
+      objects.push_back(TRY(cluster->get({named.kind, ns, named.name})));
+      continue;
+    }
+    for (std::string& item : TRY(cluster->list({named.kind, ns, ""})).items)
+      objects.push_back(std::move(item));
+  }
+  if (objects.empty()) std::cout << "No resources found in " << context.ns << " namespace.\n";
   const auto listing = TRY(cluster->list({cluster::events, context.ns, ""}));
-  std::vector<std::string> about;
-  for (const std::string& event : listing.items) {
-    const Json json = Json::parse(event);
-    if (!json.contains("involvedObject")) continue;
-    const std::string involved = json["involvedObject"].value("name", "");
-    if (involved == name || involved.starts_with(name + "-")) about.push_back(event);
-  }
   const SystemClock clock;
-  std::cout << describe(without_bookkeeping(object), about, clock.now_ms());
-  return ok();
-}
-
-Status remove(Context& context, const std::vector<std::string>& files, const std::string& word,
-              const std::vector<std::string>& names, bool wait) {
-  std::vector<cluster::Ref> refs;
-  if (files.empty()) {
-    for (const Named& named : TRY(resources_named(word, names))) {
-      if (named.name.empty())
-        return Error{Code::invalid, "delete " + word + ": name what is to be deleted"};
-      refs.push_back({named.kind, named.kind.namespaced ? context.ns : "", named.name});
-    }
-  }
-  for (const Parsed& object : TRY(parse(context, files))) refs.push_back(object.ref);
-  const auto cluster = TRY(context.connect());
-  for (const cluster::Ref& ref : refs) {
-    TRY(cluster->get(ref));  // kubectl's "not found"
-    TRY(cluster->remove(ref, ""));
-    std::cout << printed_name(ref) << " deleted" << std::endl;
-  }
-  for (const cluster::Ref& ref : refs) {
-    while (wait && !context.stop) {
-      const auto still = cluster->get(ref);
-      if (!still.ok() && still.error().code == Code::not_found) break;
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
+  for (const std::string& object : objects) {
+    Family family(*cluster, context.ns, Json::parse(object)["metadata"].value("uid", ""));
+    std::vector<std::string> about;
+    for (const std::string& event : listing.items)
+      if (family.is_about(event)) about.push_back(event);
+    std::cout << (&object == objects.data() ? "" : "\n")
+              << describe(without_bookkeeping(object), about, clock.now_ms());
   }
   return ok();
 }
@@ -277,16 +171,15 @@ Status events(Context& context, const std::string& workspace, bool watch) {
   options.watch = watch;
   if (workspace.empty()) return get(context, options);
   const auto cluster = TRY(context.connect());
+  const std::string object = TRY(cluster->get({cluster::workspaces, context.ns, workspace}));
+  Family family(*cluster, context.ns, Json::parse(object)["metadata"].value("uid", ""));
   const auto listing = TRY(cluster->list({cluster::events, context.ns, ""}));
   std::vector<std::string> about;
-  for (const std::string& event : listing.items) {
-    const Json json = Json::parse(event);
-    if (json.contains("involvedObject") &&
-        json["involvedObject"].value("name", "").starts_with(workspace))
-      about.push_back(event);
-  }
+  for (const std::string& event : listing.items)
+    if (family.is_about(event)) about.push_back(event);
   print(cluster::events, about, options, true);
-  return watch ? follow(context, *cluster, cluster::events, options, listing.resource_version)
-               : ok();
+  if (!watch) return ok();
+  return follow(context, *cluster, cluster::events, options, listing,
+                [&](const Json& event) { return family.is_about(event.dump()); });
 }
 }  // namespace kairo::cli

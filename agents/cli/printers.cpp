@@ -133,19 +133,13 @@ Row columns(const cluster::Kind& kind, bool wide) {
 }  // namespace
 
 std::optional<cluster::Kind> kind_named(const std::string& word) {
-  static const std::map<std::string, std::string> short_names{{"wk", "workspaces"},
-                                                              {"wks", "workspaces"},
-                                                              {"po", "pods"},
-                                                              {"svc", "services"},
-                                                              {"cm", "configmaps"},
-                                                              {"sts", "statefulsets"},
-                                                              {"no", "nodes"},
-                                                              {"ev", "events"},
-                                                              {"pv", "persistentvolumes"},
-                                                              {"pvc", "persistentvolumeclaims"}};
   std::string name = word.substr(0, word.find('.'));
   for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  if (const auto full = short_names.find(name); full != short_names.end()) name = full->second;
+  for (const auto& [short_name, plural] : cluster::short_names)
+    if (name == short_name) {
+      name = plural;
+      break;
+    }
   for (const cluster::Kind& kind : cluster::all_kinds) {
     std::string singular = kind.kind;
     for (char& c : singular) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));

@@ -28,7 +28,7 @@ constexpr int stop_wait_ms = 70'000;  // the cluster gives its pods 60 s for a c
   std::vector<char*> argv;
   for (const std::string& arg : program.argv) argv.push_back(const_cast<char*>(arg.c_str()));
   argv.push_back(nullptr);
-  execvp(argv[0], argv.data());
+  execv(argv[0], argv.data());
   dprintf(2, "cannot run %s\n", argv[0]);
   _exit(127);
 }

@@ -12,7 +12,7 @@
 namespace kairo::cli {
 struct Program {
   std::string name;
-  std::vector<std::string> argv;  // argv[0]: a path, or a name looked up in PATH
+  std::vector<std::string> argv;  // argv[0]: a path
   std::string log;                // stdout and stderr, appended
 };
 // The programs run until `stop`; then they end in reverse order (SIGTERM, SIGKILL after 10 s). One

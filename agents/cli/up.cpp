@@ -1,6 +1,7 @@
 // agents/cli/up.cpp - kairo on one machine: nats-server, a registry, the local cluster, the agents.
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -11,6 +12,8 @@
 #include <thread>
 
 #include "agents/cli/cli.h"
+#include "agents/cli/find_program.h"
+#include "agents/cli/ready.h"
 #include "agents/cli/servers.h"
 #include "agents/cli/supervise.h"
 #include "agents/cluster/kinds.h"
@@ -53,12 +56,6 @@ pid_t running_pid(const Home& home) {
   return pid;
 }
 
-bool have_program(const std::string& name) {
-  for (const char* dir : {"/usr/bin/", "/usr/sbin/", "/usr/local/bin/"})
-    if (access((dir + name).c_str(), X_OK) == 0) return true;
-  return false;
-}
-
 Result<Ports> choose_ports(const Home& home, const UpOptions& options) {
   Ports ports;
   if (const auto before = read_ports(home); before.ok()) ports = before.value();
@@ -99,13 +96,16 @@ Status write_configurations(const Home& home, const Ports& ports) {
                        TRY(read_secret(home, "registry.http"))}));
 }
 
+// In the order in which they need each other.
 std::vector<Program> programs(const Home& home, const std::string& dir, bool registry) {
   const auto log = [&](const std::string& name) { return home / ("log/" + name + ".log"); };
   const std::string kairo = dir + "/kairo";
-  std::vector<Program> out{{"nats", {"nats-server", "-c", home / "run/nats.conf"}, log("nats")}};
+  std::vector<Program> out{
+      {"nats", {find_program("nats-server"), "-c", home / "run/nats.conf"}, log("nats")}};
   if (registry)
-    out.push_back(
-        {"registry", {"docker-registry", "serve", home / "run/registry.yml"}, log("registry")});
+    out.push_back({"registry",
+                   {find_program("docker-registry"), "serve", home / "run/registry.yml"},
+                   log("registry")});
   out.push_back({"cluster", {kairo, "cluster-local", "--home", home.path}, log("cluster")});
   for (const std::string& agent : agents())
     out.push_back({agent, {kairo, "agent", agent, "--home", home.path}, log(agent)});
@@ -133,22 +133,6 @@ Status publish_registry_secret(Context& context, const Ports& ports) {
   return ok();
 }
 
-// Everything answers: the cluster serves and its node is Ready, which the agents wait for too.
-Status wait_until_ready(Context& context, int timeout_ms) {
-  Error last{Code::unavailable, "nothing answered"};
-  for (int waited = 0; waited < timeout_ms && !context.stop; waited += 50) {
-    const auto cluster = context.connect();
-    if (cluster.ok()) {
-      const auto nodes = cluster.value()->list({cluster::nodes, "", ""});
-      if (nodes.ok() && !nodes.value().items.empty()) return ok();
-      if (!nodes.ok()) last = nodes.error();
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  return Error{Code::unavailable,
-               "kairo did not start: " + last.what + "; see the logs in " + (context.home / "log")};
-}
-
 void print_started(const Context& context, const Ports& ports, bool registry) {
   std::cout << "kairo is up (" << for_people(context.home.path) << ")\n"
             << "  cluster   http://127.0.0.1:" << ports.cluster << "\n"
@@ -170,11 +154,13 @@ Status run(Context& context, const UpOptions& options, const std::string& dir,
   lock.write_pid();
   const Ports ports = TRY(choose_ports(context.home, options));
   TRY(write_configurations(context.home, ports));
-  Supervisor supervisor(programs(context.home, dir, options.registry), context.home / "run/pids");
+  forget_ports(context.home);
+  const std::vector<Program> all = programs(context.home, dir, options.registry);
+  Supervisor supervisor(all, context.home / "run/pids");
   TRY(supervisor.start_all());
   std::atomic<bool> asking{true};
   std::thread starter([&] {
-    Status ready = wait_until_ready(context, 30'000);
+    Status ready = wait_until_ready(context, all, 30'000);
     if (ready.ok() && options.registry) ready = publish_registry_secret(context, ports);
     if (ready.ok()) print_started(context, ports, options.registry);
     if (asking) started(ready);
@@ -222,20 +208,22 @@ Status detach(Context& context, const UpOptions& options, const std::string& dir
   close(ends[1]);
   std::string text;
   char block[256];
-  for (ssize_t n = 0; (n = read(ends[0], block, sizeof block)) > 0;)
-    text.append(block, static_cast<std::size_t>(n));
+  for (ssize_t n = 0; (n = read(ends[0], block, sizeof block)) != 0 && !context.stop;)
+    if (n > 0) text.append(block, static_cast<std::size_t>(n));
   close(ends[0]);
+  if (context.stop) text = "interrupted";
   if (text == "ok") return ok();
-  if (child > 0) kill(child, SIGTERM);
+  kill(child, SIGTERM);
+  waitpid(child, nullptr, 0);  // what it started ends first: the next `kairo up` finds room
   return Error{Code::unavailable, text.empty() ? "kairo ended at once" : text};
 }
 }  // namespace
 
 Status up(Context& context, const UpOptions& wanted, const std::string& program_dir) {
   UpOptions options = wanted;
-  if (!have_program("nats-server"))
+  if (find_program("nats-server").empty())
     return Error{Code::not_found, "nats-server is not installed; `make deps` installs it"};
-  if (options.registry && !have_program("docker-registry")) {
+  if (options.registry && find_program("docker-registry").empty()) {
     std::cerr << "docker-registry is not installed (`make deps`): going on without a registry\n";
     options.registry = false;
   }
@@ -270,18 +258,24 @@ Status down(Context& context, bool purge) {
   cluster::end_pods(context.home / "state/cluster");  // left by processes that were killed
   std::cout << (pid > 0 ? "kairo is down\n" : "kairo was not running\n");
   if (!purge) return ok();
-  fs::remove_all(context.home.path, error);
-  if (error)
-    return Error{Code::unavailable, "remove " + context.home.path + ": " + error.message()};
-  std::cout << context.home.path << " is removed\n";
+  TRY(purge_home(context.home));
+  std::cout << "all of it is removed"
+            << (fs::exists(context.home.path, error)
+                    ? "; what kairo did not make stays in " + context.home.path
+                    : "")
+            << "\n";
   return ok();
 }
 
+Status must_run(const Context& context) {
+  if (running_pid(context.home) > 0) return ok();
+  return Error{Code::not_found, "kairo is not running (" + for_people(context.home.path) +
+                                    "); start it with `kairo up -d`"};
+}
+
 Status status(Context& context) {
+  TRY(must_run(context));
   const pid_t pid = running_pid(context.home);
-  if (pid <= 0)
-    return Error{Code::not_found,
-                 "kairo is not running in " + context.home.path + "; start it with `kairo up`"};
   std::ifstream in(context.home / "run/pids");
   std::string name;
   pid_t child = 0;

@@ -1,5 +1,6 @@
 // agents/cluster/kinds.h - the resources that kairo touches, by name.
 #pragma once
+#include <utility>
 #include <vector>
 
 #include "agents/cluster/cluster.h"
@@ -23,4 +24,17 @@ inline const std::vector<Kind> all_kinds{workspaces, jobs,     stateful_sets, co
                                          pods,       services, config_maps,   secrets,
                                          events,     nodes,    volumes,       claims,
                                          node_claims};
+// Short name, plural. KAITO's own are wk and wks; ws is ours.
+inline const std::vector<std::pair<const char*, const char*>> short_names{
+    {"wk", "workspaces"},
+    {"wks", "workspaces"},
+    {"ws", "workspaces"},
+    {"po", "pods"},
+    {"svc", "services"},
+    {"cm", "configmaps"},
+    {"sts", "statefulsets"},
+    {"no", "nodes"},
+    {"ev", "events"},
+    {"pv", "persistentvolumes"},
+    {"pvc", "persistentvolumeclaims"}};
 }  // namespace kairo::cluster

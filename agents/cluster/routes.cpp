@@ -23,18 +23,6 @@ std::vector<Kind> served_kinds() {
   out.push_back(old);
   return out;
 }
-const char* short_name(const Kind& kind) {
-  if (kind.plural == "pods") return "po";
-  if (kind.plural == "services") return "svc";
-  if (kind.plural == "configmaps") return "cm";
-  if (kind.plural == "statefulsets") return "sts";
-  if (kind.plural == "workspaces") return "wk";
-  if (kind.plural == "nodes") return "no";
-  if (kind.plural == "events") return "ev";
-  if (kind.plural == "persistentvolumes") return "pv";
-  if (kind.plural == "persistentvolumeclaims") return "pvc";
-  return nullptr;
-}
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
@@ -48,7 +36,8 @@ Json resource_list(const std::string& group, const std::string& version) {
                   {"namespaced", kind.namespaced},
                   {"kind", kind.kind},
                   {"verbs", {"create", "delete", "get", "list", "patch", "update", "watch"}}};
-    if (const char* name = short_name(kind)) entry["shortNames"] = {name};
+    for (const auto& [name, plural] : short_names)
+      if (kind.plural == plural) entry["shortNames"].push_back(name);
     resources.push_back(std::move(entry));
   }
   if (resources.empty()) return nullptr;

@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <thread>
+#include <utility>
 
 #include "agents/runtime/complaint.h"
 #include "agents/runtime/health.h"
@@ -71,8 +72,10 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
 
   Status result = ok();
   Complaint complaint;
+  auto wait =
+      std::chrono::milliseconds(0);  // the first round says at once whether the agent is ready
   while (!stop && result.ok()) {
-    const Status round = loop.step(round_wait);
+    const Status round = loop.step(std::exchange(wait, round_wait));
     round_ms = clock.monotonic_ms();
     records = loop.records();
     facts = loop.facts();

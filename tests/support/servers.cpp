@@ -11,7 +11,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
-#include <sstream>
+
+#include "agents/cli/find_program.h"
 
 namespace kairo::test {
 namespace fs = std::filesystem;
@@ -47,13 +48,14 @@ int free_port() {
 
 Child::Child(std::vector<std::string> argv, const std::string& log) : pid_(fork()) {
   if (pid_ != 0) return;
+  if (const std::string found = cli::find_program(argv[0]); !found.empty()) argv[0] = found;
   const int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   dup2(fd, 1);
   dup2(fd, 2);
   std::vector<char*> raw;
   for (std::string& arg : argv) raw.push_back(arg.data());
   raw.push_back(nullptr);
-  execvp(raw[0], raw.data());
+  execv(raw[0], raw.data());
   _exit(127);
 }
 Child::~Child() {
@@ -73,10 +75,7 @@ void Child::kill_hard() {
 }
 
 bool have_program(const std::string& name) {
-  std::istringstream path(std::getenv("PATH") != nullptr ? std::getenv("PATH") : "");
-  for (std::string dir; std::getline(path, dir, ':');)
-    if (access((dir + "/" + name).c_str(), X_OK) == 0) return true;
-  return access(("/usr/sbin/" + name).c_str(), X_OK) == 0;
+  return !cli::find_program(name).empty();
 }
 
 bool wait_for_port(int port, int timeout_ms) {

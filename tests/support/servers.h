@@ -17,7 +17,7 @@ class TempDir {  // removed with all that is in it
 int free_port();  // on loopback; free a moment ago
 class Child {     // ended (SIGTERM, then SIGKILL) by its destructor
  public:
-  // argv[0] is looked up in PATH; stdout and stderr go to `log`.
+  // argv[0] is looked up as cli::find_program does; stdout and stderr go to `log`.
   Child(std::vector<std::string> argv, const std::string& log);
   ~Child();
   Child(const Child&) = delete;

@@ -89,7 +89,7 @@ TEST_CASE("words after a verb") {
   CHECK(words(resources_named("wk", {})) == "workspaces");
   CHECK(words(resources_named("Workspaces.kaito.sh", {"a", "b"})) == "workspaces/a workspaces/b");
   CHECK(words(resources_named("workspace/a", {})) == "workspaces/a");
-  CHECK(words(resources_named("ws/a", {})).starts_with("error: "));
+  CHECK(words(resources_named("ws/a", {})) == "workspaces/a");
   CHECK(words(resources_named("po,svc", {})) == "pods services");
   CHECK(words(resources_named("all", {})) == "workspaces jobs statefulsets pods services");
   CHECK(words(resources_named("workspace/a", {"b"})) ==
