@@ -38,14 +38,10 @@ class StopSignals {
   bool came_ = false;
 };
 
-int train(const TuneInput& input, const std::string& output, const std::string& state,
-          StopSignals& signals) {
+int train(const TuneInput& input, TuneJob job, StopSignals& signals) {
   const std::function<bool()> should_stop = [&] { return signals.came(); };
   const SystemClock clock;
   Dataset data;
-  TuneJob job;
-  job.output_dir = output;
-  job.state_dir = state;
   const auto end = run_tune(
       std::move(job),
       [&](TuneJob& j) {
@@ -133,7 +129,8 @@ int run(int argc, char** argv) {
       "Exit codes: 0 done, 1 internal (start again), 2 change the input, 3 disk full, 75 stopped\n"
       "with a checkpoint (start again).");
   TuneInput input;
-  std::string output, state, gguf, model_dir;
+  TuneJob job;
+  std::string gguf, model_dir;
   bool as_json = false;
   auto* train_command = app.add_subcommand("train", "Fine-tune; resumes from --state");
   auto* estimate_command =
@@ -141,8 +138,10 @@ int run(int argc, char** argv) {
   auto* import_command = app.add_subcommand("import", "GGUF model file -> model folder");
   add_input(*train_command, input);
   add_input(*estimate_command, input);
-  train_command->add_option("--output", output, "Folder for the adapter")->required();
-  train_command->add_option("--state", state, "Folder for progress and checkpoints")->required();
+  train_command->add_option("--output", job.output_dir, "Folder for the adapter")->required();
+  train_command->add_option("--state", job.state_dir, "Folder for progress and checkpoints")
+      ->required();
+  train_command->add_option("--copy-to", job.copy_dir, "Folder that gets a copy of the adapter");
   estimate_command->add_flag("--json", as_json, "One JSON object");
   import_command->add_option("gguf", gguf, "The file")->required();
   import_command->add_option("dir", model_dir, "The folder to make")->required();
@@ -151,7 +150,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : static_cast<int>(TuneExit::permanent);
   }
-  if (train_command->parsed()) return train(input, output, state, signals);
+  if (train_command->parsed()) return train(input, std::move(job), signals);
   signals.let_go();  // Ctrl-C ends what leaves nothing behind
   if (estimate_command->parsed()) return estimate(input, as_json);
   return import(gguf, model_dir);

@@ -2,6 +2,7 @@
 #include "agents/watcher/status.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 
 namespace kairo::watcher {
@@ -88,6 +89,25 @@ std::string words_of(const wire::PodT& pod, const wire::ResourcesT* resources) {
   return out + (pod.reason == "Error" ? "" : pod.reason + ": ") + pod.message;
 }
 
+// KAITO's classes of a pod that does not come up.
+std::string class_of(const wire::PodT& pod) {
+  static const std::map<std::string, std::string> classes = {
+      {"OOMKilled", "ContainerOOMKilled"},
+      {"ErrImagePull", "ImagePullError"},
+      {"ImagePullBackOff", "ImagePullError"},
+      {"InvalidImageName", "ImagePullError"},
+      {"CreateContainerError", "ContainerStartError"},
+      {"CreateContainerConfigError", "ContainerStartError"},
+      {"RunContainerError", "ContainerStartError"},
+      {"StartError", "ContainerStartError"},
+      {"CrashLoopBackOff", "ContainerCrashLoopBackOff"},
+      {"Error", "ContainerCrashLoopBackOff"},
+      {"Evicted", "PodEvicted"},
+      {"Unschedulable", "Unschedulable"}};
+  const auto found = classes.find(pod.reason);
+  return found == classes.end() ? "WorkspaceInferenceStatusPending" : found->second;
+}
+
 std::string Story::failure() const {
   if (const auto* a = artifact(); a != nullptr && !a->problem.empty()) return a->problem;
   const auto* p = progress();
@@ -156,10 +176,10 @@ Verdict Story::inference_ready() const {
     return {yes, "WorkspaceInferenceStatusSuccess", "Inference has been deployed successfully"};
   Verdict out = waiting();
   if (out.reason == "WorkspaceTuningJobStatusPending") {
-    out.reason = "WorkspaceInferenceStatusPending";
+    const bool has_reason = r_.pod && r_.pod->exists && !r_.pod->reason.empty();
+    out.reason = has_reason ? class_of(*r_.pod) : "WorkspaceInferenceStatusPending";
     out.message = "Inference deployment is not ready";
-    if (r_.pod && r_.pod->exists && !r_.pod->reason.empty())
-      out.message += ": " + words_of(*r_.pod, r_.resources.get());
+    if (has_reason) out.message += ": " + words_of(*r_.pod, r_.resources.get());
   }
   return out;
 }

@@ -198,6 +198,11 @@ void explain(const Json& status, wire::PodT& pod) {
       pod.message = text(why, "message");
       if (failed) pod.exit_code = number<int>(ended, "exitCode");
       if (failed) return;
+      if (pod.reason != "CrashLoopBackOff") continue;
+      const Json& last = at(at(container, "lastState"), "terminated");  // why it comes back
+      pod.exit_code = number<int>(last, "exitCode");
+      if (text(last, "reason") == "OOMKilled") pod.reason = "OOMKilled";
+      if (const std::string words = text(last, "message"); !words.empty()) pod.message = words;
     }
 }
 wire::PodT pod(const Json& object) {

@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using wire::RunPhase;
 constexpr const char *completed_file = "/fine_tuning_completed.txt",
+                     *config_file = "/adapter_config.json",
                      *adapter_file = "/adapter_model.safetensors",
                      *checkpoints_folder = "/checkpoints";
 constexpr std::int64_t config_bytes_max = 4 << 20, completed_bytes_max = 1 << 12;
@@ -188,6 +189,19 @@ class Run {
     if (auto failed = said(write_adapter(job_.output_dir, config, tensors))) return failed;
     return said(write_file(job_.output_dir + completed_file, completed_text()));
   }
+  // Again after a restart, too: the result is whole in output_dir before the first byte is copied.
+  Phase copy() {
+    if (job_.copy_dir.empty()) return std::nullopt;
+    std::error_code ignored;
+    fs::remove(job_.copy_dir + completed_file, ignored);  // of another run; ours comes last
+    for (const char* file : {config_file, adapter_file, completed_file})
+      if (const auto done = copy_file(job_.output_dir + file, job_.copy_dir + file); !done.ok()) {
+        TuneFailure failure = write_failure(done.error());
+        failure.message = "the output volume: " + without_folder(failure.message, job_.copy_dir);
+        return failure;
+      }
+    return std::nullopt;
+  }
 
  private:
   std::string completed_text() const {
@@ -299,6 +313,7 @@ TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
     if (auto failed = run.say(RunPhase::Saving)) return run.end(*failed);
     if (auto failed = run.save()) return run.end(*failed);
   }
+  if (auto failed = run.copy()) return run.end(*failed);
   if (auto failed = run.say(RunPhase::Done)) return run.end(*failed);
   return TuneExit::done;
 }

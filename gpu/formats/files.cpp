@@ -34,6 +34,30 @@ int write_all(int fd, std::string_view bytes) {
   }
   return 0;
 }
+// `fill` writes the new content; the old one stays until that is on the disk.
+template <class Fill>
+Status replace_file(const std::string& path, Fill fill) {
+  const std::string temp = path + ".writing";
+  {
+    const Descriptor file(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.get() < 0) return write_error("create", temp, errno);
+    Status done = fill(file.get());
+    if (done.ok() && ::fsync(file.get()) != 0) done = write_error("write", path, errno);
+    if (!done.ok()) {
+      ::unlink(temp.c_str());
+      return done;
+    }
+  }
+  if (::rename(temp.c_str(), path.c_str()) != 0) return write_error("rename to", path, errno);
+  const auto folder = std::filesystem::path(path).parent_path();
+  return sync_folder(folder.empty() ? "." : folder.string());
+}
+Result<int> open_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) return fd;
+  return Error{errno == ENOENT || errno == ENOTDIR ? Code::not_found : Code::invalid,
+               "read " + path + ": " + std::strerror(errno)};
+}
 }  // namespace
 
 Error write_error(const std::string& what, const std::string& path, int error_number) {
@@ -44,10 +68,7 @@ Error write_error(const std::string& what, const std::string& path, int error_nu
 }
 
 Result<std::string> read_file(const std::string& path, std::int64_t max_bytes) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0)
-    return Error{errno == ENOENT || errno == ENOTDIR ? Code::not_found : Code::invalid,
-                 "read " + path + ": " + std::strerror(errno)};
+  const Descriptor file(TRY(open_file(path)));
   struct stat info {};
   if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode))
     return Error{Code::invalid, "read " + path + ": not a regular file"};
@@ -68,22 +89,27 @@ Result<std::string> read_file(const std::string& path, std::int64_t max_bytes) {
 }
 
 Status write_file(const std::string& path, std::span<const std::string_view> parts) {
-  const std::string temp = path + ".writing";
-  {
-    const Descriptor file(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.get() < 0) return write_error("create", temp, errno);
-    int error = 0;
+  return replace_file(path, [&](int fd) -> Status {
     for (const auto part : parts)
-      if (error == 0) error = write_all(file.get(), part);
-    if (error == 0 && ::fsync(file.get()) != 0) error = errno;
-    if (error != 0) {
-      ::unlink(temp.c_str());
-      return write_error("write", temp, error);
+      if (const int error = write_all(fd, part); error != 0)
+        return write_error("write", path, error);
+    return ok();
+  });
+}
+
+Status copy_file(const std::string& from, const std::string& to) {
+  const Descriptor source(TRY(open_file(from)));
+  std::string piece(1 << 20, '\0');
+  return replace_file(to, [&](int fd) -> Status {
+    for (;;) {
+      const ssize_t n = ::read(source.get(), piece.data(), piece.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return Error{Code::invalid, "read " + from + ": " + std::strerror(errno)};
+      if (n == 0) return ok();
+      const int error = write_all(fd, std::string_view(piece.data(), static_cast<std::size_t>(n)));
+      if (error != 0) return write_error("write", to, error);
     }
-  }
-  if (::rename(temp.c_str(), path.c_str()) != 0) return write_error("rename to", path, errno);
-  const auto folder = std::filesystem::path(path).parent_path();
-  return sync_folder(folder.empty() ? "." : folder.string());
+  });
 }
 
 Status write_file(const std::string& path, std::string_view text) {

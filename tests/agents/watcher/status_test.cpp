@@ -111,6 +111,29 @@ TEST_CASE("status: an attempt that failed says why while the next one waits") {
         "\"question\" is missing");
 }
 
+TEST_CASE("status: a server that does not come up has KAITO's class of the reason, and its words") {
+  const auto ready_of = [](const std::string& reason, const std::string& message) {
+    wire::PodT pod;
+    pod.version = 1;
+    pod.exists = true;
+    pod.container = "s";
+    pod.reason = reason;
+    pod.message = message;
+    const auto status = watcher::compose(record(serving(1), ready(1), std::move(pod)), 5);
+    for (const auto& c : status.conditions)
+      if (c->type == "InferenceReady") return c->reason + ": " + c->message;
+    return std::string();
+  };
+  CHECK(ready_of("ImagePullBackOff", "no such image") ==
+        "ImagePullError: Inference deployment is not ready: s: ImagePullBackOff: no such image");
+  CHECK(ready_of("CrashLoopBackOff", "bad adapter") ==
+        "ContainerCrashLoopBackOff: Inference deployment is not ready: s: CrashLoopBackOff: bad "
+        "adapter");
+  CHECK(ready_of("OOMKilled", "").starts_with("ContainerOOMKilled: Inference deployment is not"));
+  CHECK(ready_of("ContainerCreating", "") ==
+        "WorkspaceInferenceStatusPending: Inference deployment is not ready: s: ContainerCreating");
+}
+
 TEST_CASE("status: lastTransitionTime stays while a condition's status stays") {
   auto r = record(tuning(1), ready(1));
   r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 100));

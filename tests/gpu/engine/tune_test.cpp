@@ -104,6 +104,24 @@ std::function<bool()> after(int steps) {
 }
 }  // namespace
 
+TEST_CASE_FIXTURE(Fixture,
+                  "a copy of the result: whole, the sentinel last, made up for after a failure") {
+  TuneJob j = job("copied");
+  j.copy_dir = folder.path() + "/volume";
+  CHECK(run(j, never()) == TuneExit::internal);  // no such folder: the result itself is safe
+  CHECK(progress(j).back()["message"].get<std::string>().starts_with("the output volume: create "));
+  CHECK(fs::exists(j.output_dir + "/fine_tuning_completed.txt"));
+  fs::create_directories(j.copy_dir);
+  REQUIRE(write_file(j.copy_dir + "/fine_tuning_completed.txt", "another run's").ok());
+  CHECK(run(j, never()) == TuneExit::done);
+  for (const auto& entry : fs::directory_iterator(j.output_dir)) {
+    const std::string name = "/" + entry.path().filename().string();
+    CHECK(read_file(j.copy_dir + name, 1 << 20).value() ==
+          read_file(j.output_dir + name, 1 << 20).value());
+  }
+  CHECK(std::distance(fs::directory_iterator(j.copy_dir), fs::directory_iterator()) == 3);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a run ends with an adapter, the sentinel and a Done line") {
   const TuneJob j = job("plain");
   CHECK(run(j, never()) == TuneExit::done);
