@@ -8,7 +8,8 @@ constexpr const char* verbs =
     "completion files";
 constexpr const char* kinds =
     "workspaces jobs pods services statefulsets configmaps secrets nodes events";
-constexpr const char* bash = R"sh(_kairo_names() { kairo get "$1" -o name 2>/dev/null | sed 's|.*/||'; }
+constexpr const char* bash =
+    R"sh(_kairo_names() { kairo get "$1" -o name 2>/dev/null | sed 's|.*/||'; }
 _kairo() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
   case $COMP_CWORD,${COMP_WORDS[1]},$before in
@@ -16,17 +17,13 @@ _kairo() {
     *,-f | *,--filename) COMPREPLY=($(compgen -f -- "$word"));;
     2,get,* | 2,describe,* | 2,delete,*) COMPREPLY=($(compgen -W "@kinds" -- "$word"));;
     *,get,* | *,describe,* | *,delete,*)
-      COMPREPLY=($(compgen -W "$(_kairo_names "${COMP_WORDS[2]}")" -- "$word"));
-;
+      COMPREPLY=($(compgen -W "$(_kairo_names "${COMP_WORDS[2]}")" -- "$word"));;
     2,logs,* | 2,wait,* | 2,chat,* | 2,events,*)
-      COMPREPLY=($(compgen -W "$(_kairo_names workspaces)" -- "$word"));
-    ;
-    2,completion,*) COMPREPLY=($(compgen -W "bash zsh" -- "$word"));
-    ;
-    *) COMPREPLY=($(compgen -f -- "$word"));
-    ;
-    esac
-    }
+      COMPREPLY=($(compgen -W "$(_kairo_names workspaces)" -- "$word"));;
+    2,completion,*) COMPREPLY=($(compgen -W "bash zsh" -- "$word"));;
+    *) COMPREPLY=($(compgen -f -- "$word"));;
+  esac
+}
 complete -o filenames -F _kairo kairo
 )sh";
 constexpr const char* zsh = R"sh(#compdef kairo
@@ -51,10 +48,9 @@ void fill_in(std::string& text, const std::string& mark, const std::string& word
 }  // namespace
 
 std::string completion(const std::string& shell) {
-  std::string out = shell == "zsh" ? zsh :
-    bash;
-    fill_in(out, "@verbs", verbs);
-    fill_in(out, "@kinds", kinds);
-    return out;
+  std::string out = shell == "zsh" ? zsh : bash;
+  fill_in(out, "@verbs", verbs);
+  fill_in(out, "@kinds", kinds);
+  return out;
 }
 }  // namespace kairo::cli

@@ -8,6 +8,8 @@
 
 #include <csignal>
 #include <fstream>
+#include <functional>
+#include <set>
 
 #include "schemas/base/log.h"
 
@@ -81,22 +83,32 @@ void Supervisor::tend(std::int64_t now_ms) {
   if (changed) write_pids();
 }
 
-void Supervisor::stop_all() {
-  for (auto running = running_.rbegin(); running != running_.rend(); ++running) {
-    if (running->pid <= 0) continue;
-    kill(running->pid, SIGTERM);
-    for (int waited = 0; waited < stop_wait_ms; waited += 10) {
-      if (waitpid(running->pid, nullptr, WNOHANG) == running->pid) {
-        running->pid = -1;
-        break;
-      }
-      usleep(10'000);
+void Supervisor::stop(int stage) {
+  const auto each = [&](const std::function<bool(Running&)>& is_over) {  // whether all are over
+    bool all = true;
+    for (Running& running : running_) {
+      if (running.pid <= 0 || running.program.stage != stage) continue;
+      if (is_over(running)) running.pid = -1;
+      all = all && running.pid < 0;
     }
-    if (running->pid <= 0) continue;
-    kill(running->pid, SIGKILL);
-    waitpid(running->pid, nullptr, 0);
-    running->pid = -1;
+    return all;
+  };
+  const auto reap = [](Running& r) { return waitpid(r.pid, nullptr, WNOHANG) == r.pid; };
+  bool all = each([](Running& r) { return kill(r.pid, SIGTERM) != 0; });
+  for (int waited = 0; !all && waited < stop_wait_ms; waited += 10) {
+    usleep(10'000);
+    all = each(reap);
   }
+  each([](Running& r) {
+    kill(r.pid, SIGKILL);
+    return waitpid(r.pid, nullptr, 0) == r.pid;
+  });
+}
+
+void Supervisor::stop_all() {
+  std::set<int, std::greater<>> stages;
+  for (const Running& running : running_) stages.insert(running.program.stage);
+  for (const int stage : stages) stop(stage);
   unlink(pids_file_.c_str());
 }
 

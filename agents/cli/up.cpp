@@ -98,17 +98,18 @@ Status write_configurations(const Home& home, const Ports& ports) {
 
 // In the order in which they need each other.
 std::vector<Program> programs(const Home& home, const std::string& dir, bool registry) {
-  const auto log = [&](const std::string& name) { return home / ("log/" + name + ".log"); };
+  enum Stage { servers, cluster, agent };
+  std::vector<Program> out;
+  const auto add = [&](const std::string& name, std::vector<std::string> argv, Stage stage) {
+    out.push_back({name, std::move(argv), home / ("log/" + name + ".log"), stage});
+  };
   const std::string kairo = dir + "/kairo";
-  std::vector<Program> out{
-      {"nats", {find_program("nats-server"), "-c", home / "run/nats.conf"}, log("nats")}};
+  add("nats", {find_program("nats-server"), "-c", home / "run/nats.conf"}, servers);
   if (registry)
-    out.push_back({"registry",
-                   {find_program("docker-registry"), "serve", home / "run/registry.yml"},
-                   log("registry")});
-  out.push_back({"cluster", {kairo, "cluster-local", "--home", home.path}, log("cluster")});
-  for (const std::string& agent : agents())
-    out.push_back({agent, {kairo, "agent", agent, "--home", home.path}, log(agent)});
+    add("registry", {find_program("docker-registry"), "serve", home / "run/registry.yml"}, servers);
+  add("cluster", {kairo, "cluster-local", "--home", home.path}, cluster);
+  for (const std::string& name : agents())
+    add(name, {kairo, "agent", name, "--home", home.path}, agent);
   return out;
 }
 

@@ -349,3 +349,20 @@ TEST_CASE("a claim gets a folder, and loses it when it goes") {
   REQUIRE(b.cluster->remove({claims, "default", "data"}, "").ok());
   b.eventually("removal", [&] { return !std::filesystem::exists(folder); });
 }
+
+TEST_CASE("the node is \"local\" whatever the host is called, and this machine has no other") {
+  Bench b;
+  b.eventually("the node", [&] { return !b.get(nodes, "local").is_null(); });
+  for (const auto& [name, label] : {std::pair("old-host", "true"), std::pair("other", "false")}) {
+    const Json node = {{"apiVersion", "v1"},
+                       {"kind", "Node"},
+                       {"metadata", {{"labels", {{"kairo.dev/local", label}}}}}};
+    REQUIRE(b.cluster->apply({{nodes, "", name}, node.dump(), "test", ""}).ok());
+  }
+  b.process.stop();
+  b.process.start();
+  b.cluster = std::make_unique<KubeCluster>(b.process.config());
+  b.eventually("removal", [&] { return b.get(nodes, "old-host").is_null(); });
+  CHECK_FALSE(b.get(nodes, "local").is_null());
+  CHECK_FALSE(b.get(nodes, "other").is_null());
+}
