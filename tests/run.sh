@@ -36,9 +36,15 @@ run() { # name command...
 
 run "build/link_tests" cmake --build "$build" --target link_tests # each library links alone
 
-programs() { # every test program of a build, by its ctest name
-  (cd "$1" && ctest -N --show-only=json-v1) |
-    jq -r '.tests[] | select(.command) | [.name, .command[0]] | @tsv'
+programs() { # build: every test program, "name <tab> path" by its ctest name; none is a failure
+  local list
+  list=$(cd "$1" && ctest -N --show-only=json-v1 |
+    jq -r '.tests[] | select(.command) | [.name, .command[0]] | @tsv')
+  if [ -z "$list" ]; then
+    echo "FAILED  $1 names no test program: is it built, are ctest and jq installed?" >&2
+    list=$'no-test-programs\tfalse'
+  fi
+  echo "$list"
 }
 while IFS=$'\t' read -r name command; do run "$name" "$command"; done < <(programs "$build")
 if [ -n "$asan" ]; then

@@ -5,18 +5,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PATH="$(cd "$1" && pwd):$PATH"
+export no_proxy=localhost,127.0.0.1,::1${no_proxy:+,$no_proxy} NO_PROXY=localhost,127.0.0.1,::1${NO_PROXY:+,$NO_PROXY}
 home=${KAIRO_HOME:-$HOME/.local/share/kairo}
 work=$(mktemp -d)
 bold= plain=
 if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); fi
-data_server=
+data_server= is_ours=
 finish() {
   local status=$?
   [ -z "$data_server" ] || kill "$data_server" 2>/dev/null || true
   if [ $status != 0 ] && [ $status != 130 ]; then
     echo "quickstart: failed; the logs are in $home/log, the state in \`kairo describe workspace pip\`" >&2
   fi
-  kairo down >/dev/null 2>&1 || true
+  [ -z "$is_ours" ] || kairo down >/dev/null 2>&1 || true
   rm -rf "$work"
   exit $status
 }
@@ -33,6 +34,7 @@ if kairo status >/dev/null 2>&1; then
   registry=$(jq -r .registry "$home/run/ports.json")
 else
   registry=$(free_from 5055)
+  is_ours=1 # a kairo that runs already is somebody's: it goes on afterwards
 fi
 data=$(free_from 8055)
 show kairo up -d --registry-port "$registry"
@@ -102,7 +104,12 @@ for path in /chat /v1/chat/completions; do
   done
 done
 
-say "6. Stop; what was done stays"
 kill "$data_server"
 data_server=
-show kairo down
+if [ -n "$is_ours" ]; then
+  say "6. Stop; what was done stays"
+  is_ours=
+  show kairo down
+fi
+echo
+echo "The program is $(command -v kairo); \`make install\` puts it into ~/.local/bin."

@@ -68,7 +68,6 @@ strays() { # processes of this kairo that its supervisor does not know, and cont
 tune reference
 until_true 120 is_state reference Succeeded || fail "undisturbed run" "$(condition reference WorkspaceSucceeded)"
 losses "$(run_dir reference)" >"$work/reference"
-cp -r "$(run_dir reference)" "$work/reference-run"
 layer=$(field reference .status.artifact.digest)
 echo "undisturbed: $(wc -l <"$work/reference") reported steps, $layer"
 

@@ -138,6 +138,37 @@ if until_true 60 is_state killed Succeeded; then pass "trainer killed: resumed a
   fail "trainer killed: resumed and done" "$(condition killed WorkspaceSucceeded)"
 fi
 
+# The kernel ends the trainer at its memory limit, which is lowered as soon as it has one.
+memory_group_of() { # pid -> the folder of its control group, "" when it is not one of kairo's
+  local path
+  path=$(awk -F: '$2 == "memory" || $1 == 0 { print ($2 == "" ? "" : "/memory") $3 }' "/proc/$1/cgroup" 2>/dev/null | grep /kairo- | head -n 1)
+  echo "${path:+/sys/fs/cgroup$path}"
+}
+starve() { # uid of a Workspace: less than the trainer needs, more than it has in its first moments
+  local pid group file
+  pid=$(pgrep -f "kairo-tune train .*/runs/$1/" | head -n 1)
+  group=$(memory_group_of "$pid")
+  for file in "$group/memory.max" "$group/memory.limit_in_bytes"; do
+    if [ -n "$group" ] && [ -e "$file" ]; then echo 24M 2>/dev/null >"$file" && return; fi
+  done
+  return 1
+}
+workspace starved "" long | apply >/dev/null
+starved=$(field starved .metadata.uid)
+end=$((SECONDS + 10))
+until starve "$starved" 2>/dev/null || [ $SECONDS -ge $end ]; do :; done
+if [ $SECONDS -ge $end ]; then
+  skip "trainer OOM-killed" "control groups cannot be made or lowered here"
+else
+  limit=$(kairo get pods -o json | jq -r --arg uid "$starved" '[.items[] | select(tostring | contains($uid))
+    | .spec.containers[0].resources.limits.memory | tonumber / 1048576 | floor] | first')
+  becomes "trainer OOM-killed: said, and tried again" starved JobStarted \
+    "False WorkspaceTuningJobStatusPending: Tuning job has not started: starved: OOMKilled: it passed its memory limit of $limit MiB; lower per_device_train_batch_size, or use a machine with more memory"
+  if until_true 60 is_state starved Succeeded; then pass "trainer OOM-killed: done in the end"; else
+    fail "trainer OOM-killed: done in the end" "$(condition starved WorkspaceSucceeded)"
+  fi
+fi
+
 if mount -t tmpfs -o size=100k tmpfs "$KAIRO_HOME/runs" 2>/dev/null; then
   workspace full "" quick | apply >/dev/null
   words="False workspacePending: workspace has not completed yet, the tuning is started again after: disk_full: "

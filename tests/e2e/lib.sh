@@ -1,25 +1,31 @@
 # tests/e2e/lib.sh - a real kairo in a folder of its own, with a tiny model, and checks that count.
 # Sourced by scripts that were given BUILD as $1. The closing line is the one that tests/run.sh reads.
 set -uo pipefail
+for needed in awk base64 curl docker-registry jq nats-server pgrep ps python3 skopeo timeout; do
+  PATH=$PATH:/usr/local/sbin:/usr/sbin command -v "$needed" >/dev/null && continue
+  echo "FAILED  $needed is not installed; \`make deps\` installs it"
+  exit 1
+done
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$(cd "$1" && pwd)
-export PATH=$build:$PATH
+export PATH=$build:$PATH no_proxy=localhost,127.0.0.1,::1 NO_PROXY=localhost,127.0.0.1,::1
 work=$(mktemp -d)
 export KAIRO_HOME=$work/home KAIRO_MODELS=$work/models OMP_NUM_THREADS=1
 model=$KAIRO_MODELS/smollm2-135m-instruct
 cases=0 failures=0 children=()
 
-finish() {
-  local child
+finish() { # the exit status: what the script died of, else whether a case failed
+  local status=$? child
   timeout 120 kairo down --purge >"$work/down.log" 2>&1
   for child in "${children[@]}"; do kill "$child" 2>/dev/null; done
   wait 2>/dev/null
   umount "$work/full" 2>/dev/null
   [ -n "${KEEP:-}" ] && echo "kept: $work" || rm -rf "$work"
   echo "test cases: $cases | $((cases - failures)) passed | $failures failed"
-  [ "$failures" = 0 ]
+  [ "$status" != 0 ] || [ "$failures" = 0 ] || status=1
+  exit "$status"
 }
-trap 'finish; exit' EXIT
+trap finish EXIT
 trap 'exit 130' INT TERM
 
 pass() {

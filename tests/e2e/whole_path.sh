@@ -44,6 +44,8 @@ same "a later subscriber gets the last value at once" Succeeded \
 running() { [ "$(field first '.status.tuning | select(.phase == "Training" and .step > 20) | .phase')" = Training ]; }
 workspace first "" long | apply >/dev/null
 until_true 30 running
+same "Ctrl-C: wait" "130 error: interrupted; the workspace goes on (kairo get workspace -w)" \
+  "$(seen=$(timeout --preserve-status -k 20 -s INT 1 kairo wait first 2>&1); echo "$? $(tail -n 1 <<<"$seen")")"
 for name in second third; do workspace $name "" quick; echo ---; done | apply >/dev/null
 waits() {
   kairo get workspace "$1" -o json | jq -e '.status.conditions[]? | select(.type == "JobStarted" and .status == "False")
@@ -87,7 +89,29 @@ same "kairo chat: a model that is not there" \
   "error: /v1/chat/completions answered 404: model nobody is not served here; there are: smollm2-135m-instruct, tuned
 (exit 1)" \
   "$(timeout 30 kairo chat server --adapter nobody hi 2>&1; echo "(exit $?)")"
+same "kairo chat: a question on standard input" 0 \
+  "$(timeout 30 kairo chat server --max-tokens 4 <<<"Who are you?" >/dev/null 2>&1; echo $?)"
+same "kairo chat: a Workspace that serves nothing" "error: workspace tuned tunes a model and serves none; chat with an inference Workspace that uses its adapter (docs/serving.md)" \
+  "$(timeout 30 kairo chat tuned hi 2>&1)"
 same "POST /chat" "true" "$(curl -s "http://$address/chat" -d '{"prompt":"a","generate_kwargs":{"max_new_tokens":2}}' | jq 'has("Result")')"
+
+# --- Ctrl-C wherever a command stands -------------------------------------------------------------
+# interrupted SIGNAL command...: how it ended, 137 when it had to be killed.
+interrupted() { timeout --preserve-status -k 20 -s "$1" 1 "${@:2}" >/dev/null 2>&1; echo $?; }
+mkfifo "$work/typing"
+sleep 60 >"$work/typing" & # a terminal on which nobody types
+children+=($!)
+same "Ctrl-C: apply -f - that waits for input" 130 "$(interrupted INT kairo apply -f - <"$work/typing")"
+same "Ctrl-C: events -w" 130 "$(interrupted INT kairo events -w)"
+server_pid=$(pgrep -f "kairo-serve .*$KAIRO_HOME/" | head -n 1)
+kill -STOP "$server_pid"
+same "Ctrl-C: chat that waits for an answer" 130 "$(interrupted INT kairo chat server hi)"
+kill -CONT "$server_pid"
+registry_pid=$(awk '$1 == "registry" { print $2 }' "$KAIRO_HOME/run/pids")
+kill -STOP "$registry_pid"
+same "SIGTERM: a pull that waits for its registry" 75 \
+  "$(interrupted TERM kairo pull --image "localhost:$registry/e2e/tuned:1" --to "$work/pulled")"
+kill -CONT "$registry_pid"
 
 # --- safe by default ------------------------------------------------------------------------------
 # shellcheck disable=SC2046
@@ -116,8 +140,10 @@ watcher: job node pod server workspace; none
 nobody: Authorization Violation" "$(timeout 20 python3 "$here/bus_rights.py" "$(jq -r .nats "$KAIRO_HOME/run/ports.json")" "$KAIRO_HOME/secrets")"
 
 # --- what else a person types ---------------------------------------------------------------------
+same "completion offers the names" "server" \
+  "$(bash -c 'eval "$(kairo completion bash)"; COMP_WORDS=(kairo chat ser) COMP_CWORD=2; _kairo; echo "${COMPREPLY[*]}"')"
 for words in "version" "status" "explain workspace" "explain workspace.tuning" "completion bash" "events" \
-  "get all" "get nodes" "get workspaces -o wide" "get workspace tuned -o yaml" "describe workspace tuned" "logs server"; do
+  "get all" "get nodes" "get ws" "describe ws" "get workspaces -o wide" "get workspace tuned -o yaml" "describe workspace tuned" "logs server"; do
   # shellcheck disable=SC2086
   holds "kairo $words" timeout 20 kairo $words
 done
@@ -138,6 +164,12 @@ left() { kairo get workspaces,jobs,statefulsets,services,pods -o name 2>/dev/nul
 gone() { [ -z "$(left)" ]; }
 holds "nothing of them is left" until_true 30 gone
 gone || left
+timeout 90 kairo down >/dev/null 2>&1
+same "without kairo every command says so" "error: kairo is not running ($KAIRO_HOME); start it with \`kairo up -d\`" \
+  "$(for words in "get ws" "apply -f $work/all.yaml" "delete ws x" "logs x" "events" "wait x" "chat x hi" "describe ws"; do
+    # shellcheck disable=SC2086
+    timeout 20 kairo $words 2>&1
+  done | sort -u)"
 timeout 90 kairo down --purge >/dev/null 2>&1
 same "down --purge leaves no file" "" "$(ls -A "$KAIRO_HOME" 2>/dev/null)"
 same "down --purge leaves no process" "" "$(pgrep -f "$KAIRO_HOME" | tr '\n' ' ')"
