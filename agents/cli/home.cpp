@@ -171,6 +171,14 @@ bool is_port_free(int port) {
   return free;
 }
 
+bool does_listen(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const sockaddr_in address = loopback(port);
+  const bool open = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  close(fd);
+  return open;
+}
+
 std::string for_people(const std::string& path) {
   const char* user = std::getenv("HOME");
   const std::string own = user == nullptr ? "" : std::string(user) + "/";

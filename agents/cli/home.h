@@ -39,6 +39,7 @@ Result<Ports> read_ports(const Home& home);
 Status write_ports(const Home& home, const Ports& ports);
 int free_port();                                                         // on loopback
 bool is_port_free(int port);                                             // on loopback
+bool does_listen(int port);                                              // on loopback
 Status write_private(const std::string& path, const std::string& text);  // 0600, by rename
 // Where models lie: $KAIRO_MODELS, else $KAIRO_CACHE/models, else ~/.cache/kairo/models.
 std::string models_dir();

@@ -26,7 +26,6 @@ std::string trouble_at(int port, const char* path, int wanted, int wanted_too) {
   return said.empty() ? "answers " + std::to_string(reply->status) : said;
 }
 std::string trouble_of(const Context& context, const std::string& name) {
-  if (name == "nats") return "";  // no agent is ready without it
   if (name == "cluster") {
     const auto cluster = context.connect();
     if (!cluster.ok()) return cluster.error().what;
@@ -34,9 +33,13 @@ std::string trouble_of(const Context& context, const std::string& name) {
     if (!nodes.ok()) return nodes.error().what;
     return nodes.value().items.empty() ? "its node is not there" : "";
   }
+  const auto ports = read_ports(context.home);
+  if (!ports.ok()) return ports.error().what;
+  if (name == "nats") {  // whether it works the agents say
+    const int port = ports.value().nats;
+    return does_listen(port) ? "" : "it does not listen on port " + std::to_string(port);
+  }
   if (name == "registry") {
-    const auto ports = read_ports(context.home);
-    if (!ports.ok()) return ports.error().what;
     constexpr int open = 200, asks_who = 401;
     return trouble_at(ports.value().registry, "/v2/", open, asks_who);
   }
@@ -75,14 +78,9 @@ Status wait_until_ready(const Context& context, const std::vector<Program>& prog
       if (context.stop) return Error{Code::unavailable, "interrupted"};
       if (clock.monotonic_ms() >= deadline) {
         const std::string said = last_line_of(program.log);
-        const std::string bus = last_line_of(context.home / "log/nats.log");
-        return Error{Code::unavailable,
-                     "kairo did not start: " + program.name + ": " + why +
-                         (said.empty() ? "" : "; its log ends with: " + said) +
-                         (bus.empty() || program.name == "registry" || program.name == "cluster"
-                              ? ""
-                              : "; nats-server's with: " + bus) +
-                         "; the logs are in " + (context.home / "log")};
+        return Error{Code::unavailable, "kairo did not start: " + program.name + ": " + why +
+                                            (said.empty() ? "" : "; its log ends with: " + said) +
+                                            "; the logs are in " + (context.home / "log")};
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }

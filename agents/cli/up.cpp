@@ -38,6 +38,13 @@ class Lock {
     if (fd_ >= 0) close(fd_);
   }
   bool take() const { return fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) == 0; }
+  bool take_patiently() const {  // a command that only looks whether it is held has it for a moment
+    for (int tries = 0; tries < 25; ++tries) {
+      if (take()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return false;
+  }
   void write_pid() const {
     const std::string pid = std::to_string(getpid()) + "\n";
     if (ftruncate(fd_, 0) != 0 || pwrite(fd_, pid.data(), pid.size(), 0) < 0)
@@ -149,7 +156,7 @@ void print_started(const Context& context, const Ports& ports, bool registry) {
 Status run(Context& context, const UpOptions& options, const std::string& dir,
            const std::function<void(const Status&)>& started) {
   const Lock lock(context.home);
-  if (!lock.take())
+  if (!lock.take_patiently())
     return Error{Code::conflict,
                  "kairo is running already (" + context.home.path + "); stop it with `kairo down`"};
   lock.write_pid();

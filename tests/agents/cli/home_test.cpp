@@ -88,3 +88,24 @@ TEST_CASE("the last line of a log") {
   std::ofstream(dir.path + "/log") << std::string(9000, 'x') << "\nbind: in use\n\n";
   CHECK(last_line_of(dir.path + "/log") == "bind: in use");
 }
+TEST_CASE("what does not start is named, with the last line of its log") {
+  const test::TempDir dir;
+  const Home home{dir.path + "/home"};
+  REQUIRE(prepare_home(home).ok());
+  const int port = free_port();
+  REQUIRE(write_ports(home, {port, port, port}).ok());
+  std::ofstream(home / "log/nats.log") << "[1] [FTL] no room\n";
+  std::ofstream(home / "run/watcher.port") << port << "\n";
+  forget_ports(home);
+  CHECK_FALSE(fs::exists(home / "run/watcher.port"));
+  std::atomic<bool> stop{false};
+  const Context context{home, "default", stop, {}};
+  const std::string logs = "; the logs are in " + (home / "log");
+  CHECK(wait_until_ready(context, {{"nats", {}, home / "log/nats.log"}}, 1).error().what ==
+        "kairo did not start: nats: it does not listen on port " + std::to_string(port) +
+            "; its log ends with: [1] [FTL] no room" + logs);
+  CHECK(wait_until_ready(context, {{"watcher", {}, home / "log/watcher.log"}}, 1).error().what ==
+        "kairo did not start: watcher: not started" + logs);
+  stop = true;
+  CHECK(wait_until_ready(context, {{"registry", {}, ""}}, 60'000).error().what == "interrupted");
+}
