@@ -1,5 +1,6 @@
 // gpu/kernels/nf4.h - 4-bit NormalFloat weights with doubly quantised block scales (QLoRA).
-// Bytes and values equal those of bitsandbytes 0.50 on a CPU (tests/parity/nf4.py makes the proof).
+// Bytes and values equal those of bitsandbytes 0.50 on a CPU (tests/parity/make_golden.py makes the
+// proof).
 #pragma once
 #include <array>
 #include <cstdint>

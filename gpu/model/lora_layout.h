@@ -20,9 +20,10 @@ struct LoraModule {
   std::int64_t rank, in, out, a_offset, b_offset;
 };
 // One group of a layer. The A matrices of its adapted modules are stacked: (rank_total, in) at
-// a_offset. out_begin[i], rank_begin[i] and module[i] describe its i-th adapted module.
+// a_offset.
 struct LoraGroup {
-  struct Part {
+  struct Part {  // one adapted module: its rows of the group's output, its columns of the rank, its
+                 // B
     std::int64_t out_begin, out, rank_begin, b_offset;
   };
   std::int64_t in = 0, out = 0, rank_total = 0, a_offset = 0;

@@ -1,5 +1,5 @@
 # tests/parity/make_golden.py - writes the golden files of tests/gpu/golden from transformers, peft and
-# bitsandbytes. usage: make_golden.py OUT_DIR [--smollm2 MODEL_DIR --gsm8k TRAIN_JSONL]
+# bitsandbytes, and by data_golden.py. usage: make_golden.py OUT_DIR [--smollm2 MODEL_DIR --gsm8k TRAIN_JSONL]
 import argparse
 import json
 import math
@@ -10,6 +10,7 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 import numpy as np
 import torch
 import bitsandbytes.functional as bnb
+import data_golden
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig
@@ -197,6 +198,7 @@ def main():
     tiny_case(a.out, "tiny_qlora", plain, True, LINEAR)
     tiny_case(a.out, "tiny3_lora", scaled, False, ["v_proj", "up_proj", "layers.1.self_attn.o_proj"])
     nf4_case(a.out)
+    data_golden.write(a.out)
     if a.smollm2:
         smollm2_case(a.out, a.smollm2, a.gsm8k, False)
         smollm2_case(a.out, a.smollm2, a.gsm8k, True)

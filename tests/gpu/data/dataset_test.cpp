@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "gpu/formats/files.h"
+#include "gpu/formats/json.h"
 #include "tests/gpu/hf/tiny_tokenizer.h"
 #include "tests/gpu/support.h"
 
@@ -96,6 +97,23 @@ TEST_CASE("dataset: every kind of row") {
     const auto got = load("a.jsonl", c.json, whole());
     CHECK(got.error == "");
     CHECK(got.rows == std::vector<std::string>{c.row});
+  }
+}
+
+TEST_CASE("dataset: chats have the tokens and the assistant masks of transformers") {
+  const auto text = read_file(test::golden("masks.json"), 1 << 20);
+  REQUIRE(text.ok());
+  const auto cases = parse_json<nlohmann::ordered_json>(text.value());
+  REQUIRE(cases.ok());
+  CHECK(cases.value().size() == 10);
+  for (const auto& c : cases.value()) {
+    CAPTURE(c["name"].get<std::string>());
+    const auto got = load("a.jsonl", nlohmann::ordered_json{{"messages", c["messages"]}}.dump(),
+                          whole(), c["template"].get<std::string>());
+    CHECK(got.error == "");
+    REQUIRE(got.data.rows.size() == 1);
+    CHECK(got.data.rows[0].tokens == c["tokens"].get<std::vector<std::int32_t>>());
+    CHECK(got.data.rows[0].trained == c["mask"].get<std::vector<std::uint8_t>>());
   }
 }
 

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "gpu/engine/torch_cpu.h"
+#include "gpu/kernels/nf4.h"
 #include "tests/gpu/support.h"
 
 namespace kairo::gpu {
@@ -64,6 +66,20 @@ bool same_bytes(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 }  // namespace
+
+TEST_CASE("the mean that NF4's scales are taken from has torch's bits") {
+  const Golden file("nf4.safetensors");
+  for (const std::string name : {"a", "odd", "many"}) {
+    CAPTURE(name);
+    const auto w = file.floats(name + ".weight");
+    const auto n = static_cast<std::int64_t>(w.size());
+    std::vector<std::uint8_t> packed(static_cast<std::size_t>(nf4_bytes(n)));
+    std::vector<float> absmax(static_cast<std::size_t>(nf4_blocks(n)));
+    nf4_quantize_cpu(packed.data(), absmax.data(), w.data(), n);
+    const float offset = mean(absmax);
+    CHECK(same_bytes({&offset, 1}, file.floats(name + ".offset")));
+  }
+}
 
 TEST_CASE("loss and every gradient equal those of transformers + peft (+ bitsandbytes)") {
   struct Case {
