@@ -11,7 +11,11 @@
 #include "agents/cluster/memory_cluster.h"
 #include "agents/cluster/routes.h"
 #include "agents/cluster/selector.h"
+#include "agents/launcher/decide.h"
+#include "agents/node/decide.h"
 #include "agents/node/progress.h"
+#include "agents/provisioner/decide.h"
+#include "agents/pusher/decide.h"
 #include "agents/pusher/docker_auth.h"
 #include "agents/pusher/inflate.h"
 #include "agents/pusher/reference.h"
@@ -21,7 +25,9 @@
 #include "agents/pusher/url.h"
 #include "agents/watcher/admit.h"
 #include "agents/watcher/admit_config.h"
+#include "agents/watcher/decide.h"
 #include "agents/watcher/revision.h"
+#include "agents/watcher/status_json.h"
 #include "agents/watcher/translate.h"
 #include "schemas/base/base64.h"
 #include "schemas/base/codec.h"
@@ -75,25 +81,67 @@ void unpack(const std::string& tar) {
   if (reader.feed(tar).ok() && reader.finish().ok()) (void)files.end_layer();
   std::filesystem::remove_all(root);
 }
+template <class Body>
+std::string bytes_of(Body body) {
+  return encode(test::fact(std::move(body)), wire::FactIdentifier());
+}
+// What an agent does with a fact before any effect: absorb, decide, keep, say.
+void decide_all(const wire::FactT& fact) {
+  runtime::Nodes nodes;
+  nodes.emplace("n1", test::node(1));
+  if (const auto* node = fact.body.AsNode()) nodes["n2"] = *node;
+  for (const bool known : {false, true}) {
+    wire::RecordT record;
+    if (known)
+      record = test::record(test::tuning(1), test::ready(1), test::planned(1), test::run_dir(1),
+                            test::job(1), test::artifact(1));
+    (void)runtime::absorb(record, fact);
+    const runtime::View view{nodes, 1000, "bus"};
+    for (const auto& d : {launcher::decide(record, view), provisioner::decide(record, view),
+                          pusher::decide(record, view), watcher::decide(record, view),
+                          node::decide(record, view, "n1")})
+      for (const auto& command : d.commands) {
+        const std::string row = encode(command, wire::CommandIdentifier());
+        REQUIRE(decode<wire::CommandT>(row, wire::CommandIdentifier()).ok());
+        if (command.body.type == wire::CommandBody::PatchStatus)
+          (void)watcher::status_object(command);
+        if (command.body.type == wire::CommandBody::AnnounceStatus)
+          (void)watcher::status_event(command, 1000);
+      }
+    const std::string row = encode(record, wire::RecordIdentifier());
+    REQUIRE(decode<wire::RecordT>(row, wire::RecordIdentifier()).ok());
+  }
+}
 }  // namespace
 
 TEST_CASE("agents' decoders") {
-  const wire::FactT fact = test::fact(test::tuning(3));
   const wire::RecordT record = test::record(test::tuning(3), test::ready(4), test::planned(5));
   const std::string gzip("\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\x4c\x4a\x06\0\xc2\x41\x24\x35\x03\0\0\0",
                          23);
   const std::string zstd("\x28\xb5\x2f\xfd\x24\x03\x19\0\0\x61\x62\x63\xf3\x3b\x7b\x4c", 16);
   const SystemClock clock;
   const std::vector<test::FuzzTarget> targets = {
-      {"fact",
-       {encode(fact, wire::FactIdentifier())},
-       [](const std::string& b) { (void)decode<wire::FactT>(b, wire::FactIdentifier()); }},
+      {"fact, through every decision",
+       {bytes_of(test::tuning(3)), bytes_of(test::serving(3)), bytes_of(test::job(4)),
+        bytes_of(test::ready(5)), bytes_of(test::planned(6)), bytes_of(test::run_dir(7)),
+        bytes_of(test::artifact(8)), bytes_of(test::pushed(9)), bytes_of(test::server(9)),
+        bytes_of(test::node(9))},
+       [](const std::string& b) {
+         const auto got = decode<wire::FactT>(b, wire::FactIdentifier());
+         if (got.ok()) decide_all(got.value());
+       }},
       {"record",
        {encode(record, wire::RecordIdentifier())},
        [](const std::string& b) { (void)decode<wire::RecordT>(b, wire::RecordIdentifier()); }},
       {"workspace",
        {workspace},
-       [](const std::string& b) { (void)watcher::translate(cluster::workspaces, b, true); }},
+       [](const std::string& b) {
+         const auto read = watcher::translate(cluster::workspaces, b, true);
+         if (!read.ok()) return;
+         decide_all(read.value());
+         const std::string bytes = encode(read.value(), wire::FactIdentifier());
+         REQUIRE(decode<wire::FactT>(bytes, wire::FactIdentifier()).ok());
+       }},
       {"pod",
        {pod},
        [](const std::string& b) { (void)watcher::translate(cluster::pods, b, true); }},
