@@ -55,8 +55,8 @@ using PrepareJob = std::function<std::optional<TuneFailure>(TuneJob& job)>;
 // Prepares the job (phase Tokenizing) and runs it to its end: progress.jsonl and checkpoints in
 // state_dir, the adapter and, last of all, fine_tuning_completed.txt in output_dir, which names the
 // run; then the same files in copy_dir. Where it names this very run, all is done already; one of
-// another run is removed before the first step. A checkpoint of the same model, data and settings is
-// gone on from. Errors are the last line of progress.jsonl and a log line. should_stop is asked
+// another run is removed before the first step. A checkpoint of the same model, data and settings
+// is gone on from. Errors are the last line of progress.jsonl and a log line. should_stop is asked
 // between layers (Loading) and between steps; once true it stays true.
 TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
                   const std::function<bool()>& should_stop);
