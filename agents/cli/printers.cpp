@@ -67,11 +67,12 @@ std::string init_state(const Json& o) {
   return done == all ? "" : "Init:" + std::to_string(done) + "/" + std::to_string(all);
 }
 Row pod_row(const Json& o) {
-  int ready = 0, all = 0, restarts = 0;
+  int ready = 0, restarts = 0;
+  const Json::json_pointer spec("/spec/containers");
+  const std::size_t all = o.contains(spec) ? o[spec].size() : 0;
   std::string status = text(o, "/status/reason");
   if (o.contains(Json::json_pointer("/status/containerStatuses")))
     for (const Json& c : o["status"]["containerStatuses"]) {
-      ++all;
       ready += c.value("ready", false);
       restarts += c.value("restartCount", 0);
       for (const char* state : {"waiting", "terminated"})

@@ -47,13 +47,13 @@ TEST_CASE("pods: kubectl's states") {
     std::string name, status, ready, state, restarts;
   };
   const Row_ rows[] = {
-      {"waits", R"({"phase":"Pending"})", "0/0", "Pending", "0"},
+      {"waits", R"({"phase":"Pending"})", "0/1", "Pending", "0"},
       {"downloads", R"({"phase":"Pending","initContainerStatuses":[{"state":{"running":{}}}],
         "containerStatuses":[{"state":{"waiting":{"reason":"PodInitializing"}}}]})",
        "0/1", "Init:0/1", "0"},
       {"download failed", R"({"phase":"Failed","initContainerStatuses":[{"state":{"terminated":
         {"exitCode":2,"reason":"Error"}}}]})",
-       "0/0", "Init:Error", "0"},
+       "0/1", "Init:Error", "0"},
       {"runs", R"({"phase":"Running","containerStatuses":[{"ready":true,"restartCount":3,
         "state":{"running":{}}}]})",
        "1/1", "Running", "3"},
@@ -63,8 +63,10 @@ TEST_CASE("pods: kubectl's states") {
   };
   for (const Row_& row : rows) {
     CAPTURE(row.name);
-    CHECK(row_of(cluster::pods, R"({"metadata":{"name":"p"},"status":)" + row.status + "}", false,
-                 false, now_ms) == Row{"p", row.ready, row.state, row.restarts, ""});
+    CHECK(row_of(
+              cluster::pods,
+              R"({"metadata":{"name":"p"},"spec":{"containers":[{}]},"status":)" + row.status + "}",
+              false, false, now_ms) == Row{"p", row.ready, row.state, row.restarts, ""});
   }
 }
 
