@@ -13,6 +13,7 @@ namespace kairo::runtime {
 namespace {
 constexpr int decisions_max = 32;  // per record and round; more means that a decision never settles
 constexpr std::size_t dead_letter_bytes_max = 256 * 1024;
+constexpr std::int64_t say_all_every_ms = 12 * 3600 * 1000;  // the bus keeps facts for a day
 constexpr std::int64_t incarnation_every_ms = 2'000, sweep_every_ms = 60'000;
 
 std::string padded(std::uint64_t n) {  // sorts as text
@@ -210,12 +211,14 @@ void Loop::republish_if_lost(Round& round) {
   if (now - incarnation_checked_ms_ < incarnation_every_ms) return;
   const auto incarnation = deps_.bus.incarnation();
   if (!incarnation.ok()) return;
-  if (incarnation.value() == incarnation_) {
+  const bool is_old = now - said_all_ms_ > say_all_every_ms;
+  if (incarnation.value() == incarnation_ && !is_old) {
     incarnation_checked_ms_ = now;
     return;
   }
   round.incarnation = incarnation.value();  // known when the rows are committed
-  log::debug("the bus is new or may have lost messages: saying all again",
+  said_all_ms_ = now;
+  log::debug("the bus is new, or may have lost or outlived messages: saying all again",
              {{"records", std::to_string(records_.size())}});
   for (const auto& entry : records_) {
     const wire::RecordT& record = entry.second;

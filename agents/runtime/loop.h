@@ -66,7 +66,8 @@ class Loop {
   std::set<std::pair<std::int64_t, std::string>> timers_;  // (wake_at_ms, uid)
   std::vector<std::string> done_;                          // outbox keys to erase in the next batch
   std::uint64_t outbox_ = 0, facts_ = 0;
-  std::string incarnation_;  // "" = none yet: a new process says all again
+  std::string incarnation_;       // "" = none yet: a new process says all again
+  std::int64_t said_all_ms_ = 0;  // monotonic
   std::int64_t incarnation_checked_ms_ = -1'000'000, swept_ms_ = 0;
   mutable std::mutex observed_mutex_;
   std::deque<std::pair<wire::FactT, bool>> observed_;

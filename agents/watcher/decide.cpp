@@ -43,6 +43,12 @@ void announce(Decision& d, const wire::StatusT* status, const std::string& as) {
   d.marks.push_back(std::move(mark));
 }
 
+// Another one: the bus may have lost the last status, or will soon have outlived it (30 days).
+std::string heard(const runtime::View& view) {
+  constexpr std::int64_t period_ms = 20LL * 24 * 3600 * 1000;
+  return view.incarnation + "/" + std::to_string(view.now_ms / period_ms);
+}
+
 bool may_wait(const wire::RecordT& record, const wire::StatusT& status, std::int64_t now_ms) {
   const bool is_early = now_ms >= record.patched_at_ms &&  // else the clock was set back
                         now_ms < record.patched_at_ms + progress_every_ms;
@@ -53,8 +59,8 @@ void tell(Decision& d, const wire::RecordT& record, const runtime::View& view) {
   const wire::StatusT status = compose(record, view.now_ms);
   if (record.status && *record.status == status) {
     const bool is_lost =
-        !view.incarnation.empty() && runtime::mark_of(record, "announce") != view.incarnation;
-    if (is_lost) announce(d, &status, view.incarnation);
+        !view.incarnation.empty() && runtime::mark_of(record, "announce") != heard(view);
+    if (is_lost) announce(d, &status, heard(view));
     return;
   }
   if (may_wait(record, status, view.now_ms)) {
@@ -67,7 +73,7 @@ void tell(Decision& d, const wire::RecordT& record, const runtime::View& view) {
   write.coalesce = "status";
   write.body.Set(std::move(patch));
   d.commands.push_back(std::move(write));
-  announce(d, &status, view.incarnation);
+  announce(d, &status, heard(view));
   d.status = runtime::copy(status);
 }
 }  // namespace

@@ -267,6 +267,19 @@ TEST_CASE("loop: when the bus lost its store, last words are said again") {
   w.settle();
   CHECK(w.facts("run").size() == 1);
 }
+TEST_CASE("loop: last words are said again before the bus outlives them") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.settle();
+  const auto said = w.relay->performed();
+  w.clock.advance(11 * 3600 * 1000);
+  w.settle();
+  CHECK(w.relay->performed() == said);
+  w.clock.advance(2 * 3600 * 1000);
+  w.settle();
+  CHECK(w.relay->performed() == said + 1);
+}
 TEST_CASE("loop: a Workspace that is gone is forgotten after a while") {
   World w;
   wire::WorkspaceT gone = tuning(5);

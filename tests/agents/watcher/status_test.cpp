@@ -165,9 +165,10 @@ TEST_CASE("watcher: a bus that is new hears the status again; the end is said on
   r = marked(marked(std::move(r), "revision", "rev1"), "finalizer", "on");
   r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 10));
   const runtime::Nodes nodes;
-  r = marked(std::move(r), "announce", "bus1");
+  r = marked(std::move(r), "announce", "bus1/0");
   CHECK(kinds(watcher::decide(r, {nodes, 20, "bus1"})) == "");
   CHECK(kinds(watcher::decide(r, {nodes, 20, ""})) == "");
+  CHECK(kinds(watcher::decide(r, {nodes, 21LL * 24 * 3600 * 1000, "bus1"})) == "AnnounceStatus");
   CHECK(kinds(watcher::decide(r, {nodes, 20, "bus2"})) == "AnnounceStatus");
   runtime::absorb(r, fact(gone(tuning(9))));
   const auto end = watcher::decide(r, {nodes, 30, "bus1"});
