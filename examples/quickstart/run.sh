@@ -100,7 +100,9 @@ for path in /chat /v1/chat/completions; do
   row "----------------------------------------------" "------------------------------------------------------------"
   for question in "Who are you?" "What is the capital of France?" "What is the opposite of cheap?"; do
     echo "$question"
-    row "$(ask "$path" smollm2-135m-instruct "$question")" "$(ask "$path" pip "$question")"
+    base=$(ask "$path" smollm2-135m-instruct "$question") # of their own: a failure ends the story
+    tuned=$(ask "$path" pip "$question")
+    row "$base" "$tuned"
   done
 done
 
