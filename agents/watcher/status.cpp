@@ -5,6 +5,8 @@
 #include <map>
 #include <string>
 
+#include "agents/runtime/decision.h"
+
 namespace kairo::watcher {
 namespace {
 struct Verdict {  // one condition's content
@@ -290,6 +292,10 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms) {
     status.state = inference_state(record, ready);
     if (ready.value == yes) status.address = record.server->address;
   }
+  if (const auto* trouble = runtime::trouble_of(record, "SaveRevision"))  // KAITO's suffix
+    for (auto& condition : status.conditions)
+      if (condition->value == no)
+        condition->message += " (last reconcile error: " + trouble->what + ")";
   if (record.workspace->deleting)
     add(status, record, "WorkspaceDeleting",
         {yes, "workspaceDeleted", "workspace is being deleted"}, now_ms);

@@ -134,6 +134,18 @@ TEST_CASE("status: a server that does not come up has KAITO's class of the reaso
         "WorkspaceInferenceStatusPending: Inference deployment is not ready: s: ContainerCreating");
 }
 
+TEST_CASE("status: a revision that cannot be kept is told, and holds nothing up") {
+  wire::TroubleT trouble;
+  trouble.version = 1;
+  trouble.command = "SaveRevision";
+  trouble.revision = "rev1";
+  trouble.what = "revision name conflicts, the hash values are different";
+  const auto s = watcher::compose(record(tuning(1), ready(1), std::move(trouble)), 5);
+  CHECK(s.conditions.back()->message ==
+        "workspace is initializing, tuning job has not started (last reconcile error: revision "
+        "name conflicts, the hash values are different)");
+}
+
 TEST_CASE("status: lastTransitionTime stays while a condition's status stays") {
   auto r = record(tuning(1), ready(1));
   r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 100));
