@@ -22,7 +22,7 @@ constexpr const char *completed_file = "/fine_tuning_completed.txt",
                      *adapter_file = "/adapter_model.safetensors",
                      *checkpoints_folder = "/checkpoints";
 constexpr std::int64_t config_bytes_max = 4 << 20, completed_bytes_max = 1 << 12;
-constexpr std::int64_t steps_looked_at = 10'000;
+constexpr std::int64_t steps_looked_at = 10'000, rows_looked_at = 10'000'000;
 
 using Phase = std::optional<TuneFailure>;  // empty: the phase went well
 
@@ -271,9 +271,13 @@ void fill_extremes(EngineOptions& options, const TuneJob& job) {
   options.longest_row = 1;
   for (const auto& row : job.rows) options.longest_row = std::max(options.longest_row, inputs(row));
   options.tokens_per_step = options.longest_row;
-  for (std::int64_t step = 0; step < std::min(job.total_steps, steps_looked_at); ++step) {
+  const std::int64_t steps = std::min(job.total_steps, steps_looked_at);
+  std::int64_t looked_at = 0;
+  for (std::int64_t step = 0; step < steps && looked_at < rows_looked_at; ++step) {
+    const auto rows = job.rows_of_step(step);
     std::int64_t tokens = 0;
-    for (const std::size_t i : job.rows_of_step(step)) tokens += inputs(job.rows[i]);
+    for (const std::size_t i : rows) tokens += inputs(job.rows[i]);
+    looked_at += static_cast<std::int64_t>(rows.size());
     options.tokens_per_step = std::max(options.tokens_per_step, tokens);
   }
 }

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 constexpr std::int64_t state_bytes_max = 1 << 16;
 constexpr int format_version = 1;
-constexpr std::int64_t shape_max = 1 << 24;
+constexpr std::int64_t shape_max = 1 << 24, threads_max = 4096;
 constexpr std::string_view folder_prefix = "checkpoint-", unfinished_prefix = ".writing-";
 
 std::string_view bytes_of(std::span<const float> values) {
@@ -69,6 +69,7 @@ Result<Checkpoint> read(const std::string& path, const std::string& fingerprint)
                                  {"threads", &c.state.shape.threads}})
     if (root.contains(key) && root[key].is_number_unsigned())
       *out = std::min<std::int64_t>(root[key].get<std::int64_t>(), shape_max);
+  if (c.state.shape.threads > threads_max) c.state.shape = {};
   const TensorFile file = TRY(TensorFile::open(path + "/state.safetensors"));
   for (const auto& [name, out] : {std::pair{"parameters", &c.parameters},
                                   {"first_moment", &c.first_moment},

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 // them out again and refuses them in its input.
 const BEGIN: char = '\u{F0001}';
 const END: char = '\u{F0002}';
-const INSTRUCTIONS_MAX: u64 = 100_000_000; // a chat of 4 MiB needs a tenth
+const INSTRUCTIONS_MAX: u64 = 100_000_000; // a second or two; a chat of 4 MiB needs some millions
 const TEXT_BYTES_MAX: usize = 64 << 20;
 
 pub struct Chat {
