@@ -4,6 +4,7 @@
 #include <httplib.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -365,4 +366,32 @@ TEST_CASE("the node is \"local\" whatever the host is called, and this machine h
   b.eventually("removal", [&] { return b.get(nodes, "old-host").is_null(); });
   CHECK_FALSE(b.get(nodes, "local").is_null());
   CHECK_FALSE(b.get(nodes, "other").is_null());
+}
+
+TEST_CASE("a run that a power cut took is started again and counts as no failure") {
+  Bench b;
+  Json object = job(container("while [ ! -e " + b.process.dir() + "/now ]; do sleep 0.05; done"));
+  object["spec"]["backoffLimit"] = 0;
+  object["spec"]["podFailurePolicy"]["rules"] =
+      Json::array({{{"action", "Ignore"},
+                    {"onPodConditions", {{{"type", "DisruptionTarget"}, {"status", "True"}}}}}});
+  b.apply(jobs, "long", object);
+  b.eventually("start", [&] { return b.ready(jobs, "long", "ready") == 1; });
+  const Json first = b.pods_of("long").at(0);
+  b.process.kill_hard();
+  const std::string dir =
+      b.process.dir() + "/state/pods/" + text(first, {"metadata", "uid"}) + "/main/0";
+  int pid = 0, parent = 0;
+  std::string word;
+  std::ifstream(dir + "/pid") >> pid;
+  std::ifstream stat_file("/proc/" + std::to_string(pid) + "/stat");
+  stat_file >> word >> word >> word >> parent;  // pid, (sh), state, parent
+  REQUIRE(parent > 1);
+  kill(parent, SIGKILL);  // and with it the container
+  b.process.start();
+  b.cluster = std::make_unique<KubeCluster>(b.process.config());
+  b.eventually("a second pod", [&] { return b.pods_of("long").size() == 2; });
+  std::ofstream(b.process.dir() + "/now") << "go";
+  b.eventually("completion", [&] { return b.job_has("long", "Complete"); });
+  CHECK(integer(b.get(jobs, "long"), {"status", "failed"}) == 0);
 }
