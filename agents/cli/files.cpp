@@ -40,7 +40,7 @@ Result<Parsed> parse_object(Json object, const std::string& file, const std::str
   const cluster::Kind kind = TRY(kind_of(object, file));
   if (!object.contains("metadata") || !object["metadata"].is_object() ||
       !object["metadata"].contains("name") || !object["metadata"]["name"].is_string() ||
-      object["metadata"]["name"] == "")
+      object["metadata"]["name"].get<std::string>().empty())
     return Error{Code::invalid, file + ": " + kind.kind + ": metadata.name must be set"};
   Json& meta = object["metadata"];
   // What the cluster keeps is not a wish: who applies a finalizer owns it, and it never goes.
