@@ -153,9 +153,8 @@ void print_started(const Context& context, const Ports& ports, bool registry) {
   std::cout << "  logs      " << for_people(context.home / "log") << "\n" << std::flush;
 }
 
-Status run(Context& context, const UpOptions& options, const std::string& dir,
+Status run(Context& context, const Lock& lock, const UpOptions& options, const std::string& dir,
            const std::function<void(const Status&)>& started) {
-  const Lock lock(context.home);
   if (!lock.take_patiently())
     return Error{Code::conflict,
                  "kairo is running already (" + context.home.path + "); stop it with `kairo down`"};
@@ -206,7 +205,8 @@ Status detach(Context& context, const UpOptions& options, const std::string& dir
       close(ends[1]);
     };
     bool told = false;
-    const Status ended = run(context, options, dir, [&](const Status& status) {
+    const Lock lock(context.home);  // held until this process is no more, as `kairo down` reads it
+    const Status ended = run(context, lock, options, dir, [&](const Status& status) {
       told = true;
       tell(status);
     });
@@ -242,7 +242,8 @@ Status up(Context& context, const UpOptions& wanted, const std::string& program_
     return ok();
   }
   if (options.detach) return detach(context, options, program_dir);
-  return run(context, options, program_dir, [&](const Status& status) {
+  const Lock lock(context.home);
+  return run(context, lock, options, program_dir, [&](const Status& status) {
     if (!status.ok()) std::cerr << "error: " << status.error().what << "\n";
   });
 }
