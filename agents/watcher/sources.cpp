@@ -1,6 +1,7 @@
 // agents/watcher/sources.cpp - list + watch -> translate -> publish.
 #include "agents/watcher/sources.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -12,6 +13,7 @@
 namespace kairo::watcher {
 namespace {
 constexpr std::int64_t resync_ms = 30 * 60 * 1000;
+constexpr std::int64_t step_max_ms = 60 * 1000;     // more between two steps: a clock was set
 constexpr std::int64_t keep_gone_ms = 3600 * 1000;  // as long as agents keep their records
 
 using Json = nlohmann::json;
@@ -77,9 +79,17 @@ Status Source::save(const std::string& key, const Known& known) {
   known_[key] = known;
   return ok();
 }
+// Again when labels or annotations have changed: the word that it is gone says whose it was last.
 Status Source::remember(const std::string& object) {
-  const std::string key = key_of(object);
-  return known_.contains(key) ? ok() : save(key, {remembered(object), 0});
+  const std::string key = key_of(object), meta = remembered(object);
+  const auto known = known_.find(key);
+  const auto named = [](const std::string& text) {
+    Json json = Json::parse(text, nullptr, false);
+    json["metadata"].erase("resourceVersion");
+    return json;
+  };
+  if (known != known_.end() && named(known->second.meta) == named(meta)) return ok();
+  return save(key, {meta, known == known_.end() ? 0 : known->second.gone_at_ms});
 }
 
 // Written down first: a crash in between, or a bus that refuses, says it again.
@@ -95,20 +105,32 @@ Status Source::gone(const std::string& key, const std::string& version, std::int
   return said;
 }
 
-Status Source::say_gone_again(std::int64_t now_ms) {
+// In the order in which they went: a Workspace's Jobs share a subject, and its last word stays.
+Status Source::say_gone_again() {
+  std::multimap<std::uint64_t, const std::string*> gone;
+  for (const auto& [key, known] : known_)
+    if (known.gone_at_ms != 0) {
+      const std::string version = field(known.meta, "resourceVersion");
+      gone.emplace(std::strtoull(version.c_str(), nullptr, 10), &known.meta);
+    }
+  for (const auto& [version, meta] : gone) TRY(publish(*meta, false));
+  calm_ms_ = 0;
+  return ok();
+}
+
+// What everybody has surely heard. Counted in time that this process has seen pass since the bus
+// last lost something: a wall clock that is set makes nothing old.
+Status Source::forget(std::int64_t now_ms) {
+  if (calm_ms_ <= keep_gone_ms) return ok();
+  const auto is_old = [&](const auto& row) {
+    return row.second.gone_at_ms != 0 && now_ms - row.second.gone_at_ms > keep_gone_ms;
+  };
   state::Batch old;
-  for (const auto& [key, known] : known_) {
-    if (known.gone_at_ms == 0) continue;
-    if (now_ms - known.gone_at_ms > keep_gone_ms)
-      old.erase("source/" + kind_.kind + "/" + key);
-    else
-      TRY(publish(known.meta, false));
-  }
+  for (const auto& row : known_)
+    if (is_old(row)) old.erase("source/" + kind_.kind + "/" + row.first);
   if (old.writes.empty()) return ok();
   TRY(store_.commit(old));
-  std::erase_if(known_, [&](const auto& k) {
-    return k.second.gone_at_ms != 0 && now_ms - k.second.gone_at_ms > keep_gone_ms;
-  });
+  std::erase_if(known_, is_old);
   return ok();
 }
 
@@ -120,7 +142,7 @@ Status Source::list(std::int64_t now_ms, bool lost) {
   for (const auto& [key, known] : known_)
     if (known.gone_at_ms == 0 && !there.contains(key)) vanished.push_back(key);
   for (const std::string& key : vanished) TRY(gone(key, listing.resource_version, now_ms));
-  if (lost) TRY(say_gone_again(now_ms));
+  TRY(lost ? say_gone_again() : forget(now_ms));
   for (const std::string& object : listing.items) TRY(publish(object, true));
   version_ = listing.resource_version;
   listed_ms_ = now_ms;
@@ -129,6 +151,8 @@ Status Source::list(std::int64_t now_ms, bool lost) {
 
 Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
   if (!loaded_) TRY(load());
+  calm_ms_ += std::clamp<std::int64_t>(now_ms - stepped_ms_, 0, step_max_ms);
+  stepped_ms_ = now_ms;
   const std::string incarnation = TRY(bus_.incarnation());
   const bool lost = incarnation != incarnation_;
   if (lost || version_.empty() || now_ms - listed_ms_ > resync_ms) {

@@ -16,8 +16,8 @@ namespace kairo::watcher {
 class Source {
  public:
   // store: remembers what was published (source/<kind>/...), so that objects that vanish while no
-  // watcher runs are noticed by the next list; and for an hour what was called gone, so that it can
-  // be said again when the bus lost it.
+  // watcher runs are noticed by the next list; and for an hour at least what was called gone, so
+  // that it can be said again when the bus lost it.
   Source(cluster::Cluster& cluster, bus::Bus& bus, state::Store& store, cluster::Kind kind)
       : cluster_(cluster), bus_(bus), store_(store), kind_(std::move(kind)) {}
   // One list, or one watch call of at most wait_ms. unavailable: try again after a pause.
@@ -31,7 +31,8 @@ class Source {
   Status publish(const std::string& object, bool exists);
   Status publish_news(const std::string& object);
   Status gone(const std::string& key, const std::string& version, std::int64_t now_ms);
-  Status say_gone_again(std::int64_t now_ms);
+  Status say_gone_again();
+  Status forget(std::int64_t now_ms);
   Status list(std::int64_t now_ms, bool lost);
   Status load();
   Status save(const std::string& key, const Known& known);
@@ -43,7 +44,8 @@ class Source {
   const cluster::Kind kind_;
   bool loaded_ = false;
   std::string version_;  // "" = list first
-  std::int64_t listed_ms_ = 0;
+  std::int64_t listed_ms_ = 0, stepped_ms_ = 0;
+  std::int64_t calm_ms_ = 0;  // time seen to pass since all that is gone was last said again
   std::string incarnation_;
   std::map<std::string, Known> known_;       // by namespace/name/uid
   std::map<std::string, std::size_t> said_;  // the same: hash of what was said last

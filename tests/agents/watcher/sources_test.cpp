@@ -1,0 +1,90 @@
+// What this proves: what is gone is said until everybody has heard it: in its order, as it last
+// was, over a bus that loses its store and a wall clock that is set.
+#include "agents/watcher/sources.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "agents/bus/memory_bus.h"
+#include "agents/cluster/kinds.h"
+#include "agents/cluster/memory_cluster.h"
+#include "schemas/base/codec.h"
+#include "schemas/fact_generated.h"
+#include "state/memory_store.h"
+#include "tests/support/fake_clock.h"
+
+using namespace kairo;
+using Json = nlohmann::json;
+namespace {
+struct World {
+  explicit World(const cluster::Kind& watched) : kind(watched) {}
+  const cluster::Kind& kind;
+  test::FakeClock clock;
+  cluster::MemoryCluster cluster{clock, "seed"};
+  bus::MemoryBroker broker{clock, std::chrono::milliseconds(1000)};
+  bus::MemoryBus bus{broker, "watcher"};
+  state::MemoryStore store;
+  watcher::Source source{cluster, bus, store, kind};
+
+  void step() { REQUIRE(source.step(0, clock.now_ms()).ok()); }
+  void apply(const std::string& revision) {
+    const Json object = {
+        {"apiVersion", kind.group + "/" + kind.version},
+        {"kind", kind.kind},
+        {"metadata",
+         {{"name", "w"},
+          {"namespace", "d"},
+          {"labels", {{"kaito.sh/workspace", "w"}}},
+          {"annotations", {{"kairo.dev/workspace-uid", "u1"}, {"kairo.dev/revision", revision}}}}}};
+    REQUIRE(cluster.apply({{kind, "d", "w"}, object.dump(), "launcher", ""}).ok());
+    step();
+  }
+  void remove() {
+    REQUIRE(cluster.remove({kind, "d", "w"}, "").ok());
+    step();
+  }
+  wire::FactT last() const {  // what stands on the bus
+    const auto stored = broker.stored("kairo.facts.");
+    REQUIRE(stored.size() == 1);
+    return decode<wire::FactT>(stored[0].bytes, wire::FactIdentifier()).value();
+  }
+};
+}  // namespace
+
+TEST_CASE("sources: the end of the newest Job stands last, whatever the uids") {
+  World w(cluster::jobs);
+  for (int i = 0; i < 6; ++i) {
+    w.apply("r" + std::to_string(i));
+    w.remove();
+  }
+  const std::uint64_t newest = w.last().body.AsJob()->version;
+  w.broker.wipe();
+  w.step();
+  CHECK_FALSE(w.last().body.AsJob()->exists);
+  CHECK(w.last().body.AsJob()->version == newest);
+}
+TEST_CASE("sources: an object that was edited in place is gone as it last was") {
+  World w(cluster::stateful_sets);
+  w.apply("old");
+  w.apply("new");
+  w.remove();
+  CHECK_FALSE(w.last().body.AsServer()->exists);
+  CHECK(w.last().body.AsServer()->revision == "new");
+}
+TEST_CASE("sources: a clock that is set makes nothing old; an hour does") {
+  World w(cluster::jobs);
+  w.apply("r");
+  w.remove();
+  w.clock.jump(50LL * 3600 * 1000);
+  for (int i = 0; i < 2; ++i) {  // also when the bus loses it once more
+    w.broker.wipe();
+    w.step();
+    CHECK_FALSE(w.last().body.AsJob()->exists);
+  }
+  for (int minute = 0; minute < 100; ++minute) {
+    w.clock.advance(60'000);
+    w.step();
+  }
+  CHECK(w.store.scan("source/Job/", "", 10).value().empty());
+}
