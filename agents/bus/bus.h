@@ -14,6 +14,8 @@
 
 namespace kairo::bus {
 constexpr std::size_t message_bytes_max = 1 << 20;  // NATS' default max_payload
+constexpr std::chrono::milliseconds duplicate_window{120'000};
+constexpr std::size_t kept_unacked = 1024;  // a consumer with so many unacked messages gets no new
 struct Message {
   std::string subject;  // "kairo.facts.job.default.tune-me"; tokens are encoded by subject()
   std::string id;       // same id published twice within the window: delivered once

@@ -25,9 +25,24 @@ void MemoryBroker::wipe() {
   messages_.clear();
   by_subject_.clear();
   ids_.clear();
+  ids_in_order_.clear();
   last_ = 0;
   ++incarnation_;
   for (auto& [name, consumer] : consumers_) consumer = {};
+}
+// Published before, within the window. Else it is noted, and what is older than the window
+// forgotten.
+bool MemoryBroker::is_repeated(const std::string& id) {
+  const std::int64_t now = clock_.monotonic_ms(), oldest = now - duplicate_window.count();
+  for (; !ids_in_order_.empty() && ids_in_order_.front().first <= oldest;
+       ids_in_order_.pop_front()) {
+    const auto& [at_ms, old] = ids_in_order_.front();
+    if (const auto known = ids_.find(old); known != ids_.end() && known->second == at_ms)
+      ids_.erase(known);
+  }
+  if (!ids_.emplace(id, now).second) return true;
+  ids_in_order_.emplace_back(now, id);
+  return false;
 }
 bool MemoryBroker::idle() const {
   const std::lock_guard lock(mutex_);
@@ -57,7 +72,7 @@ Status MemoryBus::publish(const Message& message) {
                                     std::to_string(message.bytes.size()) + " bytes, at most " +
                                     std::to_string(message_bytes_max)};
   const std::lock_guard lock(broker_.mutex_);
-  if (!message.id.empty() && !broker_.ids_.insert(message.id).second) return ok();
+  if (!message.id.empty() && broker_.is_repeated(message.id)) return ok();
   const std::uint64_t sequence = ++broker_.last_;
   if (const auto old = broker_.by_subject_.find(message.subject);
       old != broker_.by_subject_.end()) {
@@ -86,7 +101,10 @@ Result<std::vector<Delivery>> MemoryBus::next(std::size_t limit, std::chrono::mi
         if (due_ms <= now) deliver(sequence, broker_.messages_.at(sequence));
       }
       auto message = broker_.messages_.upper_bound(mine.delivered);
-      for (; message != broker_.messages_.end() && out.size() < limit; ++message) {
+      const auto may_take = [&] {
+        return out.size() < limit && mine.unacked.size() < broker_.ack_pending_max_;
+      };
+      for (; message != broker_.messages_.end() && may_take(); ++message) {
         mine.delivered = message->first;
         if (message->second.subject.starts_with(prefix_)) deliver(message->first, message->second);
       }

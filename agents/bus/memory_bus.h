@@ -5,10 +5,11 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
+#include <utility>
 
 #include "agents/bus/bus.h"
 #include "schemas/base/clock.h"
@@ -16,8 +17,10 @@
 namespace kairo::bus {
 class MemoryBroker {  // thread-safe
  public:
-  MemoryBroker(const Clock& clock, std::chrono::milliseconds ack_wait)
-      : clock_(clock), ack_wait_(ack_wait) {}
+  // ack_pending_max: a consumer that holds so many messages unacked gets no new ones.
+  MemoryBroker(const Clock& clock, std::chrono::milliseconds ack_wait,
+               std::size_t ack_pending_max = kept_unacked)
+      : clock_(clock), ack_wait_(ack_wait), ack_pending_max_(ack_pending_max) {}
   void lose_tail(std::size_t messages);  // power failure: the newest stored messages are gone
   void wipe();                           // the store was replaced: a new stream, sequence 0
   bool idle() const;                     // every consumer has acked all that is stored
@@ -32,11 +35,14 @@ class MemoryBroker {  // thread-safe
   };
   const Clock& clock_;
   const std::chrono::milliseconds ack_wait_;
+  const std::size_t ack_pending_max_;
+  bool is_repeated(const std::string& id);
   mutable std::mutex mutex_;
   std::uint64_t last_ = 0, incarnation_ = 1;
   std::map<std::uint64_t, Message> messages_;        // by sequence
   std::map<std::string, std::uint64_t> by_subject_;  // subject -> its only sequence
-  std::set<std::string> ids_;                        // for deduplication
+  std::map<std::string, std::int64_t> ids_;          // id -> when it was published, monotonic
+  std::deque<std::pair<std::int64_t, std::string>> ids_in_order_;
   std::map<std::string, Consumer> consumers_;
 };
 

@@ -26,7 +26,7 @@ Status add_stream(jsCtx* context, const Stream& stream) {
   config.MaxMsgsPerSubject = stream.per_subject;
   config.MaxAge = stream.age_seconds * second_ns;
   config.MaxMsgSize = static_cast<std::int32_t>(message_bytes_max);
-  config.Duplicates = 120 * second_ns;
+  config.Duplicates = duplicate_window.count() * 1'000'000;
   jsErrCode code{};
   const natsStatus status = js_AddStream(nullptr, context, &config, nullptr, &code);
   if (status == NATS_OK || code == JSStreamNameExistErr) return ok();
@@ -44,7 +44,7 @@ Status add_consumer(jsCtx* context, const std::string& name, std::chrono::millis
   config.AckWait = ack_wait.count() * 1'000'000;
   config.MaxDeliver = -1;  // we count: at a finite limit 2.9 can block the consumer
   config.FilterSubject = "kairo.facts.>";
-  config.MaxAckPending = 1024;
+  config.MaxAckPending = kept_unacked;
   jsErrCode code{};
   const natsStatus status = js_AddConsumer(nullptr, context, facts_stream, &config, nullptr, &code);
   if (status == NATS_OK || code == JSConsumerNameExistErr || code == JSConsumerExistingActiveErr)

@@ -1,17 +1,28 @@
 // What this proves: MemoryBus and NatsBus (on a real nats-server) keep the promises of bus.h, and
 // NatsBus gets over a broker that is killed, wiped or stalled.
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <thread>
 
 #include "agents/bus/memory_bus.h"
 #include "agents/bus/nats_bus.h"
+#include "agents/runtime/loop.h"
+#include "agents/runtime/record.h"
+#include "schemas/base/base64.h"
 #include "schemas/base/clock.h"
+#include "schemas/base/codec.h"
+#include "state/memory_store.h"
+#include "tests/support/facts.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/servers.h"
 
 using namespace kairo;
@@ -78,6 +89,81 @@ void contract(bus::Bus& a, bus::Bus& b) {
   CHECK(drain(b, true).size() == 1);
 }
 
+// Takes until `count` subjects have been seen: as long as a slow machine needs.
+Map take(bus::Bus& bus, bool ack, std::size_t count) {
+  Map seen;
+  for (int i = 0; i < 400 && seen.size() < count; ++i) seen.merge(drain(bus, ack, 50ms));
+  return seen;
+}
+// a and b: as above. b stops acking: it gets no more than it may hold, a goes on, b recovers.
+void stalled_consumer(bus::Bus& a, bus::Bus& b) {
+  constexpr std::size_t all = bus::kept_unacked + 76;
+  for (std::size_t i = 0; i < all; ++i)
+    publish_soon(a, {"kairo.facts.q." + std::to_string(i), "q" + std::to_string(i), "v"});
+  Map held = take(b, false, bus::kept_unacked);
+  held.merge(drain(b, false, 1000ms));  // the same ones again
+  CHECK(held.size() == bus::kept_unacked);
+  CHECK(take(a, true, all).size() == all);
+  CHECK(take(b, true, all).size() == all);
+}
+
+struct NoEffects final : runtime::Effects {
+  Status perform(const wire::CommandT&) override { return ok(); }
+};
+// Bytes that nobody can read, short and as long as the bus takes: b's loop sends them to the dead
+// letters and goes on. letter: the last one, "" while there is none.
+void poison(bus::Bus& a, bus::Bus& b, const std::function<std::string()>& letter) {
+  state::MemoryStore store;
+  NoEffects effects;
+  runtime::Relay relay({b, effects, clock_now, [](wire::FactT) {}});
+  runtime::Loop loop(
+      {"b",
+       b,
+       store,
+       relay,
+       clock_now,
+       [](const wire::RecordT&, const runtime::View&) { return runtime::Decision{}; },
+       {}});
+  REQUIRE(loop.start().ok());
+  const auto step_until = [&](const std::function<bool()>& done) {
+    for (int i = 0; i < 400 && !done(); ++i) (void)loop.step(50ms);
+    return done();
+  };
+  for (const std::size_t size : {std::size_t{20}, bus::message_bytes_max - 2000}) {
+    const std::string n = std::to_string(size), subject = "kairo.facts.job.d.w." + n;
+    publish_soon(a, {subject, "poison" + n, std::string(size, 'x')});
+    CHECK(step_until([&] { return letter().find(subject + "\nxxx") != std::string::npos; }));
+  }
+  const wire::FactT good = test::fact(test::job(1));
+  publish_soon(a, {runtime::subject_of(good), runtime::message_id_of(good),
+                   encode(good, wire::FactIdentifier())});
+  CHECK(step_until([&] { return loop.find("u1") != nullptr; }));
+}
+
+// One request to a nats-server in its own text protocol; the reply's payload.
+std::string ask_nats(int port, const std::string& subject, const std::string& body) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<std::uint16_t>(port));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+  const std::string text = "CONNECT {\"verbose\":false}\r\nSUB reply 1\r\nPUB " + subject +
+                           " reply " + std::to_string(body.size()) + "\r\n" + body + "\r\n";
+  REQUIRE(write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+  std::string got, part(65536, '\0'), payload;
+  for (ssize_t n = 1; payload.empty() && n > 0;) {
+    n = read(fd, part.data(), part.size());
+    if (n > 0) got.append(part, 0, static_cast<std::size_t>(n));
+    const std::size_t head = got.find("MSG reply 1 "), from = got.find("\r\n", head);
+    if (head == std::string::npos || from == std::string::npos) continue;
+    const std::size_t size = std::strtoul(got.c_str() + head + 12, nullptr, 10);
+    if (got.size() >= from + 2 + size) payload = got.substr(from + 2, size);
+  }
+  close(fd);
+  return payload;
+}
+
 struct Broker {  // a real nats-server with file storage
   test::TempDir dir;
   int port = test::free_port();
@@ -89,6 +175,15 @@ struct Broker {  // a real nats-server with file storage
     child = std::make_unique<test::Child>(
         std::vector<std::string>{"nats-server", "-c", dir.path + "/nats.conf"}, dir.path + "/log");
     REQUIRE(test::wait_for_port(port, 5000));
+  }
+  std::string dead_letter() const {  // the last one of b
+    const std::string reply =
+        ask_nats(port, "$JS.API.STREAM.MSG.GET.KAIRO_DEAD", R"({"last_by_subj":"kairo.dead.b"})");
+    const std::string key = "\"data\":\"";
+    const std::size_t from = reply.find(key);
+    if (from == std::string::npos) return {};
+    const std::size_t begin = from + key.size();
+    return base64_decode(reply.substr(begin, reply.find('"', begin) - begin)).value();
   }
   std::unique_ptr<bus::Bus> open(const std::string& consumer, bool admin) const {
     bus::NatsOptions options;
@@ -125,6 +220,49 @@ TEST_CASE("bus contract: NATS") {
   broker.start();
   const auto a = broker.open("a", true), b = broker.open("b", false);
   contract(*a, *b);
+}
+TEST_CASE("a consumer that stops acking holds up nobody and recovers: memory") {
+  bus::MemoryBroker broker(clock_now, ack_wait);
+  bus::MemoryBus a(broker, "a"), b(broker, "b");
+  stalled_consumer(a, b);
+}
+TEST_CASE("a consumer that stops acking holds up nobody and recovers: NATS") {
+  if (no_server()) return;
+  Broker broker;
+  broker.start();
+  const auto a = broker.open("a", true), b = broker.open("b", false);
+  stalled_consumer(*a, *b);
+}
+TEST_CASE("poison ends in KAIRO_DEAD, and the loop goes on: memory") {
+  bus::MemoryBroker broker(clock_now, ack_wait);
+  bus::MemoryBus a(broker, "a"), b(broker, "b");
+  poison(a, b, [&] {
+    const auto letters = broker.stored("kairo.dead.b");
+    return letters.empty() ? std::string() : letters.back().bytes;
+  });
+}
+TEST_CASE("poison ends in KAIRO_DEAD, and the loop goes on: NATS") {
+  if (no_server()) return;
+  Broker broker;
+  broker.start();
+  const auto a = broker.open("a", true), b = broker.open("b", false);
+  poison(*a, *b, [&] { return broker.dead_letter(); });
+}
+TEST_CASE("memory: an id is known as long as NATS knows it, and no longer") {
+  test::FakeClock clock;
+  bus::MemoryBroker broker(clock, ack_wait);
+  bus::MemoryBus bus(broker, "a");
+  const auto published = [&](const std::string& bytes) {
+    REQUIRE(bus.publish({"kairo.facts.x.1", "id", bytes}).ok());
+    return broker.stored("").back().bytes == bytes;
+  };
+  CHECK(published("one"));
+  clock.advance(119'999);
+  CHECK_FALSE(published("two"));
+  clock.advance(1);
+  CHECK(published("three"));
+  clock.advance(119'999);
+  CHECK_FALSE(published("four"));
 }
 TEST_CASE("NATS: kill -9 and restart lose nothing acknowledged, and the pulls go on") {
   if (no_server()) return;
