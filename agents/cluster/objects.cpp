@@ -299,7 +299,9 @@ Status Objects::check_object(const Ref& ref, const Stored* live, const Stored& n
   const Status schema = check_schema(next.object);
   if (!schema.ok()) return refused(ref, schema.error().what);
   if (!admit_ || !text(next.object, {"metadata", "deletionTimestamp"}).empty()) return ok();
-  const Status admitted = admit_(live ? live->object.dump() : "", next.object.dump());
+  Json written = next.object;  // rules differ by the version that somebody writes
+  written["apiVersion"] = api_version(ref.kind);
+  const Status admitted = admit_(live ? live->object.dump() : "", written.dump());
   if (!admitted.ok() && admitted.error().code == Code::invalid)
     return refused(ref, admitted.error().what);
   return admitted;

@@ -21,6 +21,17 @@ int boolean(const YAML::Node& section, const char* key) {
   return out ? 1 : 2;
 }
 
+// As Go prints the type that its YAML reader makes of it.
+std::string type_of(const YAML::Node& value) {
+  if (value.IsMap()) return "map[interface {}]interface {}";
+  if (value.IsSequence()) return "[]interface {}";
+  std::int64_t whole = 0;
+  double number = 0;
+  if (value.Tag() == "!") return "string";  // quoted
+  if (YAML::convert<std::int64_t>::decode(value, whole)) return "int";
+  return YAML::convert<double>::decode(value, number) ? "float64" : "string";
+}
+
 std::string check_quantization(const YAML::Node& section, const std::string& map,
                                const std::string& method) {
   const bool there = section && section.IsMap();
@@ -29,9 +40,8 @@ std::string check_quantization(const YAML::Node& section, const std::string& map
   for (const char* key : {"load_in_4bit", "load_in_8bit"}) {
     const int value = there ? boolean(section, key) : 0;
     if (value == 3)
-      return std::string("invalid value: ") + key +
-             ": value must be either nil or a boolean, got type string: spec.training_config."
-             "QuantizationConfig";
+      return "invalid value: value must be either nil or a boolean, got type " +
+             type_of(section[key]) + ": " + key;
     any = any || value == 1;
     on += value == 1;
   }
@@ -49,10 +59,13 @@ std::string check_quantization(const YAML::Node& section, const std::string& map
   return {};
 }
 
-std::string check_output_dir(const YAML::Node& arguments) {
+std::string check_output_dir(const YAML::Node& arguments, const std::string& map,
+                             const std::string& ns) {
   if (!arguments || !arguments.IsMap() || !arguments["output_dir"]) return {};
   const YAML::Node dir = arguments["output_dir"];
-  if (!dir.IsScalar()) return "invalid value: output_dir is not a string in TrainingArguments";
+  if (!dir.IsScalar() || type_of(dir) != "string")
+    return "invalid value: output_dir is not a string in ConfigMap '" + map + "' in namespace '" +
+           ns + "': output_dir";
   const std::string& text = dir.Scalar();
   const auto clean = (text.starts_with("/mnt") ? std::filesystem::path(text)
                                                : std::filesystem::path("/mnt") / text)
@@ -60,11 +73,12 @@ std::string check_output_dir(const YAML::Node& arguments) {
                          .string();
   if (!clean.starts_with("/mnt/") || clean == "/mnt/")
     return "invalid value: Invalid output_dir specified: '" + text +
-           "', must be a directory below /mnt";
+           "', must be a directory: output_dir";
   return {};
 }
 
-std::string check(const std::string& yaml, const std::string& map, const std::string& method) {
+std::string check(const std::string& yaml, const std::string& map, const std::string& ns,
+                  const std::string& method) {
   const YAML::Node root = YAML::Load(yaml);
   const YAML::Node config = root.IsMap() ? root["training_config"] : YAML::Node();
   if (!config || !config.IsMap())
@@ -76,7 +90,7 @@ std::string check(const std::string& yaml, const std::string& map, const std::st
              "'; sections are DataCollator, DatasetConfig, LoraConfig, ModelConfig, "
              "QuantizationConfig, TrainingArguments";
   const std::string wrong = check_quantization(config["QuantizationConfig"], map, method);
-  return wrong.empty() ? check_output_dir(config["TrainingArguments"]) : wrong;
+  return wrong.empty() ? check_output_dir(config["TrainingArguments"], map, ns) : wrong;
 }
 }  // namespace
 
@@ -87,7 +101,8 @@ std::string check_training_config(const std::string& config_map, const std::stri
   if (!json.is_object() || !json.contains(at) || !json[at].is_string())
     return "missing field(s): training_config.yaml in ConfigMap '" + name + "'";
   try {
-    return check(json[at].get<std::string>(), name, method);
+    const std::string ns = json.value(nlohmann::json::json_pointer("/metadata/namespace"), "");
+    return check(json[at].get<std::string>(), name, ns, method);
   } catch (const YAML::Exception& bad) {
     return "invalid value: training_config.yaml in ConfigMap '" + name +
            "' is not valid YAML: line " + std::to_string(bad.mark.line + 1) + ": " + bad.msg;

@@ -16,17 +16,11 @@ const std::set<std::string> reserved_labels{"kaito.sh/workspace",
                                             "karpenter.kaito.sh/inferenceset",
                                             "karpenter.kaito.sh/inferenceset-namespace"};
 
-// LabelSelectorAsMap of Kubernetes: matchLabels, and In with exactly one value.
-bool is_map(const Json& selector) {
-  for (const Json& e : field(selector, "matchExpressions"))
-    if (text_of(e, "operator") != "In" || field(e, "values").size() != 1) return false;
-  return true;
-}
 void admit_resource(Findings& out, const Json& w, const AdmitContext& context, bool beta) {
   const Json& resource = field(w, "resource");
   const Json& selector = field(resource, "labelSelector");
-  if (!is_map(selector))
-    out.invalid("Only allow matchLabels or 'IN' matchExpression", "labelSelector");
+  if (const Json map = selector_map(selector); map.is_string())
+    out.invalid(map.get<std::string>(), "labelSelector");
   const Json& labels = field(selector, "matchLabels");
   bool all_reserved = labels.is_object() && !labels.empty();
   for (const auto& [key, value] : labels.items())
@@ -82,6 +76,47 @@ void admit_adapter(Findings& out, const Json& adapter) {
 }
 }  // namespace
 
+Json selector_map(const Json& selector) {
+  const std::string format = " cannot be converted into the old label selector format";
+  Json map = Json::object();
+  for (const auto& [key, value] : field(selector, "matchLabels").items()) map[key] = value;
+  for (const Json& e : field(selector, "matchExpressions")) {
+    const std::string op = text_of(e, "operator"), quoted = "\"" + op + "\"";
+    if (op == "NotIn" || op == "Exists" || op == "DoesNotExist")
+      return "operator " + quoted + format;
+    if (op != "In") return quoted + " is not a valid selector operator";
+    const Json& values = field(e, "values");
+    if (values.size() != 1) return "operator " + quoted + " without a single value" + format;
+    map[text_of(e, "key")] = values.front();
+  }
+  return map;
+}
+
+void admit_local(Findings& out, const Json& before, const Json& inference) {
+  const auto is_new = [&](const Json& was, const Json& is) {
+    return !is.is_null() && is != "" && is != was;
+  };
+  const bool has_preset = field(inference, "preset").is_object();
+  if (!has_preset && is_new(field(before, "template"), field(inference, "template")))
+    out.invalid(
+        "pod templates are not run in local mode; name a model in inference.preset.name instead, "
+        "e.g. smollm2-135m-instruct",
+        "template");
+  if (const Json& config = field(inference, "config"); is_new(field(before, "config"), config))
+    out.invalid("'" + text_of(inference, "config") +
+                    "' holds settings of vLLM, which kairo-serve does not read; leave it out",
+                "config");
+  const auto secret = [](const Json& of) -> const Json& {
+    return field(field(field(of, "preset"), "presetOptions"), "modelAccessSecret");
+  };
+  if (is_new(secret(before), secret(inference)))
+    out.invalid(
+        "'" + text_of(field(field(inference, "preset"), "presetOptions"), "modelAccessSecret") +
+            "' is not used in local mode, which downloads no model: put the weights into "
+            "the models folder and leave it out",
+        "modelAccessSecret");
+}
+
 // KAITO checks adapters deeply on update only and calls the create side unfinished: kairo does
 // both.
 void admit_adapters(Findings& out, const Json& inference, bool deep) {
@@ -113,5 +148,6 @@ void admit_inference(Findings& out, const Json& workspace, const AdmitContext& c
       out.missing("When AccessMode is private, an image must be provided in PresetOptions");
   }
   admit_adapters(out, inference, true);
+  if (context.mode == NodeMode::local) admit_local(out, Json(), inference);
 }
 }  // namespace kairo::watcher

@@ -44,4 +44,10 @@ void admit_inference(Findings& out, const Json& workspace, const AdmitContext& c
 void admit_update(Findings& out, const Json& before, const Json& after, const AdmitContext& context,
                   bool beta);
 void admit_adapters(Findings& out, const Json& inference, bool deep);
+// What the one machine of local mode does not do: refused where it is new, never silently ignored.
+// before: the inference as it was, null on create.
+void admit_local(Findings& out, const Json& before, const Json& inference);
+// LabelSelectorAsMap of Kubernetes: matchLabels, and In with exactly one value, as an object; a
+// string (its error text) when there is anything else.
+Json selector_map(const Json& selector);
 }  // namespace kairo::watcher

@@ -12,6 +12,7 @@ constexpr std::int64_t now = 1'764'000'000'000;
 struct Server {
   std::map<std::string, std::string> rows;
   bool is_disk_full = false;
+  Json admitted_as;  // the version in which admission saw the last Workspace
   Objects objects{"seed",
                   [this](const Changes& changes) -> Status {
                     if (is_disk_full) return Error{Code::unavailable, "disk full"};
@@ -23,7 +24,8 @@ struct Server {
                     }
                     return ok();
                   },
-                  [](const std::string&, const std::string& object) -> Status {
+                  [this](const std::string&, const std::string& object) -> Status {
+                    admitted_as = Json::parse(object)["apiVersion"];
                     if (object.find("forbidden") == std::string::npos) return ok();
                     return Error{Code::invalid, "no such model"};
                   }};
@@ -155,6 +157,7 @@ TEST_CASE("Workspaces: schema, admission, versions") {
   const Json body = {{"resource", {{"labelSelector", Json::object()}}}};
   const Json made = s.apply(old, "old", body).value();
   CHECK(made["apiVersion"] == "kaito.sh/v1alpha1");
+  CHECK(s.admitted_as == "kaito.sh/v1alpha1");  // as it was written: the rules differ
   CHECK(made["resource"]["instanceType"] == "Standard_NC24ads_A100_v4");
   CHECK(s.get(workspaces, "old")["apiVersion"] == "kaito.sh/v1beta1");
   CHECK(s.get(old, "old")["apiVersion"] == "kaito.sh/v1alpha1");

@@ -6,8 +6,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "agents/watcher/admit_config.h"
-
 using namespace kairo;
 using Json = nlohmann::json;
 namespace {
@@ -170,7 +168,18 @@ TEST_CASE("admit: create, inference") {
       {"R2 selector",
        {{"/resource/labelSelector/matchExpressions",
          Json::array({{{"key", "a"}, {"operator", "Exists"}}})}},
-       "invalid value: Only allow matchLabels or 'IN' matchExpression: spec.labelSelector"},
+       "invalid value: operator \"Exists\" cannot be converted into the old label selector format: "
+       "spec.labelSelector"},
+      {"R2 two values",
+       {{"/resource/labelSelector/matchExpressions",
+         Json::array({{{"key", "a"}, {"operator", "In"}, {"values", {"x", "y"}}}})}},
+       "invalid value: operator \"In\" without a single value cannot be converted into the old "
+       "label "
+       "selector format: spec.labelSelector"},
+      {"R2 one value",
+       {{"/resource/labelSelector/matchExpressions",
+         Json::array({{{"key", "a"}, {"operator", "In"}, {"values", {"x"}}}})}},
+       ""},
       {"R4 reserved labels",
        {{"/resource/labelSelector/matchLabels", {{"kaito.sh/workspace", "x"}}}},
        "invalid value: matchLabels must contain at least one non-reserved label: "
@@ -202,6 +211,57 @@ TEST_CASE("admit: create, inference") {
   }
 }
 
+TEST_CASE("admit: what local mode does not do is said, not ignored") {
+  const Json pod = {{"spec", Json::object()}};
+  const Json templated =
+      edited(good_inference, {{"/inference/preset", nullptr}, {"/inference/template", pod}});
+  const Json configured = edited(good_inference, {{"/inference/config", "vllm"}});
+  const Json gated =
+      edited(good_inference, {{"/inference/preset/presetOptions", {{"modelAccessSecret", "hf"}}}});
+  CHECK(verdict(nullptr, templated) ==
+        "invalid value: pod templates are not run in local mode; name a model in "
+        "inference.preset.name instead, e.g. smollm2-135m-instruct: spec.template");
+  CHECK(verdict(nullptr, configured) ==
+        "invalid value: 'vllm' holds settings of vLLM, which kairo-serve does not read; leave it "
+        "out: spec.config");
+  CHECK(verdict(nullptr, gated) ==
+        "invalid value: 'hf' is not used in local mode, which downloads no model: put the weights "
+        "into the models folder and leave it out: spec.modelAccessSecret");
+  CHECK(verdict(good_inference, configured) ==
+        "invalid value: 'vllm' holds settings of vLLM, which kairo-serve does not read; leave it "
+        "out: config");
+  CHECK(verdict(configured, configured) == "");  // it stood there before: finalizers go on
+  for (const Json& w : {templated, configured, gated})
+    CHECK(verdict(nullptr, w, {watcher::NodeMode::byo, false, {}}) == "");
+}
+
+TEST_CASE("admit: v1alpha1") {
+  const auto alpha = [](const Json& w, Edits edits = {}) {
+    edits.emplace_back("/apiVersion", "kaito.sh/v1alpha1");
+    return edited(w, edits);
+  };
+  const Edits is_private{{"/inference/preset/accessMode", "private"}};
+  CHECK(verdict(nullptr, alpha(good_inference)) == "");
+  CHECK(verdict(nullptr, alpha(good_inference, is_private)) ==
+        "missing field(s): spec.When AccessMode is private, an image must be provided in "
+        "PresetOptions");
+  CHECK(verdict(nullptr, edited(good_inference, is_private)) == "");  // v1beta1 does not ask
+  const Edits with_image{{"/inference/preset/accessMode", "private"},
+                         {"/inference/preset/presetOptions", {{"image", "r/x:1"}}}};
+  CHECK(verdict(nullptr, alpha(good_inference, with_image)) == "");
+  const Edits sized{{"/resource/instanceType", "Standard_NC24ads_A100_v4"}},
+      resized{{"/resource/instanceType", "Standard_NC96ads_A100_v4"}};
+  CHECK(verdict(alpha(good_tuning, sized), alpha(good_tuning, resized)) ==
+        "field is immutable: instanceType");
+  CHECK(verdict(good_tuning, alpha(good_tuning, sized)) == "");  // its default appears
+  CHECK(verdict(nullptr, alpha(good_tuning, {{"/metadata/annotations",
+                                              {{"kaito.sh/node-image-family", "windows"}}}})) ==
+        "invalid value: unsupported node image family windows, supported values are azurelinux, "
+        "ubuntu: metadata.annotations.kaito.sh/node-image-family");
+  CHECK(verdict(nullptr, alpha(good_tuning, {{"/metadata/annotations",
+                                              {{"kaito.sh/performance-mode", "wild"}}}})) == "");
+}
+
 TEST_CASE("admit: update") {
   struct Row {
     std::string name;
@@ -215,19 +275,33 @@ TEST_CASE("admit: update") {
        {{url_at, {"http://10.0.0.1/"}}},
        "invalid value: data source URL must not target a loopback, private, or link-local address: "
        "URLs"},
-      {"count", {{"/resource/count", 0}}, "invalid value: field is immutable: count"},
+      {"count", {{"/resource/count", 0}}, "field is immutable: count"},
       {"labels",
        {{"/resource/labelSelector/matchLabels/app", "u"}},
-       "invalid value: field is immutable: labelSelector"},
-      {"instanceType appears",
+       "field is immutable: labelSelector"},
+      {"labels in other words",
+       {{"/resource/labelSelector",
+         {{"matchExpressions",
+           Json::array({{{"key", "app"}, {"operator", "In"}, {"values", {"t"}}}})}}}},
+       ""},
+      {"labels that are no map",
+       {{"/resource/labelSelector/matchExpressions",
+         Json::array({{{"key", "a"}, {"operator", "Exists"}}})}},
+       "Only allow matchLabels or 'IN' matchExpression: labelSelector"},
+      {"instanceType appears: it means nothing on one machine",
        {{"/resource/instanceType", "x"}},
-       "invalid value: instanceType must be empty when node auto-provisioning is disabled (BYO "
-       "scenario): instanceType"},
+       ""},
       {"preset",
        {{"/tuning/preset/name", "phi-4-mini-instruct"}},
-       "invalid value: Preset cannot be changed: Preset"},
+       "Preset cannot be changed: Preset"},
+      {"preset's empty options appear",
+       {{"/tuning/preset/presetOptions", {{"image", ""}, {"imagePullSecrets", Json::array()}}}},
+       ""},
+      {"preset's options",
+       {{"/tuning/preset/presetOptions", {{"image", "r/x:1"}}}},
+       "Preset cannot be changed: Preset"},
       {"preset's default appears", {{"/tuning/preset/accessMode", "public"}}, ""},
-      {"method", {{"/tuning/method", "lora"}}, "invalid value: Method cannot be changed: Method"},
+      {"method", {{"/tuning/method", "lora"}}, "Method cannot be changed: Method"},
       {"method's case", {{"/tuning/method", "QLORA"}}, ""},
       {"input name",
        {{"/tuning/input/name", "n"}},
@@ -237,6 +311,21 @@ TEST_CASE("admit: update") {
     CAPTURE(row.name);
     CHECK(verdict(good_tuning, edited(good_tuning, row.edits)) == row.says);
   }
+  const watcher::AdmitContext byo{watcher::NodeMode::byo, false, {}},
+      bought{watcher::NodeMode::auto_provisioning, false, {}};
+  const Json small = edited(good_tuning, {{"/resource/instanceType", "x"}}),
+             large = edited(good_tuning, {{"/resource/instanceType", "y"}});
+  CHECK(verdict(good_tuning, small, byo) ==
+        "invalid value: instanceType must be empty when node auto-provisioning is disabled (BYO "
+        "scenario): instanceType");
+  CHECK(verdict(small, large, byo) ==
+        "invalid value: instanceType cannot be changed once set: instanceType");
+  CHECK(verdict(small, good_tuning, byo) == "");
+  CHECK(verdict(small, large, bought) ==
+        "instanceType cannot be changed once set when node auto-provisioning is enabled: "
+        "instanceType");
+  CHECK(verdict(good_inference, edited(good_inference, {{"/inference/preset/name", "phi-3"}})) ==
+        "field is immutable: preset");
   const std::string toggled = verdict(good_tuning, good_inference);
   CHECK(toggled ==
         "Inference field cannot be toggled once set: inference\n"
@@ -249,49 +338,4 @@ TEST_CASE("admit: what a user reads") {
       watcher::refusal({{"a"}, {"b"}}) ==
       "admission webhook \"validation.workspace.kaito.sh\" denied the request: validation failed: "
       "a\nb");
-}
-
-TEST_CASE("admit: training_config.yaml") {
-  const auto map = [](const std::string& yaml) {
-    return Json{{"data", {{"training_config.yaml", yaml}}}}.dump();
-  };
-  const std::string head = "training_config:\n",
-                    on = "  QuantizationConfig:\n    load_in_4bit: true\n";
-  struct Row {
-    std::string name, yaml, method, says;
-  };
-  const Row rows[] = {
-      {"good qlora", head + on, "qlora", ""},
-      {"good lora", head + "  LoraConfig:\n    r: 8\n", "lora", ""},
-      {"T6 no map", "training_config: 3\n", "lora",
-       "invalid value: training_config in ConfigMap 'm' is not a map"},
-      {"T7 section", head + "  Optimizer: {}\n", "lora",
-       "invalid value: Unrecognized section: Optimizer in ConfigMap 'm'; sections are "
-       "DataCollator, DatasetConfig, LoraConfig, ModelConfig, QuantizationConfig, "
-       "TrainingArguments"},
-      {"T8 type", head + "  QuantizationConfig:\n    load_in_4bit: \"yes\"\n", "qlora",
-       "invalid value: load_in_4bit: value must be either nil or a boolean, got type string: "
-       "spec.training_config.QuantizationConfig"},
-      {"T9 both", head + on + "    load_in_8bit: true\n", "qlora",
-       "invalid value: Cannot set both 'load_in_4bit' and 'load_in_8bit' to true in ConfigMap 'm'"},
-      {"T10 lora", head + on, "lora",
-       "invalid value: For method 'lora', 'load_in_4bit' or 'load_in_8bit' in ConfigMap 'm' must "
-       "not be true"},
-      {"T11 qlora", head + "  LoraConfig: {}\n", "qlora",
-       "missing field(s): For method 'qlora', either 'load_in_4bit' or 'load_in_8bit' must be true "
-       "in ConfigMap 'm'"},
-      {"T12 outside", head + "  TrainingArguments:\n    output_dir: ../etc\n", "lora",
-       "invalid value: Invalid output_dir specified: '../etc', must be a directory below /mnt"},
-      {"T12 /mnt itself", head + "  TrainingArguments:\n    output_dir: /mnt\n", "lora",
-       "invalid value: Invalid output_dir specified: '/mnt', must be a directory below /mnt"},
-  };
-  for (const Row& row : rows) {
-    CAPTURE(row.name);
-    CHECK(watcher::check_training_config(map(row.yaml), "m", row.method) == row.says);
-  }
-  CHECK(watcher::check_training_config("{}", "m", "lora") ==
-        "missing field(s): training_config.yaml in ConfigMap 'm'");
-  CHECK(watcher::check_training_config(map("a: [1\n"), "m", "lora")
-            .starts_with(
-                "invalid value: training_config.yaml in ConfigMap 'm' is not valid YAML: line"));
 }
