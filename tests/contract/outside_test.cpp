@@ -69,7 +69,7 @@ TEST_CASE("run directories: the model") {
   sim::Dice dice = no_faults();
   sim::DiskModel disk(dice);
   run_dirs_contract(
-      disk, [&](const node::RunKey& run) { disk.adapters.insert(run.uid + "/" + run.revision); });
+      disk, [&](const node::RunKey& run) { disk.adapters[sim::DiskModel::key_of(run)] = "data"; });
 }
 
 TEST_CASE("run directories: a file system") {

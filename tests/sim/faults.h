@@ -1,24 +1,19 @@
-// tests/sim/faults.h - the ports, made unreliable by one seed: errors, crashes at every effect
-// boundary, lost acks, reordered deliveries, stale reads.
+// tests/sim/faults.h - the ports, made unreliable by one seed: errors, crashes at every boundary of
+// batch, ack and effect, lost acks, reordered deliveries, stale reads, late watches. Every call is
+// written into the journal.
 #pragma once
 #include <algorithm>
+#include <functional>
 #include <map>
-#include <random>
 
 #include "agents/bus/bus.h"
 #include "agents/cluster/cluster.h"
+#include "agents/runtime/agent.h"
+#include "agents/runtime/record.h"
 #include "state/store.h"
+#include "tests/sim/dice.h"
 
 namespace kairo::sim {
-struct Crash {};  // the process dies here
-
-struct Dice {
-  std::mt19937_64 rng;
-  bool healed = false;  // the last act: the world has become reliable
-  bool fault(unsigned one_in) { return !healed && rng() % one_in == 0; }
-  std::uint64_t below(std::uint64_t n) { return rng() % n; }
-};
-
 class FaultyStore final : public state::Store {
  public:
   FaultyStore(state::Store& inner, Dice& dice) : inner_(inner), dice_(dice) {}
@@ -30,10 +25,11 @@ class FaultyStore final : public state::Store {
     return inner_.scan(prefix, after, limit);
   }
   Status commit(const state::Batch& batch) override {
-    if (dice_.fault(60)) throw Crash{};
+    dice_.crash("before batch", 60);
     if (dice_.fault(40)) return Error{Code::unavailable, "disk busy"};
+    for (const auto& [key, value] : batch.writes) dice_.journal.note(key, value.value_or("gone"));
     const Status done = inner_.commit(batch);
-    if (dice_.fault(60)) throw Crash{};  // all written, nobody told
+    dice_.crash("after batch", 60);  // all written, nobody told
     return done;
   }
 
@@ -46,10 +42,12 @@ class FaultyBus final : public bus::Bus {
  public:
   FaultyBus(bus::Bus& inner, Dice& dice) : inner_(inner), dice_(dice) {}
   Status publish(const bus::Message& message) override {
-    if (dice_.fault(60)) throw Crash{};
+    const Doing doing(dice_, dice_.doing == "relay" ? "Publish" : std::string(dice_.doing));
+    dice_.crash("before", 60);
     if (dice_.fault(20)) return Error{Code::unavailable, "not connected"};
+    dice_.journal.note("publish " + message.subject, message.bytes);
     TRY(inner_.publish(message));
-    if (dice_.fault(60)) throw Crash{};
+    dice_.crash("after", 60);
     if (dice_.fault(30)) return Error{Code::unavailable, "the ack was lost"};
     return ok();
   }
@@ -57,15 +55,14 @@ class FaultyBus final : public bus::Bus {
                                           std::chrono::milliseconds wait) override {
     if (dice_.fault(30)) return Error{Code::unavailable, "not connected"};
     if (dice_.fault(4)) return std::vector<bus::Delivery>();  // late
-    auto got = inner_.next(dice_.healed ? limit : 1 + dice_.below(4), wait);
-    if (got.ok() && dice_.fault(3)) {
-      auto shuffled = std::move(got).value();
-      std::shuffle(shuffled.begin(), shuffled.end(), dice_.rng);
-      return shuffled;
-    }
+    auto got = TRY(inner_.next(dice_.healed ? limit : 1 + dice_.below(4), wait));
+    if (dice_.fault(3)) std::shuffle(got.begin(), got.end(), dice_.rng);
+    for (const bus::Delivery& delivery : got)
+      dice_.journal.note("deliver " + delivery.message.subject, delivery.message.id);
     return got;
   }
   Status ack(std::uint64_t token) override {
+    dice_.crash("at ack", 100);
     if (dice_.fault(10)) return ok();  // lost on the way: it comes again
     return inner_.ack(token);
   }
@@ -80,37 +77,90 @@ class FaultyBus final : public bus::Bus {
   Dice& dice_;
 };
 
+class FaultyEffects final : public runtime::Effects {
+ public:
+  FaultyEffects(std::unique_ptr<runtime::Effects> inner, Dice& dice)
+      : inner_(std::move(inner)), dice_(dice) {}
+  Status perform(const wire::CommandT& command) override {
+    const Doing doing(dice_, runtime::kind_of(command.body.type));
+    dice_.crash("before", 50);
+    const Status done = inner_->perform(command);
+    dice_.journal.note("effect " + dice_.doing + " " + command.name + " " + command.revision,
+                       done.ok() ? "done" : done.error().what);
+    dice_.crash("after", 50);  // done, but nobody wrote it down
+    if (dice_.fault(40)) return Error{Code::unavailable, "the answer was lost"};
+    return done;
+  }
+
+ private:
+  std::unique_ptr<runtime::Effects> inner_;
+  Dice& dice_;
+};
+
+// What an agent's machine has seen of the API server; outlives its processes.
+struct Seen {
+  std::map<cluster::Ref, std::string> objects;
+  std::map<cluster::Selection, cluster::Listing> listings;
+  std::map<cluster::Selection, std::uint64_t> versions;
+};
+using Applied = std::function<void(const cluster::Apply& apply, const std::string& object)>;
+
 class FaultyCluster final : public cluster::Cluster {
  public:
-  FaultyCluster(cluster::Cluster& inner, Dice& dice) : inner_(inner), dice_(dice) {}
+  FaultyCluster(cluster::Cluster& inner, Dice& dice, Seen& seen, const Applied& applied)
+      : inner_(inner), dice_(dice), seen_(seen), applied_(applied) {}
   Result<std::string> apply(const cluster::Apply& apply) override {
     TRY(before());
     const auto result = inner_.apply(apply);
+    dice_.journal.note("apply " + apply.ref.name + " " + apply.subresource, apply.json);
+    if (result.ok()) {
+      applied_(apply, result.value());
+      seen_.objects[apply.ref] = result.value();
+    }
     TRY(after());
     return result;
   }
+  // May be older than the cluster, never older than this machine's own writes and reads.
   Result<std::string> get(const cluster::Ref& ref) override {
     TRY(before());
     const auto result = inner_.get(ref);
-    const auto old = seen_.find(ref);
-    if (old != seen_.end() && dice_.fault(8)) return old->second;  // a stale cache answers
-    if (result.ok()) seen_[ref] = result.value();
+    const auto old = seen_.objects.find(ref);
+    if (old != seen_.objects.end() && dice_.fault(8)) return old->second;  // a stale cache answers
+    if (result.ok()) seen_.objects[ref] = result.value();
     return result;
   }
+  // May be older than the cluster, never older than what this machine has seen of these objects.
   Result<cluster::Listing> list(const cluster::Selection& selection) override {
     TRY(before());
-    return inner_.list(selection);
+    const auto old = seen_.listings.find(selection);
+    if (old != seen_.listings.end() &&
+        number(old->second.resource_version) >= seen_.versions[selection] && dice_.fault(6))
+      return old->second;
+    const cluster::Listing listing = TRY(inner_.list(selection));
+    seen_.listings[selection] = listing;
+    seen_.versions[selection] = number(listing.resource_version);
+    dice_.journal.note("list " + selection.kind.kind, listing.resource_version);
+    return listing;
   }
   Result<std::vector<cluster::Event>> watch(const cluster::Selection& selection,
                                             const std::string& version,
                                             std::int64_t wait_ms) override {
     if (dice_.fault(40)) return Error{Code::not_found, "too old resource version"};
     TRY(before());
-    return inner_.watch(selection, version, wait_ms);
+    if (dice_.fault(6)) return std::vector<cluster::Event>();  // late
+    std::vector<cluster::Event> events = TRY(inner_.watch(selection, version, wait_ms));
+    if (!events.empty() && dice_.fault(4)) events.resize(1 + dice_.below(events.size()));
+    if (!events.empty()) {
+      dice_.journal.note("watch " + selection.kind.kind, events.back().object);
+      seen_.versions[selection] = ~std::uint64_t{0};  // until the next list, none is older
+    }
+    return events;
   }
   Status remove(const cluster::Ref& ref, const std::string& uid) override {
     TRY(before());
     const Status result = inner_.remove(ref, uid);
+    seen_.objects.erase(ref);
+    dice_.journal.note("remove " + ref.kind.kind, ref.name);
     TRY(after());
     return result;
   }
@@ -120,18 +170,22 @@ class FaultyCluster final : public cluster::Cluster {
   }
 
  private:
+  static std::uint64_t number(const std::string& text) {
+    return std::strtoull(text.c_str(), nullptr, 10);
+  }
   Status before() {
-    if (dice_.fault(80)) throw Crash{};
+    dice_.crash("inside", 80);
     if (dice_.fault(15)) return Error{Code::unavailable, "apiserver: 503"};
     return ok();
   }
   Status after() {
-    if (dice_.fault(80)) throw Crash{};  // done, but nobody wrote it down
+    dice_.crash("inside", 80);
     if (dice_.fault(30)) return Error{Code::unavailable, "timeout after send"};
     return ok();
   }
   cluster::Cluster& inner_;
   Dice& dice_;
-  std::map<cluster::Ref, std::string> seen_;
+  Seen& seen_;
+  const Applied& applied_;
 };
 }  // namespace kairo::sim

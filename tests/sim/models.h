@@ -1,26 +1,28 @@
-// tests/sim/models.h - the world outside the agents: Jobs that train, disks, a registry. They keep
-// count of what must never happen twice.
+// tests/sim/models.h - the world outside the cluster: a node's disk and a registry.
 #pragma once
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
 
-#include "agents/cluster/memory_cluster.h"
 #include "agents/node/run_dirs.h"
 #include "agents/pusher/uploader.h"
-#include "tests/sim/faults.h"
+#include "tests/sim/dice.h"
 
 namespace kairo::sim {
 class DiskModel final : public node::RunDirs {
  public:
   explicit DiskModel(Dice& dice) : dice_(dice) {}
+  static std::string key_of(const node::RunKey& run) { return run.uid + "/" + run.revision; }
   Result<std::string> prepare(const node::RunKey& run) override;
   Status remove(const std::string& uid) override;
   Result<node::Adapter> adapter(const node::RunKey& run) override;
-  Result<std::vector<node::RunKey>> list() override { return std::vector<node::RunKey>(); }
+  Result<std::vector<node::RunKey>> list() override;
   std::string progress_file(const node::RunKey&) override { return {}; }
-  std::map<std::string, std::set<std::string>> dirs;  // uid -> revisions
-  std::set<std::string> adapters;                     // uid/revision
+
+  std::map<std::string, node::RunKey> dirs;     // by uid/revision
+  std::map<std::string, std::string> adapters;  // uid/revision -> what it was trained from
+  std::map<std::string, unsigned> steps;        // uid/revision -> the last checkpoint
 
  private:
   Dice& dice_;
@@ -29,33 +31,18 @@ class DiskModel final : public node::RunDirs {
 class RegistryModel final : public pusher::Uploader {
  public:
   explicit RegistryModel(Dice& dice) : dice_(dice) {}
+  // What a directory holds; without it, its own name.
+  std::function<std::string(const std::string& directory)> content_of;
   Result<pusher::PushResult> push(
       const pusher::PushRequest& request,
       const std::function<void(std::uint64_t, std::uint64_t)>& progress) override;
-  std::map<std::string, std::string> images;  // reference -> directory it was made from
-  std::map<std::string, int> uploads;         // directory -> times that bytes were sent
+  static std::string digest_of(const std::string& content) { return "sha256:" + content; }
+
+  std::map<std::string, std::string> images;  // reference -> content
+  std::map<std::string, unsigned> pushes;     // reference + " " + content -> times written
+  std::set<std::string> blobs;                // contents that are there
 
  private:
   Dice& dice_;
-};
-
-// The Job controller and kubelet in one: a Job trains for a few rounds, may lose pods, and succeeds
-// or fails. Knows which trainings ran, and that no two of one Workspace ran at a time.
-class KubeletModel {
- public:
-  KubeletModel(cluster::MemoryCluster& cluster, DiskModel& disk, Dice& dice)
-      : cluster_(cluster), disk_(disk), dice_(dice) {}
-  void step();
-  std::map<std::string, int> trainings;  // uid/revision -> finished with success
-  std::string wrong;                     // the first invariant that broke; "" = none
-
- private:
-  void train(const std::string& object);
-  void status(const std::string& object, int active, int succeeded, int failed, bool finished);
-  cluster::MemoryCluster& cluster_;
-  DiskModel& disk_;
-  Dice& dice_;
-  std::map<std::string, int> rounds_;           // Job uid -> rounds trained
-  std::map<std::string, std::string> running_;  // Workspace uid -> Job uid
 };
 }  // namespace kairo::sim

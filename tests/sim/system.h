@@ -4,19 +4,18 @@
 #include <string>
 #include <vector>
 
-#include "agents/bus/memory_bus.h"
 #include "agents/runtime/loop.h"
 #include "agents/watcher/sources.h"
 #include "state/memory_store.h"
-#include "tests/sim/models.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/witness.h"
 #include "tests/support/fake_clock.h"
 
 namespace kairo::sim {
-class System;
-
 struct Agent {  // one process; dies and comes back
   std::string name;
   state::MemoryStore disk;
+  Seen seen;
   std::unique_ptr<FaultyStore> store;
   std::unique_ptr<bus::MemoryBus> raw_bus;
   std::unique_ptr<FaultyBus> bus;
@@ -25,23 +24,28 @@ struct Agent {  // one process; dies and comes back
   std::unique_ptr<runtime::Relay> relay;
   std::unique_ptr<runtime::Loop> loop;
   std::vector<std::unique_ptr<watcher::Source>> sources;  // the watcher only
+  std::map<std::string, unsigned> sensed;  // the node agent only: run -> step that was said
 };
 
 class System {
  public:
   explicit System(std::uint64_t seed);
-  void act();             // one random thing happens
-  void heal();            // no more faults; runs until nothing changes
-  std::string verdict();  // "" when every invariant holds
-  void apply(const std::string& name, int edition);
-  void remove(const std::string& name);
-  std::uint64_t crashes = 0, steps = 0;
-  std::string trace();  // a digest of all that happened: equal seeds, equal traces
+  // One life: `acts` random things happen, then no more faults, until nothing changes. What broke,
+  // or "".
+  std::string live(int acts);
+  const std::map<std::string, std::uint64_t>& crashes() const { return dice_.crashes; }
+  std::string trace() const { return dice_.journal.digest(); }  // equal seeds, equal traces
 
  private:
+  enum class Part { loop, relay, sources, sensor };
   void start(Agent& agent);
-  bool step(Agent& agent, std::uint64_t what);
-  void check_status();
+  bool step(Agent& agent, Part part);  // true: something was done
+  void sense(Agent& agent);
+  bool everybody();
+  void act();
+  void show_node(bool ready);
+  void heal();
+
   Dice dice_;
   test::FakeClock clock_;
   bus::MemoryBroker broker_;
@@ -49,9 +53,11 @@ class System {
   DiskModel disk_;
   RegistryModel registry_;
   KubeletModel kubelet_;
+  User user_;
+  Witness witness_;
+  Applied applied_;
+  bool is_node_ready_ = false;
   std::vector<std::unique_ptr<Agent>> agents_;
-  std::map<std::string, int> editions_;         // what the user last wanted; -1 = deleted
-  std::map<std::string, std::uint64_t> shown_;  // Workspace -> versions seen in its status
   std::string wrong_;
 };
 }  // namespace kairo::sim

@@ -1,0 +1,227 @@
+// tests/sim/kubelet.cpp - one step: controllers look, then each pod does a little.
+#include "tests/sim/kubelet.h"
+
+#include <algorithm>
+
+#include "agents/cluster/kinds.h"
+#include "agents/cluster/objects.h"
+
+namespace kairo::sim {
+namespace {
+using Json = nlohmann::json;
+constexpr unsigned steps_total = 3, backoff_limit = 6;
+
+const Json& at(const Json& object, const char* path) {
+  static const Json none;
+  const Json::json_pointer pointer(path);
+  return object.contains(pointer) ? object.at(pointer) : none;
+}
+bool is_leaving(const Json& object) {
+  return at(object, "/metadata").contains("deletionTimestamp");
+}
+std::string urls_of(const Json& pod_spec) {
+  for (const Json& container : at(pod_spec, "/initContainers"))
+    for (const Json& variable : at(container, "/env"))
+      if (variable["name"] == "DATA_URLS") return variable["value"];
+  return {};
+}
+cluster::Apply status_of(const cluster::Kind& kind, const Json& meta, const Json& status) {
+  const Json patch = {
+      {"apiVersion", kind.group.empty() ? kind.version : kind.group + "/" + kind.version},
+      {"kind", kind.kind},
+      {"metadata", {{"name", meta["name"]}, {"namespace", meta["namespace"]}}},
+      {"status", status}};
+  return {{kind, meta["namespace"], meta["name"]}, patch.dump(), "kubelet", "status"};
+}
+}  // namespace
+
+void KubeletModel::say(const std::string& what) {
+  dice_.journal.note("kubelet", what);
+}
+bool KubeletModel::has_pod(const std::string& owner, bool running) const {
+  return std::any_of(pods_.begin(), pods_.end(), [&](const auto& row) {
+    return row.second.owner == owner && (!running || row.second.stage == Stage::running);
+  });
+}
+bool KubeletModel::serves(const std::string& name, const std::string& revision) const {
+  const auto pod = pods_.find(name + "-0");
+  return pod != pods_.end() && pod->second.stage == Stage::running &&
+         pod->second.revision == revision;
+}
+
+void KubeletModel::start(const Json& owner, const std::string& pod_name, bool is_server) {
+  const Json& meta = owner["metadata"];
+  const Json& pod_template = at(owner, "/spec/template");
+  const Json& notes = at(pod_template, "/metadata/annotations");
+  Json object = {{"apiVersion", "v1"},
+                 {"kind", "Pod"},
+                 {"metadata", pod_template["metadata"]},
+                 {"spec", {{"nodeName", "machine"}, {"terminationGracePeriodSeconds", 30}}}};
+  object["metadata"]["name"] = pod_name;
+  object["metadata"]["namespace"] = meta["namespace"];
+  object["metadata"]["ownerReferences"] = Json::array({{{"apiVersion", owner["apiVersion"]},
+                                                        {"kind", owner["kind"]},
+                                                        {"name", meta["name"]},
+                                                        {"uid", meta["uid"]},
+                                                        {"controller", true},
+                                                        {"blockOwnerDeletion", true}}});
+  const auto applied = cluster_.apply(
+      {{cluster::pods, meta["namespace"], pod_name}, object.dump(), "controller", ""});
+  if (!applied.ok()) return;
+  Pod pod;
+  pod.name = pod_name;
+  pod.owner = meta["uid"];
+  pod.workspace = meta["name"];
+  pod.revision = notes["kairo.dev/revision"];
+  pod.key = notes["kairo.dev/workspace-uid"].get<std::string>() + "/" + pod.revision;
+  pod.urls = urls_of(pod_template["spec"]);
+  pod.is_server = is_server;
+  pods_[pod_name] = pod;
+  say("starts " + pod_name);
+}
+
+void KubeletModel::control_job(const Json& job) {
+  const Json& meta = job["metadata"];
+  JobState& state = jobs_[meta["uid"]];
+  const bool finished = state.succeeded > 0 || state.gave_up;
+  const bool wants_pod = !finished && !is_leaving(job) && !has_pod(meta["uid"], false);
+  if (wants_pod && !dice_.healed && dice_.below(2) != 0)
+    is_late_ = true;
+  else if (wants_pod)
+    start(job, meta["name"].get<std::string>() + "-" + std::to_string(++made_), false);
+  Json status = {{"active", has_pod(meta["uid"], false) ? 1 : 0},
+                 {"ready", has_pod(meta["uid"], true) ? 1 : 0},
+                 {"succeeded", state.succeeded},
+                 {"failed", state.failed},
+                 {"conditions", Json::array()}};
+  if (finished)
+    status["conditions"].push_back(
+        {{"type", state.gave_up ? "Failed" : "Complete"},
+         {"status", "True"},
+         {"reason", state.gave_up ? "BackoffLimitExceeded" : "Completed"}});
+  if (state.shown == status) return;
+  if (cluster_.apply(status_of(cluster::jobs, meta, status)).ok()) state.shown = status;
+}
+
+void KubeletModel::control_server(const Json& set) {
+  const Json& meta = set["metadata"];
+  const std::string name = meta["name"].get<std::string>() + "-0";
+  const auto pod = pods_.find(name);
+  if (pod == pods_.end()) {
+    if (!is_leaving(set)) start(set, name, true);
+  } else if (pod->second.revision !=
+             at(set, "/spec/template/metadata/annotations/kairo.dev~1revision")) {
+    (void)cluster_.remove({cluster::pods, meta["namespace"], name}, "");  // replaced: it ends first
+  }
+  const bool ready = serves(meta["name"], at(set, "/metadata/annotations/kairo.dev~1revision"));
+  const Json status = {{"replicas", 1}, {"readyReplicas", ready ? 1 : 0}};
+  if (servers_[meta["uid"]] == status) return;
+  if (cluster_.apply(status_of(cluster::stateful_sets, meta, status)).ok())
+    servers_[meta["uid"]] = status;
+}
+
+void KubeletModel::show(const Pod& pod, Json status) {
+  (void)cluster_.apply(
+      status_of(cluster::pods, {{"name", pod.name}, {"namespace", "default"}}, std::move(status)));
+}
+void KubeletModel::end(const Pod& pod, const char* phase, int exit_code, const char* reason) {
+  say("ends " + pod.name + " " + reason);
+  const Json ended = {{"exitCode", exit_code}, {"reason", reason}};
+  show(pod, {{"phase", phase},
+             {"containerStatuses",
+              Json::array({{{"name", pod.workspace}, {"state", {{"terminated", ended}}}}})}});
+}
+
+// One step of a trainer. false: it has ended.
+bool KubeletModel::train(Pod& pod) {
+  JobState& job = jobs_[pod.owner];
+  const auto fails = [&](int code, const char* why, bool for_good) {
+    end(pod, "Failed", code, why);
+    ++job.failed;
+    job.gave_up = for_good || job.failed > backoff_limit;
+    if (job.gave_up) failed.insert(pod.key);
+    return false;
+  };
+  if (pod.urls.ends_with("/bad")) return fails(2, "Error", true);
+  if (!disk_.adapters.contains(pod.key)) {  // else its trainer sees it and ends at once
+    if (dice_.fault(20)) return fails(137, "OOMKilled", false);
+    unsigned& step = disk_.steps[pod.key];
+    if (step < steps_total) {
+      ++step;
+      return true;
+    }
+    disk_.adapters[pod.key] = pod.key + "|" + pod.urls;
+    if (++trained[pod.key] > 1 && wrong.empty())
+      wrong = "a revision that had been trained was trained again: " + pod.key;
+  }
+  end(pod, "Succeeded", 0, "Completed");
+  ++job.succeeded;
+  return false;
+}
+
+bool KubeletModel::run(Pod& pod) {
+  const cluster::Ref ref{cluster::pods, "default", pod.name};
+  const auto object = cluster_.get(ref);
+  if (!object.ok()) return false;
+  if (pod.stage == Stage::running && !disk_.dirs.contains(pod.key) && wrong.empty())
+    wrong = "a run directory was removed under " + pod.name;
+  const bool leaves = is_leaving(Json::parse(object.value()));
+  const auto take_away = [&] {  // the kubelet's last word about a pod
+    say("takes away " + pod.name);
+    cluster::RemoveOptions last_word;
+    last_word.now = true;
+    (void)cluster_.remove(ref, last_word);
+    return false;
+  };
+  if (leaves && (dice_.healed || dice_.below(4) == 0)) return take_away();
+  if (pod.stage == Stage::running) {
+    if (!pod.is_server) return train(pod) || (leaves && take_away());
+    if (!dice_.fault(60)) return true;
+    pod.stage = Stage::pending;  // it died; the kubelet starts it again
+    return true;
+  }
+  if (!dice_.healed && dice_.below(3) == 0) {
+    const Json unschedulable = {
+        {"type", "PodScheduled"}, {"status", "False"}, {"reason", "Unschedulable"}};
+    if (!pod.was_shown)
+      show(pod, {{"phase", "Pending"}, {"conditions", Json::array({unschedulable})}});
+    pod.was_shown = true;
+    return true;
+  }
+  if (!disk_.dirs.contains(pod.key) && wrong.empty())
+    wrong = pod.name + " runs without its run directory";
+  for (const auto& [name, other] : pods_)
+    if (&other != &pod && other.workspace == pod.workspace && other.stage == Stage::running &&
+        wrong.empty())
+      wrong = "two at a time for one Workspace: " + name + " and " + pod.name;
+  pod.stage = Stage::running;
+  say("runs " + pod.name);
+  show(pod, {{"phase", "Running"}});
+  return true;
+}
+
+bool KubeletModel::step() {
+  const std::uint64_t before = cluster_.version();
+  if (before != version_) {  // controllers look when something has changed
+    is_late_ = false;
+    for (const bool is_job : {true, false}) {
+      const auto listing = cluster_.list({is_job ? cluster::jobs : cluster::stateful_sets, "", ""});
+      if (!listing.ok()) continue;
+      for (const std::string& text : listing.value().items) {
+        const Json object = Json::parse(text);
+        is_job ? control_job(object) : control_server(object);
+      }
+    }
+  }
+  const std::size_t pods = pods_.size();
+  bool is_training = false;
+  for (auto pod = pods_.begin(); pod != pods_.end();) {
+    is_training = is_training || !pod->second.is_server;
+    pod = run(pod->second) ? std::next(pod) : pods_.erase(pod);
+  }
+  const bool changed =
+      is_training || is_late_ || pods_.size() != pods || cluster_.version() != before;
+  version_ = changed ? 0 : before;
+  return changed;
+}
+}  // namespace kairo::sim

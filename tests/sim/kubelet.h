@@ -1,0 +1,58 @@
+// tests/sim/kubelet.h - the Job and StatefulSet controllers, the kubelet and the trainer in one.
+//
+// A pod takes its time to start and to end; a training writes checkpoints, loses pods, resumes. It
+// watches over what must never happen on a node; what breaks first is kept in `wrong`.
+#pragma once
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "agents/cluster/memory_cluster.h"
+#include "tests/sim/models.h"
+
+namespace kairo::sim {
+class KubeletModel {
+ public:
+  KubeletModel(cluster::MemoryCluster& cluster, DiskModel& disk, Dice& dice)
+      : cluster_(cluster), disk_(disk), dice_(dice) {}
+  bool step();  // true: something has changed, or is on its way
+  bool serves(const std::string& name, const std::string& revision) const;
+
+  std::map<std::string, unsigned> trained;  // uid/revision -> trainings that reached their end
+  std::set<std::string> failed;             // uid/revision whose Job gave up
+  std::string wrong;                        // the first invariant that broke; "" = none
+
+ private:
+  using Json = nlohmann::json;
+  enum class Stage { pending, running };
+  struct Pod {
+    std::string name, owner, workspace, key, revision, urls;  // owner: the Job's or set's uid
+    bool is_server = false, was_shown = false;
+    Stage stage = Stage::pending;
+  };
+  struct JobState {
+    unsigned succeeded = 0, failed = 0;
+    bool gave_up = false;
+    Json shown;
+  };
+  void control_job(const Json& job);
+  void control_server(const Json& set);
+  void start(const Json& owner, const std::string& pod_name, bool is_server);
+  bool run(Pod& pod);  // false: it has ended
+  bool train(Pod& pod);
+  void end(const Pod& pod, const char* phase, int exit_code, const char* reason);
+  void show(const Pod& pod, Json status);
+  void say(const std::string& what);
+  bool has_pod(const std::string& owner, bool running) const;
+
+  cluster::MemoryCluster& cluster_;
+  DiskModel& disk_;
+  Dice& dice_;
+  std::map<std::string, Pod> pods_;       // by name
+  std::map<std::string, JobState> jobs_;  // by uid
+  std::map<std::string, Json> servers_;   // uid -> the status that was shown
+  std::uint64_t made_ = 0, version_ = 0;
+  bool is_late_ = false;  // a controller that will start a pod, later
+};
+}  // namespace kairo::sim

@@ -1,0 +1,113 @@
+// tests/sim/user.cpp - wishes as manifests.
+#include "tests/sim/user.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "agents/cluster/kinds.h"
+#include "agents/watcher/revision.h"
+
+namespace kairo::sim {
+namespace {
+using Json = nlohmann::json;
+
+Json head(const std::string& name) {
+  return {{"apiVersion", "kaito.sh/v1beta1"},
+          {"kind", "Workspace"},
+          {"metadata", {{"name", name}, {"namespace", "default"}}},
+          {"resource", {{"labelSelector", {{"matchLabels", {{"app", name}}}}}}}};
+}
+Json tuning(const std::string& name, const Wish& wish, bool is_large) {
+  Json out = head(name);
+  out["tuning"] = {{"preset", {{"name", is_large ? "phi-4" : "smollm2-135m-instruct"}}},
+                   {"method", "lora"},
+                   {"input", {{"urls", {wish.urls}}}},
+                   {"output", {{"image", wish.image}, {"imagePushSecret", "push"}}}};
+  return out;
+}
+Json inference(const std::string& name, std::uint64_t adapters) {
+  Json out = head(name);
+  out["inference"] = {{"preset", {{"name", "smollm2-135m-instruct"}}}, {"adapters", Json::array()}};
+  for (std::uint64_t i = 0; i < adapters; ++i) {
+    const std::string a = "a" + std::to_string(i);
+    out["inference"]["adapters"].push_back(
+        {{"source", {{"name", a}, {"image", "registry.example/" + a + ":1"}}}});
+  }
+  return out;
+}
+Want trouble(std::uint64_t dice) {
+  if (dice == 0) return Want::bad_data;
+  if (dice == 1) return Want::forbidden;
+  return Want::adapter;
+}
+}  // namespace
+
+unsigned User::times(const std::string& key) const {
+  const auto found = times_.find(key);
+  return found == times_.end() ? 0 : found->second;
+}
+
+bool User::came_back(const std::string& uid) const {
+  return std::any_of(times_.begin(), times_.end(), [&](const auto& row) {
+    return row.second > 1 && row.first.starts_with(uid + "/");
+  });
+}
+
+std::size_t User::namesakes(const std::string& name) const {
+  const auto found = uids_.find(name);
+  return found == uids_.end() ? 0 : found->second.size();
+}
+
+void User::apply(const std::string& name) {
+  const cluster::Ref ref{cluster::workspaces, "default", name};
+  if (!cluster_.get(ref).ok()) {
+    const std::uint64_t role = dice_.below(8);
+    roles_[name] = role == 0 ? "large" : role < 3 ? "serve" : "tune";
+  }
+  const std::string& role = roles_[name];
+  Wish wish;
+  Json object;
+  if (role == "serve") {
+    wish.want = Want::server;
+    object = inference(name, dice_.below(3));
+  } else {
+    wish.want = role == "large" ? Want::unsupported : trouble(dice_.below(24));
+    const std::uint64_t data = dice_.below(3);
+    wish.urls =
+        "http://example.com/" + (wish.want == Want::bad_data ? "bad" : std::to_string(data));
+    wish.image = (wish.want == Want::forbidden ? "forbidden.example/" : "registry.example/") +
+                 name + (data == 2 ? ":2" : ":1");
+    object = tuning(name, wish, role == "large");
+  }
+  const auto applied = cluster_.apply({ref, object.dump(), "user", ""});
+  dice_.journal.note("user applies", object.dump());
+  if (!applied.ok()) {
+    if (wrong.empty()) wrong = "apply: " + applied.error().what;
+    return;
+  }
+  const Json written = Json::parse(applied.value());
+  wish.uid = written["metadata"]["uid"];
+  wish.revision = watcher::revision_of(applied.value()).value();
+  // What is applied to an object that is leaving leaves with it, as in Kubernetes.
+  if (written["metadata"].contains("deletionTimestamp")) wish.want = Want::none;
+  const Wish& before = wishes_[name];
+  if (before.uid != wish.uid || before.revision != wish.revision)
+    ++times_[wish.uid + "/" + wish.revision];
+  uids_[name].insert(wish.uid);
+  wishes_[name] = wish;
+}
+
+void User::remove(const std::string& name) {
+  dice_.journal.note("user deletes", name);
+  wishes_[name].want = Want::none;
+  (void)cluster_.remove({cluster::workspaces, "default", name}, "");
+}
+
+void User::act() {
+  const std::string name = dice_.below(2) == 0 ? "a" : "b";
+  if (dice_.below(4) == 0)
+    remove(name);
+  else
+    apply(name);
+}
+}  // namespace kairo::sim

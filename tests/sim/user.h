@@ -1,0 +1,47 @@
+// tests/sim/user.h - a person at the keyboard: applies, edits in the middle, deletes, applies again
+// under the same name; tunings and servers, good wishes and such that must end in an explanation.
+#pragma once
+#include <map>
+#include <set>
+#include <string>
+
+#include "agents/cluster/memory_cluster.h"
+#include "tests/sim/dice.h"
+
+namespace kairo::sim {
+enum class Want {
+  none,         // deleted
+  adapter,      // a tuning that can succeed
+  bad_data,     // its trainer refuses the data: Failed
+  forbidden,    // the registry refuses: PushRefused
+  unsupported,  // refused with figures, nothing started
+  server
+};
+struct Wish {
+  Want want = Want::none;
+  std::string uid, revision, urls, image;
+};
+
+class User {
+ public:
+  User(cluster::MemoryCluster& cluster, Dice& dice) : cluster_(cluster), dice_(dice) {}
+  void act();
+  void apply(const std::string& name);
+  const std::map<std::string, Wish>& wishes() const { return wishes_; }
+  // How often this revision of this Workspace has become the wish: "uid/revision".
+  unsigned times(const std::string& key) const;
+  bool came_back(const std::string& uid) const;          // to a wish that it had had before
+  std::size_t namesakes(const std::string& name) const;  // objects that had this name so far
+  std::string wrong;
+
+ private:
+  void remove(const std::string& name);
+  cluster::MemoryCluster& cluster_;
+  Dice& dice_;
+  std::map<std::string, Wish> wishes_;
+  std::map<std::string, std::string>
+      roles_;  // "tune", "serve" or "large": what an object was made as
+  std::map<std::string, unsigned> times_;
+  std::map<std::string, std::set<std::string>> uids_;  // by name
+};
+}  // namespace kairo::sim

@@ -1,0 +1,196 @@
+// tests/sim/witness.cpp - never: two trainings or pushes of one wish, a status that goes back or
+// says what is not so. In the end: each wish fulfilled or explained, and nothing left behind.
+#include "tests/sim/witness.h"
+
+#include "agents/cluster/kinds.h"
+
+namespace kairo::sim {
+namespace {
+using Json = nlohmann::json;
+
+const Json& at(const Json& object, const char* path) {
+  static const Json none;
+  const Json::json_pointer pointer(path);
+  return object.contains(pointer) ? object.at(pointer) : none;
+}
+std::string text(const Json& object, const char* path) {
+  const Json& value = at(object, path);
+  return value.is_string() ? value.get<std::string>() : "";
+}
+std::uint64_t generation_of(const Json& workspace) {
+  return workspace["metadata"].value("generation", std::uint64_t{0});
+}
+std::uint64_t observed(const Json& workspace) {
+  const Json& value = at(workspace, "/status/conditions/0/observedGeneration");
+  return value.is_number() ? value.get<std::uint64_t>() : 0;
+}
+Json condition(const Json& workspace, const std::string& type) {
+  for (const Json& c : at(workspace, "/status/conditions"))
+    if (c["type"] == type) return c;
+  return Json::object();
+}
+// A list of conditions is a map by type.
+Json by_type(Json status) {
+  Json conditions = Json::object();
+  for (const Json& c : at(status, "/conditions")) conditions[c["type"].get<std::string>()] = c;
+  status["conditions"] = std::move(conditions);
+  return status;
+}
+
+bool is_final(const std::string& state) {
+  return state == "Succeeded" || state == "Failed";
+}
+}  // namespace
+
+void Witness::wrong(const std::string& what) {
+  if (wrong_.empty()) wrong_ = what;
+}
+
+void Witness::applied(const cluster::Apply& apply, const std::string& object) {
+  const Json written = Json::parse(object);
+  if (apply.ref.kind == cluster::jobs) job_written(written);
+  if (apply.ref.kind == cluster::workspaces && apply.subresource == "status")
+    status_written(written);
+}
+
+// One Job for each time that a revision was wished for. A launcher that died may repeat itself.
+void Witness::job_written(const Json& job) {
+  const Json& notes = job["metadata"]["annotations"];
+  const std::string key = notes["kairo.dev/workspace-uid"].get<std::string>() + "/" +
+                          notes["kairo.dev/revision"].get<std::string>();
+  if (!job_uids_.emplace(job["metadata"]["uid"], key).second) return;
+  const auto restarts = restarts_.find("launcher");
+  const unsigned repeats = restarts == restarts_.end() ? 0 : restarts->second;
+  if (++jobs_[key] > world_.user.times(key) + repeats)
+    wrong("a Job that nobody wished for: " + key);
+}
+
+void Witness::status_written(const Json& w) {
+  const std::string uid = w["metadata"]["uid"], state = text(w, "/status/state"),
+                    digest = text(w, "/status/artifact/digest");
+  Shown& before = shown_[uid];
+  const std::uint64_t now = observed(w);
+  const std::string which = uid + " generation " + std::to_string(now);
+  if (now < before.generation) wrong("status went back to an older generation: " + which);
+  // What is told of a wish that has been replaced tells how it is taken apart. A wish that came
+  // back finds the facts of its first time, then those of the wish between.
+  const bool may_turn = w["metadata"].contains("deletionTimestamp") || now != generation_of(w) ||
+                        world_.user.came_back(uid);
+  if (now == before.generation && !may_turn) {
+    if (is_final(before.state) && state != before.state)
+      wrong("status went back from " + before.state + " to " + state + ": " + which);
+    if (!before.digest.empty() && digest != before.digest)
+      wrong("the image was told and taken back: " + which);
+  }
+  if (state == "Succeeded") {
+    const std::string content = digest.substr(std::min<std::size_t>(digest.size(), 7));
+    if (!content.starts_with(uid + "/") || !world_.registry.blobs.contains(content))
+      wrong("Succeeded with an image that nobody pushed for it: " + which + " " + digest);
+  }
+  before = {now, state, digest};
+}
+
+std::string Witness::left_behind() const {
+  std::size_t alive = 0;
+  for (const auto& [name, wish] : world_.user.wishes()) {
+    if (wish.want != Want::none) {
+      ++alive;
+      continue;
+    }
+    for (const auto& kind :
+         {cluster::workspaces, cluster::jobs, cluster::stateful_sets, cluster::services}) {
+      const auto object = world_.cluster.get({kind, "default", name});
+      if (object.ok())
+        return name + " was deleted, a " + kind.kind + " is there: " + object.value();
+    }
+  }
+  for (const auto& [key, run] : world_.disk.dirs) {
+    const auto wish = world_.user.wishes().find(run.name);
+    if (wish == world_.user.wishes().end() || wish->second.uid != run.uid ||
+        wish->second.want == Want::none)
+      return "a run directory was left behind: " + key + " of " + run.name;
+  }
+  return {};
+}
+
+std::string Witness::pushed_too_often() const {
+  for (const auto& [what, times] : world_.registry.pushes) {
+    const std::string content = what.substr(what.find(' ') + 1);
+    const std::string key = content.substr(0, content.find('|'));
+    if (times > std::max(world_.user.times(key), 1U))
+      return "pushed " + std::to_string(times) + " times: " + what;
+  }
+  return {};
+}
+
+// The last announcement on the bus says what the object says.
+std::string Witness::told(const std::string& name, const Json& w) const {
+  if (!is_bus_whole_ || world_.user.namesakes(name) > 1) return {};
+  for (const auto& message : world_.broker.stored("kairo.status.default." + bus::token(name))) {
+    const Json event = Json::parse(message.bytes);
+    if (event["data"]["uid"] != w["metadata"]["uid"] ||
+        by_type(event["data"]["status"]) != by_type(w["status"]))
+      return name + ": the bus says " + event["data"].dump() + ", the object " + w["status"].dump();
+    return {};
+  }
+  return name + ": no status on the bus";
+}
+
+std::string Witness::ending_of(const std::string& name, const Wish& wish) const {
+  const auto object = world_.cluster.get({cluster::workspaces, "default", name});
+  if (!object.ok()) return name + " is missing";
+  const Json w = Json::parse(object.value());
+  if (w["metadata"]["uid"] != wish.uid) return name + " is another object";
+  const std::string state = text(w, "/status/state");
+  const auto because = [&](const char* type, const char* reason) {
+    const Json c = condition(w, type);
+    if (c.value("status", "") == "False" && c.value("reason", "") == reason &&
+        !c.value("message", "").empty() && !is_final(state))
+      return std::string();
+    return name + " is not explained by " + reason + ": " + w["status"].dump();
+  };
+  if (observed(w) != generation_of(w)) return name + ": status is of an older generation";
+  if (const std::string silent = told(name, w); !silent.empty()) return silent;
+  const bool is_granted = condition(w, "ResourceReady").value("status", "") == "True";
+  if (!is_granted && !node_ready_ && !is_final(state))
+    return because("ResourceReady", "NodeNotReady");
+  const std::string key = wish.uid + "/" + wish.revision;
+  switch (wish.want) {
+    case Want::none:
+      return {};
+    case Want::unsupported:
+      return because("ResourceReady", "UnsupportedModel");
+    case Want::bad_data:
+      return state == "Failed" ? "" : name + ": bad data ended in " + w["status"].dump();
+    case Want::server:
+      if (state != "Ready") return name + ": a server ended in " + w["status"].dump();
+      return world_.kubelet.serves(name, wish.revision) ? "" : name + ": an older server answers";
+    case Want::adapter:
+    case Want::forbidden:
+      break;
+  }
+  if (state == "Failed" && world_.kubelet.failed.contains(key)) return {};
+  if (wish.want == Want::forbidden) return because("WorkspaceSucceeded", "PushRefused");
+  if (state != "Succeeded") return name + " ended in " + w["status"].dump();
+  const auto image = world_.registry.images.find(wish.image);
+  if (image == world_.registry.images.end()) return name + ": no image";
+  if (image->second != key + "|" + wish.urls)
+    return name + ": the image is not of the wanted revision: " + image->second;
+  if (text(w, "/status/artifact/image") != wish.image ||
+      text(w, "/status/artifact/digest") != RegistryModel::digest_of(image->second))
+    return name + ": status names another image: " + w["status"].dump();
+  return {};
+}
+
+std::string Witness::verdict() const {
+  if (!wrong_.empty()) return wrong_;
+  if (!world_.kubelet.wrong.empty()) return world_.kubelet.wrong;
+  if (!world_.user.wrong.empty()) return world_.user.wrong;
+  if (const std::string often = pushed_too_often(); !often.empty()) return often;
+  for (const auto& [name, wish] : world_.user.wishes()) {
+    if (wish.want == Want::none) continue;
+    if (const std::string bad = ending_of(name, wish); !bad.empty()) return bad;
+  }
+  return left_behind();
+}
+}  // namespace kairo::sim

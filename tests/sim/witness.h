@@ -1,0 +1,54 @@
+// tests/sim/witness.h - the invariants: what every write may do, and where all must end.
+#pragma once
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "agents/bus/memory_bus.h"
+#include "tests/sim/kubelet.h"
+#include "tests/sim/user.h"
+
+namespace kairo::sim {
+struct World {  // what there is to look at
+  cluster::MemoryCluster& cluster;
+  const bus::MemoryBroker& broker;
+  const DiskModel& disk;
+  const RegistryModel& registry;
+  const KubeletModel& kubelet;
+  const User& user;
+};
+
+class Witness {
+ public:
+  explicit Witness(World world) : world_(world) {}
+  // Every write of an agent, as it is done.
+  void applied(const cluster::Apply& apply, const std::string& object);
+  void restarted(const std::string& agent) { ++restarts_[agent]; }
+  void node_is(bool ready) { node_ready_ = ready; }
+  void bus_lost() { is_bus_whole_ = false; }
+  // When all is quiet: "" when every promise was kept.
+  std::string verdict() const;
+
+ private:
+  using Json = nlohmann::json;
+  struct Shown {  // of one Workspace object
+    std::uint64_t generation = 0;
+    std::string state, digest;
+  };
+  void status_written(const Json& workspace);
+  void job_written(const Json& job);
+  void wrong(const std::string& what);
+  std::string left_behind() const;
+  std::string pushed_too_often() const;
+  std::string ending_of(const std::string& name, const Wish& wish) const;
+  std::string told(const std::string& name, const Json& workspace) const;
+
+  World world_;
+  std::map<std::string, Shown> shown_;           // by uid
+  std::map<std::string, std::string> job_uids_;  // Job uid -> uid/revision it was made for
+  std::map<std::string, unsigned> jobs_;         // uid/revision -> Jobs made
+  std::map<std::string, unsigned> restarts_;     // agent -> how often
+  bool node_ready_ = true, is_bus_whole_ = true;
+  std::string wrong_;
+};
+}  // namespace kairo::sim
