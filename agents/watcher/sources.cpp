@@ -105,15 +105,22 @@ Status Source::gone(const std::string& key, const std::string& version, std::int
   return said;
 }
 
-// In the order in which they went: a Workspace's Jobs share a subject, and its last word stays.
-Status Source::say_gone_again() {
-  std::multimap<std::uint64_t, const std::string*> gone;
-  for (const auto& [key, known] : known_)
-    if (known.gone_at_ms != 0) {
-      const std::string version = field(known.meta, "resourceVersion");
-      gone.emplace(std::strtoull(version.c_str(), nullptr, 10), &known.meta);
-    }
-  for (const auto& [version, meta] : gone) TRY(publish(*meta, false));
+// Objects of one Workspace may share a subject (its Jobs, one after the other). Only the newest is
+// said there: the bus drops a repeated message, and an older one would stand in its place.
+Status Source::say_gone_again(const std::vector<std::string>& there) {
+  std::map<std::string, std::pair<std::uint64_t, const std::string*>> newest;  // by subject
+  for (const auto& [key, known] : known_) {
+    if (known.gone_at_ms == 0) continue;
+    const auto fact = translate(kind_, known.meta, false);
+    if (!fact.ok()) continue;
+    const std::uint64_t version = runtime::version_of(fact.value());
+    auto& last = newest[runtime::subject_of(fact.value())];
+    if (version >= last.first) last = {version, &known.meta};
+  }
+  for (const std::string& object : there)
+    if (const auto fact = translate(kind_, object, true); fact.ok())
+      newest.erase(runtime::subject_of(fact.value()));
+  for (const auto& [subject, last] : newest) TRY(publish(*last.second, false));
   calm_ms_ = 0;
   return ok();
 }
@@ -142,7 +149,7 @@ Status Source::list(std::int64_t now_ms, bool lost) {
   for (const auto& [key, known] : known_)
     if (known.gone_at_ms == 0 && !there.contains(key)) vanished.push_back(key);
   for (const std::string& key : vanished) TRY(gone(key, listing.resource_version, now_ms));
-  TRY(lost ? say_gone_again() : forget(now_ms));
+  TRY(lost ? say_gone_again(listing.items) : forget(now_ms));
   for (const std::string& object : listing.items) TRY(publish(object, true));
   version_ = listing.resource_version;
   listed_ms_ = now_ms;

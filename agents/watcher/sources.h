@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "agents/bus/bus.h"
 #include "agents/cluster/cluster.h"
@@ -31,7 +32,7 @@ class Source {
   Status publish(const std::string& object, bool exists);
   Status publish_news(const std::string& object);
   Status gone(const std::string& key, const std::string& version, std::int64_t now_ms);
-  Status say_gone_again();
+  Status say_gone_again(const std::vector<std::string>& there);
   Status forget(std::int64_t now_ms);
   Status list(std::int64_t now_ms, bool lost);
   Status load();
