@@ -331,6 +331,8 @@ Status Loop::commit(Round& round) {
   }
   for (const auto& [key, row] : round.rows) batch.put(key, encode(row, wire::CommandIdentifier()));
   for (const std::string& key : done_) batch.erase(key);
+  for (const std::string& uid : round.cancelled)  // here: a crash must not bring them back
+    for (const std::string& key : deps_.relay.queued_effects(uid)) batch.erase(key);
   if (!batch.writes.empty()) {
     batch.put("meta/outbox", std::to_string(round.outbox));
     TRY(deps_.store.commit(batch));  // the moment the facts have happened

@@ -75,6 +75,16 @@ void Relay::wait(std::chrono::milliseconds longest) const {
   news_.wait_for(lock, longest);
 }
 
+std::vector<std::string> Relay::queued_effects(const std::string& uid) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> keys;
+  const auto found = lanes_.find(uid + "/effects");
+  if (found == lanes_.end()) return keys;
+  const auto first = found->second.rows.begin() + (found->second.busy ? 1 : 0);
+  for (auto row = first; row != found->second.rows.end(); ++row) keys.push_back(row->key);
+  return keys;
+}
+
 void Relay::cancel_effects(const std::string& uid) {
   const std::lock_guard lock(mutex_);
   const auto found = lanes_.find(uid + "/effects");

@@ -38,6 +38,7 @@ class Relay {
   // Rows left by an earlier process. corrupt: a row cannot be read.
   Status load(const state::Store& store);
   void add(std::string key, wire::CommandT command);
+  std::vector<std::string> queued_effects(const std::string& uid) const;  // their keys
   void cancel_effects(const std::string& uid);         // the queued ones; one that runs goes on
   void wait(std::chrono::milliseconds longest) const;  // until a row may be due
   bool step();                           // performs one row that is due; false: nothing was due

@@ -38,8 +38,7 @@ Status WatcherEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::PatchStatus:
       return patch_status(command);
     case wire::CommandBody::AnnounceStatus:
-      return bus_.publish(
-          {status_subject(command.ns, command.name), "", status_event(command, clock_.now_ms())});
+      return announce(command);
     case wire::CommandBody::NONE:
     case wire::CommandBody::ReleaseRun:
     case wire::CommandBody::Publish:
@@ -67,7 +66,11 @@ Status WatcherEffects::save_revision(const wire::CommandT& command) {
   const auto current = cluster_.get(ref_of(command));
   if (!current.ok())
     return current.error().code == Code::not_found ? ok() : Status(current.error());
-  if (TRY(revision_of(current.value())) != command.revision) return ok();  // a newer one follows
+  const Json meta = Json::parse(current.value())["metadata"];
+  if (meta.value("uid", "") != command.uid || meta.contains("deletionTimestamp")) return ok();
+  // Changed meanwhile: a newer row takes this one's place, or the same wish comes back unseen.
+  if (TRY(revision_of(current.value())) != command.revision)
+    return Error{Code::unavailable, "the Workspace has been changed"};
   const auto listing = TRY(cluster_.list(
       {cluster::controller_revisions, command.ns, "workspace.kaito.io/name=" + command.name}));
   const RevisionPlan plan = TRY(plan_revision(current.value(), listing.items));
@@ -84,6 +87,16 @@ Status WatcherEffects::save_revision(const wire::CommandT& command) {
       {"workspace.kaito.io/revision", std::to_string(plan.number)}};
   return unless_gone(
       cluster_.apply({ref_of(command), object.dump(), "kairo-watcher-revision", ""}));
+}
+
+Status WatcherEffects::announce(const wire::CommandT& command) {
+  if (!command.body.AsAnnounceStatus()->status) {  // gone; a namesake may have the subject by now
+    const auto there = cluster_.get(ref_of(command));
+    if (there.ok()) return ok();
+    if (there.error().code != Code::not_found) return there.error();
+  }
+  return bus_.publish(
+      {status_subject(command.ns, command.name), "", status_event(command, clock_.now_ms())});
 }
 
 Status WatcherEffects::patch_status(const wire::CommandT& command) {

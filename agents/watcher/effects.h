@@ -16,6 +16,7 @@ class WatcherEffects final : public runtime::Effects {
   Status set_finalizer(const wire::CommandT& command);
   Status save_revision(const wire::CommandT& command);
   Status patch_status(const wire::CommandT& command);
+  Status announce(const wire::CommandT& command);
 
   cluster::Cluster& cluster_;
   bus::Bus& bus_;

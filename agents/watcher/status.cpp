@@ -49,8 +49,18 @@ class Story {
   }
   bool has_started() const {
     const auto* j = job();
+    if (had_started())
+      return true;  // a pod that died before its first step has started all the same
     return artifact() != nullptr ||
            (j != nullptr && (j->succeeded > 0 || j->ready > 0 || progress() != nullptr));
+  }
+  bool had_started() const {
+    if (!r_.status) return false;
+    return std::any_of(r_.status->conditions.begin(), r_.status->conditions.end(),
+                       [&](const auto& c) {
+                         return c->type == "JobStarted" && c->value == yes &&
+                                c->generation == r_.workspace->generation;
+                       });
   }
   bool has_failed() const {
     const auto* j = job();
@@ -292,7 +302,10 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms) {
     status.state = inference_state(record, ready);
     if (ready.value == yes) status.address = record.server->address;
   }
-  if (const auto* trouble = runtime::trouble_of(record, "SaveRevision"))  // KAITO's suffix
+  const auto* trouble = runtime::trouble_of(record, "SaveRevision");
+  const bool is_lasting =
+      trouble != nullptr && trouble->code == static_cast<std::uint8_t>(Code::conflict);
+  if (is_lasting)  // KAITO's suffix
     for (auto& condition : status.conditions)
       if (condition->value == no)
         condition->message += " (last reconcile error: " + trouble->what + ")";

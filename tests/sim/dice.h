@@ -1,6 +1,5 @@
 // tests/sim/dice.h - one seed's chance, what it hit, and the journal of all that happened.
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

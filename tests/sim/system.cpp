@@ -197,6 +197,21 @@ bool System::everybody() {
   return kubelet_.step() || busy;
 }
 
+// Somebody deletes a workload that the agents have seen: it must be made again.
+void System::delete_by_hand(const cluster::Kind& kind, const std::string& name) {
+  const auto object = cluster_.get({kind, "default", name});
+  if (!object.ok()) return;
+  const std::string owner = Json::parse(object.value())
+                                .value(Json::json_pointer("/metadata/annotations/"
+                                                          "kairo.dev~1workspace-uid"),
+                                       "");
+  const std::string fact = kind == cluster::jobs ? "job" : "server";
+  if (broker_.stored("kairo.facts." + fact + ".default." + name + "." + owner).empty()) return;
+  (void)cluster_.remove({kind, "default", name}, "");
+  dice_.journal.note("deleted by hand: " + kind.kind, name);
+  witness_.deleted_by_hand();
+}
+
 void System::act() {
   const std::uint64_t what = dice_.below(200);
   Agent& agent = *agents_[dice_.below(agents_.size())];
@@ -222,6 +237,9 @@ void System::act() {
     witness_.bus_lost();
   } else if (what == 196 && dice_.fault(4)) {
     show_node(!is_node_ready_);
+  } else if (what == 197 && dice_.fault(3)) {
+    delete_by_hand(dice_.below(2) == 0 ? cluster::jobs : cluster::stateful_sets,
+                   dice_.below(2) == 0 ? "a" : "b");
   } else if (what > 197) {
     user_.act();
   }

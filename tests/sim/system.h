@@ -44,6 +44,7 @@ class System {
   bool everybody();
   void act();
   void show_node(bool ready);
+  void delete_by_hand(const cluster::Kind& kind, const std::string& name);
   void heal();
 
   Dice dice_;

@@ -43,7 +43,9 @@ TEST_CASE("system: any seed ends where a perfect world ends") {
   std::map<std::string, std::uint64_t> crashes;
   std::string broken;
   const auto work = [&] {
-    for (std::uint64_t seed = next++; seed < first + count && failures < 5; seed = next++) {
+    for (std::uint64_t seed = next++;
+         seed < first + count && failures < static_cast<int>(number("FAILURES", 5));
+         seed = next++) {
       sim::System system(seed);
       const std::string verdict = system.live(acts);
       const std::lock_guard lock(mutex);

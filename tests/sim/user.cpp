@@ -22,7 +22,9 @@ Json tuning(const std::string& name, const Wish& wish, bool is_large) {
   out["tuning"] = {{"preset", {{"name", is_large ? "phi-4" : "smollm2-135m-instruct"}}},
                    {"method", "lora"},
                    {"input", {{"urls", {wish.urls}}}},
-                   {"output", {{"image", wish.image}, {"imagePushSecret", "push"}}}};
+                   {"output",
+                    {{"image", wish.image},
+                     {"imagePushSecret", wish.want == Want::missing_secret ? "missing" : "push"}}}};
   return out;
 }
 Json inference(const std::string& name, std::uint64_t adapters) {
@@ -37,7 +39,8 @@ Json inference(const std::string& name, std::uint64_t adapters) {
 }
 Want trouble(std::uint64_t dice) {
   if (dice == 0) return Want::bad_data;
-  if (dice == 1) return Want::forbidden;
+  if (dice == 1) return Want::missing_secret;
+  if (dice == 2) return Want::forbidden;
   return Want::adapter;
 }
 }  // namespace
@@ -51,11 +54,6 @@ bool User::came_back(const std::string& uid) const {
   return std::any_of(times_.begin(), times_.end(), [&](const auto& row) {
     return row.second > 1 && row.first.starts_with(uid + "/");
   });
-}
-
-std::size_t User::namesakes(const std::string& name) const {
-  const auto found = uids_.find(name);
-  return found == uids_.end() ? 0 : found->second.size();
 }
 
 void User::apply(const std::string& name) {
@@ -93,7 +91,6 @@ void User::apply(const std::string& name) {
   const Wish& before = wishes_[name];
   if (before.uid != wish.uid || before.revision != wish.revision)
     ++times_[wish.uid + "/" + wish.revision];
-  uids_[name].insert(wish.uid);
   wishes_[name] = wish;
 }
 

@@ -2,7 +2,6 @@
 // under the same name; tunings and servers, good wishes and such that must end in an explanation.
 #pragma once
 #include <map>
-#include <set>
 #include <string>
 
 #include "agents/cluster/memory_cluster.h"
@@ -10,11 +9,12 @@
 
 namespace kairo::sim {
 enum class Want {
-  none,         // deleted
-  adapter,      // a tuning that can succeed
-  bad_data,     // its trainer refuses the data: Failed
-  forbidden,    // the registry refuses: PushRefused
-  unsupported,  // refused with figures, nothing started
+  none,            // deleted
+  adapter,         // a tuning that can succeed
+  bad_data,        // its trainer refuses the data: Failed
+  missing_secret,  // waits with DependencyNotFound
+  forbidden,       // the registry refuses: PushRefused
+  unsupported,     // refused with figures, nothing started
   server
 };
 struct Wish {
@@ -30,8 +30,7 @@ class User {
   const std::map<std::string, Wish>& wishes() const { return wishes_; }
   // How often this revision of this Workspace has become the wish: "uid/revision".
   unsigned times(const std::string& key) const;
-  bool came_back(const std::string& uid) const;          // to a wish that it had had before
-  std::size_t namesakes(const std::string& name) const;  // objects that had this name so far
+  bool came_back(const std::string& uid) const;  // to a wish that it had had before
   std::string wrong;
 
  private:
@@ -42,6 +41,5 @@ class User {
   std::map<std::string, std::string>
       roles_;  // "tune", "serve" or "large": what an object was made as
   std::map<std::string, unsigned> times_;
-  std::map<std::string, std::set<std::string>> uids_;  // by name
 };
 }  // namespace kairo::sim

@@ -53,14 +53,15 @@ void Witness::applied(const cluster::Apply& apply, const std::string& object) {
     status_written(written);
 }
 
-// One Job for each time that a revision was wished for. A launcher that died may repeat itself.
+// One Job for each time that a revision was wished for. A launcher that died may repeat itself, and
+// what somebody deletes by hand is made again.
 void Witness::job_written(const Json& job) {
   const Json& notes = job["metadata"]["annotations"];
   const std::string key = notes["kairo.dev/workspace-uid"].get<std::string>() + "/" +
                           notes["kairo.dev/revision"].get<std::string>();
   if (!job_uids_.emplace(job["metadata"]["uid"], key).second) return;
   const auto restarts = restarts_.find("launcher");
-  const unsigned repeats = restarts == restarts_.end() ? 0 : restarts->second;
+  const unsigned repeats = by_hand_ + (restarts == restarts_.end() ? 0 : restarts->second);
   if (++jobs_[key] > world_.user.times(key) + repeats)
     wrong("a Job that nobody wished for: " + key);
 }
@@ -75,10 +76,12 @@ void Witness::status_written(const Json& w) {
   // What is told of a wish that has been replaced tells how it is taken apart. A wish that came
   // back finds the facts of its first time, then those of the wish between.
   const bool may_turn = w["metadata"].contains("deletionTimestamp") || now != generation_of(w) ||
-                        world_.user.came_back(uid);
+                        world_.user.came_back(uid) || by_hand_ > 0;
   if (now == before.generation && !may_turn) {
     if (is_final(before.state) && state != before.state)
       wrong("status went back from " + before.state + " to " + state + ": " + which);
+    if (before.state == "Running" && state == "Pending")
+      wrong("status went back from Running to Pending: " + which);
     if (!before.digest.empty() && digest != before.digest)
       wrong("the image was told and taken back: " + which);
   }
@@ -125,7 +128,7 @@ std::string Witness::pushed_too_often() const {
 
 // The last announcement on the bus says what the object says.
 std::string Witness::told(const std::string& name, const Json& w) const {
-  if (!is_bus_whole_ || world_.user.namesakes(name) > 1) return {};
+  if (!is_bus_whole_) return {};
   for (const auto& message : world_.broker.stored("kairo.status.default." + bus::token(name))) {
     const Json event = Json::parse(message.bytes);
     if (event["data"]["uid"] != w["metadata"]["uid"] ||
@@ -150,6 +153,8 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
     return name + " is not explained by " + reason + ": " + w["status"].dump();
   };
   if (observed(w) != generation_of(w)) return name + ": status is of an older generation";
+  if (text(w, "/metadata/annotations/workspace.kaito.io~1hash") != wish.revision)
+    return name + ": the revision was not saved";
   if (const std::string silent = told(name, w); !silent.empty()) return silent;
   const bool is_granted = condition(w, "ResourceReady").value("status", "") == "True";
   if (!is_granted && !node_ready_ && !is_final(state))
@@ -160,6 +165,8 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
       return {};
     case Want::unsupported:
       return because("ResourceReady", "UnsupportedModel");
+    case Want::missing_secret:
+      return because("JobStarted", "DependencyNotFound");
     case Want::bad_data:
       return state == "Failed" ? "" : name + ": bad data ended in " + w["status"].dump();
     case Want::server:

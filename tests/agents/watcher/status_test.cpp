@@ -139,6 +139,7 @@ TEST_CASE("status: a revision that cannot be kept is told, and holds nothing up"
   trouble.version = 1;
   trouble.command = "SaveRevision";
   trouble.revision = "rev1";
+  trouble.code = static_cast<std::uint8_t>(Code::conflict);
   trouble.what = "revision name conflicts, the hash values are different";
   const auto s = watcher::compose(record(tuning(1), ready(1), std::move(trouble)), 5);
   CHECK(s.conditions.back()->message ==
