@@ -231,10 +231,8 @@ void System::act() {
     clock_.jump(static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(2 * far))) - far);
   } else if (what == 194 && dice_.fault(4)) {
     broker_.lose_tail(1 + dice_.below(3));
-    witness_.bus_lost();
   } else if (what == 195 && dice_.fault(20)) {
     broker_.wipe();
-    witness_.bus_lost();
   } else if (what == 196 && dice_.fault(4)) {
     show_node(!is_node_ready_);
   } else if (what == 197 && dice_.fault(3)) {

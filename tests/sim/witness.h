@@ -25,7 +25,6 @@ class Witness {
   void applied(const cluster::Apply& apply, const std::string& object);
   void restarted(const std::string& agent) { ++restarts_[agent]; }
   void node_is(bool ready) { node_ready_ = ready; }
-  void bus_lost() { is_bus_whole_ = false; }
   void deleted_by_hand() { ++by_hand_; }  // a Job or StatefulSet
   // When all is quiet: "" when every promise was kept.
   std::string verdict() const;
@@ -50,7 +49,7 @@ class Witness {
   std::map<std::string, unsigned> jobs_;         // uid/revision -> Jobs made
   std::map<std::string, unsigned> restarts_;     // agent -> how often
   unsigned by_hand_ = 0;
-  bool node_ready_ = true, is_bus_whole_ = true;
+  bool node_ready_ = true;
   std::string wrong_;
 };
 }  // namespace kairo::sim
