@@ -5,19 +5,15 @@
 #include <thread>
 
 #include "agents/cluster/kinds.h"
-#include "agents/launcher/decide.h"
 #include "agents/launcher/effects.h"
-#include "agents/node/decide.h"
 #include "agents/node/effects.h"
 #include "agents/node/local_run_dirs.h"
-#include "agents/provisioner/decide.h"
-#include "agents/pusher/decide.h"
 #include "agents/pusher/effects.h"
 #include "agents/pusher/registry_uploader.h"
+#include "agents/role.h"
 #include "agents/runtime/complaint.h"
 #include "agents/runtime/service.h"
 #include "agents/watcher/admit_config.h"
-#include "agents/watcher/decide.h"
 #include "agents/watcher/effects.h"
 #include "agents/watcher/sources.h"
 #include "schemas/base/log.h"
@@ -25,8 +21,6 @@
 
 namespace kairo {
 namespace {
-using wire::FactBody;
-
 struct NoEffects final : runtime::Effects {  // the provisioner of local mode only speaks
   Status perform(const wire::CommandT&) override { return Error{Code::invalid, "no such effect"}; }
 };
@@ -49,15 +43,6 @@ struct Parts {
   explicit Parts(const AgentConfig& c) : config(c) {}
   void observe(wire::FactT fact) { loop->observe(std::move(fact), true); }
 };
-
-// decide() of the node agent knows its node by configuration; the runtime takes a plain function.
-std::string& own_node() {
-  static std::string name;
-  return name;
-}
-runtime::Decision decide_node(const wire::RecordT& record, const runtime::View& view) {
-  return node::decide(record, view, own_node());
-}
 
 void pause(std::int64_t ms, const std::atomic<bool>& stop) {
   for (; ms > 0 && !stop; ms -= 20) std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -106,7 +91,6 @@ void tell_models(Parts& p, const std::atomic<bool>& stop) {
 }
 
 void wire_node(Parts& p) {
-  own_node() = p.config.node;
   p.run_dirs = node::make_run_dirs(p.config.runs_dir, p.config.models_dir);
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
   p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, observe);
@@ -116,47 +100,28 @@ void wire_node(Parts& p) {
   p.options.sensors.push_back([&p](const std::atomic<bool>& stop) { tell_models(p, stop); });
 }
 
-runtime::Loop::Deps deps(Parts& p, const std::atomic<bool>& stop) {
+void wire_effects(Parts& p, const std::atomic<bool>& stop) {
   const std::string& agent = p.config.agent;
-  const auto with = [&](runtime::Decide decide, std::set<FactBody> own) {
-    return runtime::Loop::Deps{agent, *p.bus, *p.store, *p.relay, p.clock, decide, std::move(own)};
-  };
+  const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
   if (agent == "watcher") {
     wire_watcher(p);
-    return with(watcher::decide, {});
-  }
-  if (agent == "launcher") {
+  } else if (agent == "launcher") {
     launcher::Settings settings;
     settings.listen = p.config.is_local ? "127.0.0.1" : "0.0.0.0";
     settings.allow_loopback = p.config.is_local;
     p.effects = std::make_unique<launcher::LauncherEffects>(
-        *p.cluster, settings, watcher::check_training_config,
-        [&p](wire::FactT fact) { p.observe(std::move(fact)); });
-    return with(launcher::decide, {FactBody::Run});
-  }
-  if (agent == "node") {
+        *p.cluster, settings, watcher::check_training_config, observe);
+  } else if (agent == "node") {
     wire_node(p);
-    return with(decide_node, {FactBody::RunDir, FactBody::Training, FactBody::Artifact});
-  }
-  if (agent == "pusher") {
+  } else if (agent == "pusher") {
     pusher::RegistryOptions options;
     options.stop = &stop;
     p.uploader = std::make_unique<pusher::RegistryUploader>(*p.store, options);
-    p.effects = std::make_unique<pusher::PusherEffects>(
-        *p.cluster, *p.uploader, p.clock, [&p](wire::FactT fact) { p.observe(std::move(fact)); });
-    return with(pusher::decide, {FactBody::Push});
+    p.effects = std::make_unique<pusher::PusherEffects>(*p.cluster, *p.uploader, p.clock, observe);
+  } else {
+    p.effects = std::make_unique<NoEffects>();
   }
-  p.effects = std::make_unique<NoEffects>();
-  return with(provisioner::decide, {FactBody::Resources});
 }
-
-// The relay needs the effects, which `deps` chooses; the loop needs the relay: hence the
-// indirection.
-struct LateEffects final : runtime::Effects {
-  explicit LateEffects(Parts& parts) : p(parts) {}
-  Status perform(const wire::CommandT& command) override { return p.effects->perform(command); }
-  Parts& p;
-};
 }  // namespace
 
 Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
@@ -164,11 +129,14 @@ Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
   p.cluster = std::make_unique<cluster::KubeCluster>(config.cluster);
   p.bus = TRY(bus::open_nats_bus(config.bus));
   p.store = TRY(state::open_rocks_store(config.state_dir));
-  LateEffects effects(p);
+  wire_effects(p, stop);
   p.relay = std::make_unique<runtime::Relay>(
-      runtime::Relay::Deps{*p.bus, effects, p.clock,
+      runtime::Relay::Deps{*p.bus, *p.effects, p.clock,
                            [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }});
-  p.loop = std::make_unique<runtime::Loop>(deps(p, stop));
+  Role role = role_of(config.agent);
+  p.loop = std::make_unique<runtime::Loop>(runtime::Loop::Deps{config.agent, *p.bus, *p.store,
+                                                               *p.relay, p.clock, role.decide,
+                                                               std::move(role.own), config.node});
   p.options.agent = config.agent;
   p.options.port_file = config.port_file;
   log::info("agent starts", {{"agent", config.agent},

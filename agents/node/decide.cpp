@@ -26,9 +26,9 @@ void tell_trouble(Decision& d, const wire::RecordT& record, const wire::TroubleT
 }
 }  // namespace
 
-Decision decide(const wire::RecordT& record, const runtime::View&, const std::string& self) {
+Decision decide(const wire::RecordT& record, const runtime::View& view) {
   Decision d;
-  if (!record.run || record.run->node != self) return d;
+  if (!record.run || record.run->node != view.self) return d;
   const wire::RunT& run = *record.run;
   const wire::RunDirT* dir = record.run_dir.get();
   const std::string& asked_for = run.revision;

@@ -3,7 +3,6 @@
 #include "agents/runtime/agent.h"
 
 namespace kairo::node {
-// `self`: this node's name; runs of other nodes are not ours.
-runtime::Decision decide(const wire::RecordT& record, const runtime::View& view,
-                         const std::string& self);
+// Runs of other nodes than view.self are not ours.
+runtime::Decision decide(const wire::RecordT& record, const runtime::View& view);
 }  // namespace kairo::node

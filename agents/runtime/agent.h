@@ -19,6 +19,7 @@ struct View {
   const Nodes& nodes;
   std::int64_t now_ms;        // Unix time
   std::string incarnation{};  // of the bus: another one may have lost what was said on it
+  std::string self{};         // the node that this agent runs on; the node agent's runs are there
 };
 struct Decision {
   std::vector<wire::CommandT> commands;   // performed in this order

@@ -179,7 +179,8 @@ void Loop::settle(Round& round, const std::string& uid) {
     KAIRO_ASSERT(i < decisions_max, "a decision settles");
     wire::RecordT& record = edit(round, uid);
     const wire::RecordT before = record;
-    Decision decision = deps_.decide(record, {round.view, round.now_ms, incarnation_of(round)});
+    Decision decision =
+        deps_.decide(record, {round.view, round.now_ms, incarnation_of(round), deps_.self});
     for (const auto& mark : decision.marks) set_mark(record, mark.key, mark.value);
     record.wake_at_ms = decision.wake_at_ms;
     if (decision.status) {

@@ -32,7 +32,8 @@ class Loop {
     const Clock& clock;
     Decide decide;
     std::set<wire::FactBody>
-        own;  // kinds that this agent publishes: sent again if the bus lost them
+        own;             // kinds that this agent publishes: sent again if the bus lost them
+    std::string self{};  // View::self
   };
   explicit Loop(Deps deps) : deps_(std::move(deps)) {}
   Status start();  // reads the store and decides everything once; corrupt: stop and page

@@ -96,10 +96,10 @@ void decide_all(const wire::FactT& fact) {
       record = test::record(test::tuning(1), test::ready(1), test::planned(1), test::run_dir(1),
                             test::job(1), test::artifact(1));
     (void)runtime::absorb(record, fact);
-    const runtime::View view{nodes, 1000, "bus"};
-    for (const auto& d : {launcher::decide(record, view), provisioner::decide(record, view),
-                          pusher::decide(record, view), watcher::decide(record, view),
-                          node::decide(record, view, "n1")})
+    const runtime::View view{nodes, 1000, "bus", "n1"};
+    for (const auto& d :
+         {launcher::decide(record, view), provisioner::decide(record, view),
+          pusher::decide(record, view), watcher::decide(record, view), node::decide(record, view)})
       for (const auto& command : d.commands) {
         const std::string row = encode(command, wire::CommandIdentifier());
         REQUIRE(decode<wire::CommandT>(row, wire::CommandIdentifier()).ok());

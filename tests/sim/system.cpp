@@ -5,14 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "agents/cluster/kinds.h"
-#include "agents/launcher/decide.h"
 #include "agents/launcher/effects.h"
-#include "agents/node/decide.h"
 #include "agents/node/effects.h"
-#include "agents/provisioner/decide.h"
-#include "agents/pusher/decide.h"
 #include "agents/pusher/effects.h"
-#include "agents/watcher/decide.h"
+#include "agents/role.h"
 #include "agents/watcher/effects.h"
 #include "schemas/base/base64.h"
 
@@ -26,26 +22,10 @@ constexpr std::int64_t hour_ms = 3'600'000;
 struct NoEffects final : runtime::Effects {  // the provisioner of local mode only speaks
   Status perform(const wire::CommandT&) override { return Error{Code::invalid, "no such effect"}; }
 };
-runtime::Decision node_decide(const wire::RecordT& record, const runtime::View& view) {
-  return node::decide(record, view, node_name);
-}
 std::string no_check(const std::string&, const std::string&, const std::string&) {
   return {};
 }
 
-struct Kit {
-  runtime::Decide decide;
-  std::set<wire::FactBody> own;
-};
-Kit kit_of(const std::string& name) {
-  using wire::FactBody;
-  if (name == "watcher") return {watcher::decide, {}};
-  if (name == "provisioner") return {provisioner::decide, {FactBody::Resources}};
-  if (name == "launcher") return {launcher::decide, {FactBody::Run}};
-  if (name == "node")
-    return {node_decide, {FactBody::RunDir, FactBody::Training, FactBody::Artifact}};
-  return {pusher::decide, {FactBody::Push}};
-}
 // Each seed likes to crash at one kind of effect: over a few seeds, at all of them.
 std::string aim_of(std::uint64_t seed) {
   const auto& kinds = wire::EnumValuesCommandBody();
@@ -128,9 +108,10 @@ void System::start(Agent& agent) {
   agent.relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
       *agent.bus, *agent.effects, clock_,
       [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); }});
-  const Kit kit = kit_of(agent.name);
-  agent.loop = std::make_unique<runtime::Loop>(runtime::Loop::Deps{
-      agent.name, *agent.bus, *agent.store, *agent.relay, clock_, kit.decide, kit.own});
+  const Role role = role_of(agent.name);
+  agent.loop = std::make_unique<runtime::Loop>(
+      runtime::Loop::Deps{agent.name, *agent.bus, *agent.store, *agent.relay, clock_, role.decide,
+                          role.own, node_name});
   const Status started = agent.loop->start();
   if (!started.ok() && wrong_.empty()) wrong_ = agent.name + ": " + started.error().what;
   if (agent.name != "watcher") return;

@@ -45,6 +45,7 @@ const std::vector<Layer> layers = {
     {"agents/cli/", {"schemas/", "agents/"}},
     {"agents/main.cpp", {"schemas/", "state/", "agents/"}},
     {"agents/config.", {"schemas/", "agents/"}},
+    {"agents/role.", {"agents/"}},
     {"agents/serve_agent.", {"schemas/", "state/", "agents/"}},
     {"gpu/kernels/", {"gpu/kernels/"}},
     {"gpu/formats/", {"schemas/base/", "gpu/formats/"}},

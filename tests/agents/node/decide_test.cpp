@@ -47,6 +47,6 @@ TEST_CASE("node: one record, one step") {
   const runtime::Nodes nodes;
   for (const Row& row : rows) {
     CAPTURE(row.name);
-    CHECK(kinds(node::decide(row.record, {nodes, 1000}, "n1")) == row.commands);
+    CHECK(kinds(node::decide(row.record, {nodes, 1000, "", "n1"})) == row.commands);
   }
 }

@@ -1,0 +1,20 @@
+// agents/role.cpp - the five agents, a line each.
+#include "agents/role.h"
+
+#include "agents/launcher/decide.h"
+#include "agents/node/decide.h"
+#include "agents/provisioner/decide.h"
+#include "agents/pusher/decide.h"
+#include "agents/watcher/decide.h"
+
+namespace kairo {
+Role role_of(const std::string& agent) {
+  using wire::FactBody;
+  if (agent == "watcher") return {watcher::decide, {}};  // its sources list the cluster anew
+  if (agent == "provisioner") return {provisioner::decide, {FactBody::Resources}};
+  if (agent == "launcher") return {launcher::decide, {FactBody::Run}};
+  if (agent == "node")
+    return {node::decide, {FactBody::RunDir, FactBody::Training, FactBody::Artifact}};
+  return {pusher::decide, {FactBody::Push}};
+}
+}  // namespace kairo
