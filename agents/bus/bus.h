@@ -23,8 +23,7 @@ struct Message {
 };
 struct Delivery {
   Message message;
-  std::uint64_t token = 0;       // hand back to ack(); unacked messages come again
-  std::uint32_t deliveries = 0;  // 1 at first
+  std::uint64_t token = 0;  // hand back to ack(); unacked messages come again
 };
 class Bus {  // thread-safe
  public:

@@ -94,7 +94,7 @@ Result<std::vector<Delivery>> MemoryBus::next(std::size_t limit, std::chrono::mi
       const std::int64_t now = broker_.clock_.monotonic_ms();
       const auto deliver = [&](std::uint64_t sequence, const Message& message) {
         mine.unacked[sequence] = now + broker_.ack_wait_.count();
-        out.push_back({message, sequence, ++mine.deliveries[sequence]});
+        out.push_back({message, sequence});
       };
       for (auto& [sequence, due_ms] : mine.unacked) {
         if (out.size() == limit) break;
@@ -118,9 +118,7 @@ Result<std::vector<Delivery>> MemoryBus::next(std::size_t limit, std::chrono::mi
 
 Status MemoryBus::ack(std::uint64_t token) {
   const std::lock_guard lock(broker_.mutex_);
-  auto& mine = broker_.consumers_[consumer_];
-  mine.unacked.erase(token);
-  mine.deliveries.erase(token);
+  broker_.consumers_[consumer_].unacked.erase(token);
   return ok();
 }
 

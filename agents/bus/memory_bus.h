@@ -29,9 +29,8 @@ class MemoryBroker {  // thread-safe
  private:
   friend class MemoryBus;
   struct Consumer {
-    std::uint64_t delivered = 0;                        // highest sequence handed out once
-    std::map<std::uint64_t, std::int64_t> unacked;      // sequence -> when to deliver again
-    std::map<std::uint64_t, std::uint32_t> deliveries;  // of unacked sequences
+    std::uint64_t delivered = 0;                    // highest sequence handed out once
+    std::map<std::uint64_t, std::int64_t> unacked;  // sequence -> when to deliver again
   };
   const Clock& clock_;
   const std::chrono::milliseconds ack_wait_;

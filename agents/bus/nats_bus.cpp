@@ -12,8 +12,8 @@
 
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <mutex>
-#include <unordered_map>
 
 #include "agents/bus/nats_streams.h"
 #include "schemas/base/clock.h"
@@ -32,20 +32,6 @@ Error failure(const std::string& what, natsStatus status) {
   const char* detail = nats_GetLastError(nullptr);
   return {Code::unavailable, "bus: " + what + ": " + natsStatus_GetText(status) +
                                  (detail != nullptr ? std::string(" ") + detail : "")};
-}
-
-// "$JS.ACK.<stream>.<consumer>.<delivered>...." or, from 2.15, "$JS.ACK.<domain>.<account>. ...".
-std::uint32_t deliveries_of(const std::string& reply) {
-  std::vector<std::string> tokens(1);
-  for (const char c : reply) {
-    if (c == '.')
-      tokens.emplace_back();
-    else
-      tokens.back().push_back(c);
-  }
-  const std::size_t at = tokens.size() >= 11 ? 6 : 4;
-  if (tokens.size() <= at) return 1;
-  return static_cast<std::uint32_t>(std::strtoul(tokens[at].c_str(), nullptr, 10));
 }
 
 class NatsBus final : public Bus {
@@ -95,7 +81,7 @@ class NatsBus final : public Bus {
   std::uint64_t token_ = 0;
   std::mutex wake_mutex_;   // pull_mutex_ is held while next() waits
   std::string pull_inbox_;  // where pulled messages, and our own wake-up calls, arrive
-  std::unordered_map<std::uint64_t, std::string> replies_;  // token -> ack subject
+  std::map<std::uint64_t, std::string> replies_;  // token -> ack subject
 };
 
 Status NatsBus::connect() {
@@ -221,8 +207,10 @@ bool NatsBus::take(natsMsg* message, std::vector<Delivery>& out) {
                                 static_cast<std::size_t>(natsMsg_GetDataLength(message)));
   const char* reply = natsMsg_GetReply(message);
   delivery.token = ++token_;
-  delivery.deliveries = reply == nullptr ? 1 : deliveries_of(reply);
   if (reply != nullptr) replies_[delivery.token] = reply;
+  // Who cannot ack (a full disk) gets the same messages again and again: the oldest tokens are of
+  // no use any more.
+  while (replies_.size() > 4 * kept_unacked) replies_.erase(replies_.begin());
   out.push_back(std::move(delivery));
   return --owed_ > 0;
 }

@@ -1,7 +1,7 @@
 // agents/bus/nats_bus.h - the Bus on NATS JetStream (nats-server >= 2.9).
 //
 // Streams: KAIRO_FACTS (kairo.facts.>, last value per subject), KAIRO_STATUS (kairo.status.>,
-// kairo.progress.>, kairo.gpu.>: last value, for people) and KAIRO_DEAD (kairo.dead.>: messages
+// last value, for people) and KAIRO_DEAD (kairo.dead.>: messages
 // that nobody could read, 30 days). Only `admin` creates them; other agents need no such right.
 #pragma once
 #include <chrono>

@@ -42,7 +42,7 @@ Status add_consumer(jsCtx* context, const std::string& name, std::chrono::millis
   config.DeliverPolicy = js_DeliverLastPerSubject;
   config.AckPolicy = js_AckExplicit;
   config.AckWait = ack_wait.count() * 1'000'000;
-  config.MaxDeliver = -1;  // we count: at a finite limit 2.9 can block the consumer
+  config.MaxDeliver = -1;  // at a finite limit 2.9 can block the consumer
   config.FilterSubject = "kairo.facts.>";
   config.MaxAckPending = kept_unacked;
   jsErrCode code{};
@@ -58,7 +58,7 @@ Status prepare_streams(__jsCtx* context, const NatsOptions& options) {
   constexpr std::int64_t day = 24 * 3600;
   const Stream streams[] = {
       {facts_stream, {"kairo.facts.>"}, 1, day},
-      {"KAIRO_STATUS", {"kairo.status.>", "kairo.progress.>", "kairo.gpu.>"}, 1, 30 * day},
+      {"KAIRO_STATUS", {"kairo.status.>"}, 1, 30 * day},
       {"KAIRO_DEAD", {"kairo.dead.>"}, 1000, 30 * day},
   };
   for (const Stream& stream : streams) TRY(add_stream(context, stream));

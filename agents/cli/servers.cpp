@@ -35,7 +35,7 @@ std::vector<std::string> publish_rights(const std::string& agent) {
   };
   if (agent == "watcher") {
     facts({"workspace", "job", "pod", "server", "node"});
-    for (const char* s : {"kairo.status.>", "kairo.progress.>", "$JS.API.STREAM.CREATE.*",
+    for (const char* s : {"kairo.status.>", "$JS.API.STREAM.CREATE.*",
                           "$JS.API.CONSUMER.DURABLE.CREATE.KAIRO_FACTS.*",
                           "$JS.API.CONSUMER.CREATE.KAIRO_FACTS.>", "$JS.API.INFO"})
       out.push_back(s);
@@ -63,10 +63,7 @@ std::string nats_config(const NatsPlan& plan) {
                      "$JS.API.CONSUMER.*.KAIRO_STATUS.>",
                      "$JS.API.CONSUMER.MSG.NEXT.KAIRO_STATUS.>", "$JS.ACK.KAIRO_STATUS.>",
                      "$JS.FC.>"})
-          << ", subscribe: "
-          << quoted(
-                 {"_INBOX.>", "kairo.status.>", "kairo.progress.>", "kairo.gpu.>", "kairo.dead.>"})
-          << " }";
+          << ", subscribe: " << quoted({"_INBOX.>", "kairo.status.>", "kairo.dead.>"}) << " }";
     } else {
       out << ", permissions: { publish: " << quoted(publish_rights(user))
           << ", subscribe: " << quoted({"_INBOX_" + user + ".>"}) << " }";
