@@ -10,6 +10,6 @@ bash "$root/deploy/setup/model.sh" "$1/kairo-tune"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo "parity: golden files with transformers and peft (some minutes)"
-"$cache/oracle/bin/python" "$here/make_golden.py" "$work" --smollm2 "$cache/models/smollm2-135m-instruct" \
+"$cache/oracle/bin/python" "$here/make_golden.py" "$work/golden" --smollm2 "$cache/models/smollm2-135m-instruct" \
   --gsm8k "$root/examples/gsm8k/train-256.jsonl" 2>"$work/log" || { tail -n 20 "$work/log" >&2; exit 1; }
-"$cache/oracle/bin/python" "$here/compare.py" "$work" "$root/tests/gpu/golden"
+"$cache/oracle/bin/python" "$here/compare.py" "$work/golden" "$root/tests/gpu/golden"
