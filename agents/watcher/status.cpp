@@ -172,7 +172,7 @@ Verdict Story::tuning_succeeded() const {
                                  : "attempt " + std::to_string(p->attempt + 1) + " follows)")};
   if (p != nullptr || artifact() != nullptr)
     return {no, "workspacePending", "workspace has not completed yet, the adapter is being pushed"};
-  if (const std::string why = retry(); has_started() && !why.empty())
+  if (const std::string why = retry(); !why.empty())  // whether it was seen to start before or not
     return {no, "workspacePending",
             "workspace has not completed yet, the tuning is started again after: " + why};
   if (has_started())

@@ -162,8 +162,8 @@ if [ $SECONDS -ge $end ]; then
 else
   limit=$(kairo get pods -o json | jq -r --arg uid "$starved" '[.items[] | select(tostring | contains($uid))
     | .spec.containers[0].resources.limits.memory | tonumber / 1048576 | floor] | first')
-  becomes "trainer OOM-killed: said, and tried again" starved JobStarted \
-    "False WorkspaceTuningJobStatusPending: Tuning job has not started: starved: OOMKilled: it passed its memory limit of $limit MiB; lower per_device_train_batch_size, or use a machine with more memory"
+  becomes "trainer OOM-killed: said, and tried again" starved WorkspaceSucceeded \
+    "False workspacePending: workspace has not completed yet, the tuning is started again after: starved: OOMKilled: it passed its memory limit of $limit MiB; lower per_device_train_batch_size, or use a machine with more memory"
   if until_true 60 is_state starved Succeeded; then pass "trainer OOM-killed: done in the end"; else
     fail "trainer OOM-killed: done in the end" "$(condition starved WorkspaceSucceeded)"
   fi

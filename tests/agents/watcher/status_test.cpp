@@ -102,10 +102,15 @@ TEST_CASE("status: an attempt that failed says why while the next one waits") {
   const auto told_of = [](wire::RecordT r) {
     return watcher::compose(r, 5).conditions.back()->message;
   };
-  CHECK(told_of(record(tuning(1), ready(1), job(1), std::move(killed))) ==
+  CHECK(told_of(record(tuning(1), ready(1), job(1), wire::PodT(killed))) ==
         "workspace has not completed yet, the tuning is started again after: w: OOMKilled: it "
         "passed its memory limit; lower per_device_train_batch_size, or use a machine with more "
         "memory");
+  wire::JobT waiting = job(1);
+  waiting.ready = 0;
+  CHECK(told_of(record(tuning(1), ready(1), std::move(waiting), wire::PodT(killed)))
+            .starts_with("workspace has not completed yet, the tuning is started again after: w: "
+                         "OOMKilled"));
   CHECK(told_of(record(tuning(1), ready(1), job(1), training(wire::RunPhase::Failed, 0))) ==
         "workspace has not completed yet, the tuning is started again after: bad_data: column "
         "\"question\" is missing");
