@@ -114,4 +114,4 @@ if [ -n "$is_ours" ]; then
   show kairo down
 fi
 echo
-echo "The program is $(command -v kairo); \`make install\` puts it into ~/.local/bin."
+echo "The program is $1/kairo; \`make install\` puts it into ~/.local/bin."
