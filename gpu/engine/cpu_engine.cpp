@@ -41,21 +41,14 @@ class CpuEngine final : public Engine {
   }
 
   Result<double> accumulate(std::span<const TrainRow> rows, std::int64_t targets_in_step) override {
-    for (const auto& row : rows) TRY(check(row));
     const float scale = 1.0f / static_cast<float>(std::max<std::int64_t>(targets_in_step, 1));
-    double loss = 0;
-    CpuBatch batch = empty_batch();
-    for (const auto& row : rows) {
-      const std::int64_t inputs = inputs_of(row);
-      if (inputs == 0) continue;
-      if (batch.T() + inputs > plan_.microbatch_tokens) {
-        loss += run(batch, scale);
-        batch = empty_batch();
-      }
-      append(batch, row, inputs);
-    }
-    if (batch.T() > 0) loss += run(batch, scale);
-    return loss;
+    return in_batches(rows, [&](const CpuBatch& batch) { return run(batch, scale); });
+  }
+  Result<double> evaluate(std::span<const TrainRow> rows) override {
+    return in_batches(rows, [&](const CpuBatch& batch) {
+      forward(batch);
+      return head_.forward(x(config_.layers), batch);
+    });
   }
 
   double update(const Update& u, std::int64_t step) override {
@@ -93,8 +86,32 @@ class CpuEngine final : public Engine {
   const ModelConfig& config() const override { return config_; }
   const LoraLayout& layout() const override { return lora_; }
   const MemoryPlan& plan() const override { return plan_; }
+  ComputeShape shape() const override {
+    ComputeShape out = plan_.shape();
+    out.instruction_set = instruction_set();
+    out.library = library();
+    return out;
+  }
 
  private:
+  // The sum of what run_batch returns for as few batches as the plan allows.
+  template <class RunBatch>
+  Result<double> in_batches(std::span<const TrainRow> rows, const RunBatch& run_batch) {
+    for (const auto& row : rows) TRY(check(row));
+    double loss = 0;
+    CpuBatch batch = empty_batch();
+    for (const auto& row : rows) {
+      const std::int64_t inputs = inputs_of(row);
+      if (inputs == 0) continue;
+      if (batch.T() + inputs > plan_.microbatch_tokens) {
+        loss += run_batch(batch);
+        batch = empty_batch();
+      }
+      append(batch, row, inputs);
+    }
+    if (batch.T() > 0) loss += run_batch(batch);
+    return loss;
+  }
   static CpuBatch empty_batch() {
     CpuBatch batch;
     batch.starts.push_back(0);
@@ -136,14 +153,18 @@ class CpuEngine final : public Engine {
     return activations_[static_cast<std::size_t>(layer < recomputed ? plan_.kept_layers
                                                                     : layer - recomputed)];
   }
-  double run(const CpuBatch& batch, float scale) {
-    const std::int64_t H = config_.hidden, L = config_.layers;
+  float* x(std::int64_t layer) { return inputs_[static_cast<std::size_t>(layer)].data(); }
+  void forward(const CpuBatch& batch) {
+    const std::int64_t H = config_.hidden;
     for (std::int64_t t = 0; t < batch.T(); ++t)
       std::copy_n(weights_.embedding() + batch.tokens[static_cast<std::size_t>(t)] * H, H,
-                  inputs_[0].data() + t * H);
-    const auto x = [&](std::int64_t l) { return inputs_[static_cast<std::size_t>(l)].data(); };
-    for (std::int64_t l = 0; l < L; ++l)
+                  x(0) + t * H);
+    for (std::int64_t l = 0; l < config_.layers; ++l)
       layers_.forward(x(l + 1), activations_of(l), x(l), l, batch, parameters_.span());
+  }
+  double run(const CpuBatch& batch, float scale) {
+    const std::int64_t L = config_.layers;
+    forward(batch);
     const double loss = head_.forward_backward(dx_.data(), x(L), batch, scale);
     for (std::int64_t l = L - 1; l >= lora_.lowest_layer; --l) {
       if (l < L - plan_.kept_layers)
@@ -174,10 +195,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   adapter.alpha = options.alpha;
   adapter.use_rslora = options.use_rslora;
   LoraLayout lora = TRY(make_lora_layout(config, options.rank, adapter.scale(), options.targets));
-  const auto threads_before = static_cast<int>(options.as_before.threads);
-  const int threads = options.threads > 0  ? options.threads
-                      : threads_before > 0 ? threads_before
-                                           : usable_cores();
+  const int threads = options.threads > 0 ? options.threads : usable_cores();
   set_threads(threads);
   MemoryRequest request{options.method, options.tokens_per_step, options.longest_row,
                         threads,        options.budget_bytes,    options.as_before};

@@ -24,7 +24,7 @@ struct EngineOptions {
   std::vector<std::string> targets;                   // as make_lora_layout
   std::uint64_t seed = 0;                             // of the initial adapter
   std::int64_t tokens_per_step = 0, longest_row = 0;  // the data's extremes, for the memory plan
-  int threads = 0;                                    // 0 = as before, else usable cores
+  int threads = 0;                                    // 0 = usable cores
   std::int64_t budget_bytes = 0;                      // 0 = what the machine has free
   ComputeShape as_before;             // of the checkpoint that will be restored; kept if it fits
   std::function<bool()> should_stop;  // asked between layers while loading; may be empty
@@ -49,6 +49,9 @@ class Engine {  // one thread at a time; the same calls give the same bytes
   // invalid: a token outside the vocabulary, a row longer than the plan or the model allows.
   virtual Result<double> accumulate(std::span<const TrainRow> rows,
                                     std::int64_t targets_in_step) = 0;
+  // The sum over the rows' targets of -log p: forward only, as a user of the adapter sees it;
+  // gradient and parameters stay. Errors as accumulate.
+  virtual Result<double> evaluate(std::span<const TrainRow> rows) = 0;
   // One AdamW step (step counts from 1) and zeroed gradients. Returns the norm before clipping.
   virtual double update(const Update& settings, std::int64_t step) = 0;
   // Flat buffers in the order of layout(). Valid until the next update or restore.
@@ -59,6 +62,7 @@ class Engine {  // one thread at a time; the same calls give the same bytes
   virtual const ModelConfig& config() const = 0;
   virtual const LoraLayout& layout() const = 0;
   virtual const MemoryPlan& plan() const = 0;
+  virtual ComputeShape shape() const = 0;  // all that the last bits depend on beside the input
 };
 // The adapter's matrices under peft's names; views into state().parameters.
 std::vector<TensorToWrite> adapter_tensors(const LoraLayout& layout,

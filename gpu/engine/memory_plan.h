@@ -33,7 +33,7 @@ struct MemoryPlan {
   std::int64_t budget_bytes = 0;
   std::vector<Item> items;  // what adds up to the peak
   std::int64_t peak_bytes() const;
-  ComputeShape shape() const { return {microbatch_tokens, head_rows, threads}; }
+  ComputeShape shape() const { return {microbatch_tokens, head_rows, threads, {}, {}}; }
   std::string text() const;  // for people: the decision and its items, one line each
 };
 // unavailable: even the smallest plan does not fit; what names the largest item and the remedy.

@@ -2,9 +2,15 @@
 #include "gpu/engine/torch_cpu.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/mean.h>
+#include <cpuid.h>
+#include <torch/headeronly/version.h>
+
+#include <cstdlib>
+#include <cstring>
 
 #include "schemas/base/assert.h"
 
@@ -32,6 +38,35 @@ void gemm(const Gemm& g) {
 
 void set_threads(int threads) {
   at::set_num_threads(threads);
+}
+
+// The BLAS chooses by vendor and model, not by the instructions alone. Its switches count, too.
+std::string instruction_set() {
+  std::string out = at::get_cpu_capability();
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(0, &a, &b, &c, &d) != 0) {
+    char vendor[13] = {};
+    std::memcpy(vendor, &b, 4);
+    std::memcpy(vendor + 4, &d, 4);
+    std::memcpy(vendor + 8, &c, 4);
+    __get_cpuid(1, &a, &b, &c, &d);
+    const unsigned base = a >> 8 & 0xf, model = (a >> 4 & 0xf) | (a >> 12 & 0xf0);
+    out += std::string(", ") + vendor + " family " +
+           std::to_string(base + (base == 15 ? a >> 20 & 0xff : 0)) + " model " +
+           std::to_string(model);
+  }
+  for (const char* name : {"MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"})
+    if (const char* value = std::getenv(name))
+      out += std::string(", ") + name + "=" + std::string(value).substr(0, 40);
+  return out;
+}
+
+// "... Library Version 2024.2-Product Build 20240605 for Intel(R) 64 architecture applications"
+std::string library() {
+  std::string mkl = at::get_mkl_version();
+  if (const auto at = mkl.find("Version "); at != std::string::npos)
+    mkl = mkl.substr(at + 8, mkl.find(" for ", at) - at - 8);
+  return "libtorch " TORCH_VERSION ", MKL " + mkl + ", own loops " KAIRO_MARCH;
 }
 
 float mean(std::span<const float> values) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <string>
 
 namespace kairo::gpu {
 // c (M, N) = alpha * op(a) (M, K) * op(b) (K, N) + beta * c, all row-major; ld* = row strides.
@@ -23,6 +24,11 @@ struct Gemm {
 void gemm(const Gemm& g);
 // One pool for libtorch and our own loops. Call before any work.
 void set_threads(int threads);
+// What the products' last bits depend on beside their sizes and threads. instruction_set: of the
+// loops, and the processor that the BLAS chooses its kernels by, e.g. "AVX512, AuthenticAMD family
+// 25 model 17". library: names and versions.
+std::string instruction_set();
+std::string library();
 // torch's fp32 mean, whose order of additions bitsandbytes' offset depends on.
 float mean(std::span<const float> values);
 }  // namespace kairo::gpu

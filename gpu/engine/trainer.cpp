@@ -45,6 +45,21 @@ Result<Bag> collect(std::span<const TrainRow> data, const std::vector<std::size_
   }
   return bag;
 }
+// "2 / 4 threads, ..."; empty: none.
+std::string difference(const ComputeShape& before, const ComputeShape& now) {
+  std::string out;
+  const auto add = [&out](const std::string& a, const std::string& b, const std::string& what) {
+    if (a == b) return;
+    out += (out.empty() ? "" : ", ") + (a.empty() || a == "0" ? "not known" : a) + " / " + b + what;
+  };
+  const auto text = [](std::int64_t n) { return std::to_string(n); };
+  add(text(before.microbatch_tokens), text(now.microbatch_tokens), " tokens at a time");
+  add(text(before.head_rows), text(now.head_rows), " rows of logits");
+  add(text(before.threads), text(now.threads), " threads");
+  add(before.instruction_set, now.instruction_set, "");
+  add(before.library, now.library, "");
+  return out;
+}
 }  // namespace
 
 std::int64_t targets_of(const TrainRow& row) {
@@ -58,15 +73,10 @@ TrainStart resume(Engine& engine, const Result<Checkpoint>& found) {
   const auto& c = found.value();
   const auto restored = engine.restore({c.parameters, c.first_moment, c.second_moment});
   if (!restored.ok()) return {0, 0, "starts anew: " + restored.error().what};
-  const ComputeShape before = c.state.shape, now = engine.plan().shape();
-  std::string note = "goes on from step " + std::to_string(c.state.step);
-  if (before != now)
-    note += "; not bit-equal to an undisturbed run: before / now " +
-            std::to_string(before.microbatch_tokens) + " / " +
-            std::to_string(now.microbatch_tokens) + " tokens at a time, " +
-            std::to_string(before.head_rows) + " / " + std::to_string(now.head_rows) +
-            " rows of logits, " + std::to_string(before.threads) + " / " +
-            std::to_string(now.threads) + " threads";
+  const std::string differs = difference(c.state.shape, engine.shape());
+  const std::string note =
+      "goes on from step " + std::to_string(c.state.step) +
+      (differs.empty() ? "" : "; not bit-equal to an undisturbed run: before / now " + differs);
   return {c.state.step, c.state.tokens, note};
 }
 
@@ -83,7 +93,7 @@ Result<TrainEnd> train(Engine& engine, std::span<const TrainRow> data,
   std::int64_t saved_at = clock.monotonic_ms(), saved_step = start.step;
   const auto save = [&]() -> Status {
     const CheckpointState state{settings.fingerprint, report.step, report.tokens, report.loss,
-                                engine.plan().shape()};
+                                engine.shape()};
     const auto saved = save_checkpoint(settings.checkpoint_dir, state, engine.state());
     if (!saved.ok())
       return Error{saved.error().code == Code::unavailable ? Code::unavailable : Code::corrupt,

@@ -70,6 +70,9 @@ Result<Checkpoint> read(const std::string& path, const std::string& fingerprint)
     if (root.contains(key) && root[key].is_number_unsigned())
       *out = std::min<std::int64_t>(root[key].get<std::int64_t>(), shape_max);
   if (c.state.shape.threads > threads_max) c.state.shape = {};
+  for (const auto& [key, out] : {std::pair{"instruction_set", &c.state.shape.instruction_set},
+                                 {"library", &c.state.shape.library}})
+    if (root.contains(key) && root[key].is_string()) *out = root[key].get<std::string>();
   const TensorFile file = TRY(TensorFile::open(path + "/state.safetensors"));
   for (const auto& [name, out] : {std::pair{"parameters", &c.parameters},
                                   {"first_moment", &c.first_moment},
@@ -107,6 +110,8 @@ Status save_checkpoint(const std::string& dir, const CheckpointState& state,
                      {"microbatch_tokens", state.shape.microbatch_tokens},
                      {"head_rows", state.shape.head_rows},
                      {"threads", state.shape.threads},
+                     {"instruction_set", state.shape.instruction_set},
+                     {"library", state.shape.library},
                      {"sha256", checksum(buffers)}};
   auto written = write_tensors(temp + "/state.safetensors", tensors);
   if (written.ok()) written = write_file(temp + "/state.json", root.dump(2) + "\n");

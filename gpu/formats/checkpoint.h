@@ -11,9 +11,10 @@
 namespace kairo::gpu {
 constexpr int checkpoints_kept = 2;
 
-// What the order of summation depends on: another one gives other last bits. 0: not known.
+// What the order of summation depends on: another one gives other last bits. 0, "": not known.
 struct ComputeShape {
   std::int64_t microbatch_tokens = 0, head_rows = 0, threads = 0;
+  std::string instruction_set, library;
   bool operator==(const ComputeShape&) const = default;
 };
 // Where a run stands. The same fingerprint = the same model, data, settings and adapter layout.

@@ -191,6 +191,34 @@ TEST_CASE("the same calls give the same bytes, and a restored engine goes on wit
   }
 }
 
+TEST_CASE("an evaluation gives the forward pass's sum and touches nothing") {
+  const Golden file("tiny_qlora.safetensors");
+  const auto rows = test::golden_rows(file);
+  const auto all = views(rows);
+  const auto targets = rows.targets(0, rows.tokens.size());
+  const auto whole = load(tiny("tiny_llama", Method::qlora));
+  for (const std::int64_t spared : {std::int64_t{0}, std::int64_t{256 << 10}}) {
+    EngineOptions options = tiny("tiny_llama", Method::qlora);
+    options.budget_bytes = whole->plan().peak_bytes() - spared;  // recomputed and uncached, too
+    const auto engine = load(options), undisturbed = load(options);
+    take_adapter(*engine, file);
+    take_adapter(*undisturbed, file);
+    const double loss = step(*undisturbed, all, targets);
+    const auto before = engine->evaluate(all);
+    REQUIRE(before.ok());
+    CHECK(before.value() == loss);
+    CHECK(step(*engine, all, targets) == loss);
+    REQUIRE(engine->evaluate(std::vector<TrainRow>{all[4]}).ok());  // with a gradient in place
+    CHECK(same_bytes(engine->gradient(), undisturbed->gradient()));
+    const Update settings{1e-2, 0.9, 0.999, 1e-8, 0.01, 1.0};
+    engine->update(settings, 1);
+    undisturbed->update(settings, 1);
+    CHECK(same_bytes(engine->state().parameters, undisturbed->state().parameters));
+    CHECK(engine->evaluate(all).value() < loss);
+    CHECK_FALSE(engine->evaluate(std::vector<TrainRow>{{all[0].tokens, all[1].trained}}).ok());
+  }
+}
+
 TEST_CASE("wrong input is an error that names it") {
   const auto engine = load(tiny("tiny_llama", Method::lora));
   const std::vector<std::int32_t> good = {1, 2, 3}, bad = {1, 160, 3}, negative = {1, -1, 3};
