@@ -37,12 +37,15 @@ int kh_tokenizer_decode(const kh_tokenizer*, const uint32_t* ids, size_t count, 
                         kh_bytes* text, kh_bytes* error);
 int64_t kh_tokenizer_id(const kh_tokenizer*, const char* token, size_t size); /* -1: none */
 
-/* now_s: the time that the template sees, in Unix seconds (UTC); negative: the local time now.
- * variables: a JSON object (messages, add_generation_prompt, bos_token, ...). generated: what the
- * template's generation blocks made. marked: 1 when the template has such blocks. */
-int kh_chat_render(const char* source, size_t source_size, const char* variables,
-                   size_t variables_size, int64_t now_s, kh_bytes* text, kh_ranges* generated,
-                   int* marked, kh_bytes* error);
+typedef struct kh_chat kh_chat; /* a compiled chat template, immutable */
+/* An error only where the source is no UTF-8: what else is wrong in it is said by each render. */
+int kh_chat_compile(const char* source, size_t size, kh_chat** out, kh_bytes* error);
+void kh_chat_free(kh_chat*);
+/* variables: a JSON object (messages, tools, add_generation_prompt, bos_token, ...). now_s: the
+ * time that the template sees, in Unix seconds (UTC); negative: the local time now. generated: what
+ * the template's generation blocks made. marked: 1 when the template has such blocks. */
+int kh_chat_render(const kh_chat*, const char* variables, size_t size, int64_t now_s,
+                   kh_bytes* text, kh_ranges* generated, int* marked, kh_bytes* error);
 
 /* Returns 0 to go on, else reading ends and kh_rows returns 0. */
 typedef int (*kh_on_row)(void* user, size_t number, const char* json, size_t size);

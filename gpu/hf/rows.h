@@ -17,6 +17,11 @@ struct RowLimits {
 using OnRow = std::function<Status(std::size_t number, std::string_view json)>;
 // Whether the name ends like a file that read_rows reads.
 bool is_data_file(std::string_view path);
+// Whether the file is of the kind that dataset_extension names (json, jsonl, csv, parquet, with or
+// without a dot, in any case). As in KAITO, json also means lines of it.
+bool has_data_extension(std::string_view path, std::string_view extension);
+// The endings of data files, for error texts: ".jsonl, .json, .csv or .parquet".
+std::string_view data_extensions();
 // Calls on_row for every row in file order; returns their number. The format follows from the
 // file's extension; .json is one array of objects, {"data": [..]}, or objects one after another.
 // not_found: no such file. invalid: another extension, a limit, or a row that is not an object

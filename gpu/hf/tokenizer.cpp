@@ -7,12 +7,16 @@
 
 #include "gpu/formats/files.h"
 #include "gpu/formats/json.h"
+#include "gpu/hf/chat_templates.h"
 #include "gpu/hf/owned.h"
 
 namespace kairo::gpu {
 namespace {
 using Json = nlohmann::ordered_json;
-constexpr std::int64_t config_bytes_max = 16 << 20, template_bytes_max = 1 << 20;
+constexpr std::int64_t config_bytes_max = 16 << 20;
+// What transformers' special_tokens_map can hold: the template sees those that the model names.
+constexpr const char* special_tokens[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                          "pad_token", "cls_token", "mask_token"};
 constexpr std::size_t text_bytes_max = std::size_t{64} << 20;
 
 bool file_there(const std::string& path) {
@@ -26,18 +30,6 @@ std::string token_text(const Json& config, const char* key) {
   if (at->is_string()) return at->get<std::string>();
   if (at->is_object() && at->contains("content") && (*at)["content"].is_string())
     return (*at)["content"].get<std::string>();
-  return "";
-}
-// chat_template is text, or a list of {name, template} of which "default" is the one.
-std::string template_of(const Json& config) {
-  const auto at = config.find("chat_template");
-  if (at == config.end()) return "";
-  if (at->is_string()) return at->get<std::string>();
-  if (!at->is_array()) return "";
-  for (const auto& entry : *at)
-    if (entry.is_object() && entry.value("name", Json()) == "default" &&
-        entry.value("template", Json()).is_string())
-      return entry["template"].get<std::string>();
   return "";
 }
 bool is_array(std::string_view json) {
@@ -70,6 +62,8 @@ bool is_template_text(std::string_view text_or_path) {
 
 struct Tokenizer::Handle {
   kh_tokenizer* raw = nullptr;
+  ChatTemplates chats;
+  Json special = Json::object();  // the special tokens' texts by their names
   Handle() = default;
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
@@ -97,20 +91,21 @@ Result<Tokenizer> Tokenizer::load(const std::string& folder) {
 
 Status Tokenizer::read_config(const std::string& folder) {
   const std::string path = folder + "/tokenizer_config.json";
+  Json config = Json::object();
   if (file_there(path)) {
     const std::string text = TRY(read_file(path, config_bytes_max));
-    const auto parsed = parse_json_object<Json>(text);
+    auto parsed = parse_json_object<Json>(text);
     if (!parsed.ok()) return Error{Code::invalid, path + ": " + parsed.error().what};
-    const Json& config = parsed.value();
-    bos_text_ = token_text(config, "bos_token");
-    eos_text_ = token_text(config, "eos_token");
-    pad_text_ = token_text(config, "pad_token");
-    unk_text_ = token_text(config, "unk_token");
-    chat_template_ = template_of(config);
+    config = std::move(parsed).value();
   }
-  const std::string jinja = folder + "/chat_template.jinja";
-  if (file_there(jinja)) chat_template_ = TRY(read_file(jinja, template_bytes_max));
-  if (!bos_text_.empty()) bos_ = id_of(bos_text_);
+  for (const auto* name : special_tokens) {
+    const std::string token = token_text(config, name);
+    if (!token.empty()) handle_->special[name] = token;
+  }
+  handle_->chats = TRY(ChatTemplates::of_model(folder, config));
+  const std::string bos = token_text(config, "bos_token");
+  if (!bos.empty()) bos_ = id_of(bos);
+  eos_text_ = token_text(config, "eos_token");
   if (!eos_text_.empty()) eos_ = id_of(eos_text_);
   return ok();
 }
@@ -155,40 +150,37 @@ Result<std::string> Tokenizer::decode(std::span<const std::int32_t> tokens,
 Result<RenderedChat> Tokenizer::apply_chat(std::string_view messages_json,
                                            bool add_generation_prompt,
                                            std::string_view tools_json) const {
-  if (chat_template_.empty())
-    return Error{Code::invalid,
-                 "apply chat template: the model has none; set ModelConfig.chat_template, or use "
-                 "prompt/completion or text rows"};
+  const kh_chat* chat = TRY(handle_->chats.choose(!tools_json.empty()));
   TRY(check_size(messages_json));
   if (!is_array(messages_json) || (!tools_json.empty() && !is_array(tools_json)))
     return Error{Code::invalid, "apply chat template: messages and tools must be JSON arrays"};
-  const Json names = {{"add_generation_prompt", add_generation_prompt},
-                      {"bos_token", bos_text_},
-                      {"eos_token", eos_text_},
-                      {"pad_token", pad_text_},
-                      {"unk_token", unk_text_}};
+  Json names = handle_->special;
+  names["add_generation_prompt"] = add_generation_prompt;
+  names["documents"] = nullptr;  // as transformers: there, and none
   // Joined as text: the crate's parser bounds the depth, and no tree is copied.
-  std::string text = names.dump();
+  std::string text = names.dump(-1, ' ', false, Json::error_handler_t::replace);
   text.pop_back();
   text.append(",\"messages\":").append(messages_json);
-  if (!tools_json.empty()) text.append(",\"tools\":").append(tools_json);
+  text.append(",\"tools\":").append(tools_json.empty() ? "null" : tools_json);
   text += '}';
   OwnedBytes rendered, error;
   OwnedRanges ranges;
   int marked = 0;
-  if (kh_chat_render(chat_template_.data(), chat_template_.size(), text.data(), text.size(),
-                     chat_time_s_, &rendered.raw, &ranges.raw, &marked, &error.raw) != 0)
+  if (kh_chat_render(chat, text.data(), text.size(), chat_time_s_, &rendered.raw, &ranges.raw,
+                     &marked, &error.raw) != 0)
     return Error{Code::invalid, "apply chat template: " + error.text()};
   return RenderedChat{rendered.text(), marked != 0, pairs(ranges.values())};
 }
 
 Status Tokenizer::set_chat_template(const std::string& text_or_path) {
-  if (is_template_text(text_or_path)) {
-    chat_template_ = text_or_path;
-    return ok();
-  }
-  chat_template_ = TRY(read_file(text_or_path, template_bytes_max));
+  const bool is_text = is_template_text(text_or_path);
+  const std::string text = is_text ? text_or_path : TRY(read_template(text_or_path));
+  handle_->chats = TRY(ChatTemplates::of_text(text));
   return ok();
+}
+
+bool Tokenizer::has_chat_template() const {
+  return !handle_->chats.empty();
 }
 
 std::optional<std::int32_t> Tokenizer::id_of(const std::string& token) const {

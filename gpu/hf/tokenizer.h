@@ -30,7 +30,9 @@ bool is_template_text(std::string_view text_or_path);
 // Immutable after load; any thread may use it. Text is UTF-8 of at most 64 MiB; else invalid.
 class Tokenizer {
  public:
-  // folder: tokenizer.json; tokenizer_config.json and chat_template.jinja where present.
+  // folder: tokenizer.json; tokenizer_config.json, chat_template.jinja and
+  // additional_chat_templates/*.jinja where present. Templates are compiled here; what is wrong
+  // with one is said by apply_chat.
   // not_found: no tokenizer.json. invalid: a file is not what its name says.
   static Result<Tokenizer> load(const std::string& folder);
   Tokenizer(Tokenizer&&) noexcept;
@@ -42,15 +44,18 @@ class Tokenizer {
   // invalid: a token outside the vocabulary's numbers (negative).
   Result<std::string> decode(std::span<const std::int32_t> tokens, bool skip_special) const;
   // messages_json: a JSON array of {"role", "content", ...}; tools_json: a JSON array, or empty.
-  // invalid: no template, or the template refuses (its words are in the error).
+  // The template "tool_use" renders chats with tools, "default" the others and where it is the only
+  // one. As in transformers, a message's null members are as absent, and its reasoning_content,
+  // thinking or reasoning (the first that is there) is seen as the first two.
+  // invalid: no template, no message, or the template refuses (its words are in the error).
   Result<RenderedChat> apply_chat(std::string_view messages_json, bool add_generation_prompt,
                                   std::string_view tools_json = {}) const;
-  // Replaces the model's template: Jinja text, or the path of a file that holds it.
+  // Replaces all templates of the model: Jinja text, or the path of a file that holds it.
   Status set_chat_template(const std::string& text_or_path);
   // The time that templates see (Unix seconds), so that a run's rows are the same on another day.
   // Without it: the time of the rendering.
   void set_chat_time(std::int64_t unix_s) { chat_time_s_ = unix_s; }
-  bool has_chat_template() const { return !chat_template_.empty(); }
+  bool has_chat_template() const;
   // From tokenizer_config.json; empty or absent where it names none.
   const std::string& eos_text() const { return eos_text_; }
   std::optional<std::int32_t> eos() const { return eos_; }
@@ -63,7 +68,7 @@ class Tokenizer {
   explicit Tokenizer(std::unique_ptr<Handle> handle);
   Status read_config(const std::string& folder);
   std::unique_ptr<Handle> handle_;
-  std::string chat_template_, bos_text_, eos_text_, pad_text_, unk_text_;
+  std::string eos_text_;
   std::optional<std::int32_t> bos_, eos_;
   std::int64_t chat_time_s_ = -1;
 };

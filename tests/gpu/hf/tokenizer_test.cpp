@@ -4,7 +4,10 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <limits>
+#include <map>
+#include <thread>
 
 #include "gpu/formats/files.h"
 #include "tests/gpu/hf/tiny_tokenizer.h"
@@ -14,6 +17,7 @@ using namespace kairo;
 using namespace kairo::gpu;
 
 namespace {
+const std::string hi = R"([{"role":"user","content":"hi"}])";
 Tokenizer tiny(const std::string& chat_template = test::chatml) {
   const test::TempFolder folder;
   test::write_tiny_tokenizer(folder.path(), chat_template);
@@ -83,7 +87,6 @@ TEST_CASE("tokenizer: chat templates") {
   struct TemplateRow {
     std::string name, source, messages, text, error;
   };
-  const std::string hi = R"([{"role":"user","content":"hi"}])";
   const TemplateRow rows[] = {
       {"chatml", test::chatml, hi, "<|im_start|>user\nhi<|im_end|>\n", ""},
       {"tokens", "{{ bos_token }}|{{ eos_token }}", hi, "|<|im_end|>", ""},
@@ -101,6 +104,7 @@ TEST_CASE("tokenizer: chat templates") {
        hi, "", "fuel"},
       {"raise", "{{ raise_exception('roles must alternate') }}", hi, "", "roles must alternate"},
       {"broken", "{% if %}", hi, "", "chat template: syntax error"},
+      {"no message", test::chatml, "[]", "", "give at least one message"},
       {"not an array", test::chatml, R"({"role":"user"})", "", "must be JSON arrays"},
       {"two values", test::chatml, R"([],"x":[])", "", "must be JSON arrays"},
       {"too deep", test::chatml, std::string(100'000, '[') + std::string(100'000, ']'), "",
@@ -122,10 +126,85 @@ TEST_CASE("tokenizer: chat templates") {
         std::string::npos);
 }
 
+TEST_CASE("tokenizer: which of several chat templates renders, as transformers 5.24") {
+  struct NamedRow {
+    std::string name, config;                  // the member chat_template of tokenizer_config.json
+    std::map<std::string, std::string> files;  // below the model's folder
+    std::string plain, with_tools;             // what is rendered, or what the error says
+  };
+  const std::string both =
+      R"([{"name":"default","template":"D"},{"name":"tool_use","template":"T"}])";
+  const std::string dir = "additional_chat_templates/", none = "none is called \"default\"";
+  const NamedRow rows[] = {
+      {"one", R"("O")", {}, "O", "O"},
+      {"list", both, {}, "D", "T"},
+      {"list, the last of a name",
+       R"([{"name":"default","template":"D"},{"name":"default","template":"E"}])",
+       {},
+       "E",
+       "E"},
+      {"object", R"({"default":"D","tool_use":"T"})", {}, "D", "T"},
+      {"list without default",
+       R"([{"name":"rag","template":"R"},{"name":"tool_use","template":"T"}])",
+       {},
+       none,
+       "T"},
+      {"file over list", both, {{"chat_template.jinja", "F"}}, "F", "F"},
+      {"file and folder",
+       both,
+       {{"chat_template.jinja", "F"}, {dir + "tool_use.jinja", "A"}, {dir + "x.txt", "X"}},
+       "F",
+       "A"},
+      {"folder over list", both, {{dir + "tool_use.jinja", "A"}}, none, "A"},
+      {"folder's default over file",
+       both,
+       {{"chat_template.jinja", "F"}, {dir + "default.jinja", "A"}},
+       "A",
+       "A"},
+      {"none", "null", {}, "the model has none", "the model has none"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const test::TempFolder folder;
+    test::write_tiny_tokenizer(folder.path(), "");
+    REQUIRE(write_file(folder.path() + "/tokenizer_config.json",
+                       "{\"chat_template\":" + row.config + "}")
+                .ok());
+    REQUIRE(make_folders(folder.path() + "/" + dir).ok());
+    for (const auto& [file, text] : row.files)
+      REQUIRE(write_file(folder.path() + "/" + file, text).ok());
+    const auto t = Tokenizer::load(folder.path());
+    REQUIRE(t.ok());
+    const auto check = [&](const std::string& want, const std::string& tools) {
+      const auto chat = t.value().apply_chat(hi, false, tools);
+      CAPTURE(want);
+      CHECK((chat.ok() ? chat.value().text == want
+                       : chat.error().what.find(want) != std::string::npos));
+    };
+    check(row.plain, "");
+    check(row.with_tools, "[]");
+  }
+}
+
+TEST_CASE("tokenizer: one template is rendered by several threads at once") {
+  const auto t = tiny();
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int n = 0; n < 4; ++n)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) {
+        const auto chat = t.apply_chat(hi, i % 2 == 0);
+        wrong += !chat.ok() || !chat.value().text.starts_with("<|im_start|>user\nhi<|im_end|>\n");
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("tokenizer: the time that a template sees can be kept") {
   auto t = tiny("{{ strftime_now('%d %b %Y %H:%M') }}");
   t.set_chat_time(1'764'000'000);
-  CHECK(t.apply_chat("[]", false).value().text == "24 Nov 2025 16:00");
+  CHECK(t.apply_chat(hi, false).value().text == "24 Nov 2025 16:00");
 }
 
 TEST_CASE("tokenizer: generation marks become byte ranges") {

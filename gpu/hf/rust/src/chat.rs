@@ -2,7 +2,7 @@
 use crate::{Range, Res};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde, Value};
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::{Environment, Error, ErrorKind, State};
 use serde_json::Value as Json;
 
 // Plane-15 private-use characters stand around what a {% generation %} block makes; `render` takes
@@ -18,16 +18,62 @@ pub struct Chat {
     pub marked: bool,          // the template has generation blocks
 }
 
-/// now_s: what strftime_now says, in Unix seconds as UTC; negative: the local time now.
-pub fn render(template: &str, variables: &str, now_s: i64) -> Res<Chat> {
-    let variables: Json =
-        serde_json::from_str(variables).map_err(|e| format!("the chat is not JSON: {e}"))?;
-    if has_mark(&variables) || template.contains([BEGIN, END]) {
-        return Err("the chat holds the private-use character U+F0001 or U+F0002: remove it".into());
+/// A compiled template; any thread may render it.
+pub struct Template {
+    env: Result<Environment<'static>, String>,
+    marked: bool,
+}
+/// Does not fail: every render says what was wrong with the source.
+pub fn compile(source: &str) -> Template {
+    let (rewritten, marked) = rewrite_generation(source);
+    let compiled = || -> Res<Environment<'static>> {
+        if source.contains([BEGIN, END]) {
+            return Err(PRIVATE.into());
+        }
+        let mut env = environment()?;
+        env.add_template_owned("chat", rewritten).map_err(|e| format!("chat template: {e:#}"))?;
+        Ok(env)
+    };
+    Template { env: compiled().map_err(|e| e.to_string()), marked }
+}
+const PRIVATE: &str = "the chat holds the private-use character U+F0001 or U+F0002: remove it";
+const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+
+/// What transformers does to messages before the template sees them: members that are null are as
+/// absent, and the reasoning is there under each name that templates read.
+fn normalised(messages: &mut Json) -> Res<()> {
+    let Some(list) = messages.as_array_mut() else {
+        return Err("messages must be a list".into());
+    };
+    if list.is_empty() {
+        return Err("the conversation is empty: give at least one message".into());
     }
-    let (source, marked) = rewrite_generation(template);
-    let mut env = environment(now_s)?;
-    env.add_template("chat", &source).map_err(|e| format!("chat template: {e:#}"))?;
+    for message in list {
+        let Some(members) = message.as_object_mut() else {
+            return Err(format!("a message must be an object, not {message}").into());
+        };
+        members.retain(|_, value| !value.is_null());
+        let Some(said) = REASONING.iter().find_map(|name| members.get(*name)).cloned() else {
+            continue;
+        };
+        if !members.contains_key("thinking") {
+            members.shift_insert(0, "thinking".to_string(), said.clone());
+        }
+        members.insert("reasoning_content".to_string(), said);
+    }
+    Ok(())
+}
+
+/// now_s: what strftime_now says, in Unix seconds as UTC; negative: the local time now.
+pub fn render(template: &Template, variables: &str, now_s: i64) -> Res<Chat> {
+    let env = template.env.as_ref().map_err(|e| e.clone())?;
+    let mut variables: Json =
+        serde_json::from_str(variables).map_err(|e| format!("the chat is not JSON: {e}"))?;
+    if has_mark(&variables) {
+        return Err(PRIVATE.into());
+    }
+    normalised(&mut variables["messages"])?;
+    variables["kairo_now"] = now_s.into();
     let made = env
         .get_template("chat")?
         .render(Value::from(Serde(&variables)))
@@ -36,7 +82,7 @@ pub fn render(template: &str, variables: &str, now_s: i64) -> Res<Chat> {
         return Err(format!("the rendered chat has {} bytes; at most {TEXT_BYTES_MAX}", made.len()).into());
     }
     let (text, generated) = take_marks(&made);
-    Ok(Chat { text, generated, marked })
+    Ok(Chat { text, generated, marked: template.marked })
 }
 
 fn has_mark(value: &Json) -> bool {
@@ -89,7 +135,7 @@ fn rewrite_generation(source: &str) -> (String, bool) {
 }
 
 /// What transformers adds to Jinja2, and where MiniJinja differs from it.
-fn environment(now_s: i64) -> Res<Environment<'static>> {
+fn environment() -> Res<Environment<'static>> {
     let mut env = Environment::new();
     env.set_fuel(Some(INSTRUCTIONS_MAX));
     env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
@@ -97,8 +143,9 @@ fn environment(now_s: i64) -> Res<Environment<'static>> {
     env.add_function("raise_exception", |why: String| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, why))
     });
-    env.add_function("strftime_now", move |format: String| -> Result<String, Error> {
+    env.add_function("strftime_now", |state: &State, format: String| -> Result<String, Error> {
         use std::fmt::Write;
+        let now_s = state.lookup("kairo_now").and_then(|v| v.as_i64()).unwrap_or(-1);
         let mut out = String::new();
         let written = match chrono::DateTime::from_timestamp(now_s, 0) {
             Some(moment) if now_s >= 0 => write!(out, "{}", moment.format(&format)),

@@ -154,9 +154,26 @@ pub unsafe extern "C" fn kh_tokenizer_id(
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn kh_chat_render(
+pub unsafe extern "C" fn kh_chat_compile(
     source: *const c_char,
-    source_size: usize,
+    size: usize,
+    out: *mut *mut chat::Template,
+    error: *mut Slice<u8>,
+) -> c_int {
+    guard(error, || {
+        *out = Box::into_raw(Box::new(chat::compile(text(source, size)?)));
+        Ok(())
+    })
+}
+#[no_mangle]
+pub unsafe extern "C" fn kh_chat_free(t: *mut chat::Template) {
+    if !t.is_null() {
+        drop(Box::from_raw(t));
+    }
+}
+#[no_mangle]
+pub unsafe extern "C" fn kh_chat_render(
+    template: *const chat::Template,
     variables: *const c_char,
     variables_size: usize,
     now_s: i64,
@@ -166,7 +183,7 @@ pub unsafe extern "C" fn kh_chat_render(
     error: *mut Slice<u8>,
 ) -> c_int {
     guard(error, || {
-        let chat = chat::render(text(source, source_size)?, text(variables, variables_size)?, now_s)?;
+        let chat = chat::render(&*template, text(variables, variables_size)?, now_s)?;
         *out = Slice::new(chat.text.into_bytes());
         *generated = Slice::new(chat.generated);
         *marked = c_int::from(chat.marked);
