@@ -125,7 +125,7 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
                   ? Result<std::string>(input.data)
                   : place_of("DatasetConfig.dataset_path", c.dataset_path, "/mnt/data", input);
   if (!path.ok()) return TuneFailure{"bad_config", path.error().what};
-  auto loaded = load_dataset(path.value(), c, text, should_stop);
+  auto loaded = load_dataset(path.value(), c, text, {1, should_stop, "", ""});
   if (!loaded.ok())
     return TuneFailure{loaded.error().code == Code::conflict ? "stopped" : "bad_data",
                        without_folder(loaded.error().what, input.data)};

@@ -50,7 +50,7 @@ int train(const TuneInput& input, TuneJob job, StopSignals& signals) {
           log::info("data", {{"rows", std::to_string(data.rows.size())},
                              {"truncated", std::to_string(data.truncated)},
                              {"dropped", std::to_string(data.dropped)},
-                             {"held_out", std::to_string(data.held_out)}});
+                             {"held_out", std::to_string(data.held_out_rows.size())}});
         return failed;
       },
       clock, should_stop);

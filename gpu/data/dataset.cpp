@@ -1,16 +1,21 @@
 // gpu/data/dataset.cpp - data files to token rows, with a digest of what came out.
 #include "gpu/data/dataset.h"
 
+#include <strings.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
+#include <optional>
+#include <thread>
 
 #include "gpu/data/example.h"
 #include "gpu/data/masks.h"
 #include "gpu/data/order.h"
+#include "gpu/data/row_cache.h"
 #include "gpu/hf/rows.h"
-#include "schemas/base/digest.h"
+#include "schemas/base/log.h"
 
 namespace kairo::gpu {
 namespace {
@@ -57,39 +62,107 @@ Result<std::vector<std::string>> data_files(const std::string& dir_or_file,
   return files;
 }
 
+// In parquet every struct has every member, null where the row had none.
+bool is_arrow_file(const std::string& path) {
+  const auto dot = path.rfind('.');
+  return dot != std::string::npos && ::strcasecmp(path.c_str() + dot, ".parquet") == 0;
+}
 bool has_target(const Row& row) {
   return std::find(row.trained.begin(), row.trained.end(), 1) != row.trained.end();
 }
 
-Status add_file(const std::string& path, const TrainingConfig& config, const Tokenizer& tokenizer,
-                const std::function<bool()>& should_stop, Dataset& out, std::size_t& tokens) {
-  const auto max = config.max_length > 0 ? static_cast<std::size_t>(config.max_length) : tokens_max;
-  const auto on_row = [&](std::size_t number, std::string_view json) -> Status {
-    if (should_stop && should_stop())
-      return Error{Code::conflict, "asked to stop while the data was being read"};
+// work(i) for every i below n, on so many threads.
+template <class Work>
+void for_each_of(std::size_t n, int threads, const Work& work) {
+  std::atomic<std::size_t> next{0};
+  const auto run = [&] {
+    for (std::size_t i = next++; i < n; i = next++) work(i);
+  };
+  const auto others = std::min<std::size_t>(static_cast<std::size_t>(std::max(threads, 1)) - 1, n);
+  std::vector<std::jthread> crew;
+  for (std::size_t t = 0; t < others; ++t) crew.emplace_back(run);
+  run();
+}
+// Rows of one file on their way to tokens: read one after the other, tokenised side by side.
+class FileRows {
+ public:
+  FileRows(const std::string& path, const TrainingConfig& config, const Tokenizer& tokenizer,
+           int threads, Dataset& out, std::size_t& tokens)
+      : path_(path),
+        config_(config),
+        tokenizer_(tokenizer),
+        threads_(threads),
+        out_(out),
+        tokens_(tokens) {}
+  Status add(std::size_t number, std::string_view json) {
+    if (batch_.empty()) first_number_ = number;
+    batch_.emplace_back(json);
+    bytes_ += json.size();
+    return batch_.size() == batch_rows || bytes_ >= batch_bytes ? flush() : ok();
+  }
+  Status flush() {
+    made_.assign(batch_.size(), {});
+    for_each_of(batch_.size(), threads_, [&](std::size_t i) { made_[i] = make(batch_[i]); });
+    for (std::size_t i = 0; i < batch_.size(); ++i) TRY(take(first_number_ + i, made_[i]));
+    batch_.clear();
+    bytes_ = 0;
+    return ok();
+  }
+
+ private:
+  struct Made {
+    Row row;
+    bool truncated = false;
+    std::size_t nulls_dropped = 0;
+    std::optional<Error> error;
+  };
+  static constexpr std::size_t batch_rows = 2048, batch_bytes = 16 << 20;
+
+  Made make(std::string_view json) const {
+    Made made;
+    const auto example = read_example(json, config_, is_arrow_file(path_));
+    if (!example.ok()) return {{}, false, 0, example.error()};
+    auto row = tokenise(example.value(), loss_on_of(example.value(), config_), tokenizer_);
+    if (!row.ok()) return {{}, false, 0, row.error()};
+    made.row = std::move(row).value();
+    made.truncated =
+        cut(made.row,
+            config_.max_length > 0 ? static_cast<std::size_t>(config_.max_length) : tokens_max);
+    made.nulls_dropped = example.value().nulls_dropped;
+    return made;
+  }
+  Status take(std::size_t number, Made& made) {
     const auto named = [&](const Error& e) {
-      return Error{e.code, "load data " + path + ", row " + std::to_string(number) + ": " + e.what};
+      return Error{e.code,
+                   "load data " + path_ + ", row " + std::to_string(number) + ": " + e.what};
     };
-    const auto example = read_example(json, config);
-    if (!example.ok()) return named(example.error());
-    auto row = tokenise(example.value(), loss_on_of(example.value(), config), tokenizer);
-    if (!row.ok()) return named(row.error());
-    Row made = std::move(row).value();
-    out.truncated += cut(made, max);
-    if (!has_target(made)) {
-      ++out.dropped;
+    if (made.error) return named(*made.error);
+    out_.truncated += made.truncated;
+    out_.nulls_dropped += made.nulls_dropped;
+    if (!has_target(made.row)) {
+      ++out_.dropped;
       return ok();
     }
-    tokens += made.tokens.size();
-    if (tokens > tokens_max) return named({Code::invalid, "more than 4 Gi tokens; split the data"});
-    out.rows.push_back(std::move(made));
+    tokens_ += made.row.tokens.size();
+    if (tokens_ > tokens_max)
+      return named({Code::invalid, "more than 4 Gi tokens; split the data"});
+    out_.rows.push_back(std::move(made.row));
     return ok();
-  };
-  TRY(read_rows(path, {}, on_row));
-  return ok();
-}
+  }
 
-// Keeps the training share, in file order. As transformers, the held-out part is rounded up.
+  const std::string& path_;
+  const TrainingConfig& config_;
+  const Tokenizer& tokenizer_;
+  int threads_;
+  Dataset& out_;
+  std::size_t& tokens_;
+  std::vector<std::string> batch_;
+  std::vector<Made> made_;
+  std::size_t first_number_ = 0, bytes_ = 0;
+};
+
+// Takes the held-out share out of the rows; both stay in file order. As transformers, the held-out
+// part is rounded up.
 Status split(const TrainingConfig& config, Dataset& data) {
   const std::size_t n = data.rows.size();
   const double test = std::ceil((1 - config.train_test_split) * static_cast<double>(n) - 1e-9);
@@ -99,41 +172,31 @@ Status split(const TrainingConfig& config, Dataset& data) {
     return Error{Code::invalid, "load data: train_test_split " +
                                     std::to_string(config.train_test_split) + " leaves none of " +
                                     std::to_string(n) + " rows to train on; set it to 1"};
-  auto kept = epoch_order(n, true, config.shuffle_seed, split_epoch);
-  kept.resize(n - held_out);
-  std::sort(kept.begin(), kept.end());
+  const auto kept = epoch_order(n, true, config.shuffle_seed, split_epoch);
+  std::vector<bool> is_trained(n);
+  for (std::size_t i = 0; i < n - held_out; ++i) is_trained[kept[i]] = true;
   std::vector<Row> rows;
-  rows.reserve(kept.size());
-  for (const auto i : kept) rows.push_back(std::move(data.rows[i]));
+  rows.reserve(n - held_out);
+  for (std::size_t i = 0; i < n; ++i)
+    (is_trained[i] ? rows : data.held_out_rows).push_back(std::move(data.rows[i]));
   data.rows = std::move(rows);
-  data.held_out = held_out;
   return ok();
 }
 
-template <class T>
-std::string_view bytes_of(const std::vector<T>& values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
-}
-std::string digest_of(const std::vector<Row>& rows) {
-  Sha256 sha;
-  for (const auto& row : rows) {
-    char size[8];
-    const std::uint64_t count = row.tokens.size();
-    std::memcpy(size, &count, sizeof size);
-    sha.update({size, sizeof size});
-    sha.update(bytes_of(row.tokens));
-    sha.update(bytes_of(row.trained));
-  }
-  return sha.hex();
-}
-}  // namespace
-
-Result<Dataset> load_dataset(const std::string& dir_or_file, const TrainingConfig& config,
-                             const Tokenizer& tokenizer, const std::function<bool()>& should_stop) {
+Result<Dataset> tokenise_files(const std::string& dir_or_file,
+                               const std::vector<std::string>& files, const TrainingConfig& config,
+                               const Tokenizer& tokenizer, const LoadOptions& options) {
   Dataset out;
   std::size_t tokens = 0;
-  for (const auto& path : TRY(data_files(dir_or_file, config.dataset_extension)))
-    TRY(add_file(path, config, tokenizer, should_stop, out, tokens));
+  for (const auto& path : files) {
+    FileRows rows(path, config, tokenizer, options.threads, out, tokens);
+    TRY(read_rows(path, {}, [&](std::size_t number, std::string_view json) -> Status {
+      if (options.should_stop && options.should_stop())
+        return Error{Code::conflict, "asked to stop while the data was being read"};
+      return rows.add(number, json);
+    }));
+    TRY(rows.flush());
+  }
   if (out.rows.empty() && out.dropped == 0)
     return Error{Code::invalid, "load data " + dir_or_file + ": no rows"};
   if (out.rows.empty())
@@ -143,7 +206,29 @@ Result<Dataset> load_dataset(const std::string& dir_or_file, const TrainingConfi
                      " tokens; raise TrainingArguments.max_length, or set "
                      "DatasetConfig.loss_on: all"};
   TRY(split(config, out));
-  out.digest = digest_of(out.rows);
+  out.digest = digest_of(out);
   return out;
+}
+}  // namespace
+
+Result<Dataset> load_dataset(const std::string& dir_or_file, const TrainingConfig& config,
+                             const Tokenizer& tokenizer, const LoadOptions& options) {
+  const auto files = TRY(data_files(dir_or_file, config.dataset_extension));
+  if (options.cache_file.empty())
+    return tokenise_files(dir_or_file, files, config, tokenizer, options);
+  const auto key = rows_key(files, options.made_by);
+  if (key.ok()) {
+    auto kept = load_rows(options.cache_file, key.value());
+    if (kept.ok()) {
+      log::info("rows are as at the last start",
+                {{"rows", std::to_string(kept.value().rows.size())}});
+      return kept;
+    }
+  }
+  Dataset made = TRY(tokenise_files(dir_or_file, files, config, tokenizer, options));
+  if (!key.ok()) return made;
+  const auto saved = save_rows(options.cache_file, key.value(), made);
+  if (!saved.ok()) log::warn("rows are not kept for the next start", {{"why", saved.error().what}});
+  return made;
 }
 }  // namespace kairo::gpu

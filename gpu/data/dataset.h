@@ -17,21 +17,31 @@ struct Row {
   std::vector<std::uint8_t> trained;  // as long as tokens
 };
 struct Dataset {
-  std::vector<Row> rows;      // in file order; each has at least one target
-  std::string digest;         // SHA-256 of the token rows and targets, in hex
-  std::size_t truncated = 0;  // rows that were cut to max_length
-  std::size_t dropped = 0;    // rows without a target after the cut
-  std::size_t held_out = 0;   // rows kept from training by train_test_split
+  std::vector<Row> rows;           // to train on, in file order; each has at least one target
+  std::vector<Row> held_out_rows;  // kept from training by train_test_split; likewise
+  std::string digest;              // SHA-256 of all token rows and targets, in hex
+  std::size_t truncated = 0;       // rows that were cut to max_length
+  std::size_t dropped = 0;         // rows without a target after the cut
+  std::size_t nulls_dropped = 0;   // members of messages and tools that Arrow had filled in
+};
+struct LoadOptions {
+  int threads = 1;                    // that tokenise; the rows are the same for any number
+  std::function<bool()> should_stop;  // asked before every row, by the calling thread; may be empty
+  // Where the rows are kept for the next start; empty: nowhere. A file that is there and is not of
+  // the same data and made_by is replaced.
+  std::string cache_file;
+  std::string
+      made_by;  // names what else decides the rows: configuration, tokenizer, template, time
 };
 // dir_or_file: a data file, or a folder: its data files and those below it are read in the order of
 // their paths; names that begin with a dot are passed over.
 // Columns, first match wins: the configured ones; messages; conversations (ShareGPT); prompt and
-// completion; question and answer; instruction (and input) with output or response; text.
+// completion; question with answer or response; instruction (and input) with output or response;
+// text. Beside a chat: system (or system_prompt), history, tools.
 // A chat is rendered with the tokenizer's template; without one, question and answer kinds fall
 // back to plain text. not_found: nothing there. invalid: no rows, unknown columns, a wrong type:
-// names file, row and what is accepted. corrupt: a damaged parquet file. conflict: should_stop,
-// asked before every row, said so.
+// names file, row and what is accepted. corrupt: a damaged parquet file. conflict: should_stop
+// said so.
 Result<Dataset> load_dataset(const std::string& dir_or_file, const TrainingConfig& config,
-                             const Tokenizer& tokenizer,
-                             const std::function<bool()>& should_stop = {});
+                             const Tokenizer& tokenizer, const LoadOptions& options = {});
 }  // namespace kairo::gpu

@@ -1,7 +1,8 @@
-// gpu/data/masks.cpp - rendering, tokens, and the byte ranges of what the model shall learn to say.
+// gpu/data/masks.cpp - rendering, tokens, and which of them the model shall learn to say.
 #include "gpu/data/masks.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,25 +12,36 @@
 namespace kairo::gpu {
 namespace {
 using Json = nlohmann::ordered_json;
-using ByteRange = std::pair<std::size_t, std::size_t>;
+// Tokens [first, last) of a row.
+struct Span {
+  std::size_t first = 0, last = 0;
+};
 
 std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
-// A token counts when any of its bytes lies in a range, as in transformers' assistant masks. Both
-// lists ascend.
-Row make_row(Encoding encoding, const std::vector<ByteRange>& ranges) {
+// The tokens of which any byte lies in [begin, end), as in transformers' assistant masks. A chat's
+// ranges ascend.
+Span tokens_in(const Encoding& e, std::size_t begin, std::size_t end) {
+  const auto first = std::partition_point(e.ranges.begin(), e.ranges.end(),
+                                          [&](const auto& r) { return r.second <= begin; });
+  const auto last =
+      std::partition_point(first, e.ranges.end(), [&](const auto& r) { return r.first < end; });
+  return {static_cast<std::size_t>(first - e.ranges.begin()),
+          static_cast<std::size_t>(last - e.ranges.begin())};
+}
+std::size_t common_prefix(const std::vector<std::int32_t>& a, const std::vector<std::int32_t>& b) {
+  const auto parted = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  return static_cast<std::size_t>(parted.first - a.begin());
+}
+Row row_of(std::vector<std::int32_t> tokens, bool trained) {
   Row row;
-  row.trained.assign(encoding.tokens.size(), 0);
-  std::size_t r = 0;
-  for (std::size_t i = 0; i < encoding.tokens.size(); ++i) {
-    const auto [begin, end] = encoding.ranges[i];
-    while (r < ranges.size() && ranges[r].second <= begin) ++r;
-    if (r < ranges.size() && end > ranges[r].first && end > begin) row.trained[i] = 1;
-  }
-  row.tokens = std::move(encoding.tokens);
-  if (!row.trained.empty()) row.trained[0] = 0;
+  row.trained.assign(tokens.size(), trained ? 1 : 0);
+  row.tokens = std::move(tokens);
   return row;
+}
+void mark(Row& row, Span span, bool trained) {
+  for (std::size_t i = span.first; i < span.last; ++i) row.trained[i] = trained ? 1 : 0;
 }
 bool is_special_at_end(std::string_view text, const Tokenizer& tokenizer) {
   const auto open = text.rfind('<');
@@ -46,12 +58,13 @@ std::size_t without_line_end(std::string_view text, const Tokenizer& tokenizer) 
 // that follows it.
 std::size_t end_by_content(std::string_view text, std::size_t begin, const Json& message,
                            const Tokenizer& tokenizer) {
-  if (!message["content"].is_string()) return std::string_view::npos;
-  const std::string content = message["content"].get<std::string>();
-  const auto first = content.find_first_not_of(" \r\n\t");
+  const auto content = message.find("content");
+  if (content == message.end() || !content->is_string()) return std::string_view::npos;
+  const std::string words = content->get<std::string>();
+  const auto first = words.find_first_not_of(" \r\n\t");
   if (first == std::string::npos) return std::string_view::npos;
-  const auto last = content.find_last_not_of(" \r\n\t");
-  const std::string core = content.substr(first, last - first + 1);
+  const auto last = words.find_last_not_of(" \r\n\t");
+  const std::string core = words.substr(first, last - first + 1);
   const auto at = text.find(core, begin);
   if (at == std::string_view::npos) return at;
   const std::size_t end = at + core.size();
@@ -72,70 +85,121 @@ Result<std::size_t> begin_of_first(std::string_view text, const Tokenizer& token
   const auto at = text.find(header);
   return at == std::string_view::npos ? at : at + header.size();
 }
-// The assistant turns of a chat whose template marks nothing. A turn begins where the rendering of
-// the turns before it, with the generation prompt, ends.
-Result<std::vector<ByteRange>> assistant_turns(const Example& example, const std::string& text,
-                                               const Tokenizer& tokenizer) {
-  const Json messages = TRY(parse_json<Json>(example.messages_json));
-  std::vector<ByteRange> out;
-  Json before = Json::array();
-  for (const auto& message : messages) {
-    if (message["role"] != "assistant" || before.size() < example.given) {
-      before.push_back(message);
-      continue;
-    }
-    std::size_t begin = std::string::npos, end = std::string::npos;
-    if (before.empty()) {
-      begin = TRY(begin_of_first(text, tokenizer));
-    } else {
-      const auto head = TRY(tokenizer.apply_chat(dump(before), true, example.tools_json)).text;
-      if (text.starts_with(head)) begin = head.size();
-    }
-    before.push_back(message);
-    const auto upto = TRY(tokenizer.apply_chat(dump(before), false, example.tools_json)).text;
-    if (begin != std::string::npos)
-      end = text.starts_with(upto) ? without_line_end(upto, tokenizer)
-                                   : end_by_content(text, begin, message, tokenizer);
-    if (begin == std::string::npos || end == std::string::npos || end < begin)
-      return Error{Code::invalid,
-                   "message " + std::to_string(before.size()) +
-                       " (assistant) is not found in the rendered chat, so its tokens cannot be "
-                       "told from the others; use a chat template with {% generation %}, or set "
-                       "DatasetConfig.loss_on: all"};
-    out.emplace_back(begin, end);
+// A chat as it was rendered, and what asks the template again.
+struct Rendered {
+  const Example& example;
+  const Tokenizer& tokenizer;
+  Json messages;
+  RenderedChat chat;
+  Encoding encoding;
+
+  Result<RenderedChat> render(const Json& some, bool add_generation_prompt) const {
+    return tokenizer.apply_chat(dump(some), add_generation_prompt, example.tools_json);
   }
-  return out;
+};
+// The first token of the answer to the turns `before`: where the ids of those turns with the
+// generation prompt part from the ids of the chat. What only the generation prompt has (an empty
+// think block) lies behind that place. Nothing: the turns are rendered otherwise in the whole chat.
+Result<std::optional<std::size_t>> first_token_after(const Json& before, const Rendered& r) {
+  using Found = std::optional<std::size_t>;
+  const std::string& text = r.chat.text;
+  if (before.empty()) {
+    const std::size_t begin = TRY(begin_of_first(text, r.tokenizer));
+    if (begin == std::string::npos) return Found();
+    return Found(tokens_in(r.encoding, begin, text.size()).first);
+  }
+  const auto head = TRY(r.render(before, true)).text;
+  const std::size_t parted = common_prefix(TRY(r.tokenizer.encode(head, false)), r.encoding.tokens);
+  if (text.starts_with(head)) return Found(parted);
+  const auto turns = TRY(r.render(before, false)).text;
+  const bool has_header = text.starts_with(turns) && parted < r.encoding.ranges.size() &&
+                          r.encoding.ranges[parted].first > turns.size();
+  return has_header ? Found(parted) : Found();
+}
+// The answer that message `index` is, in a chat whose template marks nothing: from behind its
+// header through its end-of-turn token.
+Result<Span> answer_span(std::size_t index, const Rendered& r) {
+  const std::string_view text = r.chat.text;
+  Json some(r.messages.begin(), r.messages.begin() + static_cast<std::ptrdiff_t>(index));
+  const auto first = TRY(first_token_after(some, r));
+  std::size_t end = std::string_view::npos;
+  if (first && *first < r.encoding.ranges.size()) {
+    some.push_back(r.messages[index]);
+    const bool is_last = some.size() == r.messages.size();
+    const auto upto = is_last ? r.chat.text : TRY(r.render(some, false)).text;
+    const std::size_t begin = r.encoding.ranges[*first].first;
+    end = text.starts_with(upto) ? without_line_end(upto, r.tokenizer)
+                                 : end_by_content(text, begin, r.messages[index], r.tokenizer);
+    if (end != std::string_view::npos && end >= begin)
+      return Span{*first, std::max(*first, tokens_in(r.encoding, begin, end).last)};
+  }
+  return Error{Code::invalid,
+               "message " + std::to_string(index + 1) +
+                   " (assistant) is not found in the rendered chat, so its tokens cannot be "
+                   "told from the others; use a chat template with {% generation %}, or set "
+                   "DatasetConfig.loss_on: all"};
+}
+// How many generation blocks the first `count` messages make.
+Result<std::size_t> blocks_before(std::size_t count, const Rendered& r) {
+  if (count == 0) return std::size_t{0};
+  if (count == r.messages.size()) return r.chat.generated.size();
+  const Json some(r.messages.begin(), r.messages.begin() + static_cast<std::ptrdiff_t>(count));
+  return std::min(TRY(r.render(some, false)).generated.size(), r.chat.generated.size());
+}
+// Sets the tokens of message `index` to trained or not.
+Status mark_message(Row& row, std::size_t index, bool trained, const Rendered& r) {
+  if (!r.chat.has_marks) {
+    mark(row, TRY(answer_span(index, r)), trained);
+    return ok();
+  }
+  const std::size_t end = TRY(blocks_before(index + 1, r));
+  for (std::size_t i = TRY(blocks_before(index, r)); i < end; ++i) {
+    const auto [from, to] = r.chat.generated[i];
+    mark(row, tokens_in(r.encoding, from, to), trained);
+  }
+  return ok();
 }
 Result<Row> tokenise_chat(const Example& example, LossOn loss_on, const Tokenizer& tokenizer) {
-  const auto chat = TRY(tokenizer.apply_chat(example.messages_json, false, example.tools_json));
+  auto chat = TRY(tokenizer.apply_chat(example.messages_json, false, example.tools_json));
+  const bool all = loss_on == LossOn::all;
+  if (all && example.untrained.empty())
+    return row_of(TRY(tokenizer.encode(chat.text, false)), true);
   auto encoding = TRY(tokenizer.encode_with_ranges(chat.text, false));
-  if (loss_on == LossOn::all) return make_row(std::move(encoding), {{0, chat.text.size()}});
-  if (chat.has_marks) {
-    auto generated = chat.generated;
-    if (example.given > 0) {  // the prompt's blocks come first
-      auto prompt = TRY(parse_json<Json>(example.messages_json));
-      prompt.erase(prompt.begin() + static_cast<std::ptrdiff_t>(example.given), prompt.end());
-      const auto given = TRY(tokenizer.apply_chat(dump(prompt), false, example.tools_json));
-      generated.erase(generated.begin(),
-                      generated.begin() + static_cast<std::ptrdiff_t>(
-                                              std::min(given.generated.size(), generated.size())));
-    }
-    return make_row(std::move(encoding), generated);
+  const Rendered r{example, tokenizer, TRY(parse_json<Json>(example.messages_json)),
+                   std::move(chat), std::move(encoding)};
+  Row row = row_of(r.encoding.tokens, all);
+  if (r.chat.has_marks && !all) {
+    for (const auto& [from, to] : r.chat.generated)
+      mark(row, tokens_in(r.encoding, from, to), true);
+    const std::size_t given = TRY(blocks_before(example.given, r));  // the prompt's come first
+    for (std::size_t i = 0; i < given; ++i)
+      mark(row, tokens_in(r.encoding, r.chat.generated[i].first, r.chat.generated[i].second),
+           false);
   }
-  return make_row(std::move(encoding), TRY(assistant_turns(example, chat.text, tokenizer)));
+  for (std::size_t i = 0; i < r.messages.size(); ++i) {
+    if (r.messages[i]["role"] != "assistant") continue;
+    const auto& untrained = example.untrained;
+    const bool is_off = std::find(untrained.begin(), untrained.end(), i) != untrained.end();
+    if (is_off)
+      TRY(mark_message(row, i, false, r));
+    else if (!all && !r.chat.has_marks && i >= example.given)
+      TRY(mark_message(row, i, true, r));
+  }
+  return row;
 }
-// prompt + answer + the end-of-text token, as trl joins prompt and completion.
+// prompt + answer + the end-of-text token, as trl joins prompt and completion. The answer is what
+// follows the ids that the prompt alone has, too: a blank at the prompt's end may have become part
+// of the answer's first token.
 Result<Row> tokenise_text(const std::string& prompt, const std::string& answer, LossOn loss_on,
                           const Tokenizer& tokenizer) {
   std::string text = prompt + answer;
   if (!text.ends_with(tokenizer.eos_text())) text += tokenizer.eos_text();
-  auto encoding = TRY(tokenizer.encode_with_ranges(text, true));
-  const std::size_t begin = loss_on == LossOn::all ? 0 : prompt.size();
-  return make_row(std::move(encoding), {{begin, text.size()}});
+  Row row = row_of(TRY(tokenizer.encode(text, true)), true);
+  if (loss_on == LossOn::all) return row;
+  mark(row, {0, common_prefix(TRY(tokenizer.encode(prompt, true)), row.tokens)}, false);
+  return row;
 }
-}  // namespace
-
-Result<Row> tokenise(const Example& example, LossOn loss_on, const Tokenizer& tokenizer) {
+Result<Row> any_row(const Example& example, LossOn loss_on, const Tokenizer& tokenizer) {
   switch (example.kind) {
     case ExampleKind::chat:
       if (example.is_question && !tokenizer.has_chat_template())
@@ -147,6 +211,13 @@ Result<Row> tokenise(const Example& example, LossOn loss_on, const Tokenizer& to
       return tokenise_text("", example.text, LossOn::all, tokenizer);
   }
   return Error{Code::invalid, "the row is of no known kind"};
+}
+}  // namespace
+
+Result<Row> tokenise(const Example& example, LossOn loss_on, const Tokenizer& tokenizer) {
+  Row row = TRY(any_row(example, loss_on, tokenizer));
+  if (!row.trained.empty()) row.trained[0] = 0;
+  return row;
 }
 
 bool cut(Row& row, std::size_t max) {

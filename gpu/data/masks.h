@@ -13,11 +13,14 @@
 namespace kairo::gpu {
 // The whole row, uncut. loss_on answer trains:
 //  - of a chat whose template has {% generation %}: what those blocks make;
-//  - of another chat: each assistant turn after its header, through its end-of-turn token;
+//  - of another chat: each assistant turn from where its ids part from those of the turns before it
+//    with the generation prompt, through its end-of-turn token;
 //  - of a chat that is prompt and completion: as above, but only the completion's turns;
-//  - of prompt and answer: the answer and the end-of-text token added behind it;
+//  - of prompt and answer: from where the ids of the prompt and of the whole part (trl 1.16),
+//    through the end-of-text token added behind it;
 //  - of text: all of it, for there is no answer in it.
-// loss_on all trains every token. trained[0] is 0 always.
+// loss_on all trains every token. Neither trains the messages that the row keeps from training.
+// trained[0] is 0 always.
 // invalid: what the template or the tokenizer refuses, or an assistant turn that cannot be found
 // in the rendered chat (loss_on all does without).
 Result<Row> tokenise(const Example& example, LossOn loss_on, const Tokenizer& tokenizer);

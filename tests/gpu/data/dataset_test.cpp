@@ -226,7 +226,7 @@ TEST_CASE("dataset: folders below, hidden names, an extension, a stop") {
   config.dataset_extension = "json";
   CHECK(prompts(config) == "bxy");
   int rows = 0;
-  const auto stopped = load_dataset(folder.path(), config, t, [&] { return ++rows > 2; });
+  const auto stopped = load_dataset(folder.path(), config, t, {1, [&] { return ++rows > 2; }, "", ""});
   REQUIRE_FALSE(stopped.ok());
   CHECK(stopped.error().code == Code::conflict);
 }
@@ -251,7 +251,7 @@ TEST_CASE("dataset: cut rows, split, order of files, digest") {
   config.train_test_split = 0.5;
   got = load("a.jsonl", rows, config);
   CHECK(got.rows.size() == 1);
-  CHECK(got.data.held_out == 1);
+  CHECK(got.data.held_out_rows.size() == 1);
 
   const test::TempFolder folder;
   const auto t = tiny(test::chatml);
