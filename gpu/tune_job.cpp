@@ -1,19 +1,24 @@
 // gpu/tune_job.cpp - reads configuration, tokenizer and data, in this order, and maps their names.
 #include "gpu/tune_job.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <utility>
+#include <vector>
 
 #include "gpu/data/order.h"
+#include "gpu/engine/machine.h"
 #include "gpu/formats/files.h"
 #include "gpu/hf/tokenizer.h"
+#include "schemas/base/digest.h"
 #include "schemas/base/log.h"
 
 namespace kairo::gpu {
 namespace {
 namespace fs = std::filesystem;
-constexpr std::int64_t config_bytes_max = 1 << 20, started_at_bytes_max = 64;
+constexpr std::int64_t config_bytes_max = 1 << 20, started_at_bytes_max = 64,
+                       tokenizer_bytes_max = std::int64_t{256} << 20;
 constexpr std::int64_t default_save_steps = 10;
 
 Result<TrainingConfig> read_config(const std::string& file) {
@@ -62,22 +67,45 @@ std::optional<TuneFailure> check_method(const TrainingConfig& c, const TuneInput
                          input.method + ": set it to " + (*c.load_in_4bit ? "false" : "true") +
                          ", or the method to " + (*c.load_in_4bit ? "qlora" : "lora")};
 }
-// The tokenizer with the template and the time that the rows are rendered with.
+// What else than the data decides its rows: the configuration, the tokenizer's files and the chat
+// templates, and the time that templates see.
+std::string rows_made_by(const TuneInput& input, const std::string& chat_template,
+                         std::int64_t chat_time_s) {
+  Sha256 sha;
+  const auto add = [&sha](const std::string& path) {
+    const auto text = read_file(path, tokenizer_bytes_max);
+    sha.update(path + "\n" + (text.ok() ? text.value() : "") + "\n");
+  };
+  if (!input.config_file.empty()) add(input.config_file);
+  if (!chat_template.empty() && !is_template_text(chat_template)) add(chat_template);
+  std::vector<std::string> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(input.model_dir, error), end; !error && at != end;
+       at.increment(error))
+    if (at->path().extension() == ".json" || at->path().extension() == ".jinja")
+      files.push_back(at->path().string());
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) add(file);
+  sha.update(std::to_string(chat_time_s));
+  return sha.hex();
+}
+// The tokenizer with the template and the time that the rows are rendered with; made_by names both.
 std::optional<TuneFailure> set_up_chat(Tokenizer& tokenizer, const TrainingConfig& c,
                                        const TuneInput& input, const std::string& state_dir,
-                                       const Clock& clock) {
+                                       const Clock& clock, std::string& made_by) {
   const auto started = first_start_of(state_dir, clock);
   if (!started.ok())
     return TuneFailure{started.error().code == Code::unavailable ? "disk_full" : "internal",
                        started.error().what};
   tokenizer.set_chat_time(started.value());
   std::string from = c.chat_template;
-  if (from.empty()) return std::nullopt;
-  if (!is_template_text(from)) {
+  if (!from.empty() && !is_template_text(from)) {
     auto path = place_of("ModelConfig.chat_template", from, "/mnt/config", input);
     if (!path.ok()) return TuneFailure{"bad_config", path.error().what};
     from = std::move(path).value();
   }
+  made_by = rows_made_by(input, from, started.value());
+  if (from.empty()) return std::nullopt;
   const auto set = tokenizer.set_chat_template(from);
   if (set.ok()) return std::nullopt;
   return TuneFailure{"bad_config", "training_config.yaml: ModelConfig.chat_template: " +
@@ -120,16 +148,25 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   if (!tokenizer.ok())
     return TuneFailure{"bad_model", without_folder(tokenizer.error().what, input.model_dir)};
   Tokenizer text = std::move(tokenizer).value();
-  if (auto failed = set_up_chat(text, c, input, job.state_dir, clock)) return failed;
+  LoadOptions load;
+  load.threads = input.threads > 0 ? input.threads : usable_cores();
+  load.should_stop = should_stop;
+  if (!job.state_dir.empty()) load.cache_file = job.state_dir + "/rows.bin";
+  if (auto failed = set_up_chat(text, c, input, job.state_dir, clock, load.made_by)) return failed;
   auto path = c.dataset_path.empty()
                   ? Result<std::string>(input.data)
                   : place_of("DatasetConfig.dataset_path", c.dataset_path, "/mnt/data", input);
   if (!path.ok()) return TuneFailure{"bad_config", path.error().what};
-  auto loaded = load_dataset(path.value(), c, text, {1, should_stop, "", ""});
+  auto loaded = load_dataset(path.value(), c, text, load);
   if (!loaded.ok())
     return TuneFailure{loaded.error().code == Code::conflict ? "stopped" : "bad_data",
                        without_folder(loaded.error().what, input.data)};
   data = std::move(loaded).value();
+  if (data.nulls_dropped > 0)
+    log::info(
+        "members of messages and tools that are null in a parquet file were left out: Arrow fills "
+        "them in where another row has them",
+        {{"members", std::to_string(data.nulls_dropped)}});
   auto order = RowOrder::make({data.rows.size(), static_cast<std::size_t>(c.batch_size),
                                static_cast<std::size_t>(c.gradient_accumulation_steps),
                                c.num_train_epochs, c.max_steps, c.shuffle, c.shuffle_seed});

@@ -62,10 +62,9 @@ int refuse(const std::string& code, const std::string& why) {
   return static_cast<int>(TuneExit::permanent);
 }
 
-int estimate(const TuneInput& input, bool as_json) {
+int estimate(const TuneInput& input, TuneJob job, bool as_json) {
   const SystemClock clock;
   Dataset data;
-  TuneJob job;
   if (const auto failed = prepare_tune_job(job, data, input, clock))
     return refuse(failed->code, failed->message);
   TuneEstimate e;
@@ -142,6 +141,8 @@ int run(int argc, char** argv) {
   train_command->add_option("--state", job.state_dir, "Folder for progress and checkpoints")
       ->required();
   train_command->add_option("--copy-to", job.copy_dir, "Folder that gets a copy of the adapter");
+  estimate_command->add_option("--state", job.state_dir,
+                               "Folder of the run to come: keeps the tokenised rows for it");
   estimate_command->add_flag("--json", as_json, "One JSON object");
   import_command->add_option("gguf", gguf, "The file")->required();
   import_command->add_option("dir", model_dir, "The folder to make")->required();
@@ -152,7 +153,7 @@ int run(int argc, char** argv) {
   }
   if (train_command->parsed()) return train(input, std::move(job), signals);
   signals.let_go();  // Ctrl-C ends what leaves nothing behind
-  if (estimate_command->parsed()) return estimate(input, as_json);
+  if (estimate_command->parsed()) return estimate(input, std::move(job), as_json);
   return import(gguf, model_dir);
 }
 }  // namespace
