@@ -31,6 +31,7 @@ class Reply {  // of one request; what all its parts have in common
   std::int64_t created_s_;
 };
 constexpr const char* stream_end = "data: [DONE]\n\n";
+constexpr const char* stream_comment = ": the answer is being computed\n\n";
 std::string kaito_reply(const std::string& text);  // {"Result": ...}
 std::string models_reply(std::span<const std::string> models, std::int64_t created_s);
 int http_status(Code code);                   // of an error

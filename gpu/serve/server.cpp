@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "gpu/serve/caller.h"
+#include "gpu/serve/event_stream.h"
 #include "gpu/serve/metrics.h"
-#include "gpu/serve/reply.h"
 #include "schemas/base/log.h"
 
 namespace kairo::gpu {
@@ -18,40 +18,13 @@ namespace {
 constexpr std::size_t body_bytes_max = 4 << 20;
 constexpr int connections_waiting_max = 512;
 constexpr const char* json = "application/json";
-constexpr std::chrono::milliseconds look_after{250};  // at the client, while there is no text
-constexpr int client_closed_request = 499;            // nginx's number; only the metrics see it
+constexpr int client_closed_request = 499;  // nginx's number; only the metrics see it
 
 void fail(httplib::Response& reply, const Error& error) {
   reply.status = http_status(error.code);
   if (error.code == Code::unavailable) reply.set_header("Retry-After", "1");
   reply.set_content(error_reply(error), json);
 }
-
-// One answer on its way to one client. Its end, however it comes, frees the slot.
-struct Stream {
-  Answer answer;
-  Reply reply;
-  bool include_usage = false, begun = false;
-  ~Stream() { answer.completion->leave(); }
-  // The next events; false: the client has gone or has all.
-  bool write(httplib::DataSink& sink) {
-    const auto send = [&](const std::string& text) { return sink.write(text.data(), text.size()); };
-    if (!begun && !send(reply.first_event())) return false;
-    begun = true;
-    const auto piece = answer.completion->next(look_after);
-    if (!piece.finish && piece.text.empty()) return sink.is_writable();
-    std::string events = piece.text.empty() ? "" : reply.event(piece.text);
-    if (piece.finish) {
-      const auto failure = failure_of(*piece.finish);
-      events += failure ? error_event(*failure) : reply.last_event(*piece.finish);
-      if (include_usage) events += reply.usage_event({answer.prompt_tokens, piece.tokens});
-      events += stream_end;
-    }
-    if (!send(events)) return false;
-    if (piece.finish) sink.done();
-    return true;
-  }
-};
 
 class HttpServer final : public Server {
  public:
@@ -196,7 +169,7 @@ class HttpServer final : public Server {
         reply.status = client_closed_request;
         return;
       }
-      piece = answer.completion->next(look_after);
+      piece = answer.completion->next(options_.look_after);
       text += piece.text;
     } while (!piece.finish);
     if (const auto failure = failure_of(*piece.finish)) return fail(reply, *failure);
@@ -206,10 +179,15 @@ class HttpServer final : public Server {
               httplib::Response& reply) {
     reply.set_header("Cache-Control", "no-cache");
     reply.set_header("X-Accel-Buffering", "no");
-    const auto state = std::shared_ptr<Stream>(new Stream{answer, with, include_usage});
+    const auto events = std::make_shared<EventStream>(answer, with, include_usage);
     reply.set_chunked_content_provider(
-        "text/event-stream",
-        [state](std::size_t, httplib::DataSink& sink) { return state->write(sink); });
+        "text/event-stream", [this, events](std::size_t, httplib::DataSink& sink) {
+          const std::string text = events->next(options_.look_after);
+          if (text.empty()) return sink.is_writable();  // httplib takes an empty write for the end
+          if (!sink.write(text.data(), text.size())) return false;
+          if (events->has_ended()) sink.done();
+          return true;
+        });
   }
 
   void add_state() {

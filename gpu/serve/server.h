@@ -4,6 +4,7 @@
 // GET /v1/models, /health, /metrics (Prometheus), /version, /. It listens before the model is
 // loaded: until open() every answer is 503, so that a probe tells loading from dead.
 #pragma once
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,7 @@ struct ServerOptions {
   int port = 5000;           // 0: a free one
   std::size_t threads = 80;  // one per request that runs or waits, and some for probes
   std::string version;
+  std::chrono::milliseconds look_after{250};  // a waiting client, whether it is still there
 };
 class Server {  // its own threads; stopped by the destructor
  public:

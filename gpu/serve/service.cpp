@@ -16,7 +16,8 @@ Service::Service(const ServiceOptions& options, Tokenizer tokenizer,
   for (const auto& adapter : options.generator.adapters) models_.push_back(adapter.name);
 }
 
-Result<std::unique_ptr<Service>> Service::load(const ServiceOptions& options) {
+Result<std::unique_ptr<Service>> Service::load(const ServiceOptions& options,
+                                               LoadGenerator load_generator) {
   for (const auto& adapter : options.generator.adapters)
     if (adapter.name == options.name)
       return Error{Code::invalid, "adapter " + adapter.name + " has the base model's name"};
@@ -26,7 +27,7 @@ Result<std::unique_ptr<Service>> Service::load(const ServiceOptions& options) {
   fitting.context_tokens =
       static_cast<int>(std::min<std::int64_t>(fitting.context_tokens, config.positions));
   Tokenizer tokenizer = TRY(Tokenizer::load(folder));
-  auto generator = TRY(Generator::load(fitting));
+  auto generator = TRY(load_generator(fitting));
   std::unique_ptr<Service> service(
       new Service(options, std::move(tokenizer), std::move(generator)));
   service->stop_tokens_ = TRY(load_stop_tokens(folder, config));

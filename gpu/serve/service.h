@@ -24,10 +24,12 @@ struct Answer {
   std::string model;
   int prompt_tokens = 0;
 };
+using LoadGenerator = Result<std::unique_ptr<Generator>> (*)(const GeneratorOptions&);
 class Service {  // ask, counts: any thread
  public:
   // Errors of Generator::load and Tokenizer::load; invalid: an adapter has the base model's name.
-  static Result<std::unique_ptr<Service>> load(const ServiceOptions& options);
+  static Result<std::unique_ptr<Service>> load(const ServiceOptions& options,
+                                               LoadGenerator load_generator = &Generator::load);
   // not_found: no such model. invalid: the request. unavailable: too many wait.
   Result<Answer> ask(const Request& request);
   const std::vector<std::string>& models() const { return models_; }  // base model first

@@ -25,8 +25,9 @@ inline const std::string& model_folder() {
 }
 
 struct Bench {
-  explicit Bench(int slots = 4) {
+  explicit Bench(int slots = 4, std::chrono::milliseconds look_after = ServerOptions().look_after) {
     ServerOptions listen;
+    listen.look_after = look_after;
     listen.port = 0;
     listen.version = "1.2.3";
     listen.threads = 40;
