@@ -1,144 +1,15 @@
-// agents/cli/yaml.cpp - the only file that knows yaml-cpp on the agents' side.
+// agents/cli/yaml.cpp - manifests as JSON, and objects as people read them.
 #include "agents/cli/yaml.h"
 
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/yaml.h>
-
-#include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
+#include "schemas/yaml/yaml.h"
+
 namespace kairo::cli {
 namespace {
 using Json = nlohmann::ordered_json;
-constexpr int depth_max = 64;
-constexpr std::size_t bytes_max = 3 << 20;
-constexpr int nodes_max = 100'000;  // aliases count each time: a small file can name billions
-
-struct Bad {  // thrown and caught in this file only: yaml-cpp reports by exceptions too
-  YAML::Mark mark;
-  std::string what;
-};
-
-// YAML 1.2 core schema, as kubectl reads it.
-Json scalar(const YAML::Node& node) {
-  const std::string& text = node.Scalar();
-  if (node.Tag() == "!") return text;  // quoted
-  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL")
-    return nullptr;
-  if (text == "true" || text == "True" || text == "TRUE") return true;
-  if (text == "false" || text == "False" || text == "FALSE") return false;
-  const char* end = text.data() + text.size();
-  const char* begin = text.data() + (text.front() == '+' ? 1 : 0);
-  std::int64_t whole = 0;
-  if (const auto [rest, error] = std::from_chars(begin, end, whole);
-      error == std::errc() && rest == end)
-    return whole;
-  double real = 0;
-  if (const auto [rest, error] = std::from_chars(begin, end, real);
-      error == std::errc() && rest == end && text.find_first_of("nN") == std::string::npos)
-    return real;
-  return text;
-}
-
-Json convert(const YAML::Node& node, int depth, int& nodes) {
-  if (depth > depth_max) throw Bad{node.Mark(), "nested deeper than 64"};
-  if (++nodes > nodes_max) throw Bad{node.Mark(), "more than 100000 values, aliases included"};
-  switch (node.Type()) {
-    case YAML::NodeType::Undefined:
-    case YAML::NodeType::Null:
-      return nullptr;
-    case YAML::NodeType::Scalar:
-      return scalar(node);
-    case YAML::NodeType::Sequence: {
-      Json list = Json::array();
-      for (const auto& item : node) list.push_back(convert(item, depth + 1, nodes));
-      return list;
-    }
-    case YAML::NodeType::Map: {
-      Json map = Json::object();
-      for (const auto& entry : node) {
-        const std::string key = entry.first.Scalar();
-        if (map.contains(key)) throw Bad{entry.first.Mark(), "key \"" + key + "\" stands twice"};
-        map[key] = convert(entry.second, depth + 1, nodes);
-      }
-      return map;
-    }
-  }
-  return nullptr;
-}
-
-struct Document {
-  std::string text;
-  int lines_before = 0;
-};
-// A line that begins with "---" or "..." ends a document wherever it stands (YAML 1.2, 9.1). Not
-// left to LoadAll: on a stray ']' it makes documents until the memory is full.
-std::vector<Document> documents_of(const std::string& text) {
-  std::vector<Document> out(1);
-  int line = 0;
-  for (std::size_t at = 0; at < text.size(); ++line) {
-    const std::size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
-    std::string row = text.substr(at, end - at);
-    at = end;
-    const bool is_mark =
-        row.size() <= 3 || row[3] == ' ' || row[3] == '\t' || row[3] == '\n' || row[3] == '\r';
-    if (is_mark && (row.starts_with("---") || row.starts_with("..."))) {
-      out.push_back({"", line});
-      row.replace(0, 3, "   ");  // what follows keeps its column
-    }
-    out.back().text += row;
-  }
-  return out;
-}
-// Counts what a text holds without building it.
-class Census final : public YAML::EventHandler {
- public:
-  void OnDocumentStart(const YAML::Mark& mark) override { begins.push_back(mark); }
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { one(mark); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { one(mark); }
-  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
-                const std::string&) override {
-    one(mark);
-  }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
-                       YAML::EmitterStyle::value) override {
-    deeper(mark);
-  }
-  void OnSequenceEnd() override { --depth_; }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
-                  YAML::EmitterStyle::value) override {
-    deeper(mark);
-  }
-  void OnMapEnd() override { --depth_; }
-  std::vector<YAML::Mark> begins;  // of the documents
-
- private:
-  void one(const YAML::Mark& mark) {
-    if (++nodes_ > nodes_max) throw Bad{mark, "more than 100000 values"};
-  }
-  void deeper(const YAML::Mark& mark) {
-    one(mark);
-    if (++depth_ > depth_max) throw Bad{mark, "nested deeper than 64"};
-  }
-  int depth_ = 0, nodes_ = 0;
-};
-void check_form(const std::string& text) {
-  std::istringstream in(text);
-  YAML::Parser parser(in);
-  Census census;
-  if (parser.HandleNextDocument(census) && parser.HandleNextDocument(census))
-    throw Bad{census.begins.back(), "not valid YAML: this belongs to nothing before it"};
-}
-
-std::string place(const std::string& file, const YAML::Mark& mark, int lines_before) {
-  if (mark.is_null()) return file;
-  return file + ":" + std::to_string(lines_before + mark.line + 1) + ":" +
-         std::to_string(mark.column + 1);
-}
 
 // A string that every reader of YAML 1.1 and 1.2 takes for this string without quotes.
 bool is_plain(const std::string& text) {
@@ -240,30 +111,13 @@ void emit(std::string& out, const Json& value, std::size_t indent, bool is_inlin
 }  // namespace
 
 Result<std::vector<std::string>> yaml_to_json(const std::string& text, const std::string& file) {
-  if (text.size() > bytes_max)
-    return Error{Code::invalid, file + ": larger than 3 MiB; objects are small"};
   std::vector<std::string> out;
-  int nodes = 0;
-  for (const Document& document : documents_of(text)) {
-    const auto at = [&](const YAML::Mark& mark) {
-      return place(file, mark, document.lines_before);
-    };
-    try {
-      check_form(document.text);
-      const YAML::Node node = YAML::Load(document.text);
-      if (!node.IsDefined() || node.IsNull()) continue;
-      const Json json = convert(node, 0, nodes);
-      if (!json.is_object())
-        return Error{Code::invalid,
-                     at(node.Mark()) + ": expected an object with apiVersion, kind and metadata"};
-      out.push_back(json.dump());
-    } catch (const Bad& bad) {
-      return Error{Code::invalid, at(bad.mark) + ": " + bad.what};
-    } catch (const YAML::Exception& bad) {
-      return Error{Code::invalid, at(bad.mark) + ": not valid YAML: " + bad.msg};
-    } catch (const Json::exception& bad) {
-      return Error{Code::invalid, file + ": " + bad.what()};
-    }
+  for (const yaml::Value& document : TRY(yaml::read(text, file, yaml::Dialect::kubectl))) {
+    if (document.kind != yaml::Value::Kind::map)
+      return Error{Code::invalid, file + ":" + std::to_string(document.line) + ":" +
+                                      std::to_string(document.column) +
+                                      ": expected an object with apiVersion, kind and metadata"};
+    out.push_back(yaml::to_json(document));
   }
   return out;
 }

@@ -6,8 +6,8 @@
 #include "schemas/base/result.h"
 
 namespace kairo::cli {
-// One JSON object per document, empty documents left out. invalid: not YAML, not an object, deeper
-// than 64, larger than 3 MiB, a repeated key; the message names file, line and column.
+// One JSON object per document, as kubectl reads it (schemas/yaml/yaml.h). invalid: also when a
+// document is no object; the message names file, line and column.
 Result<std::vector<std::string>> yaml_to_json(const std::string& text, const std::string& file);
 std::string json_to_yaml(const std::string& json);
 }  // namespace kairo::cli

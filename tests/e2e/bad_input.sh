@@ -19,7 +19,7 @@ workspace dora "" "" "" "" dora |
   refused "method dora" "$(invalid dora 'invalid value: dora: spec.Method')"
 workspace ftp ftp://example.com/rows.jsonl |
   refused "URL that is not http" "$(invalid ftp 'invalid value: data source URL must use HTTP or HTTPS: spec.URLs')"
-echo 'this: is: no: yaml' | refused "YAML that is no YAML" "error: -:1:9: not valid YAML: illegal map value"
+echo 'this: is: no: yaml' | refused "YAML that is no YAML" "error: -:1:9: not valid YAML: mapping values are not allowed in this context"
 echo 'hello' | refused "YAML that is no object" "error: -:1:1: expected an object with apiVersion, kind and metadata"
 { workspace twin && echo --- && workspace twin; } |
   refused "two Workspaces with one name in a file" "error: -: workspace.kaito.sh/twin in namespace default stands twice; give one of them another name"

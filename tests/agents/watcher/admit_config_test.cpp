@@ -22,6 +22,13 @@ TEST_CASE("admit: training_config.yaml") {
   const Row rows[] = {
       {"good qlora", head + on, "qlora", ""},
       {"good lora", head + "  LoraConfig:\n    r: 8\n", "lora", ""},
+      {"yes, as Python reads it", head + "  QuantizationConfig: {load_in_4bit: yes}\n", "qlora",
+       ""},
+      {"a merge key", "d: &d {load_in_4bit: true}\n" + head + "  QuantizationConfig: {<<: *d}\n",
+       "qlora", ""},
+      {"a section twice", head + on + on, "qlora",
+       "invalid value: ConfigMap 'm': training_config.yaml:4:3: key \"QuantizationConfig\" stands "
+       "twice"},
       {"T6 no map", "training_config: 3\n", "lora",
        "invalid value: training_config in ConfigMap 'm' is not a map"},
       {"T7 section", head + "  Optimizer: {}\n", "lora",
@@ -62,7 +69,7 @@ TEST_CASE("admit: training_config.yaml") {
   }
   CHECK(watcher::check_training_config("{}", "m", "lora") ==
         "missing field(s): training_config.yaml in ConfigMap 'm'");
-  CHECK(watcher::check_training_config(map("a: [1\n"), "m", "lora")
-            .starts_with(
-                "invalid value: training_config.yaml in ConfigMap 'm' is not valid YAML: line"));
+  CHECK(watcher::check_training_config(map("a: [1\n"), "m", "lora") ==
+        "invalid value: ConfigMap 'm': training_config.yaml:2:1: not valid YAML: did not find "
+        "expected ',' or ']'");
 }
