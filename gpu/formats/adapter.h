@@ -27,6 +27,13 @@ struct Adapter {
   AdapterConfig config;
   std::vector<AdapterModule> modules;  // ascending by path
 };
+// adapter_config.json. A field that would change the result is refused by name and value, with the
+// way out; so is one that is not known and says something: a variant to come is no plain LoRA.
+// file: named in errors. invalid.
+Result<AdapterConfig> parse_adapter_config(const std::string& text, const std::string& file);
+// The keys of peft 0.11, which later ones accept too. The scale of rsLoRA is baked into lora_alpha:
+// not every server of adapters reads use_rslora.
+std::string adapter_config_text(const AdapterConfig& config);
 // Writes adapter_config.json and adapter_model.safetensors into dir (made if absent), synced.
 // tensors: named "base_model.model.<path>.lora_A.weight" / ".lora_B.weight".
 Status write_adapter(const std::string& dir, const AdapterConfig& config,

@@ -63,15 +63,44 @@ TEST_CASE("other kinds of adapters are refused by name") {
     json patch;
     std::string what;
   };
+  const std::string convert = "path_initial_model_for_weight_conversion",
+                    merge = "merge_and_unload";
   const std::vector<Row> rows = {
-      {"dora", {{"use_dora", true}}, "use_dora"},
+      {"pissa", {{"init_lora_weights", "pissa"}}, convert},
+      {"pissa, fast",
+       {{"init_lora_weights", "pissa_niter_16"}},
+       "init_lora_weights is \"pissa_niter_16\""},
+      {"olora", {{"init_lora_weights", "olora"}}, convert},
+      {"olora as peft takes it too", {{"init_lora_weights", "OLoRA"}}, convert},
+      {"corda", {{"init_lora_weights", "corda"}}, convert},
+      {"lora-ga", {{"init_lora_weights", "lora_ga"}}, convert},
+      {"loftq", {{"init_lora_weights", "loftq"}}, "LoftQ quantises the base weights"},
+      {"an initialisation to come", {{"init_lora_weights", "newlora"}}, "is not known"},
+      {"an initialisation that is a number", {{"init_lora_weights", 3}}, "is not known"},
+      {"alora", {{"alora_invocation_tokens", {1, 2}}}, "alora_invocation_tokens is [1,2]"},
+      {"alora without tokens", {{"alora_invocation_tokens", json::array()}}, "aLoRA"},
+      {"dora", {{"use_dora", true}}, "use_dora is true"},
+      {"qalora", {{"use_qalora", true}}, "use_qalora"},
+      {"bdlora", {{"use_bdlora", {{"nblocks", 2}}}}, "use_bdlora"},
+      {"kasa", {{"kasa_config", {{"beta", 1e-4}}}}, "kasa_config"},
+      {"arrow", {{"arrow_config", {{"top_k", 3}}}}, "arrow_config"},
+      {"monteclora", {{"monteclora_config", {{"num_samples", 8}}}}, "monteclora_config"},
+      {"bias of B", {{"lora_bias", true}}, "lora_bias is true"},
+      {"parameters", {{"target_parameters", {"experts.w"}}}, "target_parameters"},
+      {"tokens", {{"trainable_token_indices", {7}}}, "trainable_token_indices is [7]"},
+      {"tokens by name", {{"trainable_token_indices", {{"embed_tokens", {7}}}}}, merge},
+      {"replicated layers", {{"layer_replication", {{0, 1}}}}, "layer_replication"},
       {"rank pattern", {{"rank_pattern", {{"q_proj", 4}}}}, "rank_pattern"},
+      {"alpha pattern", {{"alpha_pattern", {{"q_proj", 4}}}}, "alpha_pattern"},
       {"saved modules", {{"modules_to_save", {"lm_head"}}}, "modules_to_save"},
-      {"bias", {{"bias", "all"}}, "bias"},
-      {"transposed", {{"fan_in_fan_out", true}}, "fan_in_fan_out"},
-      {"another method", {{"peft_type", "IA3"}}, "peft_type"},
+      {"a field to come", {{"use_zlora", true}}, "the field \"use_zlora\" is true"},
+      {"a number to come", {{"zlora_depth", 2}}, "the field \"zlora_depth\" is 2"},
+      {"bias", {{"bias", "all"}}, "bias is \"all\""},
+      {"rslora that is a word", {{"use_rslora", "yes"}}, "use_rslora"},
+      {"a classifier", {{"task_type", "SEQ_CLS"}}, "task_type is \"SEQ_CLS\""},
+      {"another method", {{"peft_type", "IA3"}}, "peft_type is \"IA3\""},
       {"no rank", {{"r", nullptr}}, "r is not an integer"},
-      {"huge rank", {{"r", 100000}}, "out of range"},
+      {"huge rank", {{"r", 100000}}, "r is 100000, out of range"},
       {"another rank", {{"r", 3}}, "rank 2"}};
   for (const auto& row : rows) {
     CAPTURE(row.name);
@@ -84,6 +113,43 @@ TEST_CASE("other kinds of adapters are refused by name") {
     REQUIRE_FALSE(adapter.ok());
     CHECK_MESSAGE(adapter.error().what.find(row.what) != std::string::npos, adapter.error().what);
   }
+}
+
+TEST_CASE("what leaves the base model alone is harmless") {
+  const std::vector<json> rows = {
+      {{"init_lora_weights", "gaussian"}},
+      {{"init_lora_weights", "Gaussian"}},
+      {{"init_lora_weights", false}},
+      {{"init_lora_weights", nullptr}},
+      {{"init_lora_weights", "eva"}, {"eva_config", {{"rho", 2.0}}}},
+      {{"init_lora_weights", "orthogonal"}},
+      {{"init_lora_weights", "mica"}},
+      {{"loftq_config", {{"loftq_bits", 4}}}},  // peft ignores it without loftq
+      {{"fan_in_fan_out", true}},
+      {{"peft_version", "0.21.2"}, {"qalora_group_size", 16}, {"lora_dropout", 0.05}},
+      {{"use_zlora", false}, {"zlora_config", nullptr}, {"zlora_list", json::array()}},
+      {{"layers_to_transform", {0}}, {"layers_pattern", "layers"}, {"exclude_modules", "lm_head"}},
+      {{"peft_type", "LORA"}, {"task_type", nullptr}, {"auto_mapping", {{"a", "b"}}}}};
+  for (const auto& row : rows) {
+    CAPTURE(row.dump());
+    const test::TempFolder folder;
+    write(folder.path());
+    json config = config_of(folder.path());
+    config.update(row);
+    REQUIRE(write_file(folder.path() + "/adapter_config.json", config.dump()).ok());
+    const auto adapter = load_adapter(folder.path());
+    CHECK_MESSAGE(adapter.ok(), adapter.error().what);
+  }
+}
+
+TEST_CASE("rsLoRA: a foreign adapter's scale is alpha / sqrt(r); ours says it in lora_alpha") {
+  const auto foreign = parse_adapter_config(
+      R"({"peft_type": "LORA", "r": 16, "lora_alpha": 8, "use_rslora": true})", "a");
+  REQUIRE(foreign.ok());
+  CHECK(foreign.value().scale() == 2.0);
+  const json ours = json::parse(adapter_config_text(foreign.value()));
+  CHECK(ours["lora_alpha"] == 32);
+  CHECK(ours["use_rslora"] == false);
 }
 
 TEST_CASE("checkpoints: newest first, two kept, damage and strangers passed over") {
