@@ -14,8 +14,27 @@
 namespace kairo::gpu {
 constexpr std::uint64_t safetensors_header_bytes_max = 32ull << 20;
 
-enum class Dtype : std::uint8_t { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
-std::int64_t bytes_of(Dtype dtype);
+// f8, f6, f4: several formats each, none of which is read here.
+enum class Dtype : std::uint8_t {
+  f64,
+  f32,
+  f16,
+  bf16,
+  f8,
+  f6,
+  f4,
+  c64,
+  i64,
+  i32,
+  i16,
+  i8,
+  u64,
+  u32,
+  u16,
+  u8,
+  boolean
+};
+std::int64_t bits_of(Dtype dtype);
 
 struct TensorInfo {
   std::string name;
@@ -29,7 +48,9 @@ struct TensorHeader {
   std::map<std::string, std::string> metadata;
 };
 // file: the first bytes of the file, at least the whole header. file_bytes: its size.
-// corrupt: wrong length, not JSON, unknown dtype, shape and offsets disagree, overlap, or a hole.
+// As strict as the reference (safetensors 0.8), and blanks before the opening brace, which the
+// format does not have, are refused. corrupt: wrong length, not JSON, unknown dtype, shape and
+// offsets disagree, overlap, or a hole.
 Result<TensorHeader> parse_header(std::span<const std::byte> file, std::uint64_t file_bytes);
 
 // One mapped file. Immutable; movable; any thread may read.

@@ -79,6 +79,82 @@ TEST_CASE("a header is taken only when every offset holds") {
   CHECK(header.value().tensors[1].count() == 1);
 }
 
+// accepted: what safetensors 0.8.0 (safe_open) says, but where the row says otherwise.
+TEST_CASE("headers are as strict as the reference's") {
+  const auto t = [](const std::string& begin_end, const std::string& shape = "1",
+                    const std::string& dtype = "F32") {
+    return "{\"dtype\":\"" + dtype + "\",\"shape\":[" + shape + "],\"data_offsets\":[" + begin_end +
+           "]}";
+  };
+  const auto a = [&](const std::string& info) { return "{\"a\":" + info + "}"; };
+  const std::string one = a(t("0,4"));
+  struct Row {
+    std::string name, header;
+    std::size_t data;
+    bool accepted;
+  };
+  const std::vector<Row> rows = {
+      {"spaces after", one + "  ", 4, true},
+      {"line ends after", one + "\n\t\r", 4, true},
+      {"NUL after", one + std::string(2, '\0'), 4, false},
+      {"NUL and more after", one + std::string(1, '\0') + "x", 4, false},
+      {"a space before (the format's text, not the reference)", " " + one, 4, false},
+      {"a line end before (as above)", "\n" + one, 4, false},
+      {"byte order mark", "\xEF\xBB\xBF" + one, 4, false},
+      {"spaces within", "{ \"a\" : " + t("0,4") + " }", 4, true},
+      {"a name twice", "{\"a\":" + t("0,4") + ",\"a\":" + t("0,4") + "}", 4, true},
+      {"a name twice, the last covers", "{\"a\":" + t("4,8") + ",\"a\":" + t("0,8", "2") + "}", 8,
+       true},
+      {"a name twice, a hole", "{\"a\":" + t("0,4") + ",\"a\":" + t("4,8") + "}", 8, false},
+      {"a field twice", R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+       4, false},
+      {"metadata twice", R"({"__metadata__":{"a":"b"},"__metadata__":{"a":"c"}})", 0, false},
+      {"a key of metadata twice", R"({"__metadata__":{"a":"b","a":"c"}})", 0, true},
+      {"metadata null", R"({"__metadata__":null})", 0, true},
+      {"a field more", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}})", 4, true},
+      {"not in order", "{\"a\":" + t("4,8") + ",\"b\":" + t("0,4") + "}", 8, true},
+      {"overlap", "{\"a\":" + t("0,8", "2") + ",\"b\":" + t("4,12", "2") + "}", 12, false},
+      {"the same place", "{\"a\":" + t("0,4") + ",\"b\":" + t("0,4") + "}", 4, false},
+      {"hole", "{\"a\":" + t("0,4") + ",\"b\":" + t("8,12") + "}", 12, false},
+      {"hole before", a(t("4,8")), 8, false},
+      {"empty at the end", "{\"a\":" + t("0,4") + ",\"z\":" + t("4,4", "0") + "}", 4, true},
+      {"empty at the begin", "{\"a\":" + t("0,4") + ",\"z\":" + t("0,0", "0") + "}", 4, true},
+      {"empty between",
+       "{\"a\":" + t("0,4") + ",\"b\":" + t("4,8") + ",\"z\":" + t("4,4", "0,7") + "}", 8, true},
+      {"empty within", "{\"a\":" + t("0,8", "2") + ",\"z\":" + t("4,4", "0") + "}", 8, false},
+      {"one value", a(t("0,4", "")), 4, true},
+      {"a shape that wraps to 4", a(t("0,4", "9223372036854775808,2,1")), 4, false},
+      {"a shape beyond 64 bits", a(t("0,4", "18446744073709551616")), 4, false},
+      {"empty, but its dimensions overflow",
+       a(t("0,0", "9223372036854775808,9223372036854775808,0")), 0, false},
+      {"a dimension that is 1.0", a(t("0,4", "1.0")), 4, false},
+      {"an offset that is 4e0", a(t("0,4e0")), 4, false},
+      {"end before begin", a(t("4,0")), 4, false},
+      {"nothing, but data", "{}", 4, false},
+      {"an escaped name", "{\"\\u0061\":" + t("0,4") + "}", 4, true},
+      {"half a surrogate pair", "{\"\\ud800\":" + t("0,4") + "}", 4, false},
+      {"a name that is not UTF-8", "{\"\xff\":" + t("0,4") + "}", 4, false},
+      {"a line end in a name", "{\"a\n\":" + t("0,4") + "}", 4, false},
+      {"a comma too many", "{\"a\":" + t("0,4") + ",}", 4, false},
+      {"two objects", "{}{}", 0, false},
+      {"dtype in small letters", a(t("0,4", "1", "f32")), 4, false},
+      {"U16", a(t("0,2", "1", "U16")), 2, true},
+      {"F8", a(t("0,1", "1", "F8_E4M3")), 1, true},
+      {"F4, two in a byte", a(t("0,1", "2", "F4")), 1, true},
+      {"F4, half a byte", a(t("0,1", "1", "F4")), 1, false},
+      {"C64", a(t("0,8", "1", "C64")), 8, true},
+      {"deep", a(std::string(200, '[') + std::string(200, ']')), 4, false}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const auto header = parse(file_of(row.header, row.data));
+    if (!header.ok()) CAPTURE(header.error().what);
+    CHECK(header.ok() == row.accepted);
+  }
+  CHECK(parse(file_of(one + std::string(2, '\0'), 4)).error().what.find("padded with spaces") !=
+        std::string::npos);
+  CHECK(parse(file_of(" " + one, 4)).error().what.find("the format wants {") != std::string::npos);
+}
+
 TEST_CASE("no mutation of a good file crashes the parser or leads outside the file") {
   const char* given = std::getenv("SEED");
   const auto seed = static_cast<std::uint32_t>(given != nullptr ? std::atoi(given) : 42);
@@ -107,7 +183,7 @@ TEST_CASE("no mutation of a good file crashes the parser or leads outside the fi
     for (const auto& t : header.value().tensors) {
       REQUIRE(t.begin <= t.end);
       REQUIRE(t.end <= mutated.size());
-      REQUIRE(t.end - t.begin == static_cast<std::uint64_t>(t.count() * bytes_of(t.dtype)));
+      REQUIRE((t.end - t.begin) * 8 == static_cast<std::uint64_t>(t.count() * bits_of(t.dtype)));
     }
   }
 }
