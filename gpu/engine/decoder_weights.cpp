@@ -10,6 +10,7 @@ Result<const float*> DecoderWeights::take(const std::string& name, std::int64_t 
                                           std::int64_t cols) {
   const std::array<std::int64_t, 2> matrix = {rows, cols};
   const auto shape = std::span<const std::int64_t>(matrix).first(cols == 0 ? 1 : 2);
+  TRY(folder_->check(name, shape));  // before anything of that size is allocated
   const auto mapped = folder_->view(name, shape);
   if (!mapped.empty()) return mapped.data();
   Buffer copy(rows * (cols == 0 ? 1 : cols));

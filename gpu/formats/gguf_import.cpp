@@ -15,6 +15,7 @@
 
 #include "gpu/formats/files.h"
 #include "gpu/formats/gguf.h"
+#include "gpu/formats/gguf_keys.h"
 #include "gpu/formats/safetensors.h"
 
 namespace kairo::gpu {
@@ -56,14 +57,6 @@ class Mapped {
   std::size_t size_ = 0;
 };
 
-template <class T>
-Result<T> get(const GgufHeader& header, const std::string& key) {
-  const auto at = header.metadata.find(key);
-  const T* found = at == header.metadata.end() ? nullptr : std::get_if<T>(&at->second.value);
-  if (found == nullptr)
-    return Error{Code::invalid, "the file's value " + key + " is absent or of another type"};
-  return *found;
-}
 Status expect(const GgufHeader& header, const std::string& key, const std::string& wanted) {
   const auto found = TRY(get<std::string>(header, key));
   if (found == wanted) return ok();
@@ -148,6 +141,7 @@ Status write_model(const GgufHeader& header, std::span<const std::byte> file,
   return write_tensors(path, tensors);
 }
 
+constexpr std::int64_t control = 3, user_defined = 4;  // kinds of tokens that are never split
 struct Vocabulary {
   std::vector<std::string> tokens, merges;
   std::vector<std::int64_t> kinds;
@@ -182,14 +176,14 @@ Result<Json> tokenizer_json(const Vocabulary& v) {
   Json::object_t vocab;  // in the order of the ids; push_back: their uniqueness is the file's
   for (std::size_t i = 0; i < v.tokens.size(); ++i) {
     vocab.push_back({v.tokens[i], i});
-    if (v.kinds[i] == 3)
+    if (v.kinds[i] == control || v.kinds[i] == user_defined)
       special.push_back({{"id", i},
                          {"content", v.tokens[i]},
                          {"single_word", false},
                          {"lstrip", false},
                          {"rstrip", false},
                          {"normalized", false},
-                         {"special", true}});
+                         {"special", v.kinds[i] == control}});
   }
   for (const auto& merge : v.merges) {
     const auto space = merge.find(' ');
@@ -247,8 +241,8 @@ Result<Json> config_json(const GgufHeader& header, const Vocabulary& v) {
                                      {"max_position_embeddings", "context_length"}})
     out[ours] = TRY(size(theirs));
   out["rope_theta"] = TRY(get<double>(header, "llama.rope.freq_base"));
-  out.update({{"rope_scaling", nullptr},
-              {"rms_norm_eps", std::strtod(shown, nullptr)},
+  out["rope_scaling"] = TRY(rope_scaling_of(header));
+  out.update({{"rms_norm_eps", std::strtod(shown, nullptr)},
               {"attention_bias", false},
               {"mlp_bias", false},
               {"tie_word_embeddings", !untied},
@@ -282,6 +276,7 @@ Status write_json(const std::string& path, const Json& json) {
 Status write_folder(const GgufHeader& header, std::span<const std::byte> file,
                     const std::string& dir, const ImportProgress& progress) {
   TRY(expect(header, "general.architecture", "llama"));
+  TRY(check_keys(header));
   const auto vocabulary = TRY(vocabulary_of(header));
   const Json config = TRY(config_json(header, vocabulary));
   const Json tokenizer = TRY(tokenizer_json(vocabulary));

@@ -16,6 +16,7 @@ template <class J = nlohmann::json>
 Result<J> parse_json(std::string_view text, int depth_max = json_depth_max) {
   if (nests_deeper(text, depth_max))
     return Error{Code::invalid, "is nested deeper than " + std::to_string(depth_max)};
+  if (text.find('\0') != text.npos) return Error{Code::invalid, "is not JSON: it holds a NUL byte"};
   J out = J::parse(text, nullptr, false);
   if (out.is_discarded()) return Error{Code::invalid, "is not JSON"};
   return out;

@@ -12,7 +12,10 @@ namespace kairo::gpu {
 namespace {
 using nlohmann::json;
 constexpr std::array<std::string_view, 2> supported = {"LlamaForCausalLM", "MistralForCausalLM"};
-constexpr std::int64_t config_bytes_max = 4 << 20, dimension_max = 1 << 24;
+constexpr std::int64_t config_bytes_max = 4 << 20;
+// Beyond every model that there is, and small enough that no product of sizes leaves 63 bits.
+constexpr std::int64_t layers_max = 1 << 10, width_max = 1 << 20, tokens_max = 1 << 24,
+                       parameters_max = std::int64_t{1} << 40;
 
 // Reads fields of one object and keeps the first error.
 class Fields {
@@ -21,14 +24,18 @@ class Fields {
   bool has(const char* key) const { return object_.contains(key) && !object_[key].is_null(); }
   std::int64_t integer(const char* key, std::int64_t absent) {
     if (!has(key)) return absent;
-    if (!object_[key].is_number_integer()) return fail(key, "is not an integer"), absent;
-    return object_[key].get<std::int64_t>();
+    const json& v = object_[key];
+    if (!v.is_number_integer()) return fail(key, "is not an integer"), absent;
+    // Beyond 63 bits no range takes it.
+    return v.is_number_unsigned() && v.get<std::uint64_t>() >> 63 != 0 ? -1 : v.get<std::int64_t>();
   }
-  std::int64_t dimension(const char* key, std::int64_t absent = 0) {
+  // In [1, max]; 1 when it is not.
+  std::int64_t dimension(const char* key, std::int64_t max, std::int64_t absent = 0) {
     const std::int64_t value = integer(key, absent);
-    if (value < 1 || value > dimension_max)
-      fail(key, has(key) ? "is out of range [1, 16777216]" : "is missing");
-    return value;
+    if (value >= 1 && value <= max) return value;
+    if (!has(key)) return fail(key, "is missing"), 1;
+    fail(key, "is " + at(key).dump() + ", out of range [1, " + std::to_string(max) + "]");
+    return 1;
   }
   double number(const char* key, double absent) {
     if (!has(key)) return absent;
@@ -61,7 +68,7 @@ void parse_scaling(RopeConfig& rope, Fields& f) {
   if (kind.empty()) kind = f.text("type");
   if (kind.empty() || kind == "default") return;
   rope.factor = f.number("factor", 1.0);
-  if (!(rope.factor >= 1.0)) f.fail("factor", "is below 1");
+  if (!(rope.factor >= 1.0 && rope.factor <= 1e6)) f.fail("factor", "is not in [1, 1000000]");
   if (kind == "linear") {
     rope.kind = RopeKind::linear;
     return;
@@ -71,7 +78,7 @@ void parse_scaling(RopeConfig& rope, Fields& f) {
   rope.kind = RopeKind::llama3;
   rope.low_frequency_factor = f.number("low_freq_factor", 1.0);
   rope.high_frequency_factor = f.number("high_freq_factor", 4.0);
-  rope.original_positions = f.dimension("original_max_position_embeddings");
+  rope.original_positions = f.dimension("original_max_position_embeddings", tokens_max);
   if (!(rope.high_frequency_factor > rope.low_frequency_factor))
     f.fail("high_freq_factor", "is not above low_freq_factor");
 }
@@ -84,11 +91,13 @@ std::string parse_rope(RopeConfig& rope, Fields& f, const std::string& file) {
     if (!f.at(key).is_object()) return file + ": " + key + " is not an object";
     Fields inner(f.at(key), file + ": " + key);
     rope.theta = inner.number("rope_theta", rope.theta);
+    if (inner.number("partial_rotary_factor", 1.0) != 1.0)
+      inner.fail("partial_rotary_factor", "is not 1, which is not supported");
     parse_scaling(rope, inner);
     if (!inner.error().empty()) return inner.error();
     break;
   }
-  if (!(rope.theta > 1.0)) return file + ": rope_theta is not above 1";
+  if (!(rope.theta > 1.0 && rope.theta <= 1e15)) return file + ": rope_theta is not in (1, 1e15]";
   return "";
 }
 
@@ -96,7 +105,7 @@ void parse_stop_tokens(ModelConfig& config, Fields& f) {
   if (!f.has("eos_token_id")) return;
   const json& eos = f.at("eos_token_id");
   for (const auto& id : eos.is_array() ? eos : json::array({eos})) {
-    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 ||
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() >> 31 != 0 ||
         id.get<std::int64_t>() >= config.vocab)
       return f.fail("eos_token_id", "is no token of the vocabulary");
     config.stop_tokens.push_back(id.get<std::int32_t>());
@@ -108,7 +117,7 @@ void refuse_unsupported(const ModelConfig& config, Fields& f) {
   if (f.flag("attention_bias", false)) f.fail("attention_bias", "true is not supported");
   if (f.flag("mlp_bias", false)) f.fail("mlp_bias", "true is not supported");
   const std::string act = f.text("hidden_act");
-  if (!act.empty() && act != "silu")
+  if (!act.empty() && act != "silu" && act != "swish")
     f.fail("hidden_act", "\"" + act + "\" is not supported: silu is");
   if (f.has("quantization_config"))
     f.fail("quantization_config", "is not supported: give the unquantised model");
@@ -118,6 +127,21 @@ void refuse_unsupported(const ModelConfig& config, Fields& f) {
   if (config.heads % config.kv_heads != 0)
     f.fail("num_key_value_heads", "does not divide num_attention_heads");
   if (config.head_dim % 2 != 0) f.fail("head_dim", "is odd");
+}
+
+void check_sizes(const ModelConfig& c, Fields& f) {
+  if (c.heads * c.head_dim > width_max)
+    return f.fail("num_attention_heads", std::to_string(c.heads) + " x head_dim " +
+                                             std::to_string(c.head_dim) + " is above " +
+                                             std::to_string(width_max));
+  const std::int64_t layer =
+      c.hidden * (2 * (c.heads + c.kv_heads) * c.head_dim + 3 * c.intermediate);
+  const std::int64_t parameters = c.layers * layer + 2 * c.vocab * c.hidden;
+  if (parameters > parameters_max)
+    f.fail("hidden_size", std::to_string(c.hidden) + " x num_hidden_layers " +
+                              std::to_string(c.layers) + ": the sizes make " +
+                              std::to_string(parameters) + " parameters, more than " +
+                              std::to_string(parameters_max));
 }
 }  // namespace
 
@@ -139,21 +163,24 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
   if (!known)
     return Error{Code::invalid, file + ": architecture \"" + config.architecture +
                                     "\" is not supported natively; supported: " + list};
-  config.hidden = f.dimension("hidden_size");
-  config.layers = f.dimension("num_hidden_layers");
-  config.heads = f.dimension("num_attention_heads");
-  config.kv_heads = f.dimension("num_key_value_heads", config.heads);
-  config.intermediate = f.dimension("intermediate_size");
-  config.vocab = f.dimension("vocab_size");
-  config.positions = f.dimension("max_position_embeddings");
+  config.hidden = f.dimension("hidden_size", width_max);
+  config.layers = f.dimension("num_hidden_layers", layers_max);
+  config.heads = f.dimension("num_attention_heads", width_max);
+  config.kv_heads = f.dimension("num_key_value_heads", width_max, config.heads);
+  config.intermediate = f.dimension("intermediate_size", width_max);
+  config.vocab = f.dimension("vocab_size", tokens_max);
+  config.positions = f.dimension("max_position_embeddings", tokens_max);
   if (!f.error().empty()) return Error{Code::invalid, f.error()};
-  config.head_dim = f.dimension("head_dim", config.hidden / config.heads);
-  config.norm_eps = static_cast<float>(f.number("rms_norm_eps", 1e-6));
+  config.head_dim = f.dimension("head_dim", width_max, config.hidden / config.heads);
+  const double eps = f.number("rms_norm_eps", 1e-6);
+  if (!(eps >= 0 && eps <= 1)) f.fail("rms_norm_eps", "is not in [0, 1]");
+  config.norm_eps = static_cast<float>(eps);
   config.tied_head = f.flag("tie_word_embeddings", false);
   const std::string rope_error = parse_rope(config.rope, f, file);
   if (!rope_error.empty()) return Error{Code::invalid, rope_error};
   parse_stop_tokens(config, f);
   refuse_unsupported(config, f);
+  check_sizes(config, f);
   if (!f.error().empty()) return Error{Code::invalid, f.error()};
   return config;
 }

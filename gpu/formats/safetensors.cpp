@@ -331,15 +331,21 @@ bool TensorFolder::has(const std::string& name) const {
   return where_.count(name) != 0;
 }
 
-Status TensorFolder::read(const std::string& name, std::span<const std::int64_t> shape,
-                          std::span<float> out) const {
+Status TensorFolder::check(const std::string& name, std::span<const std::int64_t> shape) const {
   const auto at = where_.find(name);
   if (at == where_.end()) return Error{Code::not_found, dir_ + ": no tensor " + name};
   const auto& file = files_[at->second];
   const auto& tensor = *file.find(name);
-  if (!std::equal(shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end()))
-    return Error{Code::invalid, file.path() + ": " + name + " is " + text_of(tensor.shape) +
-                                    ", config.json asks for " + text_of(shape)};
+  if (std::equal(shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end())) return ok();
+  return Error{Code::invalid, file.path() + ": " + name + " is " + text_of(tensor.shape) +
+                                  ", config.json asks for " + text_of(shape)};
+}
+
+Status TensorFolder::read(const std::string& name, std::span<const std::int64_t> shape,
+                          std::span<float> out) const {
+  TRY(check(name, shape));
+  const auto& file = files_[where_.at(name)];
+  const auto& tensor = *file.find(name);
   TRY(file.read(tensor, out));
   file.release(tensor);
   return ok();

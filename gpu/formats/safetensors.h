@@ -85,6 +85,8 @@ class TensorFolder {
   // not_found: neither file. corrupt: a shard or the index is inconsistent.
   static Result<TensorFolder> open(const std::string& dir);
   bool has(const std::string& name) const;
+  // Whether the tensor is there with this shape; costs nothing. not_found, invalid: as read.
+  Status check(const std::string& name, std::span<const std::int64_t> shape) const;
   // Copies one tensor as fp32 (exact from f16 and bf16). shape: what the caller expects.
   // not_found: absent. invalid: another shape, or not a float type.
   Status read(const std::string& name, std::span<const std::int64_t> shape,

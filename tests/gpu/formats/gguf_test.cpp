@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "gpu/formats/files.h"
@@ -237,4 +239,84 @@ TEST_CASE("gguf: changed bytes never crash the import") {
     CHECK_FALSE(std::filesystem::exists(dir));
   }
   CHECK(refused > 500);
+}
+
+TEST_CASE("gguf: what changes the result is imported or refused by name") {
+  struct KeyRow {
+    std::string name;
+    std::function<void(Writer&)> add;
+    std::string error;             // empty: imported,
+    std::string scaling = "null";  // with this rope_scaling
+  };
+  const auto text = [](const std::string& key, const std::string& value) {
+    return [=](Writer& w) { w.text(key, value); };
+  };
+  const auto number = [](const std::string& key, std::uint32_t value) {
+    return [=](Writer& w) { w.number(key, value); };
+  };
+  const auto real = [](const std::string& key, float value) {
+    return [=](Writer& w) { w.real(key, value); };
+  };
+  const std::string rope = "llama.rope.scaling.";
+  const std::string by_4 = R"({"factor":4.0,"rope_type":"linear"})";
+  const std::vector<KeyRow> rows = {
+      {"no scaling", text(rope + "type", "none"), ""},
+      {"none with a factor",
+       [&](Writer& w) {
+         w.text(rope + "type", "none");
+         w.real(rope + "factor", 4);
+       },
+       ""},
+      {"linear",
+       [&](Writer& w) {
+         w.text(rope + "type", "linear");
+         w.real(rope + "factor", 4);
+         w.number(rope + "original_context_length", 16);
+         w.key(rope + "finetuned", 7);
+         w.values += '\1';
+       },
+       "", by_4},
+      {"a factor without a type", real(rope + "factor", 4), "", by_4},
+      {"the old key", real("llama.rope.scale_linear", 4), "", by_4},
+      {"an f32 is read as the decimal that it was", real(rope + "factor", 2.1f), "",
+       R"({"factor":2.1,"rope_type":"linear"})"},
+      {"factor 1", real(rope + "factor", 1), ""},
+      {"factor below 1", real(rope + "factor", 0.5f), "rope.scaling.factor is below 1"},
+      {"a factor that is text", text(rope + "factor", "4"), "rope.scaling.factor is \"4\""},
+      {"yarn", text(rope + "type", "yarn"), "rope.scaling.type is \"yarn\""},
+      {"longrope", text(rope + "type", "longrope"), "rope.scaling.type is \"longrope\""},
+      {"yarn's own key", real(rope + "yarn_log_multiplier", 0.1f), "yarn_log_multiplier is 0.1"},
+      {"attention factor", real(rope + "attn_factor", 1.5f), "attn_factor is not 1"},
+      {"single frequencies", [](Writer& w) { w.tensor("rope_freqs.weight", {2}, 0, floats(2, 1)); },
+       "tensor rope_freqs.weight"},
+      {"window", number("llama.attention.sliding_window", 4096), "sliding_window is 4096"},
+      {"no window", number("llama.attention.sliding_window", 0), ""},
+      {"clamp", real("llama.attention.clamp_kqv", 8), "clamp_kqv is 8"},
+      {"experts", number("llama.expert_count", 8), "expert_count is 8"},
+      {"logits", real("llama.logit_scale", 0.5f), "logit_scale is 0.5"},
+      {"partly rotated heads", number("llama.attention.key_length", 8), "key_length is 8"},
+      {"heads rotated whole", number("llama.attention.key_length", 4), ""},
+      {"a key to come", number("llama.attention.new_way", 1), "new_way is 1: it is not known here"},
+      {"a token before", number("tokenizer.ggml.add_bos_token", 1), "add_bos_token is 1"},
+      {"none before", number("tokenizer.ggml.add_bos_token", 0), ""},
+      {"an adapter", text("general.type", "adapter"), "general.type is \"adapter\""},
+      {"one of several files", number("split.count", 2), "split.count is 2"},
+      {"a name", text("general.name", "tiny"), ""}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const test::TempFolder folder;
+    Writer w = small_llama();
+    row.add(w);
+    REQUIRE(write_file(folder.path() + "/in.gguf", w.file()).ok());
+    const auto done = import_gguf(folder.path() + "/in.gguf", folder.path() + "/out", {});
+    if (!row.error.empty()) {
+      REQUIRE_FALSE(done.ok());
+      CHECK_MESSAGE(done.error().what.find(row.error) != std::string::npos, done.error().what);
+      continue;
+    }
+    REQUIRE_MESSAGE(done.ok(), done.error().what);
+    const auto config =
+        nlohmann::json::parse(read_file(folder.path() + "/out/config.json", 1 << 20).value());
+    CHECK(config["rope_scaling"].dump() == row.scaling);
+  }
 }

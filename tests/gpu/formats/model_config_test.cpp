@@ -86,8 +86,28 @@ TEST_CASE("refusals name the field and the remedy") {
       {"no architecture", {{"architectures", nullptr}}, "supported: LlamaForCausalLM"},
       {"no hidden size", {{"hidden_size", nullptr}}, "hidden_size is missing"},
       {"text for a number", {{"vocab_size", "big"}}, "vocab_size is not an integer"},
-      {"absurd layers", {{"num_hidden_layers", 1 << 30}}, "num_hidden_layers is out of range"},
-      {"zero heads", {{"num_attention_heads", 0}}, "num_attention_heads is out of range"},
+      {"absurd layers",
+       {{"num_hidden_layers", 1 << 30}},
+       "num_hidden_layers is 1073741824, out of range [1, 1024]"},
+      {"1025 layers", {{"num_hidden_layers", 1025}}, "num_hidden_layers is 1025"},
+      {"layers beyond 63 bits",
+       {{"num_hidden_layers", 18446744073709551615u}},
+       "num_hidden_layers is 18446744073709551615"},
+      {"a negative size", {{"vocab_size", -5}}, "vocab_size is -5"},
+      {"wide", {{"hidden_size", (1 << 20) + 1}}, "hidden_size is 1048577"},
+      {"many heads",
+       {{"num_attention_heads", 1 << 15}, {"num_key_value_heads", 1}, {"head_dim", 64}},
+       "num_attention_heads 32768 x head_dim 64 is above 1048576"},
+      {"all at their ends",
+       {{"hidden_size", 1 << 20}, {"intermediate_size", 1 << 20}, {"num_hidden_layers", 1024}},
+       "more than 1099511627776"},
+      {"norm", {{"rms_norm_eps", -1}}, "rms_norm_eps is not in [0, 1]"},
+      {"theta", {{"rope_theta", 1e300}}, "rope_theta is not in"},
+      {"partly rotated",
+       {{"rope_parameters",
+         {{"rope_type", "linear"}, {"factor", 2}, {"partial_rotary_factor", 0.5}}}},
+       "partial_rotary_factor"},
+      {"zero heads", {{"num_attention_heads", 0}}, "num_attention_heads is 0, out of range"},
       {"heads do not divide", {{"num_key_value_heads", 3}}, "num_key_value_heads"},
       {"odd head", {{"head_dim", 15}}, "head_dim is odd"},
       {"bias", {{"attention_bias", true}}, "attention_bias"},
@@ -97,7 +117,7 @@ TEST_CASE("refusals name the field and the remedy") {
       {"yarn", {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}}}}, "rope_type \"yarn\""},
       {"factor below one",
        {{"rope_scaling", {{"rope_type", "linear"}, {"factor", 0.5}}}},
-       "factor is below 1"},
+       "factor is not in [1, 1000000]"},
       {"scaling is a list", {{"rope_scaling", {1, 2}}}, "rope_scaling is not an object"},
       {"stop token outside", {{"eos_token_id", 160}}, "eos_token_id"}};
   for (const auto& row : rows) {
@@ -110,6 +130,7 @@ TEST_CASE("refusals name the field and the remedy") {
     CHECK_MESSAGE(parsed.error().what.find(row.what) != std::string::npos, parsed.error().what);
   }
   CHECK_FALSE(parse_model_config("{", "config.json").ok());
+  CHECK_FALSE(parse_model_config(base().dump() + std::string(1, '\0'), "config.json").ok());
   CHECK(load_model_config("/nonexistent").error().code == Code::not_found);
 }
 }  // namespace kairo::gpu
