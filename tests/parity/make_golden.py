@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import bitsandbytes.functional as bnb
 import data_golden
+import rows_golden
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig
@@ -200,6 +201,7 @@ def main():
     nf4_case(a.out)
     data_golden.write(a.out)
     if a.smollm2:
+        rows_golden.write(a.out, a.smollm2)
         smollm2_case(a.out, a.smollm2, a.gsm8k, False)
         smollm2_case(a.out, a.smollm2, a.gsm8k, True)
 

@@ -226,7 +226,8 @@ TEST_CASE("dataset: folders below, hidden names, an extension, a stop") {
   config.dataset_extension = "json";
   CHECK(prompts(config) == "bxy");
   int rows = 0;
-  const auto stopped = load_dataset(folder.path(), config, t, {1, [&] { return ++rows > 2; }, "", ""});
+  const auto stopped =
+      load_dataset(folder.path(), config, t, {1, [&] { return ++rows > 2; }, "", ""});
   REQUIRE_FALSE(stopped.ok());
   CHECK(stopped.error().code == Code::conflict);
 }

@@ -7,6 +7,7 @@
 
 #include "gpu/data/dataset.h"
 #include "gpu/formats/files.h"
+#include "gpu/formats/json.h"
 #include "tests/gpu/support.h"
 
 using namespace kairo;
@@ -46,6 +47,35 @@ TEST_CASE("smollm2: one chat, token for token") {
   const auto all = load(folder.path(), config, t).rows.at(0);
   CHECK(all.tokens == expected);
   CHECK(std::count(all.trained.begin(), all.trained.end(), 1) == 37);
+}
+
+// tests/parity/rows_golden.py made them with trl 1.16. trl trains all behind the prompt; of a chat
+// we train the answer through its end-of-turn token, without the line end behind it.
+TEST_CASE("smollm2: rows of prompt and completion have the tokens and targets of trl") {
+  const auto text = read_file(test::golden("smollm2_rows.json"), 1 << 20);
+  REQUIRE(text.ok());
+  const auto cases = parse_json<nlohmann::ordered_json>(text.value());
+  REQUIRE(cases.ok());
+  CHECK(cases.value().size() == 28);
+  TrainingConfig config;
+  config.train_test_split = 1;
+  config.max_length = 0;
+  for (const auto& c : cases.value()) {
+    CAPTURE(c["name"].get<std::string>());
+    auto t = smollm2();
+    if (c["template"] != "") REQUIRE(t.set_chat_template(c["template"].get<std::string>()).ok());
+    const test::TempFolder folder;
+    REQUIRE(write_file(folder.path() + "/a.jsonl", c["row"].dump()).ok());
+    const auto row = load(folder.path(), config, t).rows.at(0);
+    auto mask = c["mask"].get<std::vector<std::uint8_t>>();
+    mask[0] = 0;  // nothing predicts the first token
+    if (c["row"]["prompt"].is_array()) {
+      CHECK(row.trained.back() == 0);
+      mask.back() = 0;
+    }
+    CHECK(row.tokens == c["tokens"].get<std::vector<std::int32_t>>());
+    CHECK(row.trained == mask);
+  }
 }
 
 TEST_CASE("smollm2: the examples' data") {
