@@ -59,8 +59,23 @@ def rows(out):
     pyarrow.parquet.write_table(table, f"{out}/rows.parquet")
 
 
+def tools(out):
+    """Two rows with different tools: Arrow gives each struct the members of both."""
+    lines = []
+    for name, argument in (("get_temp", "town"), ("get_stock", "ticker")):
+        schema = {"type": "object", "properties": {argument: {"type": "string"}}}
+        call = {"type": "function", "function": {"name": name, "arguments": {argument: "X"}}}
+        lines.append({"messages": [{"role": "user", "content": "go"}, {"role": "assistant", "tool_calls": [call]},
+                                   {"role": "tool", "content": "ok"}, {"role": "assistant", "content": "Done."}],
+                      "tools": [{"type": "function", "function": {"name": name, "parameters": schema}}]})
+    with open(f"{out}/tools.jsonl", "w", encoding="utf-8") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in lines))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(lines), f"{out}/tools.parquet")
+
+
 def write(out):
     os.makedirs(out, exist_ok=True)
+    tools(out)
     masks(out)
     rows(out)
 
