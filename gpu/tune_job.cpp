@@ -11,6 +11,7 @@
 #include "gpu/engine/machine.h"
 #include "gpu/formats/files.h"
 #include "gpu/hf/tokenizer.h"
+#include "gpu/tune_evaluation.h"
 #include "schemas/base/digest.h"
 #include "schemas/base/log.h"
 
@@ -19,7 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::int64_t config_bytes_max = 1 << 20, started_at_bytes_max = 64,
                        tokenizer_bytes_max = std::int64_t{256} << 20;
-constexpr std::int64_t default_save_steps = 10;
 
 Result<TrainingConfig> read_config(const std::string& file) {
   if (file.empty()) return TrainingConfig{};
@@ -124,7 +124,7 @@ void copy_settings(TuneJob& job, const TrainingConfig& c, const TuneInput& input
   job.learning_rate = c.learning_rate;
   job.warmup_ratio = c.warmup_ratio;
   job.warmup_steps = c.warmup_steps;
-  job.save_steps = c.save_steps > 0 ? c.save_steps : default_save_steps;
+  job.save_steps = c.save_steps;
   job.update.beta1 = c.adam_beta1;
   job.update.beta2 = c.adam_beta2;
   job.update.eps = c.adam_epsilon;
@@ -180,7 +180,12 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
     return rows.rows_of_step(step);
   };
   job.rows.clear();
+  job.held_out.clear();
   for (const auto& row : data.rows) job.rows.push_back({row.tokens, row.trained});
+  for (const auto& row : data.held_out_rows) job.held_out.push_back({row.tokens, row.trained});
+  auto evaluation = plan_evaluation(c, job.held_out.size(), {job.total_steps, job.steps_per_epoch});
+  if (!evaluation.ok()) return TuneFailure{"bad_config", evaluation.error().what};
+  job.evaluation = evaluation.value();
   // The order decides the result as much as the rows do.
   job.data_digest = data.digest + " " + std::to_string(c.shuffle) + " " +
                     std::to_string(c.shuffle_seed) + " " + std::to_string(c.batch_size) + " " +

@@ -72,17 +72,24 @@ int estimate(const TuneInput& input, TuneJob job, bool as_json) {
     return refuse(failed->code, failed->message);
   if (as_json) {
     const nlohmann::ordered_json out = {
-        {"rows", data.rows.size()}, {"truncated", data.truncated},
-        {"tokens", e.tokens},       {"trained_tokens", e.trained_tokens},
-        {"steps", e.steps},         {"peak_bytes", e.peak_bytes},
-        {"seconds", e.seconds}};
+        {"rows", data.rows.size()},   {"truncated", data.truncated},
+        {"dropped", data.dropped},    {"held_out", data.held_out_rows.size()},
+        {"tokens", e.tokens},         {"trained_tokens", e.trained_tokens},
+        {"steps", e.steps},           {"evaluations", e.evaluations},
+        {"peak_bytes", e.peak_bytes}, {"seconds", e.seconds}};
     std::puts(out.dump().c_str());
     return 0;
   }
-  const std::string cut =
-      data.truncated > 0 ? " (" + std::to_string(data.truncated) + " truncated)" : "";
-  std::printf("%zu rows%s, %s steps, %s tokens (%s trained), peak %s MiB, about %.0f s\n",
-              data.rows.size(), cut.c_str(), std::to_string(e.steps).c_str(),
+  std::string apart;  // what is not simply trained on
+  for (const auto& [count, what] : {std::pair{data.truncated, " truncated"},
+                                    {data.dropped, " more without a target dropped"},
+                                    {data.held_out_rows.size(), " more held out"}})
+    if (count > 0) apart += (apart.empty() ? " (" : ", ") + std::to_string(count) + what;
+  const std::string evaluations =
+      e.evaluations > 0 ? ", " + std::to_string(e.evaluations) + " evaluations" : "";
+  std::printf("%zu rows%s, %s steps%s, %s tokens (%s trained), peak %s MiB, about %.0f s\n",
+              data.rows.size(), (apart + (apart.empty() ? "" : ")")).c_str(),
+              std::to_string(e.steps).c_str(), evaluations.c_str(),
               std::to_string(e.tokens).c_str(), std::to_string(e.trained_tokens).c_str(),
               std::to_string(e.peak_bytes >> 20).c_str(), e.seconds);
   return 0;

@@ -49,8 +49,9 @@ TuneEstimate counts_of(const TuneJob& job) {
     for (const std::size_t i : job.rows_of_step(step)) add(job.rows[i], 1);
   return e;
 }
-double seconds_of(const TuneEstimate& e, const ModelConfig& config, const MemoryPlan& plan,
-                  const Clock& clock) {
+// Evaluations run the products in one of the two ways.
+double seconds_of(const TuneEstimate& e, const TuneJob& job, const ModelConfig& config,
+                  const MemoryPlan& plan, const Clock& clock) {
   set_threads(plan.threads);
   const std::int64_t T = std::clamp<std::int64_t>(
       e.tokens / e.steps, 1, std::max<std::int64_t>(1, plan.microbatch_tokens));
@@ -60,10 +61,19 @@ double seconds_of(const TuneEstimate& e, const ModelConfig& config, const Memory
   const double recomputed = (layers - static_cast<double>(plan.kept_layers)) / layers;
   const std::int64_t rows = std::clamp<std::int64_t>(e.trained_tokens / e.steps, 1, plan.head_rows);
   const double head = both_ways(rows, {config.vocab, config.hidden}, clock);
-  return beside_products *
-         (per_layer * layers * (1 + recomputed / 2) / static_cast<double>(T) *
-              static_cast<double>(e.tokens) +
-          head / static_cast<double>(rows) * static_cast<double>(e.trained_tokens));
+  std::int64_t held_out = 0, held_out_targets = 0;
+  for (const auto& row : job.held_out) {
+    held_out += static_cast<std::int64_t>(row.tokens.size());
+    held_out_targets += targets_of(row);
+  }
+  const double per_token = per_layer * layers / static_cast<double>(T);
+  const double per_target = head / static_cast<double>(rows);
+  const double training = per_token * (1 + recomputed / 2) * static_cast<double>(e.tokens) +
+                          per_target * static_cast<double>(e.trained_tokens);
+  const double evaluation = (per_token * static_cast<double>(held_out) +
+                             per_target * static_cast<double>(held_out_targets)) /
+                            2;
+  return beside_products * (training + evaluation * static_cast<double>(e.evaluations));
 }
 }  // namespace
 
@@ -76,13 +86,16 @@ std::optional<TuneFailure> estimate_tune(const TuneJob& job, const Clock& clock,
   const EngineOptions options = engine_options(job);
   const int threads = job.threads > 0 ? job.threads : usable_cores();
   const std::int64_t budget = job.budget_bytes > 0 ? job.budget_bytes : available_bytes() / 10 * 9;
-  const auto plan = plan_memory(
-      config.value(), lora.value(),
-      {job.method, options.tokens_per_step, options.longest_row, threads, budget, ComputeShape{}});
+  const auto plan = plan_memory(config.value(), lora.value(),
+                                {job.method, options.tokens_per_step, options.longest_row, threads,
+                                 budget, ComputeShape{}, options.keeps_best});
   if (!plan.ok()) return model_failure(plan.error());
   e = counts_of(job);
+  if (!job.held_out.empty())
+    e.evaluations = (job.evaluation.at_start ? 1 : 0) + job.evaluation.count(0, job.total_steps);
   e.peak_bytes = plan.value().peak_bytes();
-  if (e.tokens > 0 && e.steps > 0) e.seconds = seconds_of(e, config.value(), plan.value(), clock);
+  if (e.tokens > 0 && e.steps > 0)
+    e.seconds = seconds_of(e, job, config.value(), plan.value(), clock);
   return std::nullopt;
 }
 }  // namespace kairo::gpu

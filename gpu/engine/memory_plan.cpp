@@ -59,6 +59,8 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
   else
     plan.items.push_back({"dequantised group", largest_group_bytes(lora)});
   plan.items.push_back({"LoRA parameters, gradients, moments", lora.parameters * 4 * f32});
+  // The copy that a checkpoint is written from. A new best may come while the old is being written.
+  plan.items.push_back({"checkpoint's copy", lora.parameters * (r.keeps_best ? 5 : 3) * f32});
   plan.items.push_back({"kept activations", (plan.kept_layers + shared) * T * per_token * f32});
   plan.items.push_back({"layer inputs", (c.layers - plan.kept_layers) * T * c.hidden * f32});
   plan.items.push_back(

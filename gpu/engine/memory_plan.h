@@ -19,6 +19,7 @@ struct MemoryRequest {
   int threads = 1;
   std::int64_t budget_bytes = 0;  // all that the process may use
   ComputeShape as_before;         // of the attempt that is gone on from: kept if it fits
+  bool keeps_best = false;        // parameters of the best step stay beside those of the last
 };
 struct MemoryPlan {
   struct Item {

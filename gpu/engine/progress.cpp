@@ -43,6 +43,10 @@ wire::ProgressT last_line(const std::string& text) {
     last.learning_rate = number_of<float>(l, "learning_rate");
     last.grad_norm = number_of<float>(l, "grad_norm");
     last.tokens = number_of<std::uint64_t>(l, "tokens");
+    last.eval_step = number_of<std::uint32_t>(l, "eval_step");
+    last.eval_loss = number_of<float>(l, "eval_loss");
+    last.best_step = number_of<std::uint32_t>(l, "best_step");
+    last.best_eval_loss = number_of<float>(l, "best_eval_loss");
     return last;
   }
   return last;
@@ -68,6 +72,15 @@ std::string progress_json(const wire::ProgressT& p) {
                                  {"at_ms", p.at_ms},
                                  {"attempt", p.attempt},
                                  {"resumed_from", p.resumed_from}};
+  if (p.held_out_rows > 0) line["held_out_rows"] = p.held_out_rows;
+  if (p.eval_loss > 0) {
+    line["eval_step"] = p.eval_step;
+    line["eval_loss"] = finite(p.eval_loss);
+  }
+  if (p.best_eval_loss > 0) {
+    line["best_step"] = p.best_step;
+    line["best_eval_loss"] = finite(p.best_eval_loss);
+  }
   if (!p.code.empty()) line["code"] = p.code;
   if (!p.message.empty()) line["message"] = p.message;
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -78,7 +91,8 @@ ProgressFile::ProgressFile(ProgressFile&& other) noexcept
       clock_(other.clock_),
       attempt_(other.attempt_),
       last_(other.last_),
-      written_at_(other.written_at_) {}
+      written_at_(other.written_at_),
+      written_eval_loss_(other.written_eval_loss_) {}
 ProgressFile::~ProgressFile() {
   if (fd_ >= 0) ::close(fd_);
 }
@@ -105,9 +119,11 @@ Result<ProgressFile> ProgressFile::open(const std::string& dir, const Clock& clo
 Status ProgressFile::write(wire::ProgressT line) {
   const std::int64_t now = clock_.monotonic_ms();
   const bool edge = line.phase != wire::RunPhase::Training || line.step <= 1 ||
-                    line.step == line.total_steps || written_at_ < 0;
+                    line.step == line.total_steps || written_at_ < 0 ||
+                    line.eval_loss != written_eval_loss_;
   if (!edge && now - written_at_ < interval_ms) return ok();
   written_at_ = now;
+  written_eval_loss_ = line.eval_loss;
   line.at_ms = clock_.now_ms();
   line.attempt = attempt_;
   line.rss_bytes = static_cast<std::uint64_t>(resident_bytes());

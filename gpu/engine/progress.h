@@ -20,10 +20,12 @@ class ProgressFile {
   ProgressFile& operator=(ProgressFile&&) = delete;
   ~ProgressFile();
   std::uint32_t attempt() const { return attempt_; }
-  // The last whole line that was there: phase, step, epoch, loss, tokens; all 0 without one.
+  // The last whole line that was there: phase, step, epoch, loss, tokens and what evaluations said;
+  // all 0 without one.
   const wire::ProgressT& last() const { return last_; }
   // Fills in at_ms, attempt and rss_bytes. Lines of the phase Training come at most five a second,
-  // but for the first and the last step; a skipped line is ok. unavailable: disk full.
+  // but for the first and the last step and evaluations; a skipped line is ok. unavailable: disk
+  // full.
   Status write(wire::ProgressT line);
 
  private:
@@ -34,6 +36,7 @@ class ProgressFile {
   std::uint32_t attempt_ = 1;
   wire::ProgressT last_;
   std::int64_t written_at_ = -1;
+  float written_eval_loss_ = 0;
 };
 std::string progress_json(const wire::ProgressT& line);  // without the newline
 }  // namespace kairo::gpu

@@ -2,6 +2,8 @@
 #include "gpu/engine/tune.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -73,7 +75,17 @@ std::string fingerprint(const TuneJob& j) {
                        static_cast<std::int64_t>(j.schedule), j.warmup_steps, j.total_steps})
     text += " " + std::to_string(v);
   for (const auto& target : j.targets) text += " " + target;
+  const EvaluationPlan& e = j.evaluation;
+  if (e.keep_best)  // else evaluations decide nothing
+    text += " best " + std::to_string(e.every) + " " + std::to_string(e.from) + " " +
+            std::to_string(e.at_end);
   return sha256_hex(text);
+}
+
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
+  return text;
 }
 
 class Run {
@@ -85,6 +97,7 @@ class Run {
     if (auto failed = prepare(job_)) return failed;
     if (auto failed = check_job(job_)) return failed;
     line_.total_steps = static_cast<std::uint32_t>(job_.total_steps);
+    line_.held_out_rows = static_cast<std::uint32_t>(job_.held_out.size());
     return std::nullopt;
   }
   Phase say(RunPhase phase) {
@@ -151,26 +164,34 @@ class Run {
                          warmup_of(job_.warmup_steps, job_.warmup_ratio, job_.total_steps)};
     settings.update = job_.update;
     settings.epochs = job_.epochs;
-    settings.checkpoint_dir = job_.state_dir + checkpoints_folder;
     settings.fingerprint = fingerprint_;
     settings.save_steps = job_.save_steps;
-    settings.save_ms = job_.save_ms;
+    settings.write_checkpoint = [dir = job_.state_dir + checkpoints_folder](
+                                    const CheckpointState& state,
+                                    const CheckpointBuffers& buffers) {
+      return save_checkpoint(dir, state, buffers);
+    };
+    settings.evaluation = job_.evaluation;
     line_.resumed_from = line_.step = static_cast<std::uint32_t>(start_.step);
     line_.tokens = static_cast<std::uint64_t>(start_.tokens);
+    take(start_.evaluated);
     if (auto failed = say(RunPhase::Training)) return failed;
     Status last = ok();  // a progress line that could not be written stops the run
-    const auto end = train(
-        *engine_, job_.rows, job_.rows_of_step, settings, start_, clock,
+    const auto trained = train(
+        *engine_, {job_.rows, job_.held_out, job_.rows_of_step}, settings, start_, clock,
         [&](const StepReport& r) {
           report(r);
           if (last.ok()) last = progress_.write(line_);
         },
         [&] { return !last.ok() || should_stop(); });
-    if (!end.ok())
-      return end.error().code == Code::invalid ? TuneFailure{"bad_config", end.error().what}
-                                               : write_failure(end.error());
+    if (!trained.ok())
+      return trained.error().code == Code::invalid ? TuneFailure{"bad_config", trained.error().what}
+                                                   : write_failure(trained.error());
     if (!last.ok()) return write_failure(last.error());
-    if (end.value() == TrainEnd::stopped) return stopped();
+    log::info("checkpoints", {{"written", std::to_string(trained.value().checkpoints)},
+                              {"cost", percent(trained.value().checkpoint_share) + " of the run"}});
+    if (!trained.value().is_finished) return stopped();
+    best_ = trained.value().best;
     return std::nullopt;
   }
   Phase save() {
@@ -185,7 +206,13 @@ class Run {
         config.targets.push_back(name);
     }
     std::sort(config.targets.begin(), config.targets.end());
-    const auto tensors = adapter_tensors(engine_->layout(), engine_->state().parameters);
+    std::span<const float> parameters = engine_->state().parameters;
+    if (best_ && line_.best_step != line_.step) {
+      parameters = *best_;
+      log::info("the adapter is that of the best step",
+                {{"step", std::to_string(line_.best_step)}});
+    }
+    const auto tensors = adapter_tensors(engine_->layout(), parameters);
     if (auto failed = said(write_adapter(job_.output_dir, config, tensors))) return failed;
     return said(write_file(job_.output_dir + completed_file, completed_text()));
   }
@@ -222,6 +249,24 @@ class Run {
     line_.tokens = static_cast<std::uint64_t>(r.tokens);
     line_.tokens_per_second = static_cast<float>(r.tokens_per_second);
     line_.eta_ms = r.eta_ms;
+    const bool is_new = r.evaluated.step >= 0 && r.evaluated.step != evaluated_step_;
+    take(r.evaluated);
+    if (!is_new) return;
+    log::info("evaluation", {{"step", std::to_string(r.evaluated.step)},
+                             {"eval_loss", std::to_string(r.evaluated.loss)},
+                             {"perplexity", std::to_string(std::exp(r.evaluated.loss))},
+                             {"rows", std::to_string(job_.held_out.size())},
+                             {"best_step", std::to_string(r.evaluated.best_step)}});
+  }
+  void take(const Evaluated& e) {
+    evaluated_step_ = e.step;
+    if (e.step >= 0) {
+      line_.eval_step = static_cast<std::uint32_t>(e.step);
+      line_.eval_loss = static_cast<float>(e.loss);
+    }
+    if (e.best_step < 0) return;
+    line_.best_step = static_cast<std::uint32_t>(e.best_step);
+    line_.best_eval_loss = static_cast<float>(e.best_loss);
   }
   TuneJob job_;
   ProgressFile progress_;
@@ -229,6 +274,8 @@ class Run {
   std::unique_ptr<Engine> engine_;
   std::string fingerprint_;
   TrainStart start_;
+  std::int64_t evaluated_step_ = -1;
+  Parameters best_;  // null: the last ones are the result
 };
 }  // namespace
 
@@ -248,15 +295,18 @@ std::optional<TuneFailure> check_job(const TuneJob& job) {
   const auto layout = make_lora_layout(config.value(), job.rank, 1.0, job.targets);
   if (!layout.ok()) return TuneFailure{"bad_config", layout.error().what};
   std::int64_t longest = 0;
-  for (std::size_t i = 0; i < job.rows.size(); ++i) {
-    longest = std::max(longest, static_cast<std::int64_t>(job.rows[i].tokens.size()));
-    for (const auto token : job.rows[i].tokens)
-      if (token < 0 || token >= config.value().vocab)
-        return TuneFailure{"bad_data", "row " + std::to_string(i + 1) + ": token " +
-                                           std::to_string(token) +
-                                           " is not in the model's vocabulary; is the tokenizer of "
-                                           "another model?"};
-  }
+  for (const auto* rows : {&job.rows, &job.held_out})
+    for (std::size_t i = 0; i < rows->size(); ++i) {
+      const TrainRow& row = (*rows)[i];
+      longest = std::max(longest, static_cast<std::int64_t>(row.tokens.size()));
+      for (const auto token : row.tokens)
+        if (token < 0 || token >= config.value().vocab)
+          return TuneFailure{"bad_data",
+                             std::string(rows == &job.rows ? "row " : "held-out row ") +
+                                 std::to_string(i + 1) + ": token " + std::to_string(token) +
+                                 " is not in the model's vocabulary; is the tokenizer of another "
+                                 "model?"};
+    }
   if (longest - 1 > config.value().positions)
     return TuneFailure{"bad_data",
                        "a row has " + std::to_string(longest) + " tokens, the model takes " +
@@ -270,6 +320,10 @@ void fill_extremes(EngineOptions& options, const TuneJob& job) {
   };
   options.longest_row = 1;
   for (const auto& row : job.rows) options.longest_row = std::max(options.longest_row, inputs(row));
+  if (job.evaluation.count(-1, job.total_steps) > 0)
+    for (const auto& row : job.held_out)
+      options.longest_row = std::max(options.longest_row, inputs(row));
+  options.keeps_best = job.evaluation.keep_best;
   options.tokens_per_step = options.longest_row;
   const std::int64_t steps = std::min(job.total_steps, steps_looked_at);
   std::int64_t looked_at = 0;

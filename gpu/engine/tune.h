@@ -27,13 +27,15 @@ struct TuneJob {
   std::uint64_t seed = 0;
   ScheduleKind schedule = ScheduleKind::linear;
   double learning_rate = 2e-5, warmup_ratio = 0, epochs = 1;
-  std::int64_t warmup_steps = 0, total_steps = 0, save_steps = 10, save_ms = 30'000;
-  Update update;  // learning_rate is ignored
+  std::int64_t warmup_steps = 0, total_steps = 0;
+  std::int64_t save_steps = 0;  // 0: by time
+  Update update;                // learning_rate is ignored
   int threads = 0;
   std::int64_t budget_bytes = 0;
-  std::vector<TrainRow> rows;  // the tokens must outlive the run
+  std::vector<TrainRow> rows, held_out;  // the tokens must outlive the run
   std::string data_digest;
   RowsOfStep rows_of_step;
+  EvaluationPlan evaluation;         // of held_out; without rows there: none
   std::int64_t steps_per_epoch = 0;  // each takes every row once; 0: rows_of_step knows no epochs
 };
 // Process exit codes; the run's owner decides by them whether to start again.
@@ -63,8 +65,9 @@ TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
 
 struct TuneEstimate {
   std::int64_t tokens = 0, trained_tokens = 0, steps = 0;  // over all epochs
+  std::int64_t evaluations = 0;
   std::int64_t peak_bytes = 0;
-  double seconds = 0;  // of training on this machine, now: products are timed for about two seconds
+  double seconds = 0;  // on this machine, now, evaluations included: products are timed for two
 };
 // The failures that the run would have before its first step, but for those of the weights' files,
 // which are not read here.

@@ -26,7 +26,7 @@ std::string_view bytes_of(std::span<const float> values) {
 }
 std::string checksum(const CheckpointBuffers& b) {
   Sha256 hash;
-  for (const auto values : {b.parameters, b.first_moment, b.second_moment})
+  for (const auto values : {b.parameters, b.first_moment, b.second_moment, b.best_parameters})
     hash.update(bytes_of(values));
   return hash.hex();
 }
@@ -44,6 +44,18 @@ std::vector<std::pair<std::int64_t, std::string>> list(const std::string& dir) {
   }
   std::sort(found.rbegin(), found.rend());
   return found;
+}
+Evaluated evaluated_of(const json& from) {
+  Evaluated out;
+  for (const char* key : {"step", "best_step"})
+    if (!from.is_object() || !from.contains(key) || !from[key].is_number_integer()) return {};
+  for (const char* key : {"loss", "best_loss"})
+    if (!from.contains(key) || !from[key].is_number()) return {};
+  out.step = from["step"].get<std::int64_t>();
+  out.best_step = from["best_step"].get<std::int64_t>();
+  out.loss = from["loss"].get<double>();
+  out.best_loss = from["best_loss"].get<double>();
+  return out;
 }
 Result<Checkpoint> read(const std::string& path, const std::string& fingerprint) {
   const std::string text = TRY(read_file(path + "/state.json", state_bytes_max));
@@ -73,16 +85,22 @@ Result<Checkpoint> read(const std::string& path, const std::string& fingerprint)
   for (const auto& [key, out] : {std::pair{"instruction_set", &c.state.shape.instruction_set},
                                  {"library", &c.state.shape.library}})
     if (root.contains(key) && root[key].is_string()) *out = root[key].get<std::string>();
+  c.state.evaluated = evaluated_of(root.value("evaluated", json()));
   const TensorFile file = TRY(TensorFile::open(path + "/state.safetensors"));
-  for (const auto& [name, out] : {std::pair{"parameters", &c.parameters},
-                                  {"first_moment", &c.first_moment},
-                                  {"second_moment", &c.second_moment}}) {
+  const auto load = [&](const char* name, std::vector<float>& out) -> Status {
     const TensorInfo* tensor = file.find(name);
     if (tensor == nullptr) return bad(std::string("state.safetensors lacks ") + name);
-    out->resize(static_cast<std::size_t>(tensor->count()));
-    TRY(file.read(*tensor, *out));
-  }
-  if (checksum({c.parameters, c.first_moment, c.second_moment}) != root["sha256"])
+    out.resize(static_cast<std::size_t>(tensor->count()));
+    return file.read(*tensor, out);
+  };
+  TRY(load("parameters", c.parameters));
+  TRY(load("first_moment", c.first_moment));
+  TRY(load("second_moment", c.second_moment));
+  if (file.find("best_parameters") != nullptr) TRY(load("best_parameters", c.best_parameters));
+  if (!c.best_parameters.empty() && c.best_parameters.size() != c.parameters.size())
+    return bad("state.safetensors: best_parameters is of another size");
+  if (checksum({c.parameters, c.first_moment, c.second_moment, c.best_parameters}) !=
+      root["sha256"])
     return bad("the checksum differs");
   return c;
 }
@@ -99,20 +117,26 @@ Status save_checkpoint(const std::string& dir, const CheckpointState& state,
   const auto tensor = [](const char* label, std::span<const float> values) {
     return TensorToWrite{label, {static_cast<std::int64_t>(values.size())}, values};
   };
-  const TensorToWrite tensors[] = {tensor("parameters", buffers.parameters),
-                                   tensor("first_moment", buffers.first_moment),
-                                   tensor("second_moment", buffers.second_moment)};
-  const json root = {{"version", format_version},
-                     {"fingerprint", state.fingerprint},
-                     {"step", state.step},
-                     {"tokens", state.tokens},
-                     {"loss", state.loss},
-                     {"microbatch_tokens", state.shape.microbatch_tokens},
-                     {"head_rows", state.shape.head_rows},
-                     {"threads", state.shape.threads},
-                     {"instruction_set", state.shape.instruction_set},
-                     {"library", state.shape.library},
-                     {"sha256", checksum(buffers)}};
+  std::vector<TensorToWrite> tensors = {tensor("parameters", buffers.parameters),
+                                        tensor("first_moment", buffers.first_moment),
+                                        tensor("second_moment", buffers.second_moment)};
+  if (!buffers.best_parameters.empty())
+    tensors.push_back(tensor("best_parameters", buffers.best_parameters));
+  const Evaluated& e = state.evaluated;
+  json root = {{"version", format_version},
+               {"fingerprint", state.fingerprint},
+               {"step", state.step},
+               {"tokens", state.tokens},
+               {"loss", state.loss},
+               {"microbatch_tokens", state.shape.microbatch_tokens},
+               {"head_rows", state.shape.head_rows},
+               {"threads", state.shape.threads},
+               {"instruction_set", state.shape.instruction_set},
+               {"library", state.shape.library},
+               {"sha256", checksum(buffers)}};
+  if (e.step >= 0)
+    root["evaluated"] = {
+        {"step", e.step}, {"loss", e.loss}, {"best_step", e.best_step}, {"best_loss", e.best_loss}};
   auto written = write_tensors(temp + "/state.safetensors", tensors);
   if (written.ok()) written = write_file(temp + "/state.json", root.dump(2) + "\n");
   if (!written.ok()) {

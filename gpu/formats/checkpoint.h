@@ -14,8 +14,13 @@ constexpr int checkpoints_kept = 2;
 // What the order of summation depends on: another one gives other last bits. 0, "": not known.
 struct ComputeShape {
   std::int64_t microbatch_tokens = 0, head_rows = 0, threads = 0;
-  std::string instruction_set, library;
+  std::string instruction_set = {}, library = {};
   bool operator==(const ComputeShape&) const = default;
+};
+// What the evaluations of the held-out rows have said. Steps: -1: none yet.
+struct Evaluated {
+  std::int64_t step = -1, best_step = -1;
+  double loss = 0, best_loss = 0;  // of the last, of the best
 };
 // Where a run stands. The same fingerprint = the same model, data, settings and adapter layout.
 struct CheckpointState {
@@ -24,14 +29,16 @@ struct CheckpointState {
   std::int64_t tokens = 0;  // processed since the run began, over all attempts
   double loss = 0;          // of the last step
   ComputeShape shape;
+  Evaluated evaluated = {};
 };
 // The adapter's parameters and AdamW's two moments: equally long flat buffers, owned by the engine.
 struct CheckpointBuffers {
   std::span<const float> parameters, first_moment, second_moment;
+  std::span<const float> best_parameters = {};  // of evaluated.best_step, or empty: not kept
 };
 struct Checkpoint {
   CheckpointState state;
-  std::vector<float> parameters, first_moment, second_moment;
+  std::vector<float> parameters, first_moment, second_moment, best_parameters;
 };
 // Writes dir/checkpoint-<step> through a temporary folder (fsync, rename, fsync), then removes all
 // but the newest two up to this step. unavailable: disk full; the older checkpoints stay.

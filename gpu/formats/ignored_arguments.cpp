@@ -4,7 +4,6 @@
 namespace kairo::gpu {
 namespace {
 constexpr const char* reports = "progress is reported after every step";
-constexpr const char* evaluates = "no evaluation is run during training";
 constexpr const char* computes = "the engine chooses how it computes";
 constexpr const char* saves =
     "checkpoints for resuming are written anyway, beside the run and not into the results";
@@ -49,15 +48,10 @@ std::vector<Setting> ignored_arguments() {
        "label_names",
        "torch_empty_cache_steps"},
       computes);
-  add({"logging_steps", "logging_strategy", "logging_first_step", "logging_dir", "log_level",
+  add({"logging_strategy", "logging_first_step", "logging_dir", "log_level",
        "log_level_replica", "logging_nan_inf_filter", "report_to", "run_name", "disable_tqdm",
        "include_tokens_per_second", "include_num_input_tokens_seen"},
       reports);
-  add({"eval_strategy", "evaluation_strategy", "eval_steps", "eval_delay", "do_eval", "do_train",
-       "do_predict", "per_device_eval_batch_size", "eval_accumulation_steps", "eval_on_start",
-       "load_best_model_at_end", "metric_for_best_model", "greater_is_better",
-       "prediction_loss_only", "batch_eval_metrics"},
-      evaluates);
   add({"save_strategy", "save_total_limit", "save_safetensors", "save_only_model",
        "save_on_each_node", "overwrite_output_dir"},
       saves);

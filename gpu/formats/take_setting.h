@@ -13,6 +13,7 @@ namespace kairo::gpu {
 std::vector<Setting> model_settings();
 std::vector<Setting> lora_settings();
 std::vector<Setting> argument_settings();
+std::vector<Setting> evaluation_settings();
 std::vector<Setting> ignored_arguments();
 std::vector<Setting> data_settings();
 

@@ -14,6 +14,14 @@ enum class LossOn : std::uint8_t {
   answer,  // only what the model shall say: assistant turns, completions
   all,     // every token of the rendered text
 };
+// TrainingArguments about the held-out rows.
+struct EvaluationSettings {
+  std::string strategy;  // no, steps or epoch; empty: not said
+  double steps = 0;      // between two; below 1: a share of all steps; 0: as logging_steps
+  double logging_steps = 10;
+  double delay = 0;  // steps or epochs, as strategy
+  bool on_start = false, load_best = false;
+};
 // The defaults are those of KAITO 0.11 with trl 1.9, peft and transformers, where a file says
 // nothing.
 struct TrainingConfig {
@@ -37,6 +45,7 @@ struct TrainingConfig {
   std::int64_t max_length = 1024;  // tokens of a row; 0: rows are never cut
   std::uint64_t seed = 42;         // of the adapter's initial values
   std::int64_t save_steps = 0;     // 0: the trainer's own rhythm
+  EvaluationSettings evaluation;
   // DatasetConfig
   std::string dataset_path, dataset_extension;  // path: in the data folder; empty: all of it
   bool shuffle = true;

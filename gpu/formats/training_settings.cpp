@@ -12,7 +12,8 @@ namespace {
 const std::vector<Setting>& settings() {
   static const std::vector<Setting> table = [] {
     std::vector<Setting> out = model_settings();
-    for (auto* part : {lora_settings, argument_settings, ignored_arguments, data_settings})
+    for (auto* part :
+         {lora_settings, argument_settings, evaluation_settings, ignored_arguments, data_settings})
       for (auto& setting : part()) out.push_back(std::move(setting));
     return out;
   }();

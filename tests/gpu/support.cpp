@@ -63,11 +63,11 @@ std::int64_t GoldenRows::targets(std::size_t first, std::size_t count) const {
   return n;
 }
 
-GoldenRows golden_rows(const Golden& file) {
-  const auto tokens = file.floats("rows.tokens"), trained = file.floats("rows.trained");
+GoldenRows golden_rows(const Golden& file, const std::string& prefix) {
+  const auto tokens = file.floats(prefix + "tokens"), trained = file.floats(prefix + "trained");
   GoldenRows rows;
   std::size_t at = 0;
-  for (const float length : file.floats("rows.lengths")) {
+  for (const float length : file.floats(prefix + "lengths")) {
     rows.tokens.emplace_back();
     rows.trained.emplace_back();
     for (std::size_t end = at + static_cast<std::size_t>(length); at < end; ++at) {

@@ -32,7 +32,7 @@ struct GoldenRows {
   std::vector<std::vector<std::uint8_t>> trained;
   std::int64_t targets(std::size_t first, std::size_t count) const;
 };
-GoldenRows golden_rows(const Golden& file);
+GoldenRows golden_rows(const Golden& file, const std::string& prefix = "rows.");
 
 // A fresh folder under the system's temporary folder, removed with all that is in it.
 class TempFolder {

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import bitsandbytes.functional as bnb
 import data_golden
+import evaluation_golden
 import rows_golden
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from safetensors.torch import save_file
@@ -198,6 +199,7 @@ def main():
     tiny_case(a.out, "tiny_lora", plain, False, LINEAR)
     tiny_case(a.out, "tiny_qlora", plain, True, LINEAR)
     tiny_case(a.out, "tiny3_lora", scaled, False, ["v_proj", "up_proj", "layers.1.self_attn.o_proj"])
+    evaluation_golden.write(a.out, plain, tiny_rows(160), with_adapter, flat_rows)
     nf4_case(a.out)
     data_golden.write(a.out)
     if a.smollm2:

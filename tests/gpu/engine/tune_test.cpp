@@ -6,106 +6,32 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "gpu/engine/machine.h"
 #include "gpu/formats/files.h"
 #include "gpu/formats/model_config.h"
-#include "tests/gpu/support.h"
+#include "tests/gpu/engine/tune_bench.h"
 
 namespace kairo::gpu {
 namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-class StepClock final : public Clock {  // a millisecond per look
- public:
-  std::int64_t now_ms() const override { return 1'764'000'000'000 + ++ticks_; }
-  std::int64_t monotonic_ms() const override { return ++ticks_; }
-
- private:
-  mutable std::int64_t ticks_ = 0;
-};
-struct Fixture {
-  test::TempFolder folder;
-  test::GoldenRows rows = test::golden_rows(test::Golden("tiny_lora.safetensors"));
-  StepClock clock;
-  TuneJob job(const std::string& name) const {
-    TuneJob j;
-    j.model_dir = test::golden("tiny_llama");
-    j.output_dir = folder.path() + "/" + name + "/results";
-    j.state_dir = folder.path() + "/" + name + "/state";
-    j.base_model = "tiny";
-    j.rank = 4;
-    j.alpha = 8;
-    j.targets = {"q_proj", "v_proj", "down_proj"};
-    j.seed = 3;
-    j.learning_rate = 1e-2;
-    j.warmup_steps = 2;
-    j.total_steps = 9;
-    j.save_steps = 2;
-    j.update.gradient_norm_max = 1;
-    j.threads = 1;
-    j.budget_bytes = 1 << 30;
-    for (std::size_t i = 0; i < rows.tokens.size(); ++i)
-      j.rows.push_back({rows.tokens[i], rows.trained[i]});
-    j.data_digest = "rows";
-    const std::size_t n = rows.tokens.size();
-    j.rows_of_step = [n](std::int64_t step) {
-      const auto s = static_cast<std::size_t>(step);
-      return std::vector<std::size_t>{s * 3 % n, (s * 3 + 1) % n, (s * 3 + 2) % n};
-    };
-    return j;
-  }
-  // The job again, made of its folders in the phase Tokenizing as the program does it.
-  TuneExit run(const TuneJob& whole, const std::function<bool()>& should_stop) const {
-    TuneJob folders;
-    folders.output_dir = whole.output_dir;
-    folders.state_dir = whole.state_dir;
-    return run_tune(
-        folders,
-        [&](TuneJob& j) {
-          j = whole;
-          return std::optional<TuneFailure>();
-        },
-        clock, should_stop);
-  }
-  std::vector<json> progress(const TuneJob& j) const {
-    std::ifstream in(j.state_dir + "/progress.jsonl");
-    std::vector<json> lines;
-    for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
-    return lines;
-  }
-  static std::string adapter_bytes(const TuneJob& j) {
-    const auto bytes = read_file(j.output_dir + "/adapter_model.safetensors", 1 << 30);
-    REQUIRE(bytes.ok());
-    return bytes.value();
-  }
-};
+using namespace test;
 // So little memory that a step's rows do not run all at once.
 std::int64_t tight_budget(const TuneJob& j) {
   const auto config = load_model_config(j.model_dir).value();
   const auto lora = make_lora_layout(config, j.rank, 2.0, j.targets).value();
   const auto o = engine_options(j);
-  MemoryRequest request{o.method, o.tokens_per_step, o.longest_row, 1, 1 << 30, {}};
+  MemoryRequest request{o.method, o.tokens_per_step, o.longest_row, 1, 1 << 30, {}, false};
   const auto roomy = plan_memory(config, lora, request).value();
   for (request.budget_bytes = roomy.peak_bytes();; request.budget_bytes -= 1 << 10)
     if (plan_memory(config, lora, request).value().microbatch_tokens < roomy.microbatch_tokens)
       return request.budget_bytes;
 }
-std::function<bool()> never() {
-  return [] { return false; };
-}
-constexpr int layers = 2;  // a look before each of them is loaded
-std::function<bool()> after_looks(int looks) {
-  return [looks]() mutable { return looks-- <= 0; };
-}
-std::function<bool()> after(int steps) {
-  return after_looks(layers + steps);
-}
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture,
+TEST_CASE_FIXTURE(TuneBench,
                   "a copy of the result: whole, the sentinel last, made up for after a failure") {
   TuneJob j = job("copied");
   j.copy_dir = folder.path() + "/volume";
@@ -123,7 +49,7 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(std::distance(fs::directory_iterator(j.copy_dir), fs::directory_iterator()) == 3);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a run ends with an adapter, the sentinel and a Done line") {
+TEST_CASE_FIXTURE(TuneBench, "a run ends with an adapter, the sentinel and a Done line") {
   const TuneJob j = job("plain");
   CHECK(run(j, never()) == TuneExit::done);
   CHECK(fs::exists(j.output_dir + "/fine_tuning_completed.txt"));
@@ -170,7 +96,7 @@ TEST_CASE_FIXTURE(Fixture, "a run ends with an adapter, the sentinel and a Done 
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "one trainer at a time; a killed one's half checkpoint is cleared") {
+TEST_CASE_FIXTURE(TuneBench, "one trainer at a time; a killed one's half checkpoint is cleared") {
   const TuneJob j = job("twice");
   const std::string half = j.state_dir + "/checkpoints/.writing-checkpoint-4";
   REQUIRE(make_folders(half).ok());
@@ -190,7 +116,7 @@ TEST_CASE_FIXTURE(Fixture, "one trainer at a time; a killed one's half checkpoin
   CHECK_FALSE(fs::exists(half));
 }
 
-TEST_CASE_FIXTURE(Fixture, "interrupted runs end with the bytes of an undisturbed one") {
+TEST_CASE_FIXTURE(TuneBench, "interrupted runs end with the bytes of an undisturbed one") {
   const TuneJob whole = job("whole");
   REQUIRE(run(whole, never()) == TuneExit::done);
 
@@ -299,7 +225,7 @@ TEST_CASE_FIXTURE(Fixture, "interrupted runs end with the bytes of an undisturbe
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "every failure has a code, a message and an exit code") {
+TEST_CASE_FIXTURE(TuneBench, "every failure has a code, a message and an exit code") {
   struct Case {
     std::string name, code, what;
     TuneExit exit;
@@ -339,7 +265,7 @@ TEST_CASE_FIXTURE(Fixture, "every failure has a code, a message and an exit code
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "a disk that fails is not the user's configuration") {
+TEST_CASE_FIXTURE(TuneBench, "a disk that fails is not the user's configuration") {
   const TuneJob j = job("disk");
   REQUIRE(make_folders(j.state_dir).ok());
   std::ofstream(j.state_dir + "/checkpoints") << "a file where a folder must be";
@@ -348,7 +274,7 @@ TEST_CASE_FIXTURE(Fixture, "a disk that fails is not the user's configuration") 
   CHECK(progress(j).back()["message"].get<std::string>().find("checkpoints") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "what preparing the job says is the run's failure") {
+TEST_CASE_FIXTURE(TuneBench, "what preparing the job says is the run's failure") {
   const TuneJob j = job("unprepared");
   const auto end = run_tune(
       j,
@@ -360,7 +286,7 @@ TEST_CASE_FIXTURE(Fixture, "what preparing the job says is the run's failure") {
   CHECK(progress(j).back()["message"] == "row 3 is damaged");
 }
 
-TEST_CASE_FIXTURE(Fixture, "the estimate counts tokens and steps exactly") {
+TEST_CASE_FIXTURE(TuneBench, "the estimate counts tokens and steps exactly") {
   const TuneJob j = job("estimate");
   const SystemClock real;
   TuneEstimate e;

@@ -1,0 +1,18 @@
+// gpu/tune_evaluation.h - from TrainingArguments' words about held-out rows to a decided plan.
+#pragma once
+#include <cstdint>
+
+#include "gpu/engine/evaluation.h"
+#include "gpu/formats/training_config.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+struct RunLength {
+  std::int64_t total_steps = 0, steps_per_epoch = 0;
+};
+// As transformers, with two differences: without eval_strategy rows that are held out are evaluated
+// at the end, and with steps or epoch there, too. invalid: it cannot be done; names the field and
+// the remedy.
+Result<EvaluationPlan> plan_evaluation(const TrainingConfig& config, std::size_t held_out,
+                                       const RunLength& run);
+}  // namespace kairo::gpu
