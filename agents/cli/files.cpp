@@ -18,9 +18,19 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
+// A name that YAML takes for a number or a switch, like `name: 007` or `kind: yes`.
+Result<std::string> word_of(const Json& object, const char* key, const std::string& where) {
+  if (!object.contains(key) || object[key].is_null()) return std::string();
+  if (object[key].is_string()) return object[key].get<std::string>();
+  const std::string shown = object[key].dump().substr(0, 60);
+  return Error{Code::invalid, where + key + " must be a string, it is " + shown +
+                                  (object[key].is_structured() ? "" : "; quote it")};
+}
+
 Result<cluster::Kind> kind_of(const Json& object, const std::string& file) {
   if (!object.is_object()) return Error{Code::invalid, file + ": an item of the List is no object"};
-  const std::string kind = object.value("kind", ""), version = object.value("apiVersion", "");
+  const std::string kind = TRY(word_of(object, "kind", file + ": ")),
+                    version = TRY(word_of(object, "apiVersion", file + ": "));
   if (kind.empty() || version.empty())
     return Error{Code::invalid, file + ": apiVersion and kind must be set"};
   for (cluster::Kind known : cluster::all_kinds) {
@@ -36,22 +46,30 @@ Result<cluster::Kind> kind_of(const Json& object, const std::string& file) {
                                   version + "\"; kairo knows: " + kind_words()};
 }
 
+// What `kubectl get -o json` gives: List, ConfigMapList and the like.
+bool is_list(const Json& object) {
+  return object.contains("kind") && object["kind"].is_string() &&
+         object["kind"].get_ref<const std::string&>().ends_with("List") &&
+         object.contains("items") && object["items"].is_array();
+}
+
 Result<Parsed> parse_object(Json object, const std::string& file, const std::string& default_ns) {
   const cluster::Kind kind = TRY(kind_of(object, file));
-  if (!object.contains("metadata") || !object["metadata"].is_object() ||
-      !object["metadata"].contains("name") || !object["metadata"]["name"].is_string() ||
-      object["metadata"]["name"].get<std::string>().empty())
-    return Error{Code::invalid, file + ": " + kind.kind + ": metadata.name must be set"};
+  const std::string where = file + ": " + kind.kind + ": metadata.";
+  if (!object.contains("metadata") || !object["metadata"].is_object())
+    return Error{Code::invalid, where + "name must be set"};
   Json& meta = object["metadata"];
+  const std::string name = TRY(word_of(meta, "name", where));
+  if (name.empty()) return Error{Code::invalid, where + "name must be set"};
+  std::string ns = TRY(word_of(meta, "namespace", where));
   // What the cluster keeps is not a wish: who applies a finalizer owns it, and it never goes.
   object.erase("status");
   for (const char* kept : {"uid", "resourceVersion", "generation", "creationTimestamp",
                            "deletionTimestamp", "managedFields", "finalizers"})
     meta.erase(kept);
-  if (kind.namespaced && !meta.contains("namespace")) meta["namespace"] = default_ns;
-  const cluster::Ref ref{kind, kind.namespaced ? meta.value("namespace", "") : "",
-                         meta.value("name", "")};
-  return Parsed{ref, object.dump()};
+  if (ns.empty()) ns = default_ns;
+  if (kind.namespaced) meta["namespace"] = ns;
+  return Parsed{{kind, kind.namespaced ? ns : "", name}, object.dump()};
 }
 }  // namespace
 
@@ -103,7 +121,7 @@ Result<std::vector<Parsed>> objects_in(const std::vector<std::string>& files,
     std::vector<Json> objects;
     for (const std::string& document : TRY(yaml_to_json(text, file))) {
       Json object = Json::parse(document);
-      if (object.value("kind", Json()) != "List")
+      if (!is_list(object))
         objects.push_back(std::move(object));
       else
         for (Json& item : object["items"]) objects.push_back(std::move(item));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "agents/cluster/core_schema.h"
 #include "agents/cluster/kinds.h"
 #include "agents/cluster/workspace_schema.h"
 #include "schemas/base/base64.h"
@@ -68,7 +69,7 @@ Json body_without(const Json& object) {  // all but metadata and status: what `g
 // A Secret's stringData is a way of writing data, as in Kubernetes: it is never stored.
 void fold_string_data(Json& secret) {
   for (const auto& [key, value] : at(secret, {"stringData"}).items())
-    if (value.is_string()) secret["data"][key] = base64_encode(value.get<std::string>());
+    secret["data"][key] = base64_encode(value.get<std::string>());
   secret.erase("stringData");
 }
 Error refused(const Ref& ref, const std::string& why) {
@@ -129,15 +130,8 @@ Status Objects::check_intake(const Ref& ref, Json& body, const std::string& subr
                  "the namespace of the provided object does not match the "
                  "namespace sent on the request: " +
                      ns + ", not " + ref.ns};
-  for (const char* map : {"labels", "annotations"}) {
-    const Json& values = at(body, {"metadata", map});
-    if (!values.is_null() && !values.is_object())
-      return refused(ref, std::string("metadata.") + map + ": Invalid value: not a map");
-    for (const auto& [key, value] : values.items())
-      if (!value.is_string())
-        return refused(
-            ref, std::string("metadata.") + map + "." + key + ": Invalid value: must be a string");
-  }
+  const Status types = check_core_types(ref.kind, body);
+  if (!types.ok()) return refused(ref, types.error().what);
   if (ref.kind.group.empty() && ref.kind.plural == secrets.plural) fold_string_data(body);
   if (subresource.empty() && is_workspace(ref.kind))
     TRY(check_known_fields(body, ref.kind.version));
@@ -250,6 +244,8 @@ Result<std::string> Objects::create(const Kind& kind, const std::string& ns,
     name = stem + sha256_hex(seed_ + "/" + std::to_string(version_ + 1)).substr(0, 5);
     body["metadata"]["name"] = name;
   }
+  const Status types = check_core_types(kind, body);
+  if (!types.ok()) return refused({kind, ns, name}, types.error().what);
   if (name.empty())
     return refused({kind, ns, ""},
                    "metadata.name: Required value: name or generateName is "

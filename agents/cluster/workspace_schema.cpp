@@ -1,12 +1,15 @@
 // agents/cluster/workspace_schema.cpp - the field table of KAITO's Workspace CRD.
 #include "agents/cluster/workspace_schema.h"
 
+#include "agents/cluster/core_schema.h"
+#include "agents/cluster/field_types.h"
+
 namespace kairo::cluster {
 namespace {
-// Leaves: "string", "integer", "object" (anything in it), "strings"; "!" in front: required;
-// [x]: a list of x. A map "*" takes any key.
+// field_types.h says what the words mean.
 const Json& table() {
-  static const Json fields = Json::parse(R"({
+  static const Json fields = [] {
+    Json out = Json::parse(R"({
     "resource": {
       "count": "integer", "instanceType": "string", "preferredNodes": "strings",
       "labelSelector": {"!": true, "matchLabels": {"*": "string"},
@@ -28,13 +31,12 @@ const Json& table() {
       "output": {"!": true, "volumeSource": "object", "image": "string",
                  "imagePushSecret": "string"}}
   })");
+    for (const char* at : {"/inference/adapters/0/source", "/tuning/input", "/tuning/output"})
+      out[Json::json_pointer(at)]["volumeSource"] = volume_source_rule();
+    return out;
+  }();
   return fields;
 }
-bool is_required(const Json& rule) {
-  if (rule.is_string()) return rule.get<std::string>().starts_with("!");
-  return rule.is_object() && rule.contains("!");
-}
-
 Status check_fields(const Json& value, const Json& rule, const std::string& path) {
   if (rule.is_array() && value.is_array())
     for (std::size_t i = 0; i < value.size(); ++i)
@@ -42,6 +44,7 @@ Status check_fields(const Json& value, const Json& rule, const std::string& path
   if (!rule.is_object() || !value.is_object() || rule.contains("*")) return ok();
   for (const auto& [key, sub] : value.items()) {
     const std::string here = path.empty() ? key : path + "." + key;
+    if (rule.contains("...") && !rule.contains(key)) continue;
     if (!rule.contains(key) || key == "!")
       return Error{Code::invalid, "strict decoding error: unknown field \"" + here + "\""};
     TRY(check_fields(sub, rule[key], here));
@@ -49,43 +52,6 @@ Status check_fields(const Json& value, const Json& rule, const std::string& path
   return ok();
 }
 
-const char* type_of(const Json& value) {
-  if (value.is_number_integer()) return "integer";
-  if (value.is_number()) return "number";
-  if (value.is_object()) return "object";
-  return value.type_name();
-}
-Status wrong_type(const std::string& path, const std::string& want, const Json& value) {
-  const std::string got = type_of(value);
-  return Error{Code::invalid, path + ": Invalid value: \"" + got + "\": " + path +
-                                  " in body must be of type " + want + ": \"" + got + "\""};
-}
-Status check_types(const Json& value, const Json& rule, const std::string& path) {
-  const std::string name = rule.is_string() ? rule.get<std::string>() : "";
-  const std::string plain = name.starts_with("!") ? name.substr(1) : name;
-  if (rule.is_array() || plain == "strings") {
-    if (!value.is_array()) return wrong_type(path, "array", value);
-    const Json element = rule.is_array() ? rule[0] : Json("string");
-    for (std::size_t i = 0; i < value.size(); ++i)
-      TRY(check_types(value[i], element, path + "[" + std::to_string(i) + "]"));
-    return ok();
-  }
-  if (plain == "string" || plain == "integer")
-    return type_of(value) == plain ? ok() : wrong_type(path, plain, value);
-  if (!value.is_object()) return wrong_type(path, "object", value);
-  if (plain == "object") return ok();
-  for (const auto& [key, sub] : rule.items()) {
-    const std::string here = path.empty() ? key : path + "." + key;
-    if (key == "!" || key == "*") continue;
-    if (value.contains(key))
-      TRY(check_types(value[key], sub, here));
-    else if (is_required(sub))
-      return Error{Code::invalid, here + ": Required value"};
-  }
-  if (rule.contains("*"))
-    for (const auto& [key, sub] : value.items()) TRY(check_types(sub, rule["*"], path + "." + key));
-  return ok();
-}
 }  // namespace
 
 Status check_known_fields(const Json& workspace, const std::string& version) {

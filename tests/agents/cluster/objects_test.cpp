@@ -134,12 +134,18 @@ TEST_CASE("Workspaces: schema, admission, versions") {
        "strict decoding error: unknown field \"tuning.inputs\""},
       {"type", "/resource/count", "2",
        head + "resource.count: Invalid value: \"string\": resource.count in body must be of type "
-              "integer: \"string\""},
+              "integer: \"string\" (it is \"2\"; leave out the quotes)"},
+      {"type in a volume",
+       "/tuning/input/volumeSource",
+       {{"configMap", {{"defaultMode", "0444"}}}},
+       head + "tuning.input.volumeSource.configMap.defaultMode: Invalid value: \"string\": "
+              "tuning.input.volumeSource.configMap.defaultMode in body must be of type integer: "
+              "\"string\" (it is \"0444\"; leave out the quotes)"},
       {"admission", "/tuning/preset/name", "forbidden", head + "no such model"},
       {"enum", "/tuning/preset/accessMode", "secret",
        head + "tuning.preset.accessMode: Unsupported value: \"secret\": supported values: "
               "\"public\", \"private\""},
-      {"anything in a volume", "/tuning/output/volumeSource", {{"emptyDir", 1}}, ""},
+      {"any kind of volume", "/tuning/output/volumeSource", {{"ephemeral", 1}}, ""},
       {"no template keys are ours", "/inference/template", {{"containers", Json::array({{}})}}, ""},
   };
   for (const Row& row : rows) {
