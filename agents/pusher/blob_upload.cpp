@@ -2,14 +2,20 @@
 #include "agents/pusher/blob_upload.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace kairo::pusher {
 namespace {
-constexpr std::uint64_t chunk_bytes_min = 4 << 20;
+constexpr std::uint64_t chunk_bytes_least = 4 << 20;
 const char* const octets = "Content-Type: application/octet-stream";
 
 std::string with_digest(const std::string& url, const std::string& digest) {
   return url + (url.find('?') == std::string::npos ? "?" : "&") + "digest=" + digest;
+}
+std::uint64_t number_in(const std::string& header) {  // 0: none
+  std::uint64_t out = 0;
+  std::from_chars(header.data(), header.data() + header.size(), out);
+  return out;
 }
 }  // namespace
 
@@ -68,7 +74,11 @@ Result<bool> BlobUpload::is_there() {
 }
 Status BlobUpload::keep(const HttpAnswer& answer, std::uint64_t offset) {
   const std::string location = answer.header("location");
-  if (!location.empty()) location_ = TRY(resolve_url(session_.base(), location));
+  if (!location.empty()) {
+    Url next = TRY(resolve_url(session_.base(), location));
+    TRY(session_.check_scheme(next, "its upload Location"));
+    location_ = std::move(next);
+  }
   if (!location_)
     return Error{Code::invalid, session_.name() + ": the registry named no upload Location"};
   offset_ = offset;
@@ -82,13 +92,16 @@ Status BlobUpload::start() {
   call.headers = {octets};
   const HttpAnswer answer = TRY(session_.call(call, true));
   if (reaction_to(Step::start, answer.status) != Reaction::done) return session_.refusal(answer);
+  chunk_bytes_min_ = number_in(answer.header("oci-chunk-min-length"));
+  chunk_bytes_ = std::max(chunk_bytes_, chunk_bytes_min_);
   return keep(answer, 0);
 }
 Status BlobUpload::resume() {
   const auto mark = TRY(log_.load(session_.name(), blob_.digest));
   if (!mark || mark->offset == 0 || mark->offset > blob_.size) return ok();
   auto location = parse_url(mark->location);
-  if (!location.ok()) return ok();
+  if (!location.ok() || !session_.check_scheme(location.value(), "its upload Location").ok())
+    return ok();
   location_ = std::move(location).value();
   offset_ = mark->offset;
   return ask();
@@ -121,8 +134,11 @@ HttpCall BlobUpload::with_bytes(const char* method, Url url, std::uint64_t offse
   call.on_sent = [this, offset](std::uint64_t sent) { progress_(offset + sent); };
   return call;
 }
+bool BlobUpload::is_chunk_due() const {
+  return !is_whole_ && offset_ < blob_.size && blob_.size - offset_ >= chunk_bytes_min_;
+}
 Status BlobUpload::send_chunks() {
-  while (location_ && !is_whole_ && offset_ < blob_.size) {
+  while (location_ && is_chunk_due()) {
     const Reaction reaction = TRY(send_chunk());
     if (reaction != Reaction::done) TRY(recover(reaction));
   }
@@ -146,15 +162,23 @@ Result<Reaction> BlobUpload::send_chunk() {
   const std::string range = answer.value().header("range");
   const std::int64_t next = range.empty() ? static_cast<std::int64_t>(offset_ + size)
                                           : next_offset(range, offset_ + size);
-  if (next < 0 || static_cast<std::uint64_t>(next) <= offset_) return Reaction::whole_blob;
-  if (static_cast<std::uint64_t>(next) > offset_ + size) return Reaction::new_session;
+  // It counts in a way of its own: what it has cannot be told, so nothing can be appended.
+  if (next < 0 || static_cast<std::uint64_t>(next) <= offset_ ||
+      static_cast<std::uint64_t>(next) > offset_ + size)
+    return Reaction::whole_blob;
   setbacks_ = 0;
   TRY(keep(answer.value(), static_cast<std::uint64_t>(next)));
   return Reaction::done;
 }
-// Every setback counts until a chunk has arrived; too many in a row end the call.
+// Every setback counts until a chunk has arrived. Too many in a row end the call; a registry that
+// is up and takes no chunk gets the blob whole before.
 Status BlobUpload::recover(Reaction reaction) {
-  if (++setbacks_ > setbacks_max_) return Error{Code::unavailable, trouble_};
+  const bool is_protocol = reaction == Reaction::ask_offset || reaction == Reaction::new_session;
+  if (++setbacks_ > setbacks_max_) {
+    if (is_whole_ || !is_protocol) return Error{Code::unavailable, trouble_};
+    setbacks_ = 0;
+    reaction = Reaction::whole_blob;
+  }
   switch (reaction) {
     case Reaction::done:
     case Reaction::absent:
@@ -171,9 +195,10 @@ Status BlobUpload::recover(Reaction reaction) {
       location_.reset();
       return ok();
     case Reaction::smaller_chunks:
-      if (chunk_bytes_ <= chunk_bytes_min)
-        return Error{Code::invalid, trouble_ + "; chunks of 4 MiB are too large for it too"};
-      chunk_bytes_ = std::max(chunk_bytes_ / 2, chunk_bytes_min);
+      if (chunk_bytes_ <= std::max(chunk_bytes_least, chunk_bytes_min_))
+        return Error{Code::invalid, trouble_ + "; chunks of " + std::to_string(chunk_bytes_ >> 20) +
+                                        " MiB are too large for it too"};
+      chunk_bytes_ = std::max({chunk_bytes_ / 2, chunk_bytes_least, chunk_bytes_min_});
       --setbacks_;  // bounded by the halving
       return ask();
     case Reaction::whole_blob:

@@ -30,6 +30,7 @@ class BlobUpload {  // one thread; everything given must outlive it
   Status recover(Reaction reaction);
   Result<Reaction> send_rest(std::uint64_t offset);  // PUT ?digest=, with the bytes from offset on
   Status keep(const HttpAnswer& answer, std::uint64_t offset);
+  bool is_chunk_due() const;  // else the rest goes with the last PUT
   HttpCall with_bytes(const char* method, Url url, std::uint64_t offset, std::uint64_t size);
 
   RegistrySession& session_;
@@ -39,7 +40,8 @@ class BlobUpload {  // one thread; everything given must outlive it
   BlobReader reader_;
   std::optional<Url> location_;  // of the upload session
   std::uint64_t offset_ = 0, chunk_bytes_;
-  bool is_whole_;  // one PUT instead of chunks
+  std::uint64_t chunk_bytes_min_ = 0;  // the registry's own: it takes no smaller ones
+  bool is_whole_;                      // one PUT instead of chunks
   int setbacks_ = 0;
   const int setbacks_max_;
   const std::int64_t backoff_ms_;

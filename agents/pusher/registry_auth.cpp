@@ -60,6 +60,10 @@ std::string value_of(const Challenge& challenge, const char* name) {
   const auto it = challenge.values.find(name);
   return it == challenge.values.end() ? "" : it->second;
 }
+// Token servers of before OAuth2 know only GET; containerd takes the same answers for it.
+bool refuses_post(int status) {
+  return status == 400 || status == 401 || status == 404 || status == 405;
+}
 const Challenge* find(const std::vector<Challenge>& all, const char* scheme) {
   for (const Challenge& c : all)
     if (c.scheme == scheme) return &c;
@@ -140,28 +144,30 @@ Result<bool> RegistryAuth::exchange(const Credential* credential) {
   HttpCall call;
   call.url = TRY(resolve_url(registry_, value_of(*bearer, "realm")));
   call.body_bytes_max = token_bytes_max;
-  if (call.url.host != registry_.host) {  // a foreign token server: public, and over https
-    if (call.url.scheme != "https")
-      return Error{Code::invalid, "registry " + registry_.host + " names the token server " +
-                                      redacted(call.url) + ", which is not https: refused"};
-    call.reach = Reach::internet;
-  }
+  const bool is_foreign = call.url.host != registry_.host;
+  if (call.url.scheme != "https" && (is_foreign || registry_.scheme == "https"))
+    return Error{Code::invalid, "registry " + registry_.host + " names the token server " +
+                                    redacted(call.url) + ", which is not https: refused"};
+  if (is_foreign) call.reach = Reach::internet;
   const std::string service = value_of(*bearer, "service");
+  current_ = credential;
   if (credential != nullptr && !credential->identity_token.empty()) {
-    call.method = "POST";
-    call.headers = {"Content-Type: application/x-www-form-urlencoded"};
-    call.body = "grant_type=refresh_token&client_id=kairo&service=" + encoded(service) +
+    HttpCall post = call;
+    post.method = "POST";
+    post.headers = {"Content-Type: application/x-www-form-urlencoded"};
+    post.body = "grant_type=refresh_token&client_id=kairo&service=" + encoded(service) +
                 "&scope=" + encoded(scope_) +
                 "&refresh_token=" + encoded(credential->identity_token);
-  } else {
-    const char* glue = call.url.text.find('?') == std::string::npos ? "?" : "&";
-    const std::string query =
-        std::string(glue) + "service=" + encoded(service) + "&scope=" + encoded(scope_);
-    call.url = TRY(parse_url(call.url.text + query));
-    if (credential != nullptr && !credential->username.empty())
-      call.headers = {"Authorization: " + basic(*credential)};
+    const HttpAnswer answer = TRY(http_.perform(post));
+    const bool has_password = !credential->username.empty() && !credential->password.empty();
+    if (!has_password || !refuses_post(answer.status)) return read_token(answer);
   }
-  current_ = credential;
+  const char* glue = call.url.text.find('?') == std::string::npos ? "?" : "&";
+  const std::string query =
+      std::string(glue) + "service=" + encoded(service) + "&scope=" + encoded(scope_);
+  call.url = TRY(parse_url(call.url.text + query));
+  if (credential != nullptr && !credential->username.empty())
+    call.headers = {"Authorization: " + basic(*credential)};
   const HttpAnswer answer = TRY(http_.perform(call));
   return read_token(answer);
 }

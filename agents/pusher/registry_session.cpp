@@ -46,6 +46,12 @@ Status RegistrySession::wait(std::int64_t ms) const {
   }
   return ok();
 }
+Status RegistrySession::check_scheme(const Url& url, const std::string& what) const {
+  if (base_.scheme != "https" || url.scheme == "https") return ok();
+  return Error{Code::invalid,
+               name_ + ": the registry is https, " + what + " " + redacted(url) +
+                   " is not: refused; its proxy must tell it (X-Forwarded-Proto: https)"};
+}
 Error RegistrySession::refusal(const HttpAnswer& answer) const {
   const std::string said = described(answer.status, answer.body);
   if (answer.status == 401 || answer.status == 403) {
@@ -103,6 +109,7 @@ Result<HttpAnswer> RegistrySession::follow(HttpCall request) {
     if (request.url.scheme == "https" && next.scheme != "https")
       return Error{Code::invalid, name_ + ": redirected from https to " + redacted(next) +
                                       ", which is not: refused"};
+    TRY(check_scheme(next, "its redirect"));
     request.url = std::move(next);
   }
   return Error{Code::unavailable, name_ + ": more than 5 redirects"};

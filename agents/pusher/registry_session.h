@@ -40,6 +40,9 @@ class RegistrySession {  // one thread
   // The answer of the last hop, never a redirect, 401 or 403. Transient answers and broken
   // connections are repeated when `is_repeatable`; otherwise the caller learns of them.
   Result<HttpAnswer> call(const HttpCall& request, bool is_repeatable);
+  // invalid: the registry is reached by https and `url`, which it names, is not: adapter and
+  // credentials would go out in clear.
+  Status check_scheme(const Url& url, const std::string& what) const;
   Error refusal(const HttpAnswer& answer) const;  // invalid, for a final answer
   Error busy(const HttpAnswer& answer) const;     // unavailable, for a transient one
   std::uint64_t sent() const { return sent_; }    // bytes of request bodies

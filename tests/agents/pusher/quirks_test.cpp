@@ -16,7 +16,20 @@ namespace {
 using namespace kairo;
 using namespace kairo::pusher;
 
-enum class Quirk { none, no_patch, first_chunk_only, body_limit, flaky, gone_once, far_location };
+enum class Quirk {
+  none,
+  no_patch,
+  first_chunk_only,
+  body_limit,
+  flaky,
+  gone_once,
+  counts_one_more,  // Range: 0-<size>
+  no_range,
+  never_in_order,  // 416 whatever comes
+  large_chunks,    // OCI-Chunk-Min-Length
+  far_location
+};
+constexpr std::size_t large_chunk = 12 << 20;
 
 struct Emulator {  // an OCI registry in memory
   explicit Emulator(Quirk q) : quirk(q) {}
@@ -41,6 +54,9 @@ struct Emulator {  // an OCI registry in memory
       r.status = 503;
     } else if (quirk == Quirk::gone_once && is_first) {
       r.status = 404;
+    } else if (quirk == Quirk::never_in_order ||
+               (quirk == Quirk::large_chunks && q.body.size() < large_chunk)) {
+      r.status = 416;
     } else {
       upload += q.body;
       r.status = quirk == Quirk::first_chunk_only ? 201 : 202;
@@ -49,7 +65,12 @@ struct Emulator {  // an OCI registry in memory
   }
   void place(httplib::Response& r) {
     r.set_header("Location", storage_url + "/v2/t/a/blobs/uploads/u?_state=x");
-    r.set_header("Range", "0-" + std::to_string(upload.empty() ? 0 : upload.size() - 1));
+    const std::size_t last = upload.empty() ? 0 : upload.size() - 1;
+    if (quirk != Quirk::no_range)
+      r.set_header("Range",
+                   "0-" + std::to_string(last + (quirk == Quirk::counts_one_more ? 1 : 0)));
+    if (quirk == Quirk::large_chunks)
+      r.set_header("OCI-Chunk-Min-Length", std::to_string(large_chunk));
   }
   void put(const httplib::Request& q, httplib::Response& r) {
     ++puts;
@@ -131,6 +152,11 @@ TEST_CASE("quirks: each kind of registry gets the blob in its way") {
       {"413 over 4 MiB: smaller chunks", Quirk::body_limit, 6, 3, 8 << 20},
       {"503 now and then", Quirk::flaky, 6, 3, 8 << 20},
       {"a forgotten session", Quirk::gone_once, 4, 4, 8 << 20},
+      {"Range is one too many: one PUT", Quirk::counts_one_more, 1, 4, 8 << 20},
+      {"no Range: what was sent is there", Quirk::no_range, 3, 3, 8 << 20},
+      {"416 whatever comes: one PUT in the end", Quirk::never_in_order, 4, 4, 8 << 20},
+      {"a minimum of 12 MiB: one chunk, the rest with the PUT", Quirk::large_chunks, 1, 3,
+       12 << 20},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
@@ -188,6 +214,11 @@ TEST_CASE("quirks: a bearer token is fetched with the right scope, and again whe
   const Row rows[] = {
       {"password", R"({"username":"u","password":"p"})", "GET Basic " + base64_encode("u:p")},
       {"refresh token", R"({"identitytoken":"r3fresh"})", "POST r3fresh"},
+      {"a password too, and the server takes POST",
+       R"({"username":"u","password":"p","identitytoken":"r3fresh"})", "POST r3fresh"},
+      {"a password too, and it does not",
+       R"({"username":"u","password":"p","identitytoken":"refused"})",
+       "GET Basic " + base64_encode("u:p")},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
@@ -196,6 +227,10 @@ TEST_CASE("quirks: a bearer token is fetched with the right scope, and again whe
     std::atomic<int> tokens{0}, uses{0};
     std::string token_request, scope, realm;
     const auto give = [&](const httplib::Request& q, httplib::Response& r) {
+      if (q.get_param_value("refresh_token") == "refused") {
+        r.status = 405;
+        return;
+      }
       token_request = q.method == "POST" ? "POST " + q.get_param_value("refresh_token")
                                          : "GET " + q.get_header_value("Authorization");
       scope = q.get_param_value("scope");
@@ -258,4 +293,69 @@ TEST_CASE("quirks: a long Retry-After ends the call, a short one is waited for")
   seconds = "0";
   CHECK(uploader.push(request, {}).error().code == Code::unavailable);
   CHECK(asked == 4);
+}
+TEST_CASE("quirks: from an https registry nothing goes on in clear") {
+  if (!test::have_program("openssl")) {
+    MESSAGE("SKIP: openssl is not installed");
+    return;
+  }
+  const test::TempDir dir;
+  const std::string pem = dir.path + "/server.pem";
+  const std::string made =
+      "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 "
+      "-addext subjectAltName=IP:127.0.0.1 -keyout " +
+      pem + ".key -out " + pem + " 2>/dev/null && cat " + pem + ".key >> " + pem;
+  REQUIRE(std::system(made.c_str()) == 0);
+  int leaks = 0;
+  const auto leak = [&](const httplib::Request&, httplib::Response&) { ++leaks; };
+  const test::Web clear([&](httplib::Server& s) {
+    s.Get(".*", leak).Post(".*", leak).Put(".*", leak).Patch(".*", leak);
+  });
+  const std::string clear_url = clear.url("/v2/t/a/blobs/uploads/u"),
+                    token_url = clear.url("/token");
+  struct Row {
+    std::string name, refusal;
+    std::function<bool(const httplib::Request&, httplib::Response&)> guard;
+  };
+  const std::string remedy = " is not: refused; its proxy must tell it (X-Forwarded-Proto: https)";
+  const Row rows[] = {
+      {"the upload's Location",
+       ": the registry is https, its upload Location " + clear_url + remedy,
+       [&](const auto& q, auto& r) {
+         if (q.method != "POST") return true;
+         r.status = 202;
+         r.set_header("Location", clear_url);
+         return false;
+       }},
+      {"a redirect", ": redirected from https to " + clear_url + ", which is not: refused",
+       [&](const auto& q, auto& r) {
+         if (q.method != "PUT") return true;
+         r.status = 307;
+         r.set_header("Location", clear_url);
+         return false;
+       }},
+      {"the token server", "names the token server " + token_url + ", which is not https: refused",
+       [&](const auto&, auto& r) {
+         r.status = 401;
+         r.set_header("WWW-Authenticate", "Bearer realm=\"" + token_url + "\"");
+         return false;
+       }},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    Emulator registry(Quirk::none);
+    const test::Web web([&](httplib::Server& s) { registry.serve(s, row.guard); }, pem);
+    const std::string host = web.url("").substr(std::string("https://").size());
+    PushRequest request = adapter_in(dir, host);
+    request.docker_config_json = R"({"auths":{")" + host + R"(":{"username":"u","password":"p"}}})";
+    state::MemoryStore store;
+    RegistryOptions options;
+    options.allow_http_loopback = false;
+    options.ca_file = pem;
+    const auto pushed = RegistryUploader(store, options).push(request, {});
+    REQUIRE_FALSE(pushed.ok());
+    CHECK(pushed.error().code == Code::invalid);
+    CHECK(pushed.error().what.ends_with(row.refusal));
+    CHECK(leaks == 0);
+  }
 }
