@@ -183,6 +183,8 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   job.held_out.clear();
   for (const auto& row : data.rows) job.rows.push_back({row.tokens, row.trained});
   for (const auto& row : data.held_out_rows) job.held_out.push_back({row.tokens, row.trained});
+  job.dropped = data.dropped;
+  job.truncated = data.truncated;
   auto evaluation = plan_evaluation(c, job.held_out.size(), {job.total_steps, job.steps_per_epoch});
   if (!evaluation.ok()) return TuneFailure{"bad_config", evaluation.error().what};
   job.evaluation = evaluation.value();

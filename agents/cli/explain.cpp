@@ -43,7 +43,9 @@ constexpr Field fields[] = {
     {"workspace.status.conditions", "[]Condition",
      "ResourceReady, JobStarted, InferenceReady, WorkspaceSucceeded: what it waits for, and why."},
     {"workspace.status.tuning", "TuningStatus",
-     "phase, step, totalSteps, loss, tokensPerSecond, etaSeconds, attempt, resumedFromStep."},
+     "phase, step, totalSteps, loss, tokensPerSecond, etaSeconds, attempt, resumedFromStep; rows "
+     "that are trained on, heldOutRows, droppedRows, truncatedRows; evalLoss at evalStep, "
+     "bestEvalLoss at bestStep."},
     {"workspace.status.artifact", "ArtifactStatus", "image, digest, sizeBytes of what was pushed."},
 };
 }  // namespace

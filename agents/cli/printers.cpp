@@ -238,6 +238,11 @@ std::string progress_line(const std::string& workspace, int width) {
     if (step > 0)
       out << "  loss " << text(o, "/status/tuning/loss") << "  "
           << text(o, "/status/tuning/tokensPerSecond") << " tok/s";
+    const std::string eval_loss = text(o, "/status/tuning/evalLoss");
+    const std::string best = text(o, "/status/tuning/bestEvalLoss");
+    if (!eval_loss.empty()) out << "  eval loss " << eval_loss;
+    if (!best.empty())
+      out << " (best " << best << " at step " << text(o, "/status/tuning/bestStep") << ")";
     const std::string eta = text(o, "/status/tuning/etaSeconds");
     if (!eta.empty() && eta != "0") out << "  ETA " << age(std::stoll(eta) * 1000);
   }

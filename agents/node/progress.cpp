@@ -48,6 +48,14 @@ std::optional<wire::ProgressT> read(std::string_view raw) {
   out.at_ms = number<std::int64_t>(line, "at_ms");
   out.attempt = number<std::uint32_t>(line, "attempt");
   out.resumed_from = number<std::uint32_t>(line, "resumed_from");
+  out.rows = number<std::uint32_t>(line, "rows");
+  out.held_out_rows = number<std::uint32_t>(line, "held_out_rows");
+  out.dropped_rows = number<std::uint32_t>(line, "dropped_rows");
+  out.truncated_rows = number<std::uint32_t>(line, "truncated_rows");
+  out.eval_step = number<std::uint32_t>(line, "eval_step");
+  out.eval_loss = number<float>(line, "eval_loss");
+  out.best_step = number<std::uint32_t>(line, "best_step");
+  out.best_eval_loss = number<float>(line, "best_eval_loss");
   out.code = text(line, "code");
   out.message = text(line, "message");
   return out;

@@ -253,6 +253,14 @@ void tell_tuning(wire::StatusT& status, const wire::RecordT& record, const Story
     out.tokens_per_second = p->tokens_per_second;
     out.attempt = p->attempt;
     out.resumed_from = p->resumed_from;
+    out.rows = p->rows;
+    out.held_out_rows = p->held_out_rows;
+    out.dropped_rows = p->dropped_rows;
+    out.truncated_rows = p->truncated_rows;
+    out.eval_step = p->eval_step;
+    out.eval_loss = p->eval_loss;
+    out.best_step = p->best_step;
+    out.best_eval_loss = p->best_eval_loss;
     if (p->eta_ms >= 0) out.eta_seconds = (p->eta_ms + 999) / 1000;
   }
   if (out.phase == "Done") out.eta_seconds = 0;

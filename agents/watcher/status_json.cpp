@@ -43,6 +43,19 @@ Json status_of(const wire::StatusT& status) {
     if (t->eta_seconds >= 0) tuning["etaSeconds"] = t->eta_seconds;
     if (t->attempt > 0) tuning["attempt"] = t->attempt;
     if (t->resumed_from > 0) tuning["resumedFromStep"] = t->resumed_from;
+    for (const auto& [key, count] : {std::pair{"rows", t->rows},
+                                     {"heldOutRows", t->held_out_rows},
+                                     {"droppedRows", t->dropped_rows},
+                                     {"truncatedRows", t->truncated_rows}})
+      if (count > 0) tuning[key] = count;
+    if (t->eval_loss > 0) {
+      tuning["evalStep"] = t->eval_step;
+      tuning["evalLoss"] = rounded(t->eval_loss, 4);
+    }
+    if (t->best_eval_loss > 0) {
+      tuning["bestStep"] = t->best_step;
+      tuning["bestEvalLoss"] = rounded(t->best_eval_loss, 4);
+    }
   }
   if (const auto* a = status.artifact.get())
     out["artifact"] = {{"image", a->image}, {"digest", a->digest}, {"sizeBytes", a->size_bytes}};

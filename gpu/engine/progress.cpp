@@ -43,6 +43,10 @@ wire::ProgressT last_line(const std::string& text) {
     last.learning_rate = number_of<float>(l, "learning_rate");
     last.grad_norm = number_of<float>(l, "grad_norm");
     last.tokens = number_of<std::uint64_t>(l, "tokens");
+    last.rows = number_of<std::uint32_t>(l, "rows");
+    last.held_out_rows = number_of<std::uint32_t>(l, "held_out_rows");
+    last.dropped_rows = number_of<std::uint32_t>(l, "dropped_rows");
+    last.truncated_rows = number_of<std::uint32_t>(l, "truncated_rows");
     last.eval_step = number_of<std::uint32_t>(l, "eval_step");
     last.eval_loss = number_of<float>(l, "eval_loss");
     last.best_step = number_of<std::uint32_t>(l, "best_step");
@@ -72,7 +76,11 @@ std::string progress_json(const wire::ProgressT& p) {
                                  {"at_ms", p.at_ms},
                                  {"attempt", p.attempt},
                                  {"resumed_from", p.resumed_from}};
-  if (p.held_out_rows > 0) line["held_out_rows"] = p.held_out_rows;
+  for (const auto& [key, count] : {std::pair{"rows", p.rows},
+                                   {"held_out_rows", p.held_out_rows},
+                                   {"dropped_rows", p.dropped_rows},
+                                   {"truncated_rows", p.truncated_rows}})
+    if (count > 0) line[key] = count;
   if (p.eval_loss > 0) {
     line["eval_step"] = p.eval_step;
     line["eval_loss"] = finite(p.eval_loss);

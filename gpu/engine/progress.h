@@ -20,8 +20,8 @@ class ProgressFile {
   ProgressFile& operator=(ProgressFile&&) = delete;
   ~ProgressFile();
   std::uint32_t attempt() const { return attempt_; }
-  // The last whole line that was there: phase, step, epoch, loss, tokens and what evaluations said;
-  // all 0 without one.
+  // The last whole line that was there: phase, step, epoch, loss, tokens, rows and what evaluations
+  // said; all 0 without one.
   const wire::ProgressT& last() const { return last_; }
   // Fills in at_ms, attempt and rss_bytes. Lines of the phase Training come at most five a second,
   // but for the first and the last step and evaluations; a skipped line is ok. unavailable: disk

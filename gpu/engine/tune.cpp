@@ -97,7 +97,10 @@ class Run {
     if (auto failed = prepare(job_)) return failed;
     if (auto failed = check_job(job_)) return failed;
     line_.total_steps = static_cast<std::uint32_t>(job_.total_steps);
+    line_.rows = static_cast<std::uint32_t>(job_.rows.size());
     line_.held_out_rows = static_cast<std::uint32_t>(job_.held_out.size());
+    line_.dropped_rows = static_cast<std::uint32_t>(job_.dropped);
+    line_.truncated_rows = static_cast<std::uint32_t>(job_.truncated);
     return std::nullopt;
   }
   Phase say(RunPhase phase) {

@@ -32,7 +32,8 @@ struct TuneJob {
   Update update;                // learning_rate is ignored
   int threads = 0;
   std::int64_t budget_bytes = 0;
-  std::vector<TrainRow> rows, held_out;  // the tokens must outlive the run
+  std::vector<TrainRow> rows, held_out;    // the tokens must outlive the run
+  std::size_t dropped = 0, truncated = 0;  // rows of the data set: only told
   std::string data_digest;
   RowsOfStep rows_of_step;
   EvaluationPlan evaluation;         // of held_out; without rows there: none

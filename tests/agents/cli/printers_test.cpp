@@ -85,6 +85,11 @@ TEST_CASE("ages as kubectl writes them") {
 
 TEST_CASE("a running tuning in one line") {
   CHECK(progress_line(workspace, 0) == "Training 7/36  loss 2.087  262.0 tok/s  ETA 53s");
+  std::string evaluated = workspace;
+  evaluated.insert(evaluated.find("\"etaSeconds\""),
+                   R"("evalStep":6,"evalLoss":2.3,"bestStep":3,"bestEvalLoss":2.25,)");
+  CHECK(progress_line(evaluated, 0) ==
+        "Training 7/36  loss 2.087  262.0 tok/s  eval loss 2.3 (best 2.25 at step 3)  ETA 53s");
 }
 
 TEST_CASE("words after a verb") {

@@ -135,6 +135,19 @@ TEST_CASE("progress: the last whole line that can be read") {
   CHECK(full->eta_ms == 53000);
   CHECK(full->attempt == 2);
   CHECK(full->resumed_from == 5);
+  CHECK(full->eval_loss == 0);
+  const auto evaluated = last_progress(
+      R"({"phase":"Training","step":9,"rows":40,"held_out_rows":10,"dropped_rows":3,)"
+      R"("truncated_rows":2,"eval_step":8,"eval_loss":1.5,"best_step":4,"best_eval_loss":1.25})"
+      "\n");
+  CHECK(evaluated->rows == 40);
+  CHECK(evaluated->held_out_rows == 10);
+  CHECK(evaluated->dropped_rows == 3);
+  CHECK(evaluated->truncated_rows == 2);
+  CHECK(evaluated->eval_step == 8);
+  CHECK(evaluated->eval_loss == 1.5f);
+  CHECK(evaluated->best_step == 4);
+  CHECK(evaluated->best_eval_loss == 1.25f);
 }
 
 TEST_CASE("a file's tail is bounded; changed bytes never crash the reader") {

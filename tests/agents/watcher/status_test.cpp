@@ -222,6 +222,36 @@ TEST_CASE("status: written for one uid, whatever bytes a message quotes") {
   CHECK(object.find("Running \xef\xbf\xbd") != std::string::npos);
 }
 
+TEST_CASE("status: rows and evaluations of a tuning") {
+  auto t = training(wire::RunPhase::Training, 9);
+  const auto told_of = [&] {
+    wire::CommandT c;
+    wire::PatchStatusT patch;
+    patch.status = std::make_unique<wire::StatusT>(
+        watcher::compose(record(tuning(1), ready(1), job(1), wire::TrainingT(t)), 1000));
+    c.body.Set(std::move(patch));
+    const std::string object = watcher::status_object(c);
+    const auto begin = object.find("\"attempt\"");
+    const auto from = begin == std::string::npos ? object.find("\"tokensPerSecond\"") : begin;
+    return object.substr(from, object.find('}', from) - from);
+  };
+  CHECK(told_of() == R"("tokensPerSecond":0.0,"etaSeconds":0)");
+  t.progress->attempt = 1;
+  t.progress->rows = 40;
+  t.progress->held_out_rows = 10;
+  t.progress->truncated_rows = 2;
+  CHECK(told_of() == R"("attempt":1,"rows":40,"heldOutRows":10,"truncatedRows":2)");
+  t.progress->eval_step = 8;
+  t.progress->eval_loss = 1.23456f;
+  CHECK(told_of() == R"("attempt":1,"rows":40,"heldOutRows":10,"truncatedRows":2,)"
+                     R"("evalStep":8,"evalLoss":1.2346)");
+  t.progress->best_step = 4;
+  t.progress->best_eval_loss = 1.25f;
+  t.progress->dropped_rows = 1;
+  CHECK(told_of() == R"("attempt":1,"rows":40,"heldOutRows":10,"droppedRows":1,"truncatedRows":2,)"
+                     R"("evalStep":8,"evalLoss":1.2346,"bestStep":4,"bestEvalLoss":1.25)");
+}
+
 TEST_CASE("watcher: the finalizer goes when nothing is left, not before") {
   const runtime::Nodes nodes;
   wire::ResourcesT released = ready(2);
