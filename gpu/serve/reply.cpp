@@ -32,6 +32,11 @@ Json choice(Form form, const char* where, const Json& text, const Json& reason) 
   out["finish_reason"] = reason;
   return out;
 }
+Json model_of(std::span<const std::string> models, std::size_t index, std::int64_t created_s) {
+  return {{"id", models[index]},    {"object", "model"},
+          {"created", created_s},   {"owned_by", "kairo"},
+          {"root", models.front()}, {"parent", index == 0 ? Json() : Json(models.front())}};
+}
 const char* stream_object(Form form) {
   return form == Form::chat ? "chat.completion.chunk" : "text_completion";
 }
@@ -78,13 +83,12 @@ std::string kaito_reply(const std::string& text) {
 
 std::string models_reply(std::span<const std::string> models, std::int64_t created_s) {
   Json list = Json::array();
-  for (const auto& model : models) {
-    Json one = {{"id", model}, {"object", "model"}, {"created", created_s}, {"owned_by", "kairo"}};
-    one["root"] = models.front();
-    one["parent"] = &model == &models.front() ? Json() : Json(models.front());
-    list.push_back(std::move(one));
-  }
+  for (std::size_t i = 0; i < models.size(); ++i) list.push_back(model_of(models, i, created_s));
   return text_of({{"object", "list"}, {"data", list}});
+}
+std::string model_reply(std::span<const std::string> models, std::size_t index,
+                        std::int64_t created_s) {
+  return text_of(model_of(models, index, created_s));
 }
 
 int http_status(Code code) {

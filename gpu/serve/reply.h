@@ -34,6 +34,9 @@ constexpr const char* stream_end = "data: [DONE]\n\n";
 constexpr const char* stream_comment = ": the answer is being computed\n\n";
 std::string kaito_reply(const std::string& text);  // {"Result": ...}
 std::string models_reply(std::span<const std::string> models, std::int64_t created_s);
+// One of them by its index; the first is the base model.
+std::string model_reply(std::span<const std::string> models, std::size_t index,
+                        std::int64_t created_s);
 int http_status(Code code);                   // of an error
 std::string error_reply(const Error& error);  // {"error": {...}}
 std::string error_event(const Error& error);  // the same in a stream

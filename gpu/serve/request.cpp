@@ -1,82 +1,18 @@
 // gpu/serve/request.cpp
 #include "gpu/serve/request.h"
 
-#include "gpu/formats/json.h"
+#include "gpu/serve/fields.h"
 
 namespace kairo::gpu {
 namespace {
 using Json = nlohmann::json;
 constexpr std::size_t stops_max = 16, stop_bytes_max = 1024;
-constexpr int tokens_max = 1 << 24;
-
-Error bad(const std::string& field, const std::string& why) {
-  return {Code::invalid, field + " " + why};
-}
-std::string shown(const Json& value) {
-  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text.size() > 60 ? text.substr(0, 57) + "..." : text;
-}
-bool is_absent(const Json& object, const char* key) {
-  return !object.contains(key) || object[key].is_null();
-}
 
 Result<Json> parse_object(std::string_view body) {
   auto parsed = parse_json_object(body);
   if (!parsed.ok()) return bad("the body", parsed.error().what);
   return parsed;
 }
-
-// Fields of one object: the first wrong one is kept; the rest then read as absent.
-class Fields {
- public:
-  explicit Fields(const Json& object, std::string path = {})
-      : object_(object), path_(std::move(path)) {}
-  void number(const char* key, float& out, double low, double high) {
-    if (is_absent(object_, key)) return;
-    const Json& value = object_[key];
-    if (!value.is_number() || value.get<double>() < low || value.get<double>() > high)
-      return wrong(key, "must be a number from " + Json(low).dump() + " to " + Json(high).dump());
-    out = value.get<float>();
-  }
-  void integer(const char* key, int& out, int low, int high) {
-    if (is_absent(object_, key)) return;
-    const Json& value = object_[key];
-    if (!value.is_number_integer() || value.get<std::int64_t>() < low ||
-        value.get<std::int64_t>() > high)
-      return wrong(key, "must be a whole number from " + std::to_string(low) + " to " +
-                            std::to_string(high));
-    out = value.get<int>();
-  }
-  void flag(const char* key, bool& out) {
-    if (is_absent(object_, key)) return;
-    if (!object_[key].is_boolean()) return wrong(key, "must be true or false");
-    out = object_[key].get<bool>();
-  }
-  void text(const char* key, std::string& out) {
-    if (is_absent(object_, key)) return;
-    if (!object_[key].is_string()) return wrong(key, "must be a string");
-    out = object_[key].get<std::string>();
-  }
-  // A feature that we lack: only the value that means "without it" passes.
-  void only(const char* key, const Json& neutral) {
-    if (is_absent(object_, key) || object_[key] == neutral) return;
-    if (object_[key].is_number() && neutral.is_number() &&
-        object_[key].get<double>() == neutral.get<double>())
-      return;
-    wrong(key, "is not supported here: leave it out");
-  }
-  void wrong(const std::string& key, const std::string& why) {
-    if (error_) return;
-    const std::string value = object_.contains(key) ? " (it is " + shown(object_[key]) + ")" : "";
-    error_ = bad(path_ + key, why + value);
-  }
-  Status status() const { return error_ ? Status(*error_) : ok(); }
-
- private:
-  const Json& object_;
-  const std::string path_;
-  std::optional<Error> error_;
-};
 
 void read_seed(const Json& object, Fields& fields, Request& out) {
   if (is_absent(object, "seed")) return;
@@ -130,14 +66,9 @@ void refuse_unsupported(const Json& object, Fields& fields) {
 // What both OpenAI requests have in common.
 void read_shared(const Json& object, Fields& fields, Request& out) {
   fields.text("model", out.model);
-  fields.number("temperature", out.sampling.temperature, 0, 2);
-  fields.number("top_p", out.sampling.top_p, 0, 1);
-  if (out.sampling.top_p <= 0) fields.wrong("top_p", "must be greater than 0, at most 1");
-  fields.integer("top_k", out.sampling.top_k, -1, tokens_max);
-  if (out.sampling.top_k < 0) out.sampling.top_k = 0;  // vLLM's word for "all"
+  read_sampling(fields, out.sampling);
   fields.number("presence_penalty", out.sampling.presence_penalty, -2, 2);
   fields.number("frequency_penalty", out.sampling.frequency_penalty, -2, 2);
-  fields.number("repetition_penalty", out.sampling.repetition_penalty, 0.01, 100);
   fields.integer("max_tokens", out.max_tokens, 1, tokens_max);
   fields.flag("stream", out.stream);
   read_seed(object, fields, out);
@@ -168,6 +99,35 @@ Result<std::string> content_of(const Json& content, const std::string& at) {
   return out;
 }
 
+// A client sends an answer back as it came, with a null for every member that it does not have.
+Json without_nulls(const Json& message) {
+  Json out = Json::object();
+  for (const auto& [key, value] : message.items())
+    if (!value.is_null()) out[key] = value;
+  return out;
+}
+// OpenAI's arguments are JSON in a string; templates want the object, as vLLM gives it to them.
+Status read_calls(Json& message, const std::string& at) {
+  if (!message.contains("tool_calls")) return ok();
+  Json& calls = message["tool_calls"];
+  if (!calls.is_array()) return bad(at + ".tool_calls", "must be a list");
+  if (calls.empty()) {
+    message.erase("tool_calls");
+    return ok();
+  }
+  for (Json& call : calls) {
+    if (!call.is_object() || !call.contains("function") || !call["function"].is_object())
+      return bad(at + ".tool_calls", "must be a list of {\"function\": {...}}");
+    Json& function = call["function"];
+    if (is_absent(function, "arguments") || !function["arguments"].is_string()) continue;
+    const std::string text = function["arguments"].get<std::string>();
+    const auto arguments = parse_json_object(text.empty() ? "{}" : text);
+    if (!arguments.ok()) return bad(at + ".tool_calls: function.arguments", arguments.error().what);
+    function["arguments"] = arguments.value();
+  }
+  return ok();
+}
+
 Result<std::string> messages_of(const Json& object) {
   if (is_absent(object, "messages"))
     return bad("messages", "is missing: a list of {\"role\", \"content\"}");
@@ -180,17 +140,22 @@ Result<std::string> messages_of(const Json& object) {
     if (!message.is_object()) return bad(at, "must be an object with role and content");
     if (is_absent(message, "role") || !message["role"].is_string())
       return bad(at + ".role", "must be system, user or assistant");
-    Json clean = message;
-    clean["content"] = TRY(content_of(message.value("content", Json()), at + ".content"));
+    Json clean = without_nulls(message);
+    TRY(read_calls(clean, at));
+    const bool is_call = clean.contains("tool_calls");  // such a message may be without content
+    if (!is_call || clean.contains("content"))
+      clean["content"] = TRY(content_of(clean.value("content", Json()), at + ".content"));
     out.push_back(std::move(clean));
   }
   return out.dump();
 }
 }  // namespace
 
-Result<Request> parse_chat_completion(std::string_view body) {
+Result<Request> parse_chat_completion(std::string_view body, const Defaults& defaults) {
   const Json object = TRY(parse_object(body));
   Request out;
+  out.sampling = defaults.sampling;
+  out.max_tokens = defaults.max_tokens;
   Fields fields(object);
   read_shared(object, fields, out);
   fields.integer("max_completion_tokens", out.max_tokens, 1, tokens_max);
@@ -208,9 +173,10 @@ Result<Request> parse_chat_completion(std::string_view body) {
   return out;
 }
 
-Result<Request> parse_completion(std::string_view body) {
+Result<Request> parse_completion(std::string_view body, const Defaults& defaults) {
   const Json object = TRY(parse_object(body));
   Request out;
+  out.sampling = defaults.sampling;
   out.max_tokens = 16;  // OpenAI's default
   Fields fields(object);
   read_shared(object, fields, out);
@@ -242,7 +208,7 @@ Result<Request> parse_completion(std::string_view body) {
   return out;
 }
 
-Result<Request> parse_kaito_chat(std::string_view body) {
+Result<Request> parse_kaito_chat(std::string_view body, const Defaults& /*defaults*/) {
   constexpr int default_answer_tokens = 200;
   const Json object = TRY(parse_object(body));
   Request out;

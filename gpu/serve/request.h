@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gpu/serve/defaults.h"
 #include "gpu/serve/sampler.h"
 #include "schemas/base/result.h"
 
@@ -28,8 +29,9 @@ struct Request {
   bool stream = false, include_usage = false;
   bool return_full_text = false;  // prompt and answer (/chat only)
 };
-// All: invalid.
-Result<Request> parse_chat_completion(std::string_view body);  // POST /v1/chat/completions
-Result<Request> parse_completion(std::string_view body);       // POST /v1/completions
-Result<Request> parse_kaito_chat(std::string_view body);       // POST /chat
+// All: invalid. defaults: of the model, where a request says nothing.
+Result<Request> parse_chat_completion(std::string_view body, const Defaults& defaults = {});
+Result<Request> parse_completion(std::string_view body, const Defaults& defaults = {});
+// POST /chat: KAITO gives every setting a value of its own, so the model's defaults never count.
+Result<Request> parse_kaito_chat(std::string_view body, const Defaults& defaults = {});
 }  // namespace kairo::gpu

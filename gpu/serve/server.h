@@ -1,8 +1,8 @@
 // gpu/serve/server.h - the HTTP API of one model and its adapters.
 //
 // POST /v1/chat/completions, /v1/completions (both with "stream": true), /chat (KAITO v0.8.1);
-// GET /v1/models, /health, /metrics (Prometheus), /version, /. It listens before the model is
-// loaded: until open() every answer is 503, so that a probe tells loading from dead.
+// GET /v1/models, /v1/models/NAME, /health, /metrics (Prometheus), /version, /. It listens before
+// the model is loaded: until open() every answer is 503, so that a probe tells loading from dead.
 #pragma once
 #include <chrono>
 #include <memory>
@@ -18,6 +18,7 @@ struct ServerOptions {
   int port = 5000;           // 0: a free one
   std::size_t threads = 80;  // one per request that runs or waits, and some for probes
   std::string version;
+  std::chrono::seconds idle{120};             // a connection without a request, before it is closed
   std::chrono::milliseconds look_after{250};  // a waiting client, whether it is still there
 };
 class Server {  // its own threads; stopped by the destructor

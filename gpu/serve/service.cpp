@@ -26,20 +26,21 @@ Result<std::unique_ptr<Service>> Service::load(const ServiceOptions& options,
   GeneratorOptions fitting = options.generator;
   fitting.context_tokens =
       static_cast<int>(std::min<std::int64_t>(fitting.context_tokens, config.positions));
+  const Defaults defaults = TRY(load_defaults(folder));
   Tokenizer tokenizer = TRY(Tokenizer::load(folder));
   auto generator = TRY(load_generator(fitting));
   std::unique_ptr<Service> service(
       new Service(options, std::move(tokenizer), std::move(generator)));
+  service->defaults_ = defaults;
   service->stop_tokens_ = TRY(load_stop_tokens(folder, config));
   if (const auto eos = service->tokenizer_.eos()) service->stop_tokens_.push_back(*eos);
   service->scheduler_.start();
   return service;
 }
 
-Result<int> Service::adapter_of(const std::string& model) const {
-  if (model.empty()) return -1;
+Result<std::size_t> Service::index_of(const std::string& model) const {
   const auto at = std::find(models_.begin(), models_.end(), model);
-  if (at != models_.end()) return static_cast<int>(at - models_.begin()) - 1;
+  if (at != models_.end()) return static_cast<std::size_t>(at - models_.begin());
   std::string here;
   for (const auto& name : models_) here += (here.empty() ? "" : ", ") + name;
   return Error{Code::not_found, "model " + model + " is not served here; there are: " + here};
@@ -68,7 +69,8 @@ Result<std::vector<std::int32_t>> Service::encoded(const Request& request) const
 
 Result<Answer> Service::ask(const Request& request) {
   Sequence sequence;
-  sequence.adapter = TRY(adapter_of(request.model));
+  const std::size_t index = request.model.empty() ? 0 : TRY(index_of(request.model));
+  sequence.adapter = static_cast<int>(index) - 1;
   sequence.prompt = TRY(tokens_of(request));
   const int prompt_tokens = static_cast<int>(sequence.prompt.size());
   const int room = std::max(1, generator_->context_tokens() - prompt_tokens);
@@ -86,8 +88,8 @@ Result<Answer> Service::ask(const Request& request) {
                               request.stop_tokens.end());
   sequence.sampling = request.sampling;
   sequence.sampling.seed = request.seed ? *request.seed : std::random_device{}();
-  Answer answer{std::make_shared<Completion>(tokenizer_, request.stop),
-                request.model.empty() ? models_.front() : request.model, prompt_tokens};
+  Answer answer{std::make_shared<Completion>(tokenizer_, request.stop), models_[index],
+                prompt_tokens};
   TRY(scheduler_.submit(std::move(sequence), answer.completion));
   return answer;
 }

@@ -32,17 +32,19 @@ class Service {  // ask, counts: any thread
                                                LoadGenerator load_generator = &Generator::load);
   // not_found: no such model. invalid: the request. unavailable: too many wait.
   Result<Answer> ask(const Request& request);
+  const Defaults& defaults() const { return defaults_; }
+  Result<std::size_t> index_of(const std::string& model) const;       // in models(); or not_found
   const std::vector<std::string>& models() const { return models_; }  // base model first
   SchedulerCounts counts() const { return scheduler_.counts(); }
   void stop() { scheduler_.stop(); }  // answers that are not complete end with `cancelled`
 
  private:
   Service(const ServiceOptions& options, Tokenizer tokenizer, std::unique_ptr<Generator> generator);
-  Result<int> adapter_of(const std::string& model) const;
   Result<std::vector<std::int32_t>> tokens_of(const Request& request) const;
   Result<std::vector<std::int32_t>> encoded(const Request& request) const;
   std::vector<std::string> models_;
   std::vector<std::int32_t> stop_tokens_;
+  Defaults defaults_;
   Tokenizer tokenizer_;
   std::unique_ptr<Generator> generator_;
   Scheduler scheduler_;

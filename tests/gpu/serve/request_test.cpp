@@ -15,7 +15,7 @@ constexpr const char* hi = R"("messages":[{"role":"user","content":"hi"}])";
 std::string chat(const std::string& more) {
   return std::string("{") + hi + (more.empty() ? "" : ",") + more + "}";
 }
-using Parse = Result<Request> (*)(std::string_view);
+using Parse = Result<Request> (*)(std::string_view, const Defaults&);
 struct Bad {
   std::string name;
   Parse parse;
@@ -97,7 +97,7 @@ TEST_CASE("what is let through") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
-    const auto parsed = row.parse(row.body);
+    const auto parsed = row.parse(row.body, {});
     CHECK_MESSAGE(parsed.ok(), (parsed.ok() ? "" : parsed.error().what));
   }
   const auto silent = parse_chat_completion(R"({"messages":[{"role":"user"}]})");
@@ -224,7 +224,7 @@ TEST_CASE("wrong requests") {
   };
   for (const Bad& row : rows) {
     CAPTURE(row.name);
-    const auto parsed = row.parse(row.body);
+    const auto parsed = row.parse(row.body, {});
     REQUIRE_FALSE(parsed.ok());
     CHECK(parsed.error().code == Code::invalid);
     CHECK(parsed.error().what == row.error);
@@ -343,7 +343,7 @@ TEST_CASE("wrong requests, field by field") {
   };
   for (const Bad& row : rows) {
     CAPTURE(row.name);
-    const auto parsed = row.parse(row.body);
+    const auto parsed = row.parse(row.body, {});
     REQUIRE_FALSE(parsed.ok());
     CHECK(parsed.error().code == Code::invalid);
     CHECK(parsed.error().what == row.error);
@@ -394,7 +394,7 @@ TEST_CASE("changed bytes never crash the parsers") {
       if (what == 2) body.insert(at, body.substr(random() % body.size(), 1 + random() % 16));
     }
     for (const Parse parse : {&parse_chat_completion, &parse_completion, &parse_kaito_chat})
-      refused += parse(body).ok() ? 0 : 1;
+      refused += parse(body, {}).ok() ? 0 : 1;
   }
   CHECK(refused > 20'000);
 }

@@ -64,9 +64,20 @@ TEST_CASE("requests that the HTTP library would let through") {
   };
   const Row rows[] = {
       {"no length", "POST /chat HTTP/1.1\r\nHost: x\r\n\r\n", "411",
-       "POST /chat: the request needs a Content-Length"},
-      {"chunks", "POST /chat HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-       "411", "POST /chat: the request needs a Content-Length"},
+       "POST /chat: the request needs a Content-Length, or Transfer-Encoding: chunked"},
+      {"another coding",
+       "POST /chat HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "400",
+       "POST /chat: HTTP 400"},
+      {"two lengths",
+       "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: "
+       "chunked\r\n\r\n0\r\n\r\n",
+       "400", "POST /chat: HTTP 400"},
+      {"a form with files",
+       "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; "
+       "boundary=b\r\nContent-Length: 0\r\n\r\n",
+       "415", "POST /chat: the body must be JSON (Content-Type: application/json)"},
+      {"a method", "TRACE /chat HTTP/1.1\r\nHost: x\r\n\r\n", "405",
+       "TRACE /chat: no such method; there are GET and POST"},
       {"a range", "GET /version HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\n\r\n", "416",
        "GET /version: HTTP 416"},
       {"ranges that overlap", "GET /metrics HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1,0-1\r\n\r\n",
@@ -81,6 +92,22 @@ TEST_CASE("requests that the HTTP library would let through") {
     CHECK(reply.find("Content-Range") == std::string::npos);  // the whole error, whatever was asked
     CHECK(reply.find(error + row.message + "\"") != std::string::npos);
   }
+  const auto chunked = [&](std::size_t size) {
+    httplib::Result reply = bench.client().Post(
+        "/chat",
+        [=](std::size_t offset, httplib::DataSink& sink) {
+          const std::string piece(std::min<std::size_t>(size - offset, 1 << 20), 'x');
+          if (!piece.empty()) sink.write(piece.data(), piece.size());
+          if (offset + piece.size() == size) sink.done();
+          return true;
+        },
+        "application/json");
+    REQUIRE(reply);
+    return reply->status;
+  };
+  CHECK(chunked(4 << 20) == 400);  // read, and not JSON
+  CHECK(chunked((4 << 20) + 1) == 413);
+  CHECK(chunked(48 << 20) == 413);  // heard out
   const auto fits = bench.client().Post("/chat", std::string(4 << 20, 'x'), "application/json");
   REQUIRE(fits);
   CHECK(fits->status == 400);  // read, and not JSON
