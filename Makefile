@@ -4,7 +4,7 @@ PREFIX ?= $(HOME)/.local
 JOBS ?= $(shell nproc)
 BUILD := build/$(PRESET)
 .DEFAULT_GOAL := help
-.PHONY: help deps build install quickstart test unit asan sim crash parity bench fmt fmt-check lint clean
+.PHONY: help deps build programs install quickstart test unit asan sim crash parity bench fmt fmt-check lint clean
 
 help: ## show the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,12 +20,17 @@ build: ## configure and build (PRESET=release|dev|asan|tsan)
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)
 
-install: build ## kairo, kairo-tune and kairo-serve into PREFIX/bin (~/.local/bin)
+programs: ## configure and build kairo, kairo-tune and kairo-serve without the tests
+	@mkdir -p build
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS) --target kairo kairo-tune kairo-serve
+
+install: programs ## kairo, kairo-tune and kairo-serve into PREFIX/bin (~/.local/bin)
 	@install -d $(DESTDIR)$(PREFIX)/bin
 	@install $(addprefix $(BUILD)/,kairo kairo-tune kairo-serve) $(DESTDIR)$(PREFIX)/bin
 	@echo "installed in $(DESTDIR)$(PREFIX)/bin"
 
-quickstart: deps build ## the whole story: tune a real model, push the adapter, serve it
+quickstart: deps programs ## the whole story: tune a real model, push the adapter, serve it
 	@bash deploy/setup/model.sh $(BUILD)/kairo-tune
 	@bash examples/quickstart/run.sh $(BUILD)
 
