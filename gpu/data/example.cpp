@@ -61,6 +61,20 @@ void append(Messages& to, Messages more) {
   for (const auto i : more.untrained) to.untrained.push_back(to.list.size() + i);
   for (auto& item : more.list) to.list.push_back(std::move(item));
 }
+// trl's chat_template_kwargs: what the template sees beside the messages; "" for none.
+Result<std::string> variables_of(const Json& row) {
+  const std::string column = "chat_template_kwargs";
+  if (!has(row, column) || row[column] == "") return std::string();
+  const Json variables = unpacked(row[column]);
+  if (!variables.is_object())
+    return wrong_type(column, row[column], "an object of template variables");
+  for (const std::string taken : {"messages", "tools", "documents", "add_generation_prompt"})
+    if (variables.contains(taken))
+      return Error{Code::invalid, "column \"" + column + "\" sets \"" + taken +
+                                      "\", which has a column of its own or is set here: take it "
+                                      "out"};
+  return variables.empty() ? std::string() : dump(variables);
+}
 // The turns with what stands beside them: a system prompt, earlier turns, tools.
 Result<Example> chat(const Json& row, Messages turns) {
   if (has(row, "functions"))
@@ -84,6 +98,7 @@ Result<Example> chat(const Json& row, Messages turns) {
   append(all, std::move(turns));
   out.untrained = std::move(all.untrained);
   out.messages_json = dump(all.list);
+  out.variables_json = TRY(variables_of(row));
   if (!row.contains("tools")) return out;
   const Json tools = TRY(read_tools(row["tools"]));
   if (!tools.empty()) out.tools_json = dump(tools);

@@ -17,9 +17,10 @@ enum class ExampleKind : std::uint8_t {
 };
 struct Example {
   ExampleKind kind = ExampleKind::text;
-  std::string messages_json;  // of chat: [{"role", "content", ...}, ...]
-  std::string tools_json;     // of chat: a JSON array, or empty
-  bool is_question = false;   // of chat: made of a question and an answer; may fall back to prompt
+  std::string messages_json;   // of chat: [{"role", "content", ...}, ...]
+  std::string tools_json;      // of chat: a JSON array, or empty
+  std::string variables_json;  // of chat: an object of template variables, or empty
+  bool is_question = false;    // of chat: made of a question and an answer; may fall back to prompt
   bool has_completion = false;  // a question or prompt with its answer, not a conversation
   std::size_t given = 0;        // of chat: so many messages are the prompt, trained in no case
   std::vector<std::size_t> untrained;  // of chat: messages that the row keeps from training

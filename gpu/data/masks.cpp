@@ -81,9 +81,14 @@ Result<std::size_t> begin_of_first(std::string_view text, const Tokenizer& token
   const auto with = TRY(tokenizer.apply_chat(anyone, true)).text;
   const auto without = TRY(tokenizer.apply_chat(anyone, false)).text;
   if (!with.starts_with(without) || with.size() == without.size()) return std::string::npos;
-  const auto header = std::string_view(with).substr(without.size());
-  const auto at = text.find(header);
-  return at == std::string_view::npos ? at : at + header.size();
+  auto header = std::string_view(with).substr(without.size());
+  for (;;) {  // lines that only the generation prompt has (an empty think block) come last
+    const auto at = text.find(header);
+    if (at != std::string_view::npos) return at + header.size();
+    const auto line_end = header.substr(0, header.size() - 1).rfind('\n');
+    if (line_end == std::string_view::npos) return std::string::npos;
+    header = header.substr(0, line_end + 1);
+  }
 }
 // A chat as it was rendered, and what asks the template again.
 struct Rendered {
@@ -94,7 +99,8 @@ struct Rendered {
   Encoding encoding;
 
   Result<RenderedChat> render(const Json& some, bool add_generation_prompt) const {
-    return tokenizer.apply_chat(dump(some), add_generation_prompt, example.tools_json);
+    return tokenizer.apply_chat(dump(some), add_generation_prompt, example.tools_json,
+                                example.variables_json);
   }
 };
 // The first token of the answer to the turns `before`: where the ids of those turns with the
@@ -160,7 +166,8 @@ Status mark_message(Row& row, std::size_t index, bool trained, const Rendered& r
   return ok();
 }
 Result<Row> tokenise_chat(const Example& example, LossOn loss_on, const Tokenizer& tokenizer) {
-  auto chat = TRY(tokenizer.apply_chat(example.messages_json, false, example.tools_json));
+  auto chat = TRY(tokenizer.apply_chat(example.messages_json, false, example.tools_json,
+                                       example.variables_json));
   const bool all = loss_on == LossOn::all;
   if (all && example.untrained.empty())
     return row_of(TRY(tokenizer.encode(chat.text, false)), true);

@@ -148,13 +148,14 @@ Result<std::string> Tokenizer::decode(std::span<const std::int32_t> tokens,
 }
 
 Result<RenderedChat> Tokenizer::apply_chat(std::string_view messages_json,
-                                           bool add_generation_prompt,
-                                           std::string_view tools_json) const {
+                                           bool add_generation_prompt, std::string_view tools_json,
+                                           std::string_view variables_json) const {
   const kh_chat* chat = TRY(handle_->chats.choose(!tools_json.empty()));
   TRY(check_size(messages_json));
   if (!is_array(messages_json) || (!tools_json.empty() && !is_array(tools_json)))
     return Error{Code::invalid, "apply chat template: messages and tools must be JSON arrays"};
   Json names = handle_->special;
+  if (!variables_json.empty()) names.update(TRY(parse_json_object<Json>(variables_json)));
   names["add_generation_prompt"] = add_generation_prompt;
   names["documents"] = nullptr;  // as transformers: there, and none
   // Joined as text: the crate's parser bounds the depth, and no tree is copied.

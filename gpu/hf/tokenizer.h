@@ -47,9 +47,11 @@ class Tokenizer {
   // The template "tool_use" renders chats with tools, "default" the others and where it is the only
   // one. As in transformers, a message's null members are as absent, and its reasoning_content,
   // thinking or reasoning (the first that is there) is seen as the first two.
+  // variables_json: an object of further variables of the template (enable_thinking), or empty.
   // invalid: no template, no message, or the template refuses (its words are in the error).
   Result<RenderedChat> apply_chat(std::string_view messages_json, bool add_generation_prompt,
-                                  std::string_view tools_json = {}) const;
+                                  std::string_view tools_json = {},
+                                  std::string_view variables_json = {}) const;
   // Replaces all templates of the model: Jinja text, or the path of a file that holds it.
   Status set_chat_template(const std::string& text_or_path);
   // The time that templates see (Unix seconds), so that a run's rows are the same on another day.

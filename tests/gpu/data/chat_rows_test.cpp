@@ -125,6 +125,11 @@ TEST_CASE("chat rows: content, calls, tools, weights") {
        R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"b","weight":0},)"
        R"({"role":"user","content":"r"},{"role":"assistant","content":"a"}]})",
        "user:qassistant:b!user:rassistant:[a!]", with_blocks},
+      {"variables of the template", R"({"chat_template_kwargs":{"how":"loud"},)" + asked + "}",
+       "q [a!] loud",
+       "{{ messages[0].content }} {% generation %}{{ messages[1].content }}!{% endgeneration %} {{ "
+       "how "
+       "}}"},
       {"an answer of a tool, ShareGPT",
        R"({"conversations":[{"from":"human","value":"q"},{"from":"observation","value":"o"},)"
        R"({"from":"gpt","value":"a"}]})",
@@ -154,6 +159,8 @@ TEST_CASE("chat rows: the generation prompt says more than the chat") {
   const std::string row = R"({"question":"q","answer":"a"})";
   CHECK(load("a.jsonl", row, whole(), thinks("")).rows ==
         std::vector<std::string>{turn("user", "q") + answer("a")});
+  CHECK(load("a.jsonl", R"({"messages":[{"role":"assistant","content":"a"}]})", whole(), thinks(""))
+            .rows == std::vector<std::string>{answer("a")});
   // What stands in both is part of the question.
   CHECK(load("a.jsonl", row, whole(), thinks("<think>\n\n</think>\n\n")).rows ==
         std::vector<std::string>{turn("user", "q") +
@@ -195,6 +202,10 @@ TEST_CASE("chat rows: refused by name") {
        "column \"history[0]\" is array, must be a list of pairs"},
       {R"({"system":"s","prompt":"p","completion":"c"})",
        "column \"system\" stands beside a prompt that is plain text"},
+      {R"({"chat_template_kwargs":["x"],)" + asked + "}",
+       "column \"chat_template_kwargs\" is array, must be an object"},
+      {R"({"chat_template_kwargs":{"tools":[]},)" + asked + "}",
+       "column \"chat_template_kwargs\" sets \"tools\""},
       {R"({"conversations":[{"from":"function_call","value":"{}"}]})",
        "is from \"function_call\": write it as from \"gpt\""},
   };
