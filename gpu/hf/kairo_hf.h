@@ -49,9 +49,11 @@ int kh_chat_render(const kh_chat*, const char* variables, size_t size, int64_t n
 
 /* Returns 0 to go on, else reading ends and kh_rows returns 0. */
 typedef int (*kh_on_row)(void* user, size_t number, const char* json, size_t size);
-/* format: 0 jsonl, 1 json, 2 csv, 3 parquet. */
-int kh_rows(const char* path, size_t path_size, int format, size_t row_bytes_max, size_t rows_max,
-            kh_on_row on_row, void* user, size_t* rows, kh_bytes* error);
+/* format: 0 jsonl, 1 json, 2 csv, 3 parquet. packing: 0 none, 1 gzip, 2 zstd. bytes_max: of the
+ * file when it is unpacked. -2: the file is cut off or damaged. */
+int kh_rows(const char* path, size_t path_size, int format, int packing, uint64_t bytes_max,
+            size_t row_bytes_max, size_t rows_max, kh_on_row on_row, void* user, size_t* rows,
+            kh_bytes* error);
 #ifdef __cplusplus
 }
 #endif

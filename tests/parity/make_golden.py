@@ -12,6 +12,7 @@ import torch
 import bitsandbytes.functional as bnb
 import data_golden
 import evaluation_golden
+import jinja_golden
 import rows_golden
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from safetensors.torch import save_file
@@ -202,6 +203,7 @@ def main():
     evaluation_golden.write(a.out, plain, tiny_rows(160), with_adapter, flat_rows)
     nf4_case(a.out)
     data_golden.write(a.out)
+    jinja_golden.write(a.out)
     if a.smollm2:
         rows_golden.write(a.out, a.smollm2)
         smollm2_case(a.out, a.smollm2, a.gsm8k, False)

@@ -1,6 +1,7 @@
 // gpu/hf/rust/src/lib.rs - the C ABI of kairo_hf.h over tokenizer, chat and rows.
 //! Every entry point runs inside `guard`: errors and panics become a text, never an unwind into C.
 mod chat;
+mod jinja;
 mod rows;
 mod tokenizer;
 
@@ -13,6 +14,16 @@ use std::{ptr, slice, str};
 
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Res<T> = Result<T, Error>;
+
+/// A file that is damaged, where that is more than wrong input.
+#[derive(Debug)]
+pub struct Corrupt(pub String);
+impl std::fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl std::error::Error for Corrupt {}
 
 /// A boxed slice on its way to C. An empty one has a null pointer.
 #[repr(C)]
@@ -42,14 +53,17 @@ pub struct Range {
     pub end: u64,
 }
 
-/// Runs `f`; an error or a panic becomes `error` and -1.
+/// Runs `f`; an error or a panic becomes `error` and -1, or -2 where something is damaged.
 unsafe fn guard(error: *mut Slice<u8>, f: impl FnOnce() -> Res<()>) -> c_int {
     static QUIET: Once = Once::new();
     // A panic is an ordinary error here: its text goes to the caller, not to stderr.
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| ())));
     let text = match catch_unwind(AssertUnwindSafe(f)) {
         Ok(Ok(())) => return 0,
-        Ok(Err(e)) => e.to_string(),
+        Ok(Err(e)) => {
+            *error = Slice::new(e.to_string().into_bytes());
+            return if e.is::<Corrupt>() { -2 } else { -1 };
+        }
         Err(panic) => match panic.downcast_ref::<String>() {
             Some(s) => s.clone(),
             None => panic.downcast_ref::<&str>().unwrap_or(&"the decoder panicked").to_string(),
@@ -197,6 +211,8 @@ pub unsafe extern "C" fn kh_rows(
     file: *const c_char,
     file_size: usize,
     format: c_int,
+    packing: c_int,
+    bytes_max: u64,
     row_bytes_max: usize,
     rows_max: usize,
     on_row: OnRow,
@@ -206,12 +222,12 @@ pub unsafe extern "C" fn kh_rows(
 ) -> c_int {
     guard(error, || {
         let mut sink = rows::Sink {
-            row_bytes_max,
-            rows_max,
+            limits: rows::Limits { bytes: bytes_max, row_bytes: row_bytes_max, rows: rows_max },
             rows: 0,
             give: &mut |n, json| on_row(user, n, json.as_ptr() as *const c_char, json.len()) == 0,
         };
-        rows::read(&path(file, file_size), rows::Format::from_number(format)?, &mut sink)?;
+        let (format, packing) = (rows::Format::from_number(format)?, rows::Packing::from_number(packing)?);
+        rows::read(&path(file, file_size), format, packing, &mut sink)?;
         *count = sink.rows;
         Ok(())
     })
