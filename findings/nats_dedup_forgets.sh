@@ -49,7 +49,8 @@ PYTHON
   start
   echo "said again after a restart:"
   "$folder/venv/bin/python" "$folder/say.py" "$url" A B
-} | tee "$folder/seen"
+} >"$folder/seen"
+cat "$folder/seen"
 cat >"$folder/expected" <<'TEXT'
 said:
   A: new
