@@ -142,9 +142,8 @@ Result<std::string> messages_of(const Json& object) {
       return bad(at + ".role", "must be system, user or assistant");
     Json clean = without_nulls(message);
     TRY(read_calls(clean, at));
-    const bool is_call = clean.contains("tool_calls");  // such a message may be without content
-    if (!is_call || clean.contains("content"))
-      clean["content"] = TRY(content_of(clean.value("content", Json()), at + ".content"));
+    // Absent, as beside tool_calls, is empty: many templates join it to something.
+    clean["content"] = TRY(content_of(clean.value("content", Json()), at + ".content"));
     out.push_back(std::move(clean));
   }
   return out.dump();
