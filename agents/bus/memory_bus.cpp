@@ -15,6 +15,10 @@ void MemoryBroker::lose_tail(std::size_t messages) {
     last_ = tail->first - 1;
     messages_.erase(tail);
   }
+  std::map<std::string, std::int64_t> still_known;  // of the messages that are stored
+  for (const auto& [sequence, message] : messages_)
+    if (const auto id = ids_.find(message.id); id != ids_.end()) still_known.insert(*id);
+  ids_ = std::move(still_known);
   for (auto& [name, consumer] : consumers_) {
     consumer.delivered = std::min(consumer.delivered, last_);
     consumer.unacked.erase(consumer.unacked.upper_bound(last_), consumer.unacked.end());

@@ -21,9 +21,11 @@ class MemoryBroker {  // thread-safe
   MemoryBroker(const Clock& clock, std::chrono::milliseconds ack_wait,
                std::size_t ack_pending_max = kept_unacked)
       : clock_(clock), ack_wait_(ack_wait), ack_pending_max_(ack_pending_max) {}
-  void lose_tail(std::size_t messages);  // power failure: the newest stored messages are gone
-  void wipe();                           // the store was replaced: a new stream, sequence 0
-  bool idle() const;                     // every consumer has acked all that is stored
+  // A power failure: the newest stored messages are gone. 0: the server starts again and has lost
+  // nothing but, as NATS, the ids of messages that a newer one had replaced.
+  void lose_tail(std::size_t messages);
+  void wipe();        // the store was replaced: a new stream, sequence 0
+  bool idle() const;  // every consumer has acked all that is stored
   std::vector<Message> stored(const std::string& prefix) const;  // in order of arrival
 
  private:
