@@ -36,7 +36,8 @@ Need tuning_need(const catalogue::Preset& preset, const std::string& method, boo
   const double embedding = std::min(0.25 * parameters, 0.6e9);
   parts.weights = method == "qlora" ? (parameters - embedding) * nf4_bytes + embedding * wide
                                     : parameters * wide;
-  parts.adapter = 0.036 * parameters * 16;  // r 16 on all linear layers: 3.6 %; master, m, v, g
+  // r 16 on all linear layers: 3.6 %; master, m, v, g, and what a checkpoint is written from.
+  parts.adapter = 0.036 * parameters * (16 + 12);
   // A step's tokens through one layer group that is kept, in proportion to the model's width.
   parts.activations = std::sqrt(parameters) * 2048 * 16 * wide;
   parts.program = on_cpu ? 0.4 * gib_bytes : 1.5 * gib_bytes;

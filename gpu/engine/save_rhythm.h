@@ -1,5 +1,6 @@
 // gpu/engine/save_rhythm.h - when a checkpoint is due: at most two percent of the time for them all
-// and at most thirty seconds of training at risk; where both cannot be had, the second (pure).
+// (one is aimed at: not all that they take can be seen) and at most thirty seconds of training at
+// risk; where both cannot be had, the second (pure).
 #pragma once
 #include <cstdint>
 

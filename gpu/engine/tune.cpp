@@ -255,11 +255,12 @@ class Run {
     const bool is_new = r.evaluated.step >= 0 && r.evaluated.step != evaluated_step_;
     take(r.evaluated);
     if (!is_new) return;
+    const std::int64_t best = r.evaluated.best_step;
     log::info("evaluation", {{"step", std::to_string(r.evaluated.step)},
                              {"eval_loss", std::to_string(r.evaluated.loss)},
                              {"perplexity", std::to_string(std::exp(r.evaluated.loss))},
                              {"rows", std::to_string(job_.held_out.size())},
-                             {"best_step", std::to_string(r.evaluated.best_step)}});
+                             {"best_step", best < 0 ? "none" : std::to_string(best)}});
   }
   void take(const Evaluated& e) {
     evaluated_step_ = e.step;

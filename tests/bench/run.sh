@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # tests/bench/run.sh - speed and memory, through the real parts, against peers in the same run.
 #
-# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover push train serve" chooses (control: the
+# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover push train checkpoints serve" chooses (control: the
 # first four); BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_PUSH_MB=200, BENCH_STEPS=12 set the sizes.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../e2e/lib.sh"
 set -euo pipefail
 trap 'status=$?; set +e; finish >/dev/null; exit $status' EXIT
-only=${BENCH_ONLY:-apply many memory recover push train serve}
+only=${BENCH_ONLY:-apply many memory recover push train checkpoints serve}
 only=${only//control/apply many memory recover}
 applies=${BENCH_APPLIES:-50} many=${BENCH_MANY:-1000} push_mb=${BENCH_PUSH_MB:-200} steps=${BENCH_STEPS:-12}
 began=$SECONDS
 for topic in $only; do
   case $topic in
-    apply | many | memory | recover | push | train | serve) ;;
-    *) echo "BENCH_ONLY: no topic $topic; there are: apply many memory recover push train serve" >&2; exit 2 ;;
+    apply | many | memory | recover | push | train | checkpoints | serve) ;;
+    *) echo "BENCH_ONLY: no topic $topic; there are: apply many memory recover push train checkpoints serve" >&2; exit 2 ;;
   esac
 done
 wants() { # any of the topics
@@ -179,11 +179,31 @@ train() {
   done
 }
 
+checkpoints() {
+  title "checkpoints: kairo-tune on the quickstart's 96 rows, three epochs of QLoRA"
+  if ! [ -f "$real_model/config.json" ]; then
+    skip checkpoints "no model in $real_model; run deploy/setup/model.sh"
+    return
+  fi
+  note "of the run's time: the training's pauses and the processor time of the thread that writes"
+  cat >"$work/checkpoints.yaml" <<'YAML'
+training_config:
+  LoraConfig: {r: 16, lora_alpha: 32, target_modules: all-linear}
+  TrainingArguments: {num_train_epochs: 3, per_device_train_batch_size: 8, learning_rate: 5.0e-4}
+  DatasetConfig: {train_test_split: 1}
+YAML
+  env -u OMP_NUM_THREADS timeout 900 "$build/kairo-tune" train --model "$real_model" --method qlora \
+    --data "$source_dir/examples/quickstart/data/pip.jsonl" --config "$work/checkpoints.yaml" \
+    --output "$work/checkpoints-out" --state "$work/checkpoints-run" >"$work/train.log" 2>&1 || { cat "$work/train.log" >&2; exit 1; }
+  sed -n 's/.*: checkpoints written=\([0-9]*\) cost="\(.*\) of the run"/  checkpoints cost \2 of the run (\1 written)/p' "$work/train.log"
+}
+
 printf 'kairo %s; %s cores (%s), %s GiB RAM, load %s\n' "$(kairo version | tail -n 1 | sed 's/^kairo //')" \
   "$(env -u OMP_NUM_THREADS nproc)" "$(awk -F': *' '/^model name/ { print $2; exit }' /proc/cpuinfo)" \
   "$(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo)" "$(cut -d' ' -f1-3 /proc/loadavg)"
 if wants apply many memory recover; then control; fi
 if wants push; then push; fi
 if wants train; then train; fi
+if wants checkpoints; then checkpoints; fi
 if wants serve; then serve; fi
 printf '\nbench: done in %s s\n' "$((SECONDS - began))"

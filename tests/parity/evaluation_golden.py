@@ -69,5 +69,5 @@ def write(out, folder, rows, with_adapter, flat_rows):
     tensors.update({"held_out." + key.removeprefix("rows."): value for key, value in flat_rows(held_out).items()})
     for name, p in model.named_parameters():
         if p.requires_grad:
-            tensors["value." + name.replace(".default", "")] = p.detach().clone().contiguous()
+            tensors["trained." + name.replace(".default", "")] = p.detach().clone().contiguous()
     save_file(tensors, f"{out}/tiny_evaluation.safetensors")

@@ -55,14 +55,14 @@ TEST_CASE_FIXTURE(EvaluationBench, "every evaluation and the best step are those
   CHECK(last["best_eval_loss"].get<double>() < last["eval_loss"].get<double>());
   const auto tensors = TensorFile::open(j.output_dir + "/adapter_model.safetensors");
   REQUIRE(tensors.ok());
-  CHECK(file.names("value.").size() == 12);
-  for (const auto& name : file.names("value.")) {
+  CHECK(file.names("trained.").size() == 12);
+  for (const auto& name : file.names("trained.")) {
     CAPTURE(name);
     const TensorInfo* tensor = tensors.value().find(name);
     REQUIRE(tensor != nullptr);
     std::vector<float> values(static_cast<std::size_t>(tensor->count()));
     REQUIRE(tensors.value().read(*tensor, values).ok());
-    CHECK(relative_difference(values, file.floats("value." + name)) <= 1e-3);
+    CHECK(relative_difference(values, file.floats("trained." + name)) <= 1e-3);
   }
 
   SUBCASE("stopped at every step and every batch of an evaluation, the same adapter comes out") {
