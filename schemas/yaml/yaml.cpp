@@ -36,6 +36,8 @@ class Reader {
   Reader(std::string_view text, const std::string& name, int lines_before, Dialect dialect,
          const Limits& limits)
       : name_(name), lines_before_(lines_before), dialect_(dialect), limits_(limits) {
+    // libyaml skips the mark too, but counts it as a column: the lines below would stand out.
+    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
     yaml_parser_initialize(&parser_);
     yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()),

@@ -113,8 +113,8 @@ TEST_CASE("documents, keys, merges, blocks") {
       {"dashes in a block", "a: |\n  ---\n  x\n", R"({"a":"---\nx\n"})", "="},
       {"a byte order mark",
        "\xef\xbb\xbf"
-       "a: 1\n",
-       R"({"a":1})", "="},
+       "a: 1\nb: 2\n",
+       R"({"a":1,"b":2})", "="},
       {"line ends of Windows", "a: |\r\n  x\r\n  y\r\n", R"({"a":"x\ny\n"})", "="},
       {"merge", "a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  q: 3\n",
        R"({"a":{"p":1,"q":2},"b":{"p":1,"q":3}})", "="},
