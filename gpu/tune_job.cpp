@@ -144,6 +144,9 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   if (auto failed = check_method(c, input)) return failed;
   const auto schedule = parse_schedule(c.lr_scheduler_type);
   if (!schedule.ok()) return TuneFailure{"bad_config", schedule.error().what};
+  const auto options =
+      parse_schedule_options(schedule.value(), c.lr_scheduler_kwargs, c.learning_rate);
+  if (!options.ok()) return TuneFailure{"bad_config", options.error().what};
   auto tokenizer = Tokenizer::load(input.model_dir);
   if (!tokenizer.ok())
     return TuneFailure{"bad_model", without_folder(tokenizer.error().what, input.model_dir)};
@@ -173,6 +176,7 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   if (!order.ok()) return TuneFailure{"bad_config", order.error().what};
   copy_settings(job, c, input);
   job.schedule = schedule.value();
+  job.schedule_options = options.value();
   job.epochs = order.value().epochs();
   job.total_steps = order.value().total_steps();
   job.steps_per_epoch = order.value().steps_per_epoch();

@@ -74,6 +74,7 @@ std::string fingerprint(const TuneJob& j) {
                        static_cast<std::int64_t>(j.use_rslora), static_cast<std::int64_t>(j.seed),
                        static_cast<std::int64_t>(j.schedule), j.warmup_steps, j.total_steps})
     text += " " + std::to_string(v);
+  text += " " + j.schedule_options.text();
   for (const auto& target : j.targets) text += " " + target;
   const EvaluationPlan& e = j.evaluation;
   if (e.keep_best)  // else evaluations decide nothing
@@ -164,7 +165,8 @@ class Run {
   Phase train_all(const Clock& clock, const std::function<bool()>& should_stop) {
     TrainSettings settings;
     settings.schedule = {job_.schedule, job_.learning_rate, job_.total_steps,
-                         warmup_of(job_.warmup_steps, job_.warmup_ratio, job_.total_steps)};
+                         warmup_of(job_.warmup_steps, job_.warmup_ratio, job_.total_steps),
+                         job_.schedule_options};
     settings.update = job_.update;
     settings.epochs = job_.epochs;
     settings.fingerprint = fingerprint_;

@@ -26,6 +26,7 @@ struct TuneJob {
   std::vector<std::string> targets;
   std::uint64_t seed = 0;
   ScheduleKind schedule = ScheduleKind::linear;
+  ScheduleOptions schedule_options;
   double learning_rate = 2e-5, warmup_ratio = 0, epochs = 1;
   std::int64_t warmup_steps = 0, total_steps = 0;
   std::int64_t save_steps = 0;  // 0: by time

@@ -7,7 +7,7 @@ namespace kairo::gpu {
 namespace {
 constexpr double huge = std::numeric_limits<double>::max();
 using C = TrainingConfig;
-// As transformers: below 1 it is a share of all steps.
+// As transformers: below 1 it is a share of all steps, else the whole steps in it.
 Status take_warmup_steps(const SettingValue& v, TrainingConfig& c) {
   if (is_null(v)) return ok();
   const double x = TRY(number_of(v));
@@ -15,7 +15,17 @@ Status take_warmup_steps(const SettingValue& v, TrainingConfig& c) {
     c.warmup_ratio = x;
     return ok();
   }
-  return integer(&TrainingConfig::warmup_steps, 0, "at least 0")(v, c);
+  if (!(x >= 0 && x <= 1e15)) return bad(v, "at least 0");
+  c.warmup_steps = static_cast<std::int64_t>(x);
+  return ok();
+}
+Status take_schedule_arguments(const SettingValue& v, TrainingConfig& c) {
+  if (is_null(v)) return ok();
+  if (!v.members) return bad(v, "a map, for example {num_cycles: 2}");
+  c.lr_scheduler_kwargs.clear();
+  for (const auto& [name, value] : *v.members)
+    if (!value.is_null) c.lr_scheduler_kwargs.emplace_back(name, value.text);
+  return ok();
 }
 Status take_max_length(const SettingValue& v, TrainingConfig& c) {
   if (is_null(v)) {
@@ -43,6 +53,7 @@ std::vector<Setting> argument_settings() {
       {s, "per_device_train_batch_size", integer(&C::batch_size, 1, "at least 1")},
       {s, "gradient_accumulation_steps", integer(&C::gradient_accumulation_steps, 1, "at least 1")},
       {s, "lr_scheduler_type", text(&C::lr_scheduler_type)},
+      {s, "lr_scheduler_kwargs", take_schedule_arguments},
       {s, "max_length", take_max_length},
       {s, "max_seq_length", take_max_length},
       {s, "seed", integer(&C::seed, 0, "at least 0")},

@@ -57,7 +57,8 @@ TakeSetting number(double TrainingConfig::*member, double min, double max, const
 }
 TakeSetting only(std::vector<std::string> accepted, const char* why) {
   return [accepted = std::move(accepted), why](const SettingValue& v, TrainingConfig&) -> Status {
-    if (is_null(v) || v.is_empty_map || (v.items && v.items->empty())) return ok();
+    if (is_null(v) || (v.members && v.members->empty()) || (v.items && v.items->empty()))
+      return ok();
     if (v.scalar) {
       const std::string t = lower(v.scalar->text);
       if (std::find(accepted.begin(), accepted.end(), t) != accepted.end()) return ok();

@@ -28,8 +28,14 @@ Scalar scalar_of(const YAML::Node& node) {
 SettingValue value_of(const YAML::Node& node) {
   SettingValue out;
   if (node.IsMap()) {
-    out.is_empty_map = node.size() == 0;
     out.shown = "(a map)";
+    if (node.size() > items_max) return out;
+    std::vector<std::pair<std::string, Scalar>> members;
+    for (const auto& item : node) {
+      if (!item.first.IsScalar() || !(item.second.IsScalar() || item.second.IsNull())) return out;
+      members.emplace_back(item.first.Scalar(), scalar_of(item.second));
+    }
+    out.members = std::move(members);
     return out;
   }
   if (!node.IsSequence()) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "schemas/base/result.h"
@@ -42,6 +43,7 @@ struct TrainingConfig {
   std::int64_t max_steps = -1, warmup_steps = 0;  // max_steps -1: as many as the epochs have
   std::int64_t batch_size = 8, gradient_accumulation_steps = 1;
   std::string lr_scheduler_type = "linear";
+  std::vector<std::pair<std::string, std::string>> lr_scheduler_kwargs;  // as written, no nulls
   std::int64_t max_length = 1024;  // tokens of a row; 0: rows are never cut
   std::uint64_t seed = 42;         // of the adapter's initial values
   std::int64_t save_steps = 0;     // 0: the trainer's own rhythm

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gpu/formats/training_config.h"
@@ -18,9 +19,9 @@ struct Scalar {
   bool is_string = false, is_null = false;
 };
 struct SettingValue {
-  std::optional<Scalar> scalar;              // one of these two, or neither for a map
+  std::optional<Scalar> scalar;              // one of these three, or none: a value of other values
   std::optional<std::vector<Scalar>> items;  // a list of scalars
-  bool is_empty_map = false;
+  std::optional<std::vector<std::pair<std::string, Scalar>>> members;  // a map of scalars
   std::string shown;  // the value as people read it, at most 80 characters
 };
 // Takes the value into the config. invalid: what is wrong, without the field's name.

@@ -1,5 +1,5 @@
 # tests/parity/make_golden.py - writes the golden files of tests/gpu/golden from transformers, peft and
-# bitsandbytes, and by data_golden.py. usage: make_golden.py OUT_DIR [--smollm2 MODEL_DIR --gsm8k TRAIN_JSONL]
+# bitsandbytes, and by data_golden.py and schedule_golden.py. usage: make_golden.py OUT_DIR [--smollm2 MODEL_DIR --gsm8k TRAIN_JSONL]
 import argparse
 import json
 import math
@@ -14,6 +14,7 @@ import data_golden
 import evaluation_golden
 import jinja_golden
 import rows_golden
+import schedule_golden
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig
@@ -204,6 +205,7 @@ def main():
     nf4_case(a.out)
     data_golden.write(a.out)
     jinja_golden.write(a.out)
+    schedule_golden.write(a.out)
     if a.smollm2:
         rows_golden.write(a.out, a.smollm2)
         smollm2_case(a.out, a.smollm2, a.gsm8k, False)

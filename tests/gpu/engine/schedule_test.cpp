@@ -4,7 +4,13 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
 #include <vector>
+
+#include "gpu/formats/files.h"
+#include "tests/gpu/support.h"
 
 namespace kairo::gpu {
 TEST_CASE("rates at the edges") {
@@ -36,12 +42,81 @@ TEST_CASE("rates at the edges") {
   }
 }
 
-TEST_CASE("names and warm-up lengths") {
-  for (const std::string name : {"linear", "cosine", "constant", "constant_with_warmup"}) {
-    CAPTURE(name);
-    CHECK(parse_schedule(name).ok());
+TEST_CASE("every schedule of transformers, step by step, to 1e-7") {
+  const auto cases =
+      nlohmann::json::parse(read_file(test::golden("schedules.json"), 1 << 20).value());
+  REQUIRE(cases.size() == 25);
+  std::set<std::string> names;
+  for (const auto& c : cases) {
+    CAPTURE(c.dump());
+    names.insert(c["name"].get<std::string>());
+    const auto kind = parse_schedule(c["name"].get<std::string>());
+    REQUIRE(kind.ok());
+    std::vector<std::pair<std::string, std::string>> arguments;
+    for (const auto& [key, value] : c["kwargs"].items())
+      arguments.emplace_back(key, value.get<std::string>());
+    const double peak = c["peak"].get<double>();
+    const auto options = parse_schedule_options(kind.value(), arguments, peak);
+    REQUIRE_MESSAGE(options.ok(), options.error().what);
+    const Schedule schedule{kind.value(), peak, c["total"].get<std::int64_t>(),
+                            c["warmup"].get<std::int64_t>(), options.value()};
+    for (std::size_t step = 0; step < c["rates"].size(); ++step)
+      CHECK(std::abs(learning_rate(schedule, static_cast<std::int64_t>(step)) -
+                     c["rates"][step].get<double>()) <= 1e-7 * peak);
   }
-  const auto refused = parse_schedule("polynomial");
+  CHECK(names.size() == 10);
+}
+
+TEST_CASE("arguments of schedules are those of transformers") {
+  struct Row {
+    std::string name, schedule;
+    std::vector<std::pair<std::string, std::string>> arguments;
+    std::string error;  // empty: accepted
+  };
+  const std::vector<Row> rows = {
+      {"none", "cosine", {}, ""},
+      {"cycles", "cosine_with_restarts", {{"num_cycles", "3"}}, ""},
+      {"an unknown one",
+       "cosine",
+       {{"cycles", "3"}},
+       "lr_scheduler_kwargs.cycles is no argument of cosine; there are: num_cycles"},
+      {"another kind's",
+       "linear",
+       {{"num_cycles", "3"}},
+       "is no argument of linear, which takes none"},
+      {"text",
+       "cosine",
+       {{"num_cycles", "many"}},
+       "lr_scheduler_kwargs.num_cycles: \"many\" must be at least 0"},
+      {"half a step", "inverse_sqrt", {{"timescale", "1.5"}}, "must be a whole number"},
+      {"no least", "cosine_with_min_lr", {}, "needs one of min_lr and min_lr_rate"},
+      {"two leasts", "cosine_with_min_lr", {{"min_lr", "0"}, {"min_lr_rate", "0"}}, "needs one of"},
+      {"least above the peak",
+       "cosine_with_min_lr",
+       {{"min_lr", "1"}},
+       "a rate in [0, learning_rate]"},
+      {"no decay", "warmup_stable_decay", {}, "needs num_decay_steps"},
+      {"a ramp",
+       "warmup_stable_decay",
+       {{"num_decay_steps", "1"}, {"decay_type", "sqrt"}},
+       "must be linear, cosine or 1-sqrt"},
+      {"the end is above", "polynomial", {{"lr_end", "0.1"}}, "lr_end"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const auto options =
+        parse_schedule_options(parse_schedule(row.schedule).value(), row.arguments, 1e-3);
+    CHECK(options.ok() == row.error.empty());
+    if (!options.ok())
+      CHECK_MESSAGE(options.error().what.find(row.error) != std::string::npos,
+                    options.error().what);
+  }
+  CHECK_FALSE(parse_schedule_options(ScheduleKind::polynomial, {}, 1e-8).ok());
+}
+
+TEST_CASE("names and warm-up lengths") {
+  for (const std::string name : {"reduce_lr_on_plateau", "greedy"})
+    CHECK(parse_schedule(name).error().what.find("follows the measured loss") != std::string::npos);
+  const auto refused = parse_schedule("polynom");
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().what.find("cosine") != std::string::npos);
   CHECK(warmup_of(3, 0.5, 100) == 3);

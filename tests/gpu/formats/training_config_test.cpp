@@ -111,7 +111,9 @@ TEST_CASE("training config: refused values name field and value") {
        "every row is trained"},
       {"by length", with("TrainingArguments", "group_by_length: true"), "in any order"},
       {"optimizer's arguments", with("TrainingArguments", "optim_args: a=1"), "see adam_beta1"},
-      {"warm-up", with("TrainingArguments", "warmup_steps: 1.5"), "must be a whole number"},
+      {"warm-up", with("TrainingArguments", "warmup_steps: -1"), "must be at least 0"},
+      {"arguments of the schedule", with("TrainingArguments", "lr_scheduler_kwargs: 3"),
+       "\"3\" must be a map"},
       {"split 0", with("DatasetConfig", "train_test_split: 0"), "above 0 and at most 1"},
       {"split above 1", with("DatasetConfig", "train_test_split: 1.01"), "above 0 and at most 1"},
       {"loss_on", with("DatasetConfig", "loss_on: some"), "\"some\" must be answer or all"},
@@ -152,8 +154,15 @@ TEST_CASE("training config: values that mean the same") {
   const auto share = parse_training_config(with("TrainingArguments", "warmup_steps: 0.1")).value();
   CHECK(share.warmup_ratio == 0.1);
   CHECK(share.warmup_steps == 0);
-  CHECK(parse_training_config(with("TrainingArguments", "warmup_steps: 7")).value().warmup_steps ==
-        7);
+  for (const std::string steps : {"7", "7.9"})
+    CHECK(parse_training_config(with("TrainingArguments", "warmup_steps: " + steps))
+              .value()
+              .warmup_steps == 7);
+  const auto arguments = parse_training_config(
+      with("TrainingArguments", "lr_scheduler_kwargs: {num_cycles: 2, power: null, lr_end: 1e-8}"));
+  REQUIRE_MESSAGE(arguments.ok(), arguments.error().what);
+  CHECK(arguments.value().lr_scheduler_kwargs ==
+        std::vector<std::pair<std::string, std::string>>{{"num_cycles", "2"}, {"lr_end", "1e-8"}});
   CHECK(parse_training_config(with("TrainingArguments", "dataloader_drop_last: false")).ok());
 }
 
