@@ -118,6 +118,7 @@ void copy_settings(TuneJob& job, const TrainingConfig& c, const TuneInput& input
   job.rank = c.rank;
   job.alpha = c.alpha;
   job.use_rslora = c.use_rslora;
+  job.dropout = c.dropout;
   job.targets = c.target_modules;
   if (job.targets.empty()) job.targets = {"q_proj", "v_proj"};  // peft's for the Llama family
   job.seed = c.seed;

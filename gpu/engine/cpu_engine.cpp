@@ -9,6 +9,7 @@
 #include "gpu/engine/machine.h"
 #include "gpu/engine/torch_cpu.h"
 #include "gpu/kernels/adamw.h"
+#include "gpu/kernels/dropout.h"
 #include "schemas/base/log.h"
 
 namespace kairo::gpu {
@@ -22,6 +23,7 @@ class CpuEngine final : public Engine {
         plan_(std::move(plan)),
         weights_(std::move(weights)),
         longest_(options.longest_row),
+        seed_(options.seed),
         layers_(config_, lora_, weights_, plan_.microbatch_tokens, longest_, threads),
         head_(config_, weights_, plan_.head_rows),
         parameters_(lora_.parameters),
@@ -40,12 +42,15 @@ class CpuEngine final : public Engine {
       activations_.push_back(layers_.allocate());
   }
 
-  Result<double> accumulate(std::span<const TrainRow> rows, std::int64_t targets_in_step) override {
+  Result<double> accumulate(std::span<const TrainRow> rows, std::int64_t targets_in_step,
+                            std::int64_t step) override {
     const float scale = 1.0f / static_cast<float>(std::max<std::int64_t>(targets_in_step, 1));
-    return in_batches(rows, [&](const CpuBatch& batch) { return run(batch, scale); });
+    std::optional<DropoutStep> dropout;
+    if (lora_.dropout > 0) dropout = DropoutStep{seed_, step};
+    return in_batches(rows, dropout, [&](const CpuBatch& batch) { return run(batch, scale); });
   }
   Result<double> evaluate(std::span<const TrainRow> rows) override {
-    return in_batches(rows, [&](const CpuBatch& batch) {
+    return in_batches(rows, std::nullopt, [&](const CpuBatch& batch) {
       forward(batch);
       return head_.forward(x(config_.layers), batch);
     });
@@ -96,11 +101,13 @@ class CpuEngine final : public Engine {
  private:
   // The sum of what run_batch returns for as few batches as the plan allows.
   template <class RunBatch>
-  Result<double> in_batches(std::span<const TrainRow> rows, const RunBatch& run_batch) {
+  Result<double> in_batches(std::span<const TrainRow> rows,
+                            const std::optional<DropoutStep>& dropout, const RunBatch& run_batch) {
     for (const auto& row : rows) TRY(check(row));
     double loss = 0;
     CpuBatch batch = empty_batch();
-    for (const auto& row : rows) {
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      const TrainRow& row = rows[r];
       const std::int64_t inputs = inputs_of(row);
       if (inputs == 0) continue;
       if (batch.T() + inputs > plan_.microbatch_tokens) {
@@ -108,6 +115,8 @@ class CpuEngine final : public Engine {
         batch = empty_batch();
       }
       append(batch, row, inputs);
+      for (std::int64_t i = 0; dropout && i < inputs; ++i)
+        batch.dropout_keys.push_back(dropout_token_key(*dropout, static_cast<std::int64_t>(r), i));
     }
     if (batch.T() > 0) loss += run_batch(batch);
     return loss;
@@ -180,6 +189,7 @@ class CpuEngine final : public Engine {
   MemoryPlan plan_;
   CpuWeights weights_;
   std::int64_t longest_;
+  std::uint64_t seed_;
   CpuLayers layers_;
   CpuHead head_;
   Buffer parameters_, gradient_, first_, second_, dx_;
@@ -195,6 +205,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   adapter.alpha = options.alpha;
   adapter.use_rslora = options.use_rslora;
   LoraLayout lora = TRY(make_lora_layout(config, options.rank, adapter.scale(), options.targets));
+  lora.dropout = options.dropout;
   const int threads = options.threads > 0 ? options.threads : usable_cores();
   set_threads(threads);
   MemoryRequest request{options.method,       options.tokens_per_step, options.longest_row, threads,

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "gpu/engine/torch_cpu.h"
+#include "gpu/kernels/dropout.h"
 #include "gpu/kernels/rmsnorm.h"
 #include "gpu/kernels/rope.h"
 #include "gpu/kernels/swiglu.h"
@@ -26,6 +27,11 @@ struct CpuLayers::Step {
   std::int64_t T, layer;
   Group group;
   std::span<const float> parameters;
+  const std::uint64_t* dropout_keys;  // null: none
+  DropoutMask mask(const LoraLayout& lora, Module m) const {
+    const auto modules = static_cast<std::int64_t>(all_modules.size());
+    return {dropout_keys, layer * modules + static_cast<std::int64_t>(index_of(m)), lora.dropout};
+  }
 };
 
 CpuLayers::CpuLayers(const ModelConfig& config, const LoraLayout& lora, CpuWeights& weights,
@@ -38,7 +44,8 @@ CpuLayers::CpuLayers(const ModelConfig& config, const LoraLayout& lora, CpuWeigh
                  longest, threads),
       tokens_max_(tokens_max),
       dinput_(tokens_max * widest(lora)),
-      dqkv_(tokens_max * shape_of(config, Group::qkv).out) {}
+      dqkv_(tokens_max * shape_of(config, Group::qkv).out),
+      dropped_(lora.dropout > 0 ? tokens_max * widest_in(lora) : 0) {}
 
 LayerActivations CpuLayers::allocate() const {
   LayerActivations a;
@@ -57,9 +64,43 @@ void CpuLayers::multiply(float* y, std::int64_t ld_y, Buffer& input, const Step&
   const LoraGroup& g = lora_.groups[static_cast<std::size_t>(s.layer)][index_of(s.group)];
   const GroupMatrix m = weights_.group(s.layer, s.group, lora_, s.parameters);
   float* x = input.data();
-  gemm({false, true, s.T, g.rank_total, g.in, x, m.ld, s.parameters.data() + g.a_offset, g.in,
-        x + g.in, m.ld});
+  if (s.dropout_keys != nullptr)
+    multiply_dropped(input, s);
+  else
+    gemm({false, true, s.T, g.rank_total, g.in, x, m.ld, s.parameters.data() + g.a_offset, g.in,
+          x + g.in, m.ld});
   gemm({false, true, s.T, g.out, g.in + g.rank_total, x, m.ld, m.w, m.ld, y, ld_y, 1.0f, beta});
+}
+
+// x A^T of each part with the x that its mask leaves.
+void CpuLayers::multiply_dropped(Buffer& input, const Step& s) {
+  const LoraGroup& g = lora_.groups[static_cast<std::size_t>(s.layer)][index_of(s.group)];
+  float* x = input.data();
+  for (const auto& part : g.parts) {
+    dropout_cpu(dropped_.data(), g.in, x, g.stride, s.mask(lora_, part.module), s.T, g.in);
+    gemm({false, true, s.T, lora_.rank, g.in, dropped_.data(), g.in,
+          s.parameters.data() + g.a_offset + part.rank_begin * g.in, g.in,
+          x + g.in + part.rank_begin, g.stride});
+  }
+}
+
+// The masks are made again: dA = d(x A^T)^T of what they leave, dx += what they leave of d(x A^T)
+// A.
+void CpuLayers::multiply_dropped_backward(const Buffer& input, const Step& s,
+                                          std::span<float> gradient, bool to_input) {
+  const LoraGroup& g = lora_.groups[static_cast<std::size_t>(s.layer)][index_of(s.group)];
+  for (const auto& part : g.parts) {
+    const DropoutMask mask = s.mask(lora_, part.module);
+    const std::int64_t a = g.a_offset + part.rank_begin * g.in;
+    const float* dxa = dinput_.data() + g.in + part.rank_begin;
+    dropout_cpu(dropped_.data(), g.in, input.data(), g.stride, mask, s.T, g.in);
+    gemm({true, false, lora_.rank, g.in, s.T, dxa, g.stride, dropped_.data(), g.in,
+          gradient.data() + a, g.in, 1.0f, 1.0f});
+    if (!to_input) continue;
+    gemm({false, false, s.T, g.in, lora_.rank, dxa, g.stride, s.parameters.data() + a, g.in,
+          dropped_.data(), g.in});
+    dropout_add_cpu(dinput_.data(), g.stride, dropped_.data(), g.in, mask, s.T, g.in);
+  }
 }
 
 // [dx | d(x A^T)] = dy [W | scale B];  dA = d(x A^T)^T x;  dB = scale dy^T (x A^T);
@@ -75,12 +116,16 @@ bool CpuLayers::multiply_backward(const float* dy, const Buffer& input, const St
   gemm({false, false, s.T, g.in + g.rank_total - skip, g.out, dy, g.out, m.w + skip, m.ld,
         dx + skip, ld});
   if (g.rank_total == 0) return true;
-  float* da = gradient.data() + g.a_offset;
-  gemm({true, false, g.rank_total, g.in, s.T, dxa, ld, x, ld, da, g.in, 1.0f, 1.0f});
   const auto scale = static_cast<float>(lora_.scale);
   for (const auto& part : g.parts)
     gemm({true, false, part.out, lora_.rank, s.T, dy + part.out_begin, g.out, xa + part.rank_begin,
           ld, gradient.data() + part.b_offset, lora_.rank, scale, 1.0f});
+  if (s.dropout_keys != nullptr) {
+    multiply_dropped_backward(input, s, gradient, !lowest);
+    return !lowest;
+  }
+  float* da = gradient.data() + g.a_offset;
+  gemm({true, false, g.rank_total, g.in, s.T, dxa, ld, x, ld, da, g.in, 1.0f, 1.0f});
   if (lowest) return false;
   const float* a = s.parameters.data() + g.a_offset;
   gemm({false, false, s.T, g.in, g.rank_total, dxa, ld, a, g.in, dx, ld, 1.0f, 1.0f});
@@ -91,7 +136,8 @@ void CpuLayers::forward(float* out, LayerActivations& kept, const float* x, std:
                         const CpuBatch& batch, std::span<const float> parameters) {
   const auto& c = config_;
   const std::int64_t T = batch.T(), columns = shape_of(c, Group::qkv).out;
-  const auto step = [&](Group g) { return Step{T, layer, g, parameters}; };
+  const auto* keys = batch.dropout_keys.empty() ? nullptr : batch.dropout_keys.data();
+  const auto step = [&](Group g) { return Step{T, layer, g, parameters, keys}; };
   auto& [qkv_in, o_in, gate_up_in, down_in] = kept.input;
   const auto bytes = static_cast<std::size_t>(T * c.hidden) * sizeof(float);
 
@@ -117,7 +163,8 @@ void CpuLayers::backward(float* dx, LayerActivations& kept, const float* x, std:
                          std::span<float> gradient) {
   const auto& c = config_;
   const std::int64_t T = batch.T(), columns = shape_of(c, Group::qkv).out;
-  const auto step = [&](Group g) { return Step{T, layer, g, parameters}; };
+  const auto* keys = batch.dropout_keys.empty() ? nullptr : batch.dropout_keys.data();
+  const auto step = [&](Group g) { return Step{T, layer, g, parameters, keys}; };
   auto& [qkv_in, o_in, gate_up_in, down_in] = kept.input;
 
   if (!multiply_backward(dx, down_in, step(Group::down), gradient)) return;

@@ -38,6 +38,10 @@ class CpuLayers {  // one caller at a time
 
  private:
   struct Step;  // a group's place in one pass
+  // Both for a group whose adapters' inputs are dropped, each by its own mask.
+  void multiply_dropped(Buffer& input, const Step& s);
+  void multiply_dropped_backward(const Buffer& input, const Step& s, std::span<float> gradient,
+                                 bool to_input);
   void multiply(float* y, std::int64_t ld_y, Buffer& input, const Step& s, float beta);
   // Returns false when the gradient need not go on below this group.
   bool multiply_backward(const float* dy, const Buffer& input, const Step& s,
@@ -48,6 +52,6 @@ class CpuLayers {  // one caller at a time
   RopeTable rope_;
   CpuAttention attention_;
   std::int64_t tokens_max_;
-  Buffer dinput_, dqkv_;  // (T, widest group input), (T, qkv)
+  Buffer dinput_, dqkv_, dropped_;  // (T, widest group input), (T, qkv), (T, widest in)
 };
 }  // namespace kairo::gpu

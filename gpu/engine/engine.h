@@ -21,6 +21,7 @@ struct EngineOptions {
   std::int64_t rank = 8;
   double alpha = 8;
   bool use_rslora = false;
+  double dropout = 0;  // of the adapters' inputs in training, in [0, 1); its masks follow seed
   std::vector<std::string> targets;                   // as make_lora_layout
   std::uint64_t seed = 0;                             // of the initial adapter
   std::int64_t tokens_per_step = 0, longest_row = 0;  // the data's extremes, for the memory plan
@@ -47,9 +48,11 @@ class Engine {  // one thread at a time; the same calls give the same bytes
   virtual ~Engine() = default;
   // Adds the gradient of (sum over the rows' targets of -log p) / targets_in_step to the adapter's
   // gradient; returns that sum of -log p. Rows run as few padding-free batches as memory allows.
-  // invalid: a token outside the vocabulary, a row longer than the plan or the model allows.
-  virtual Result<double> accumulate(std::span<const TrainRow> rows,
-                                    std::int64_t targets_in_step) = 0;
+  // step: optimizer steps finished; the masks of dropout follow it and the places in rows, which
+  // are all of the step. invalid: a token outside the vocabulary, a row longer than the plan or the
+  // model allows.
+  virtual Result<double> accumulate(std::span<const TrainRow> rows, std::int64_t targets_in_step,
+                                    std::int64_t step) = 0;
   // The sum over the rows' targets of -log p: forward only, as a user of the adapter sees it;
   // gradient and parameters stay. Errors as accumulate.
   virtual Result<double> evaluate(std::span<const TrainRow> rows) = 0;

@@ -66,6 +66,7 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
   plan.items.push_back(
       {"gradients in flight",
        T * f32 * (2 * c.hidden + shape_of(c, Group::qkv).out + widest_columns(lora) + c.heads)});
+  if (lora.dropout > 0) plan.items.push_back({"inputs after dropout", T * widest_in(lora) * f32});
   plan.items.push_back({"attention scores", 2 * r.threads * query_block * r.longest_row * f32});
   plan.items.push_back({"logits", plan.head_rows * (c.vocab + 4 * c.hidden) * f32});
 }

@@ -112,7 +112,7 @@ Result<Trained> Training::run(const std::function<bool()>& should_stop) {
 Status Training::step() {
   const std::int64_t began = clock_.monotonic_ms();
   const Bag bag = TRY(collect(data_.rows, data_.rows_of_step(report_.step)));
-  const double sum = TRY(engine_.accumulate(bag.rows, bag.targets));
+  const double sum = TRY(engine_.accumulate(bag.rows, bag.targets, report_.step));
   report_.loss = bag.targets > 0 ? sum / static_cast<double>(bag.targets) : 0;
   Update update = settings_.update;
   update.learning_rate = report_.learning_rate = learning_rate(settings_.schedule, report_.step);

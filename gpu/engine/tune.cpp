@@ -67,8 +67,8 @@ std::string model_digest(const std::string& dir) {
 std::string fingerprint(const TuneJob& j) {
   std::string text = "kairo 1 " + model_digest(j.model_dir) + " " + j.data_digest;
   for (const double v :
-       {j.alpha, j.learning_rate, j.warmup_ratio, j.epochs, j.update.beta1, j.update.beta2,
-        j.update.eps, j.update.weight_decay, j.update.gradient_norm_max})
+       {j.alpha, j.dropout, j.learning_rate, j.warmup_ratio, j.epochs, j.update.beta1,
+        j.update.beta2, j.update.eps, j.update.weight_decay, j.update.gradient_norm_max})
     text += " " + std::to_string(v * 1e9);
   for (const auto v : {static_cast<std::int64_t>(j.method), j.rank,
                        static_cast<std::int64_t>(j.use_rslora), static_cast<std::int64_t>(j.seed),
@@ -205,6 +205,7 @@ class Run {
     config.rank = job_.rank;
     config.alpha = job_.alpha;
     config.use_rslora = job_.use_rslora;
+    config.dropout = job_.dropout;
     for (const auto& module : engine_->layout().modules) {
       const std::string name = name_of(module.module);
       if (std::find(config.targets.begin(), config.targets.end(), name) == config.targets.end())
@@ -349,6 +350,7 @@ EngineOptions engine_options(const TuneJob& job) {
   options.rank = job.rank;
   options.alpha = job.alpha;
   options.use_rslora = job.use_rslora;
+  options.dropout = job.dropout;
   options.targets = job.targets;
   options.seed = job.seed;
   options.threads = job.threads;

@@ -23,6 +23,7 @@ struct TuneJob {
   std::int64_t rank = 8;
   double alpha = 8;
   bool use_rslora = false;
+  double dropout = 0;  // as EngineOptions
   std::vector<std::string> targets;
   std::uint64_t seed = 0;
   ScheduleKind schedule = ScheduleKind::linear;

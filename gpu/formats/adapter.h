@@ -14,6 +14,7 @@ struct AdapterConfig {
   std::int64_t rank = 8;
   double alpha = 8;
   bool use_rslora = false;           // scale = alpha / sqrt(rank) instead of alpha / rank
+  double dropout = 0;                // of the training; for people
   std::vector<std::string> targets;  // module suffixes ("q_proj"), ascending
   double scale() const;
 };

@@ -179,7 +179,7 @@ std::string adapter_config_text(const AdapterConfig& c) {
       {"loftq_config", json::object()},
       {"lora_alpha",
        alpha == std::floor(alpha) ? json(static_cast<std::int64_t>(alpha)) : json(alpha)},
-      {"lora_dropout", 0.0},
+      {"lora_dropout", c.dropout},
       {"megatron_config", nullptr},
       {"megatron_core", "megatron.core"},
       {"modules_to_save", nullptr},

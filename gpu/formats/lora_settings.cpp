@@ -3,7 +3,6 @@
 
 namespace kairo::gpu {
 namespace {
-constexpr const char* no_dropout = "dropout is not supported";
 constexpr const char* pulls = "this is not used by the trainer";
 using C = TrainingConfig;
 Status take_targets(const SettingValue& v, TrainingConfig& c) {
@@ -29,7 +28,7 @@ std::vector<Setting> lora_settings() {
       {s, "lora_alpha", number(&C::alpha, 1e-6, 1e6, "above 0")},
       {s, "use_rslora", boolean(&C::use_rslora)},
       {s, "target_modules", take_targets},
-      {s, "lora_dropout", only({"0"}, no_dropout)},
+      {s, "lora_dropout", number(&C::dropout, 0, 0.999, "in [0, 0.999]")},
       {s, "bias", only({"none"}, "biases are not trained")},
       {s, "use_dora", only({"false"}, "DoRA is not supported")},
       {s, "fan_in_fan_out", only({"false"}, "linear layers only")},

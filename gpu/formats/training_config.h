@@ -34,6 +34,7 @@ struct TrainingConfig {
   std::int64_t rank = 8;
   double alpha = 8;
   bool use_rslora = false;
+  double dropout = 0;
   std::vector<std::string> target_modules;  // empty: the model family's default
   // TrainingArguments
   std::string output_dir = "/mnt/results";

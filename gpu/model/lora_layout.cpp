@@ -34,7 +34,7 @@ LoraGroup place_group(LoraLayout& layout, const ModelConfig& config, std::int64_
     if (adapted[index_of(m)]) {
       layout.modules.push_back(
           {layer, m, module_path(layer, m), layout.rank, s.in, s.out, layout.parameters, 0});
-      group.parts.push_back({out_begin, s.out, group.rank_total, 0});
+      group.parts.push_back({out_begin, s.out, group.rank_total, 0, m});
       group.rank_total += layout.rank;
       layout.parameters += layout.rank * s.in;
     }
@@ -56,6 +56,12 @@ void set_strides(LoraLayout& layout) {
   }
 }
 }  // namespace
+
+std::int64_t widest_in(const LoraLayout& layout) {
+  std::int64_t n = 0;
+  for (const auto& group : layout.groups[0]) n = std::max(n, group.in);
+  return n;
+}
 
 Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank, double scale,
                                     std::span<const std::string> targets) {

@@ -25,6 +25,7 @@ struct LoraGroup {
   struct Part {  // one adapted module: its rows of the group's output, its columns of the rank, its
                  // B
     std::int64_t out_begin, out, rank_begin, b_offset;
+    Module module;
   };
   std::int64_t in = 0, out = 0, rank_total = 0, a_offset = 0;
   // Row stride of the group's inputs and weights, [in | rank_total | padding]: a multiple of 16
@@ -35,12 +36,14 @@ struct LoraGroup {
 struct LoraLayout {
   std::int64_t rank = 0, parameters = 0;
   double scale = 0;                              // alpha / rank, or alpha / sqrt(rank)
+  double dropout = 0;                            // share of an adapter's inputs, in training
   std::vector<LoraModule> modules;               // in the order of the forward pass
   std::vector<std::array<LoraGroup, 4>> groups;  // [layer][group]
   // The first group of the forward pass that is adapted: gradients stop there.
   std::int64_t lowest_layer = 0;
   Group lowest_group = Group::qkv;
 };
+std::int64_t widest_in(const LoraLayout& layout);  // of all groups
 // targets: "all-linear" alone, or module names that match a path's end ("q_proj",
 // "layers.3.mlp.down_proj"). invalid: a target that matches nothing; names what there is.
 Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank, double scale,

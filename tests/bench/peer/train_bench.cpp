@@ -94,7 +94,7 @@ int measure(const TuneJob& job) {
       targets += targets_of(job.rows[i]);
       bag_tokens += static_cast<std::int64_t>(job.rows[i].tokens.size());
     }
-    const auto sum = engine->accumulate(bag, targets);
+    const auto sum = engine->accumulate(bag, targets, step);
     if (!sum.ok()) return refuse(sum.error().what);
     update.learning_rate = learning_rate(schedule, step);
     engine->update(update, step + 1);

@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "gpu/engine/torch_cpu.h"
@@ -58,7 +59,7 @@ void take_adapter(Engine& engine, const Golden& file) {
   REQUIRE(engine.restore({parameters, zero, zero}).ok());
 }
 double step(Engine& engine, const std::vector<TrainRow>& rows, std::int64_t targets) {
-  const auto loss = engine.accumulate(rows, targets);
+  const auto loss = engine.accumulate(rows, targets, 0);
   REQUIRE_MESSAGE(loss.ok(), loss.error().what);
   return loss.value();
 }
@@ -223,6 +224,99 @@ TEST_CASE("an evaluation gives the forward pass's sum and touches nothing") {
   }
 }
 
+TEST_CASE("dropout: the gradient is that of the loss with the same masks") {
+  for (const Method method : {Method::lora, Method::qlora}) {
+    const Golden file(method == Method::lora ? "tiny_lora.safetensors" : "tiny_qlora.safetensors");
+    const auto rows = test::golden_rows(file);
+    const auto all = views(rows);
+    const auto targets = rows.targets(0, rows.tokens.size());
+    EngineOptions options = tiny("tiny_llama", method);
+    options.dropout = 0.3;
+    const auto engine = load(options);
+    take_adapter(*engine, file);
+    const auto loss_at = [&](std::int64_t n) {
+      return engine->accumulate(all, targets, n).value();
+    };
+    const double loss = loss_at(5);
+    const auto gradient = copy(engine->gradient());
+    CHECK(loss_at(6) != loss);  // other masks
+    const auto start = copy(engine->state().parameters);
+    const std::vector<float> zero(start.size(), 0.0f);
+    // Along the gradient itself, in every matrix: (L(p + h g) - L(p - h g)) / 2h = |g|^2.
+    for (const auto& t : adapter_tensors(engine->layout(), start)) {
+      CAPTURE(t.name);
+      const auto at = static_cast<std::size_t>(t.values.data() - start.data());
+      double square = 0;
+      for (std::size_t i = at; i < at + t.values.size(); ++i)
+        square += static_cast<double>(gradient[i]) * static_cast<double>(gradient[i]);
+      if (square == 0) continue;
+      const double h = 2e-2 / std::sqrt(square);
+      double sides[2];
+      for (const int side : {0, 1}) {
+        auto moved = start;
+        for (std::size_t i = at; i < at + t.values.size(); ++i)
+          moved[i] += static_cast<float>((side == 0 ? -h : h) * static_cast<double>(gradient[i]));
+        REQUIRE(engine->restore({moved, zero, zero}).ok());
+        sides[side] = loss_at(5) / static_cast<double>(targets);
+      }
+      CHECK((sides[1] - sides[0]) / (2 * h) == doctest::Approx(square).epsilon(0.02));
+    }
+  }
+}
+
+TEST_CASE("dropout: batches, recomputation and threads leave the masks; an evaluation has none") {
+  const Golden file("tiny_qlora.safetensors");
+  const auto rows = test::golden_rows(file);
+  const auto all = views(rows);
+  const auto targets = rows.targets(0, rows.tokens.size());
+  EngineOptions options = tiny("tiny_llama", Method::qlora);
+  const auto plain = load(options);
+  options.dropout = 0.1;
+  const auto whole = load(options);
+  CHECK(whole->plan().peak_bytes() > plain->plan().peak_bytes());
+  take_adapter(*plain, file);
+  take_adapter(*whole, file);
+  CHECK(whole->evaluate(all).value() == plain->evaluate(all).value());
+  const double loss = whole->accumulate(all, targets, 3).value();
+  bool saw_recompute = false, saw_split = false;
+  for (std::int64_t budget = whole->plan().peak_bytes();; budget -= 64 << 10) {
+    options.budget_bytes = budget;
+    options.threads = 1;
+    auto loaded = Engine::load(options);
+    if (!loaded.ok()) break;
+    const auto small = std::move(loaded).value();
+    saw_recompute = saw_recompute || small->plan().kept_layers < 2;
+    saw_split = saw_split || small->plan().microbatch_tokens < 280;
+    take_adapter(*small, file);
+    CHECK(small->accumulate(all, targets, 3).value() == doctest::Approx(loss).epsilon(1e-7));
+    CHECK(test::relative_difference(small->gradient(), whole->gradient()) <= 2e-6);
+  }
+  CHECK(saw_recompute);
+  CHECK(saw_split);
+}
+
+TEST_CASE("dropout: a resumed run has the bytes of an undisturbed one") {
+  const Golden file("tiny_lora.safetensors");
+  const auto rows = test::golden_rows(file);
+  const auto all = views(rows);
+  const auto targets = rows.targets(0, rows.tokens.size());
+  const Update settings{1e-2, 0.9, 0.999, 1e-8, 0.01, 1.0};
+  EngineOptions options = tiny("tiny_llama", Method::lora);
+  options.dropout = 0.1;
+  const auto one = load(options), resumed = load(options);
+  for (std::int64_t i = 0; i < 4; ++i) {
+    if (i == 2) {
+      const auto state = one->state();
+      REQUIRE(resumed->restore(state).ok());
+    }
+    const double loss = one->accumulate(all, targets, i).value();
+    if (i >= 2) CHECK(resumed->accumulate(all, targets, i).value() == loss);
+    one->update(settings, i + 1);
+    if (i >= 2) resumed->update(settings, i + 1);
+  }
+  CHECK(same_bytes(resumed->state().parameters, one->state().parameters));
+}
+
 TEST_CASE("wrong input is an error that names it") {
   const auto engine = load(tiny("tiny_llama", Method::lora));
   const std::vector<std::int32_t> good = {1, 2, 3}, bad = {1, 160, 3}, negative = {1, -1, 3};
@@ -241,7 +335,7 @@ TEST_CASE("wrong input is an error that names it") {
                                    {"mask of another length", {good, long_mask}, "differ"}};
   for (const auto& c : cases) {
     CAPTURE(c.name);
-    const auto result = engine->accumulate(std::vector<TrainRow>{c.row}, 2);
+    const auto result = engine->accumulate(std::vector<TrainRow>{c.row}, 2, 0);
     CHECK(result.ok() == c.what.empty());
     if (!result.ok()) CHECK(result.error().what.find(c.what) != std::string::npos);
   }

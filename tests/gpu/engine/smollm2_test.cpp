@@ -37,7 +37,7 @@ TEST_CASE("ten optimizer steps on SmolLM2-135M follow the oracle within 1e-4") {
       for (std::size_t r = step * 4; r < step * 4 + 4; ++r)
         batch.push_back({rows.tokens[r], rows.trained[r]});
       const std::int64_t targets = rows.targets(step * 4, 4);
-      const auto sum = engine->accumulate(batch, targets);
+      const auto sum = engine->accumulate(batch, targets, 0);
       REQUIRE_MESSAGE(sum.ok(), sum.error().what);
       CAPTURE(step);
       CHECK(sum.value() / static_cast<double>(targets) ==

@@ -22,7 +22,7 @@ struct FakeClock final : Clock {
 class Counter final : public Engine {
  public:
   Counter() { plan_.microbatch_tokens = 100; }
-  Result<double> accumulate(std::span<const TrainRow>, std::int64_t) override {
+  Result<double> accumulate(std::span<const TrainRow>, std::int64_t, std::int64_t) override {
     while (waits_for_disk && saved < copies - 1) std::this_thread::yield();  // the first is no copy
     clock.ms += step_ms;
     return 1.0;

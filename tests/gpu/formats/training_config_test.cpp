@@ -100,7 +100,8 @@ TEST_CASE("training config: refused values name field and value") {
       {"infinite", with("TrainingArguments", "learning_rate: inf"), "\"inf\" must be a number"},
       {"boolean", with("LoraConfig", "use_rslora: 'true'"), "must be true or false"},
       {"a map", with("LoraConfig", "r: {a: 1}"), "LoraConfig.r: (a map) must be a number"},
-      {"dropout", with("LoraConfig", "lora_dropout: 0.2"), "dropout is not supported"},
+      {"dropout", with("LoraConfig", "lora_dropout: 1"),
+       "LoraConfig.lora_dropout: \"1\" must be in [0, 0.999]"},
       {"dora", with("LoraConfig", "use_dora: true"), "DoRA is not supported"},
       {"8 bit", with("QuantizationConfig", "load_in_8bit: true"),
        "8-bit weights are not supported"},
@@ -139,7 +140,7 @@ TEST_CASE("training config: values that mean the same") {
   CHECK(parse_training_config(with("LoraConfig", "target_modules: all-linear"))
             .value()
             .target_modules == std::vector<std::string>{"all-linear"});
-  CHECK(parse_training_config(with("LoraConfig", "lora_dropout: 0.00")).ok());
+  CHECK(parse_training_config(with("LoraConfig", "lora_dropout: 0.05")).value().dropout == 0.05);
   CHECK(parse_training_config(with("LoraConfig", "bias: \"none\"")).ok());
   CHECK(parse_training_config(with("TrainingArguments", "max_length: null")).value().max_length ==
         0);

@@ -1,0 +1,79 @@
+// gpu/kernels/dropout_cpu.cpp - the definition of the mask, and what it lets through.
+#include <cmath>
+#include <initializer_list>
+
+#include "gpu/kernels/dropout.h"
+
+namespace kairo::gpu {
+namespace {
+constexpr std::uint64_t golden_gamma = 0x9e3779b97f4a7c15;
+
+std::uint64_t mix(std::uint64_t z) {  // of splitmix64
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+// 64 bits of key on both sides of the first product: two tokens' masks are no shifts of each other.
+struct Lanes {
+  std::uint32_t low, high;
+  Lanes(std::uint64_t key, std::int64_t module) {
+    const std::uint64_t z = mix(key + static_cast<std::uint64_t>(module + 1) * golden_gamma);
+    low = static_cast<std::uint32_t>(z);
+    high = static_cast<std::uint32_t>(z >> 32);
+  }
+};
+// The finaliser of MurmurHash3 in 32-bit lanes.
+inline std::uint32_t hash(std::uint32_t i, const Lanes& k) {
+  std::uint32_t h = i * 0x9e3779b9u + k.low;
+  h = (h ^ (h >> 16)) * 0x85ebca6bu + k.high;
+  h = (h ^ (h >> 13)) * 0xc2b2ae35u;
+  return h ^ (h >> 16);
+}
+std::uint32_t threshold_of(double p) {
+  return static_cast<std::uint32_t>(std::floor(p * 4294967296.0));
+}
+}  // namespace
+
+std::uint64_t dropout_token_key(const DropoutStep& s, std::int64_t row, std::int64_t position) {
+  std::uint64_t key = mix(s.seed + golden_gamma);
+  for (const std::int64_t part : {s.step, row, position})
+    key = mix(key + static_cast<std::uint64_t>(part + 1) * golden_gamma);
+  return key;
+}
+
+bool dropout_keeps(const DropoutMask& mask, std::uint64_t key, std::int64_t i) {
+  return hash(static_cast<std::uint32_t>(i), Lanes(key, mask.module)) >= threshold_of(mask.p);
+}
+
+void dropout_cpu(float* out, std::int64_t ld_out, const float* x, std::int64_t ld_x,
+                 const DropoutMask& mask, std::int64_t T, std::int64_t C) {
+  const std::uint32_t threshold = threshold_of(mask.p);
+  const auto scale = static_cast<float>(1 / (1 - mask.p));
+#pragma omp parallel for schedule(static)
+  for (std::int64_t t = 0; t < T; ++t) {
+    const Lanes lanes(mask.keys[t], mask.module);
+    const float* from = x + t * ld_x;
+    float* to = out + t * ld_out;
+    const auto columns = static_cast<std::uint32_t>(C);
+#pragma omp simd
+    for (std::uint32_t i = 0; i < columns; ++i)
+      to[i] = hash(i, lanes) >= threshold ? from[i] * scale : 0.0f;
+  }
+}
+
+void dropout_add_cpu(float* sum, std::int64_t ld_sum, const float* x, std::int64_t ld_x,
+                     const DropoutMask& mask, std::int64_t T, std::int64_t C) {
+  const std::uint32_t threshold = threshold_of(mask.p);
+  const auto scale = static_cast<float>(1 / (1 - mask.p));
+#pragma omp parallel for schedule(static)
+  for (std::int64_t t = 0; t < T; ++t) {
+    const Lanes lanes(mask.keys[t], mask.module);
+    const float* from = x + t * ld_x;
+    float* to = sum + t * ld_sum;
+    const auto columns = static_cast<std::uint32_t>(C);
+#pragma omp simd
+    for (std::uint32_t i = 0; i < columns; ++i)
+      to[i] += hash(i, lanes) >= threshold ? from[i] * scale : 0.0f;
+  }
+}
+}  // namespace kairo::gpu
