@@ -81,12 +81,14 @@ std::optional<TuneFailure> estimate_tune(const TuneJob& job, const Clock& clock,
   if (auto failed = check_job(job)) return failed;
   const auto config = load_model_config(job.model_dir);
   if (!config.ok()) return model_failure(config.error());
-  const auto lora = make_lora_layout(config.value(), job.rank, 1.0, job.targets);
-  if (!lora.ok()) return TuneFailure{"bad_config", lora.error().what};
+  auto made = make_lora_layout(config.value(), job.rank, 1.0, job.targets);
+  if (!made.ok()) return TuneFailure{"bad_config", made.error().what};
+  LoraLayout lora = std::move(made).value();
+  lora.dropout = job.dropout;
   const EngineOptions options = engine_options(job);
   const int threads = job.threads > 0 ? job.threads : usable_cores();
   const std::int64_t budget = job.budget_bytes > 0 ? job.budget_bytes : available_bytes() / 10 * 9;
-  const auto plan = plan_memory(config.value(), lora.value(),
+  const auto plan = plan_memory(config.value(), lora,
                                 {job.method, options.tokens_per_step, options.longest_row, threads,
                                  budget, ComputeShape{}, options.keeps_best});
   if (!plan.ok()) return model_failure(plan.error());
