@@ -24,7 +24,6 @@ librocksdb-dev: the agents'"'"' state
 libspdlog-dev: logging
 doctest-dev: tests
 libcli11-dev: command line
-libyaml-cpp-dev: YAML
 libyaml-dev: YAML as kubectl and Python read it
 nlohmann-json3-dev: JSON
 libcpp-httplib-dev: HTTP servers

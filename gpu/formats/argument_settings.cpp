@@ -24,7 +24,7 @@ Status take_schedule_arguments(const SettingValue& v, TrainingConfig& c) {
   if (!v.members) return bad(v, "a map, for example {num_cycles: 2}");
   c.lr_scheduler_kwargs.clear();
   for (const auto& [name, value] : *v.members)
-    if (!value.is_null) c.lr_scheduler_kwargs.emplace_back(name, value.text);
+    if (!value.is_null) c.lr_scheduler_kwargs.emplace_back(name, plain_text(value));
   return ok();
 }
 Status take_max_length(const SettingValue& v, TrainingConfig& c) {

@@ -4,12 +4,25 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <optional>
 
 namespace kairo::gpu {
 namespace {
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
+}
+// A string that is a number for Python's float(): KAITO hands every value on as an argument, so
+// that "2e-5" and 2e-5, which YAML 1.1 takes for a string, are numbers.
+std::optional<double> number_in(std::string t) {
+  t.erase(std::remove(t.begin(), t.end(), '_'), t.end());
+  const std::size_t begin = t.find_first_not_of(" +");
+  if (begin == t.npos) return std::nullopt;
+  t = t.substr(begin, t.find_last_not_of(' ') + 1 - begin);
+  double out = 0;
+  const auto [end, error] = std::from_chars(t.data(), t.data() + t.size(), out);
+  if (error != std::errc() || end != t.data() + t.size()) return std::nullopt;
+  return out;
 }
 }  // namespace
 
@@ -19,22 +32,25 @@ Error bad(const SettingValue& v, const std::string& wanted) {
 bool is_null(const SettingValue& v) {
   return v.scalar && v.scalar->is_null;
 }
-Result<double> number_of(const SettingValue& v) {
-  double out = 0;
-  if (!v.scalar || v.scalar->is_null) return bad(v, "a number");
-  const std::string& t =
-      v.scalar->text;  // quoted numbers are numbers: "2e-5" is how YAML 1.1 needs it
-  const auto [end, error] = std::from_chars(t.data(), t.data() + t.size(), out);
-  if (error != std::errc() || end != t.data() + t.size() || !std::isfinite(out))
-    return bad(v, "a number");
-  return out;
+std::string plain_text(const Scalar& s) {
+  if (!s.number) return s.text;
+  char out[32];
+  return {out, std::to_chars(out, out + sizeof out, *s.number).ptr};
 }
+Result<double> number_of(const SettingValue& v) {
+  if (!v.scalar || v.scalar->is_null || v.scalar->boolean) return bad(v, "a number");
+  const auto x = v.scalar->number ? v.scalar->number : number_in(v.scalar->text);
+  if (!x || !std::isfinite(*x)) return bad(v, "a number");
+  return *x;
+}
+// The words of transformers' string_to_bool, too.
 Result<bool> boolean_of(const SettingValue& v) {
-  if (v.scalar && !v.scalar->is_null && !v.scalar->is_string) {
-    const std::string t = lower(v.scalar->text);
-    if (t == "true" || t == "yes" || t == "on") return true;
-    if (t == "false" || t == "no" || t == "off") return false;
-  }
+  if (v.scalar && v.scalar->boolean) return *v.scalar->boolean;
+  const std::string t = v.scalar ? lower(v.scalar->text) : "";
+  for (const auto* word : {"true", "yes", "t", "y", "1"})
+    if (t == word) return true;
+  for (const auto* word : {"false", "no", "f", "n", "0"})
+    if (t == word) return false;
   return bad(v, "true or false");
 }
 
@@ -60,7 +76,8 @@ TakeSetting only(std::vector<std::string> accepted, const char* why) {
     if (is_null(v) || (v.members && v.members->empty()) || (v.items && v.items->empty()))
       return ok();
     if (v.scalar) {
-      const std::string t = lower(v.scalar->text);
+      std::string t = lower(v.scalar->text);
+      if (v.scalar->boolean) t = *v.scalar->boolean ? "true" : "false";
       if (std::find(accepted.begin(), accepted.end(), t) != accepted.end()) return ok();
       const auto x = number_of(v);
       if (x.ok() && x.value() == 0 &&

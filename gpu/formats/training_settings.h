@@ -13,10 +13,12 @@
 #include "gpu/formats/training_config.h"
 
 namespace kairo::gpu {
-// A scalar of the file. is_string: it was quoted.
+// A scalar of the file, as PyYAML types it: yes is a boolean, 1e-4 a string.
 struct Scalar {
-  std::string text;
+  std::string text;  // as it is written
   bool is_string = false, is_null = false;
+  std::optional<bool> boolean = std::nullopt;
+  std::optional<double> number = std::nullopt;
 };
 struct SettingValue {
   std::optional<Scalar> scalar;              // one of these three, or none: a value of other values
