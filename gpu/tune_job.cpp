@@ -119,8 +119,10 @@ void copy_settings(TuneJob& job, const TrainingConfig& c, const TuneInput& input
   job.alpha = c.alpha;
   job.use_rslora = c.use_rslora;
   job.dropout = c.dropout;
-  job.targets = c.target_modules;
-  if (job.targets.empty()) job.targets = {"q_proj", "v_proj"};  // peft's for the Llama family
+  job.targets = c.targets;
+  if (job.targets.names.empty() && job.targets.pattern.empty())
+    job.targets.names = {"q_proj", "v_proj"};  // peft's for the Llama family
+  job.init = c.gaussian_init ? LoraInit::gaussian : LoraInit::uniform;
   job.seed = c.seed;
   job.learning_rate = c.learning_rate;
   job.warmup_ratio = c.warmup_ratio;

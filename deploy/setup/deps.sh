@@ -27,6 +27,7 @@ libcli11-dev: command line
 libyaml-dev: YAML as kubectl and Python read it
 nlohmann-json3-dev: JSON
 libcpp-httplib-dev: HTTP servers
+libre2-dev: target_modules as a regular expression, in linear time
 libcurl4-openssl-dev: HTTP clients
 libssl-dev: SHA-256 and TLS
 libcrypt-dev: the registry'"'"'s password file

@@ -32,7 +32,7 @@ class CpuEngine final : public Engine {
         second_(lora_.parameters),
         dx_(plan_.microbatch_tokens * config_.hidden) {
     for (Buffer* b : {&gradient_, &first_, &second_}) std::ranges::fill(b->span(), 0.0f);
-    initialise_lora(parameters_.span(), lora_, options.seed);
+    initialise_lora(parameters_.span(), lora_, options.seed, options.init);
     weights_.refresh(lora_, parameters_.span());
     for (std::int64_t l = 0; l <= config_.layers; ++l)
       inputs_.emplace_back(plan_.microbatch_tokens * config_.hidden);

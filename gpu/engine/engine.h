@@ -12,6 +12,7 @@
 #include "gpu/formats/adapter.h"
 #include "gpu/formats/checkpoint.h"
 #include "gpu/formats/model_config.h"
+#include "gpu/model/lora_layout.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
@@ -22,7 +23,8 @@ struct EngineOptions {
   double alpha = 8;
   bool use_rslora = false;
   double dropout = 0;  // of the adapters' inputs in training, in [0, 1); its masks follow seed
-  std::vector<std::string> targets;                   // as make_lora_layout
+  LoraTargets targets;
+  LoraInit init = LoraInit::uniform;
   std::uint64_t seed = 0;                             // of the initial adapter
   std::int64_t tokens_per_step = 0, longest_row = 0;  // the data's extremes, for the memory plan
   bool keeps_best = false;                            // the trainer keeps another copy

@@ -12,6 +12,7 @@
 #include "gpu/engine/progress.h"
 #include "gpu/formats/adapter.h"
 #include "gpu/formats/files.h"
+#include "gpu/model/target_match.h"
 #include "schemas/base/digest.h"
 #include "schemas/base/log.h"
 
@@ -75,7 +76,9 @@ std::string fingerprint(const TuneJob& j) {
                        static_cast<std::int64_t>(j.schedule), j.warmup_steps, j.total_steps})
     text += " " + std::to_string(v);
   text += " " + j.schedule_options.text();
-  for (const auto& target : j.targets) text += " " + target;
+  AdapterConfig adapter;
+  adapter.targets = j.targets;
+  text += " " + std::to_string(static_cast<int>(j.init)) + adapter_config_text(adapter);
   const EvaluationPlan& e = j.evaluation;
   if (e.keep_best)  // else evaluations decide nothing
     text += " best " + std::to_string(e.every) + " " + std::to_string(e.from) + " " +
@@ -206,12 +209,14 @@ class Run {
     config.alpha = job_.alpha;
     config.use_rslora = job_.use_rslora;
     config.dropout = job_.dropout;
-    for (const auto& module : engine_->layout().modules) {
+    config.targets = job_.targets;
+    if (is_all_linear(config.targets)) config.targets.names = {};
+    for (const auto& module : engine_->layout().modules) {  // as peft writes all-linear
+      auto& names = config.targets.names;
       const std::string name = name_of(module.module);
-      if (std::find(config.targets.begin(), config.targets.end(), name) == config.targets.end())
-        config.targets.push_back(name);
+      if (is_all_linear(job_.targets) && std::ranges::find(names, name) == names.end())
+        names.push_back(name);
     }
-    std::sort(config.targets.begin(), config.targets.end());
     std::span<const float> parameters = engine_->state().parameters;
     if (best_ && line_.best_step != line_.step) {
       parameters = *best_;
@@ -352,6 +357,7 @@ EngineOptions engine_options(const TuneJob& job) {
   options.use_rslora = job.use_rslora;
   options.dropout = job.dropout;
   options.targets = job.targets;
+  options.init = job.init;
   options.seed = job.seed;
   options.threads = job.threads;
   options.budget_bytes = job.budget_bytes;

@@ -24,7 +24,8 @@ struct TuneJob {
   double alpha = 8;
   bool use_rslora = false;
   double dropout = 0;  // as EngineOptions
-  std::vector<std::string> targets;
+  LoraTargets targets;
+  LoraInit init = LoraInit::uniform;
   std::uint64_t seed = 0;
   ScheduleKind schedule = ScheduleKind::linear;
   ScheduleOptions schedule_options;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/formats/lora_targets.h"
 #include "gpu/formats/safetensors.h"
 #include "schemas/base/result.h"
 
@@ -13,9 +14,9 @@ struct AdapterConfig {
   std::string base_model;  // base_model_name_or_path; a name or a path, informative
   std::int64_t rank = 8;
   double alpha = 8;
-  bool use_rslora = false;           // scale = alpha / sqrt(rank) instead of alpha / rank
-  double dropout = 0;                // of the training; for people
-  std::vector<std::string> targets;  // module suffixes ("q_proj"), ascending
+  bool use_rslora = false;  // scale = alpha / sqrt(rank) instead of alpha / rank
+  double dropout = 0;       // of the training; for people
+  LoraTargets targets;      // written with its names ascending
   double scale() const;
 };
 // One adapted module: delta W = scale * b a.   a: (rank, in)   b: (out, rank)   row-major f32.

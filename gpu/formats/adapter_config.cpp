@@ -158,14 +158,17 @@ Result<AdapterConfig> parse_adapter_config(const std::string& text, const std::s
     config.base_model = root["base_model_name_or_path"].get<std::string>();
   if (root.contains("target_modules") && root["target_modules"].is_array())
     for (const auto& name : root["target_modules"])
-      if (name.is_string()) config.targets.push_back(name.get<std::string>());
-  std::sort(config.targets.begin(), config.targets.end());
+      if (name.is_string()) config.targets.names.push_back(name.get<std::string>());
+  std::ranges::sort(config.targets.names);
   return config;
 }
 
 std::string adapter_config_text(const AdapterConfig& c) {
   const double alpha = c.use_rslora ? c.scale() * static_cast<double>(c.rank) : c.alpha;
-  const json out = {
+  LoraTargets targets = c.targets;
+  std::ranges::sort(targets.names);
+  const auto or_null = [](const auto& list) { return list.empty() ? json(nullptr) : json(list); };
+  json out = {
       {"alpha_pattern", json::object()},
       {"auto_mapping", nullptr},
       {"base_model_name_or_path", c.base_model},
@@ -174,8 +177,8 @@ std::string adapter_config_text(const AdapterConfig& c) {
       {"inference_mode", true},
       {"init_lora_weights", true},
       {"layer_replication", nullptr},
-      {"layers_pattern", nullptr},
-      {"layers_to_transform", nullptr},
+      {"layers_pattern", or_null(targets.layers_pattern)},
+      {"layers_to_transform", or_null(targets.layers)},
       {"loftq_config", json::object()},
       {"lora_alpha",
        alpha == std::floor(alpha) ? json(static_cast<std::int64_t>(alpha)) : json(alpha)},
@@ -187,10 +190,12 @@ std::string adapter_config_text(const AdapterConfig& c) {
       {"r", c.rank},
       {"rank_pattern", json::object()},
       {"revision", nullptr},
-      {"target_modules", c.targets},
+      {"target_modules", targets.pattern.empty() ? json(targets.names) : json(targets.pattern)},
       {"task_type", "CAUSAL_LM"},
       {"use_dora", false},
       {"use_rslora", false}};
+  if (!targets.exclude_pattern.empty()) out["exclude_modules"] = targets.exclude_pattern;
+  if (!targets.exclude.empty()) out["exclude_modules"] = targets.exclude;
   return out.dump(2) + "\n";
 }
 }  // namespace kairo::gpu

@@ -8,10 +8,6 @@
 
 namespace kairo::gpu {
 namespace {
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
 // A string that is a number for Python's float(): KAITO hands every value on as an argument, so
 // that "2e-5" and 2e-5, which YAML 1.1 takes for a string, are numbers.
 std::optional<double> number_in(std::string t) {
@@ -26,6 +22,10 @@ std::optional<double> number_in(std::string t) {
 }
 }  // namespace
 
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
 Error bad(const SettingValue& v, const std::string& wanted) {
   return {Code::invalid, v.shown + " must be " + wanted};
 }

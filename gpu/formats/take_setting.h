@@ -20,6 +20,7 @@ std::vector<Setting> data_settings();
 // "<value> must be <wanted>"
 Error bad(const SettingValue& v, const std::string& wanted);
 bool is_null(const SettingValue& v);
+std::string lower(std::string text);
 std::string plain_text(const Scalar& s);  // a number in decimal; else as it is written
 Result<double> number_of(const SettingValue& v);
 Result<bool> boolean_of(const SettingValue& v);

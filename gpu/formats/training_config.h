@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "gpu/formats/lora_targets.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
@@ -35,7 +36,8 @@ struct TrainingConfig {
   double alpha = 8;
   bool use_rslora = false;
   double dropout = 0;
-  std::vector<std::string> target_modules;  // empty: the model family's default
+  LoraTargets targets;  // empty: the model family's default
+  bool gaussian_init = false;
   // TrainingArguments
   std::string output_dir = "/mnt/results";
   double learning_rate = 2e-5, weight_decay = 0, adam_beta1 = 0.9, adam_beta2 = 0.999,

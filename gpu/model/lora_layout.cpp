@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
+
+#include "gpu/model/target_match.h"
 
 namespace kairo::gpu {
 namespace {
-bool matches(const std::string& path, const std::string& target) {
-  return path == target || path.ends_with("." + target);
-}
 std::uint64_t fnv1a64(const std::string& text) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
@@ -55,6 +55,42 @@ void set_strides(LoraLayout& layout) {
     for (auto& layer : layout.groups) layer[index_of(g)].stride = (columns + 15) / 16 * 16;
   }
 }
+std::string linear_names() {
+  std::string out;
+  for (const Module m : all_modules) out += (out.empty() ? "" : ", ") + std::string(name_of(m));
+  return out + " (or \"all-linear\"), as in " + module_path(0, Module::q);
+}
+// The model's other modules: peft adapts some of them and fails on the rest.
+std::vector<std::string> other_paths(std::int64_t layers) {
+  std::vector<std::string> out = {"model",      "model.embed_tokens", "model.layers",
+                                  "model.norm", "model.rotary_emb",   "lm_head"};
+  for (std::int64_t l = 0; l < layers; ++l)
+    for (const auto* part :
+         {"", ".self_attn", ".mlp", ".mlp.act_fn", ".input_layernorm", ".post_attention_layernorm"})
+      out.push_back("model.layers." + std::to_string(l) + part);
+  return out;
+}
+Status check_targets(const ModelConfig& config, const LoraTargets& targets,
+                     const TargetMatch& match) {
+  const bool by_name = targets.pattern.empty() && !is_all_linear(targets);
+  for (std::size_t i = 0; by_name && i < targets.names.size(); ++i) {
+    bool used = false;
+    for (std::int64_t l = 0; l < config.layers && !used; ++l)
+      for (const Module m : all_modules) used = used || match.name_matches(i, module_path(l, m));
+    if (!used)
+      return Error{Code::invalid, "LoRA: target_modules \"" + targets.names[i] +
+                                      "\" matches no linear module; there are: " + linear_names()};
+  }
+  for (const auto& path : other_paths(config.layers))
+    if (match.matches(path, false))
+      return Error{Code::invalid, "LoRA: target_modules matches " + path +
+                                      ", which cannot be adapted; there are: " + linear_names()};
+  for (const auto layer : targets.layers)
+    if (layer < 0 || layer >= config.layers)
+      return Error{Code::invalid, "LoRA: layers_to_transform names layer " + std::to_string(layer) +
+                                      "; the model has 0 to " + std::to_string(config.layers - 1)};
+  return ok();
+}
 }  // namespace
 
 std::int64_t widest_in(const LoraLayout& layout) {
@@ -64,26 +100,20 @@ std::int64_t widest_in(const LoraLayout& layout) {
 }
 
 Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank, double scale,
-                                    std::span<const std::string> targets) {
+                                    const LoraTargets& targets) {
   if (rank < 1 || rank > config.hidden)
     return Error{Code::invalid, "LoRA: r = " + std::to_string(rank) + " is out of range [1, " +
                                     std::to_string(config.hidden) + "] (the model's hidden size)"};
-  if (targets.empty()) return Error{Code::invalid, "LoRA: target_modules is empty"};
-  const bool everything = targets.size() == 1 && targets[0] == "all-linear";
-  std::vector<bool> used(targets.size(), everything);
+  const TargetMatch match = TRY(TargetMatch::make(targets));
+  TRY(check_targets(config, targets, match));
   LoraLayout layout;
   layout.rank = rank;
   layout.scale = scale;
   layout.lowest_layer = -1;
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     std::array<bool, 7> adapted{};
-    for (const Module m : all_modules) {
-      const std::string path = module_path(layer, m);
-      bool hit = everything;
-      for (std::size_t i = 0; i < targets.size(); ++i)
-        if (matches(path, targets[i])) hit = used[i] = true;
-      adapted[index_of(m)] = hit;
-    }
+    for (const Module m : all_modules)
+      adapted[index_of(m)] = match.matches(module_path(layer, m), true);
     layout.groups.emplace_back();
     for (const Group g : all_groups) {
       auto& group = layout.groups.back()[index_of(g)];
@@ -94,27 +124,37 @@ Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank
       }
     }
   }
+  if (layout.modules.empty())
+    return Error{
+        Code::invalid,
+        "LoRA: target_modules, layers and exclude_modules leave no linear "
+        "module; there are: " +
+            linear_names() +
+            (targets.pattern.empty() ? ""
+                                     : "; one string is an expression of the whole path: write "
+                                       "[" +
+                                           targets.pattern.substr(0, 40) + "] for a name")};
   set_strides(layout);
-  std::string names;
-  for (const Module m : all_modules) names += (names.empty() ? "" : ", ") + std::string(name_of(m));
-  for (std::size_t i = 0; i < targets.size(); ++i)
-    if (!used[i])
-      return Error{Code::invalid, "LoRA: target_modules \"" + targets[i] +
-                                      "\" matches no linear module; there are: " + names +
-                                      " (or \"all-linear\")"};
   return layout;
 }
 
-void initialise_lora(std::span<float> parameters, const LoraLayout& layout, std::uint64_t seed) {
+void initialise_lora(std::span<float> parameters, const LoraLayout& layout, std::uint64_t seed,
+                     LoraInit init) {
   std::fill(parameters.begin(), parameters.end(), 0.0f);
+  const auto unit = [](std::uint64_t z) { return static_cast<double>(z >> 40) / 16777216.0; };
   for (const auto& m : layout.modules) {
     const std::uint64_t start = fnv1a64(m.path) ^ seed;
     const double bound = 1.0 / std::sqrt(static_cast<double>(m.in));
     const auto values = parameters.subspan(static_cast<std::size_t>(m.a_offset),
                                            static_cast<std::size_t>(m.rank * m.in));
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const auto u = static_cast<double>(splitmix64(start, i) >> 40);
-      values[i] = static_cast<float>((2.0 * u / 16777216.0 - 1.0) * bound);
+      if (init == LoraInit::uniform) {
+        values[i] = static_cast<float>((2.0 * unit(splitmix64(start, i)) - 1.0) * bound);
+        continue;
+      }
+      const double radius = std::sqrt(-2 * std::log(1 - unit(splitmix64(start, 2 * i))));
+      const double angle = 2 * std::numbers::pi * unit(splitmix64(start, 2 * i + 1));
+      values[i] = static_cast<float>(radius * std::cos(angle) / static_cast<double>(m.rank));
     }
   }
 }

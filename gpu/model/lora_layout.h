@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/formats/lora_targets.h"
 #include "gpu/model/layer_plan.h"
 #include "schemas/base/result.h"
 
@@ -44,12 +45,16 @@ struct LoraLayout {
   Group lowest_group = Group::qkv;
 };
 std::int64_t widest_in(const LoraLayout& layout);  // of all groups
-// targets: "all-linear" alone, or module names that match a path's end ("q_proj",
-// "layers.3.mlp.down_proj"). invalid: a target that matches nothing; names what there is.
+// invalid: a target that matches nothing, or something that is no linear module of a layer; names
+// what there is.
 Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank, double scale,
-                                    std::span<const std::string> targets);
+                                    const LoraTargets& targets);
 // The start of training, reproducible everywhere: B = 0 and A uniform in +-1/sqrt(in), as peft does
 // with init_lora_weights = true, but from a counter: value i of a module's A is
 //   u = splitmix64(fnv1a64(path) ^ seed, i) >> 40;  (2 u / 2^24 - 1) / sqrt(in).
-void initialise_lora(std::span<float> parameters, const LoraLayout& layout, std::uint64_t seed);
+// gaussian: A normal with deviation 1 / rank, as peft's, by Box and Muller's rule from the pair
+// (2 i, 2 i + 1) of the same generator.
+enum class LoraInit : std::uint8_t { uniform, gaussian };
+void initialise_lora(std::span<float> parameters, const LoraLayout& layout, std::uint64_t seed,
+                     LoraInit init = LoraInit::uniform);
 }  // namespace kairo::gpu

@@ -64,7 +64,7 @@ TEST_CASE_FIXTURE(TuneBench, "a run ends with an adapter, the sentinel and a Don
   CHECK(lines.back()["tokens"].get<int>() > 0);
   const auto adapter = load_adapter(j.output_dir);
   REQUIRE_MESSAGE(adapter.ok(), adapter.error().what);
-  CHECK(adapter.value().config.targets ==
+  CHECK(adapter.value().config.targets.names ==
         std::vector<std::string>{"down_proj", "q_proj", "v_proj"});
   CHECK(adapter.value().modules.size() == 6);
 

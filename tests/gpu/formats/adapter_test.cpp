@@ -142,6 +142,26 @@ TEST_CASE("what leaves the base model alone is harmless") {
   }
 }
 
+TEST_CASE("targets are written as peft reads them") {
+  AdapterConfig config;
+  config.targets.names = {"v_proj", "q_proj"};
+  config.targets.layers = {1, 2};
+  config.targets.layers_pattern = {"layers"};
+  config.targets.exclude = {"layers.1.self_attn.q_proj"};
+  json out = json::parse(adapter_config_text(config));
+  CHECK(out["target_modules"] == json({"q_proj", "v_proj"}));
+  CHECK(out["layers_to_transform"] == json({1, 2}));
+  CHECK(out["layers_pattern"] == json({"layers"}));
+  CHECK(out["exclude_modules"] == json({"layers.1.self_attn.q_proj"}));
+  config.targets = {};
+  config.targets.pattern = ".*q_proj";
+  config.targets.exclude_pattern = ".*0.*";
+  out = json::parse(adapter_config_text(config));
+  CHECK(out["target_modules"] == ".*q_proj");
+  CHECK(out["layers_to_transform"] == nullptr);
+  CHECK(out["exclude_modules"] == ".*0.*");
+}
+
 TEST_CASE("rsLoRA: a foreign adapter's scale is alpha / sqrt(r); ours says it in lora_alpha") {
   const auto foreign = parse_adapter_config(
       R"({"peft_type": "LORA", "r": 16, "lora_alpha": 8, "use_rslora": true})", "a");

@@ -52,7 +52,7 @@ TEST_CASE("training config: KAITO's template") {
   CHECK(c.load_in_4bit == true);
   CHECK(c.rank == 16);
   CHECK(c.alpha == 32);
-  CHECK(c.target_modules == std::vector<std::string>{"q_proj", "v_proj"});
+  CHECK(c.targets.names == std::vector<std::string>{"q_proj", "v_proj"});
   CHECK(c.learning_rate == 2e-4);
   CHECK(c.batch_size == 1);
   CHECK(c.train_test_split == 1);
@@ -149,7 +149,24 @@ TEST_CASE("training config: values that mean the same") {
             .learning_rate == 2e-5);
   CHECK(parse_training_config(with("LoraConfig", "target_modules: all-linear"))
             .value()
-            .target_modules == std::vector<std::string>{"all-linear"});
+            .targets.names == std::vector<std::string>{"all-linear"});
+  const auto lora = [](const std::string& line) {
+    return parse_training_config(with("LoraConfig", line)).value().targets;
+  };
+  CHECK(lora("target_modules: ALL-linear").names == std::vector<std::string>{"all-linear"});
+  CHECK(lora("target_modules: '.*(q|v)_proj'").pattern == ".*(q|v)_proj");
+  CHECK(lora("layers_to_transform: 3").layers == std::vector<std::int64_t>{3});
+  CHECK(lora("layers_to_transform: [0, 2]").layers == std::vector<std::int64_t>{0, 2});
+  CHECK(lora("layers_pattern: layers").layers_pattern == std::vector<std::string>{"layers"});
+  CHECK(lora("exclude_modules: [down_proj]").exclude == std::vector<std::string>{"down_proj"});
+  CHECK(lora("exclude_modules: '.*0.*'").exclude_pattern == ".*0.*");
+  for (const std::string line :
+       {"layers_to_transform: -1", "layers_to_transform: {a: 1}", "target_modules: ''",
+        "init_lora_weights: pissa", "init_lora_weights: false"})
+    CHECK_FALSE(parse_training_config(with("LoraConfig", line)).ok());
+  CHECK(parse_training_config(with("LoraConfig", "init_lora_weights: gaussian"))
+            .value()
+            .gaussian_init);
   CHECK(parse_training_config(with("LoraConfig", "lora_dropout: 0.05")).value().dropout == 0.05);
   CHECK(parse_training_config(with("LoraConfig", "bias: \"none\"")).ok());
   CHECK(parse_training_config(with("TrainingArguments", "max_length: null")).value().max_length ==

@@ -68,7 +68,7 @@ TEST_CASE("targets and ranks that cannot be") {
   const std::vector<Row> rows = {{"part of a name", 4, {"proj"}, "\"proj\""},
                                  {"one of two", 4, {"q_proj", "qkv_proj"}, "\"qkv_proj\""},
                                  {"a layer too high", 4, {"layers.3.mlp.up_proj"}, "layers.3"},
-                                 {"none", 4, {}, "empty"},
+                                 {"none", 4, {}, "is empty"},
                                  {"rank 0", 0, {"q_proj"}, "r = 0"},
                                  {"rank above hidden", 65, {"q_proj"}, "r = 65"}};
   for (const auto& row : rows) {
@@ -77,6 +77,128 @@ TEST_CASE("targets and ranks that cannot be") {
     REQUIRE_FALSE(layout.ok());
     CHECK(layout.error().what.find(row.what) != std::string::npos);
   }
+}
+
+// Numbers and names: what peft 0.21.2 adapts of a Llama of three layers.
+TEST_CASE("expressions, layers and exclusions are peft's") {
+  struct Row {
+    std::string name;
+    LoraTargets targets;
+    std::vector<std::string> paths;  // all, or first and last; empty: refused
+    std::size_t modules;
+    std::string error;
+  };
+  const auto pattern = [](const std::string& p) {
+    LoraTargets t;
+    t.pattern = p;
+    return t;
+  };
+  const auto layers = [](LoraTargets t, const std::vector<std::int64_t>& l,
+                         const std::vector<std::string>& patterns = {}) {
+    t.layers = l;
+    t.layers_pattern = patterns;
+    return t;
+  };
+  const auto without = [](LoraTargets t, const std::vector<std::string>& names,
+                          const std::string& p = "") {
+    t.exclude = names;
+    t.exclude_pattern = p;
+    return t;
+  };
+  const std::string at = "model.layers.", q = ".self_attn.q_proj", v = ".self_attn.v_proj";
+  const std::vector<Row> rows = {
+      {"one expression", pattern(".*(q|v)_proj"), {at + "0" + q, at + "2" + v}, 6, ""},
+      {"a name alone is an expression", pattern("q_proj"), {}, 0, "write [q_proj] for a name"},
+      {"some layers",
+       pattern(R"(model\.layers\.[12]\.self_attn\.(q|k)_proj)"),
+       {at + "1" + q, at + "2.self_attn.k_proj"},
+       4,
+       ""},
+      {"the MLP",
+       pattern(R"(.*layers\.\d+\.mlp\..*_proj)"),
+       {at + "0.mlp.gate_proj", at + "2.mlp.down_proj"},
+       9,
+       ""},
+      {"everything", pattern(".*"), {}, 0, "matches model, which cannot be adapted"},
+      {"the head, too", pattern(".*(q_proj|lm_head)"), {}, 0, "matches lm_head"},
+      {"look-ahead", pattern("(?!x)q_proj"), {}, 0, "look-ahead"},
+      {"no expression", pattern("(q_proj"), {}, 0, "missing )"},
+      {"a long one", pattern(std::string(1001, 'q')), {}, 0, "at most 1000"},
+      {"of exponential cost elsewhere", pattern("(a*)*(.*)*(.*)*(.*)*x"), {}, 0, "leave no linear"},
+      {"two layers", layers({"q_proj"}, {0, 2}), {at + "0" + q, at + "2" + q}, 2, ""},
+      {"one layer", layers({"q_proj", "v_proj"}, {1}), {at + "1" + q, at + "1" + v}, 2, ""},
+      {"no such layer", layers({"q_proj"}, {1, 7}), {}, 0, "names layer 7; the model has 0 to 2"},
+      {"layers by name",
+       layers({"q_proj"}, {1}, {"h", "layers"}),
+       {at + "1" + q, at + "1" + q},
+       1,
+       ""},
+      {"layers by another name", layers({"q_proj"}, {1}, {"h"}), {}, 0, "leave no linear module"},
+      {"layers by path",
+       layers({"q_proj"}, {1}, {"model.layers"}),
+       {at + "1" + q, at + "1" + q},
+       1,
+       ""},
+      {"a name without layers",
+       layers({"q_proj"}, {}, {"layers"}),
+       {},
+       0,
+       "needs layers_to_transform"},
+      {"layers of all", layers({"all-linear"}, {1}), {}, 0, "needs target_modules as a list"},
+      {"all but one",
+       without({"all-linear"}, {"down_proj"}),
+       {at + "0" + q, at + "2.mlp.up_proj"},
+       18,
+       ""},
+      {"all but a layer",
+       without({"all-linear"}, {}, R"(.*layers\.0\..*)"),
+       {at + "1" + q, at + "2.mlp.down_proj"},
+       14,
+       ""},
+      {"but one module",
+       without({"q_proj", "v_proj"}, {"layers.1.self_attn.v_proj"}),
+       {at + "0" + q, at + "2" + v},
+       5,
+       ""},
+      {"nothing is left", without({"q_proj"}, {"q_proj"}), {}, 0, "leave no linear module"},
+      {"a whole path is in every layer",
+       layers({"model.layers.0.self_attn.q_proj", "v_proj"}, {2}),
+       {at + "0" + q, at + "2" + v},
+       2,
+       ""}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const auto layout = make_lora_layout(tiny(), 4, 2.0, row.targets);
+    if (!row.error.empty()) {
+      REQUIRE_FALSE(layout.ok());
+      CHECK_MESSAGE(layout.error().what.find(row.error) != std::string::npos, layout.error().what);
+      continue;
+    }
+    REQUIRE_MESSAGE(layout.ok(), layout.error().what);
+    CHECK(layout.value().modules.size() == row.modules);
+    CHECK(layout.value().modules.front().path == row.paths[0]);
+    CHECK(layout.value().modules.back().path == row.paths[1]);
+  }
+}
+
+TEST_CASE("gaussian start values: deviation 1 / rank, as peft's") {
+  const auto layout = make_lora_layout(tiny(), 16, 2.0, {"all-linear"}).value();
+  std::vector<float> values(static_cast<std::size_t>(layout.parameters), 9.0f);
+  initialise_lora(values, layout, 7, LoraInit::gaussian);
+  double n = 0, sum = 0, square = 0, beyond_two = 0;
+  for (const auto& m : layout.modules) {
+    for (std::int64_t i = 0; i < m.rank * m.in; ++i) {
+      const auto x = static_cast<double>(values[static_cast<std::size_t>(m.a_offset + i)]) * 16;
+      n += 1;
+      sum += x;
+      square += x * x;
+      beyond_two += std::abs(x) > 2;
+    }
+    CHECK(values[static_cast<std::size_t>(m.b_offset)] == 0.0f);
+  }
+  CHECK(std::abs(sum / n) < 5 / std::sqrt(n));
+  CHECK(std::abs(square / n - 1) < 5 * std::sqrt(2 / n));
+  CHECK(beyond_two / n == doctest::Approx(0.0455).epsilon(0.1));
 }
 
 TEST_CASE("start values: B is zero, A lies within its bound and depends on path and seed") {
