@@ -173,9 +173,17 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
         "members of messages and tools that are null in a parquet file were left out: Arrow fills "
         "them in where another row has them",
         {{"members", std::to_string(data.nulls_dropped)}});
-  auto order = RowOrder::make({data.rows.size(), static_cast<std::size_t>(c.batch_size),
-                               static_cast<std::size_t>(c.gradient_accumulation_steps),
-                               c.num_train_epochs, c.max_steps, c.shuffle, c.shuffle_seed});
+  const std::uint64_t order_seed = c.data_seed.value_or(c.shuffle_seed);
+  OrderSettings settings{data.rows.size(),
+                         static_cast<std::size_t>(c.batch_size),
+                         static_cast<std::size_t>(c.gradient_accumulation_steps),
+                         c.num_train_epochs,
+                         c.max_steps,
+                         c.shuffle,
+                         order_seed};
+  if (c.group_by_length)
+    for (const auto& row : data.rows) settings.lengths.push_back(row.tokens.size());
+  auto order = RowOrder::make(settings);
   if (!order.ok()) return TuneFailure{"bad_config", order.error().what};
   copy_settings(job, c, input);
   job.schedule = schedule.value();
@@ -197,8 +205,9 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   job.evaluation = evaluation.value();
   // The order decides the result as much as the rows do.
   job.data_digest = data.digest + " " + std::to_string(c.shuffle) + " " +
-                    std::to_string(c.shuffle_seed) + " " + std::to_string(c.batch_size) + " " +
-                    std::to_string(c.gradient_accumulation_steps);
+                    std::to_string(order_seed) + " " + std::to_string(c.batch_size) + " " +
+                    std::to_string(c.gradient_accumulation_steps) +
+                    (c.group_by_length ? " by length" : "");
   return std::nullopt;
 }
 }  // namespace kairo::gpu

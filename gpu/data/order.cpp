@@ -42,12 +42,28 @@ std::vector<std::size_t> epoch_order(std::size_t rows, bool shuffle, std::uint64
   return order;
 }
 
+void group_by_length(std::vector<std::size_t>& order, const std::vector<std::size_t>& lengths,
+                     std::size_t bag) {
+  const std::size_t bags = std::clamp<std::size_t>(order.size() / bag / 4, 1, 50);
+  const auto longer = [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; };
+  std::size_t longest = 0;
+  for (std::size_t begin = 0; begin < order.size(); begin += bags * bag) {
+    const std::size_t end = std::min(order.size(), begin + bags * bag);
+    std::stable_sort(order.begin() + static_cast<std::ptrdiff_t>(begin),
+                     order.begin() + static_cast<std::ptrdiff_t>(end), longer);
+    if (longer(order[begin], order[longest])) longest = begin;
+  }
+  std::swap(order[0], order[longest]);
+}
+
 Result<RowOrder> RowOrder::make(const OrderSettings& settings) {
   if (settings.rows == 0) return Error{Code::invalid, "order of rows: the data has no rows"};
   if (settings.batch_size == 0 || settings.gradient_accumulation_steps == 0)
     return Error{Code::invalid,
                  "order of rows: per_device_train_batch_size and gradient_accumulation_steps "
                  "must be at least 1"};
+  if (!settings.lengths.empty() && settings.lengths.size() != settings.rows)
+    return Error{Code::invalid, "order of rows: lengths of other rows"};
   RowOrder out(settings);
   const auto per_epoch =
       ceil_div(ceil_div(settings.rows, settings.batch_size), settings.gradient_accumulation_steps);
@@ -77,15 +93,16 @@ double RowOrder::epochs() const {
 std::vector<std::size_t> RowOrder::rows_of_step(std::int64_t step) {
   KAIRO_ASSERT(step >= 0 && step < total_steps_, "a step of this run");
   const std::int64_t epoch = step / steps_per_epoch_;
-  if (epoch != epoch_) {
-    order_ = epoch_order(settings_.rows, settings_.shuffle, settings_.seed, epoch);
-    epoch_ = epoch;
-  }
   // No overflow: an epoch has at least one step, so a bag beyond the data means one step an epoch.
-  const auto in_epoch = static_cast<std::size_t>(step % steps_per_epoch_);
   const std::size_t batch = std::min(settings_.batch_size, settings_.rows);
   const std::size_t bag =
       steps_per_epoch_ == 1 ? settings_.rows : batch * settings_.gradient_accumulation_steps;
+  if (epoch != epoch_) {
+    order_ = epoch_order(settings_.rows, settings_.shuffle, settings_.seed, epoch);
+    if (!settings_.lengths.empty()) group_by_length(order_, settings_.lengths, bag);
+    epoch_ = epoch;
+  }
+  const auto in_epoch = static_cast<std::size_t>(step % steps_per_epoch_);
   const std::size_t first = in_epoch * bag;
   const std::size_t last = std::min(settings_.rows, first + bag);
   return {order_.begin() + static_cast<std::ptrdiff_t>(first),

@@ -16,6 +16,8 @@ struct OrderSettings {
   std::int64_t max_steps = -1;  // positive: exactly so many, whatever epochs says
   bool shuffle = true;
   std::uint64_t seed = 0;
+  // Tokens of each row: rows of a step are of like length (group_by_length). Empty: they are not.
+  std::vector<std::size_t> lengths = {};
 };
 // RowOrder - immutable but for the last epoch's order, which it remembers; one thread.
 // Generator: splitmix64 started at seed + epoch * 0x9E3779B97F4A7C15, Fisher-Yates from the end,
@@ -41,4 +43,9 @@ class RowOrder {
 // The order of one epoch (from 0).
 std::vector<std::size_t> epoch_order(std::size_t rows, bool shuffle, std::uint64_t seed,
                                      std::int64_t epoch);
+// As transformers' LengthGroupedSampler makes it of a random order: cut into min(50, rows / (4
+// bag), at least 1) bags at a time, each cut sorted by falling length, the longest row of all put
+// first.
+void group_by_length(std::vector<std::size_t>& order, const std::vector<std::size_t>& lengths,
+                     std::size_t bag);
 }  // namespace kairo::gpu

@@ -87,11 +87,16 @@ std::vector<Setting> lora_settings() {
       {s, "task_type", only({"causal_lm"}, "language models are trained")},
       {s, "peft_type", only({"lora"}, "the only method there is")},
   };
-  for (const auto* key : {"modules_to_save", "rank_pattern", "alpha_pattern", "loftq_config",
-                          "megatron_config", "layer_replication"})
-    out.push_back({s, key, only({}, "left out: it is not supported")});
   for (const auto* key :
-       {"inference_mode", "auto_mapping", "base_model_name_or_path", "revision", "megatron_core"})
+       {"modules_to_save", "rank_pattern", "alpha_pattern", "loftq_config", "megatron_config",
+        "layer_replication", "trainable_token_indices", "target_parameters", "eva_config",
+        "corda_config", "lora_ga_config", "velora_config", "monteclora_config", "arrow_config",
+        "kasa_config", "use_bdlora", "alora_invocation_tokens"})
+    out.push_back({s, key, only({}, "left out: it is not supported")});
+  for (const auto* key : {"use_qalora", "lora_bias", "ensure_weight_tying"})
+    out.push_back({s, key, only({"false"}, "it is not supported")});
+  for (const auto* key : {"inference_mode", "auto_mapping", "base_model_name_or_path", "revision",
+                          "megatron_core", "peft_version", "qalora_group_size", "runtime_config"})
     out.push_back({s, key, note(pulls)});
   return out;
 }

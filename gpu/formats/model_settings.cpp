@@ -6,11 +6,6 @@ namespace {
 constexpr const char* loads_files = "the model is read from its folder as it is";
 constexpr const char* computes = "the engine chooses how it computes";
 using C = TrainingConfig;
-Status take_double_quant(const SettingValue& v, TrainingConfig& c) {
-  if (is_null(v) || TRY(boolean_of(v))) return ok();
-  c.notes.emplace_back("the scales are quantised all the same");
-  return ok();
-}
 }  // namespace
 
 std::vector<Setting> model_settings() {
@@ -20,11 +15,16 @@ std::vector<Setting> model_settings() {
       {"ModelConfig", "chat_template", text(&C::chat_template)},
   };
   for (const auto* key :
-       {"state_dict", "cache_dir", "from_tf", "force_download", "proxies", "output_loading_info",
-        "local_files_only", "revision", "trust_remote_code", "load_in_4bit", "load_in_8bit",
-        "torch_dtype", "dtype", "device_map", "low_cpu_mem_usage", "attn_implementation",
-        "use_cache", "token"})
+       {"cache_dir", "force_download", "proxies", "output_loading_info", "local_files_only",
+        "revision", "trust_remote_code", "torch_dtype", "dtype", "device_map", "low_cpu_mem_usage",
+        "attn_implementation", "use_cache", "token"})
     out.push_back({"ModelConfig", key, note(loads_files)});
+  for (const auto* key : {"load_in_4bit", "load_in_8bit"})
+    out.push_back(
+        {"ModelConfig", key,
+         only({"false"}, "QuantizationConfig.load_in_4bit says how the weights are kept")});
+  out.push_back({"ModelConfig", "state_dict", only({}, loads_files)});
+  out.push_back({"ModelConfig", "from_tf", only({"false"}, loads_files)});
   const std::string_view q = "QuantizationConfig";
   out.push_back({q, "load_in_4bit", boolean(&C::load_in_4bit)});
   out.push_back({q, "load_in_8bit",
@@ -33,10 +33,12 @@ std::vector<Setting> model_settings() {
                       "load_in_4bit")});
   out.push_back({q, "bnb_4bit_quant_type", only({"nf4"}, "4-bit weights are stored as NF4")});
   out.push_back({q, "quant_method", only({"bitsandbytes"}, "the only method there is")});
-  out.push_back({q, "bnb_4bit_use_double_quant", take_double_quant});
-  for (const auto* key :
-       {"bnb_4bit_compute_dtype", "bnb_4bit_quant_storage", "llm_int8_threshold",
-        "llm_int8_skip_modules", "llm_int8_enable_fp32_cpu_offload", "llm_int8_has_fp16_weight"})
+  out.push_back({q, "bnb_4bit_use_double_quant",
+                 only({"true"}, "the scales of 4-bit weights are always quantised, too")});
+  out.push_back({q, "llm_int8_skip_modules",
+                 only({"lm_head"}, "left out: all linear layers but the head are quantised")});
+  for (const auto* key : {"bnb_4bit_compute_dtype", "bnb_4bit_quant_storage", "llm_int8_threshold",
+                          "llm_int8_enable_fp32_cpu_offload", "llm_int8_has_fp16_weight"})
     out.push_back({q, key, note(computes)});
   return out;
 }

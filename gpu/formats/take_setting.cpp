@@ -79,11 +79,15 @@ TakeSetting only(std::vector<std::string> accepted, const char* why) {
       std::string t = lower(v.scalar->text);
       if (v.scalar->boolean) t = *v.scalar->boolean ? "true" : "false";
       if (std::find(accepted.begin(), accepted.end(), t) != accepted.end()) return ok();
+      if (v.scalar->text.empty()) return ok();
       const auto x = number_of(v);
       if (x.ok() && x.value() == 0 &&
           std::find(accepted.begin(), accepted.end(), "0") != accepted.end())
         return ok();
     }
+    if (v.items && v.items->size() == 1 &&
+        std::find(accepted.begin(), accepted.end(), lower(v.items->front().text)) != accepted.end())
+      return ok();
     std::string list;
     for (const auto& a : accepted) list += (list.empty() ? "" : " or ") + a;
     return bad(v, list + ": " + why);

@@ -27,7 +27,8 @@ Result<bool> boolean_of(const SettingValue& v);
 
 TakeSetting text(std::string TrainingConfig::*member);
 TakeSetting number(double TrainingConfig::*member, double min, double max, const char* range);
-// The value must say what is done anyway: one of accepted, an empty collection, or null.
+// The value must say what is done anyway: one of accepted (alone or as a list's only item), an
+// empty text or collection, or null.
 TakeSetting only(std::vector<std::string> accepted, const char* why);
 // Accepted, but it changes nothing: why. The parser puts the field's name before it.
 TakeSetting note(const char* why);

@@ -49,7 +49,9 @@ struct TrainingConfig {
   std::vector<std::pair<std::string, std::string>> lr_scheduler_kwargs;  // as written, no nulls
   std::int64_t max_length = 1024;  // tokens of a row; 0: rows are never cut
   std::uint64_t seed = 42;         // of the adapter's initial values
-  std::int64_t save_steps = 0;     // 0: the trainer's own rhythm
+  bool group_by_length = false;
+  std::optional<std::uint64_t> data_seed;  // of the epochs' orders; unset: shuffle_seed
+  std::int64_t save_steps = 0;             // 0: the trainer's own rhythm
   EvaluationSettings evaluation;
   // DatasetConfig
   std::string dataset_path, dataset_extension;  // path: in the data folder; empty: all of it

@@ -1,5 +1,5 @@
 # tests/parity/make_golden.py - writes the golden files of tests/gpu/golden from transformers, peft and
-# bitsandbytes, and by data_golden.py and schedule_golden.py. usage: make_golden.py OUT_DIR [--smollm2 MODEL_DIR --gsm8k TRAIN_JSONL]
+# bitsandbytes, and by the other scripts here. usage: make_golden.py OUT_DIR [--smollm2 MODEL_DIR --gsm8k TRAIN_JSONL]
 import argparse
 import json
 import math
@@ -10,13 +10,14 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 import numpy as np
 import torch
 import bitsandbytes.functional as bnb
+import config_golden
 import data_golden
 import evaluation_golden
 import jinja_golden
 import rows_golden
 import schedule_golden
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig
 
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -130,6 +131,28 @@ def tiny_case(out, name, folder, quantised, targets):
     save_file(tensors, f"{out}/{name}.safetensors")
 
 
+def dropout_case(out, folder, p, draws):
+    """The loss a target and the gradient's norm of tiny_lora under draws masks: their distribution."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, lora_dropout=p, bias="none", task_type="CAUSAL_LM",
+                                             target_modules=LINEAR)).train()
+    kept = load_file(f"{out}/tiny_lora.safetensors")
+    trained = {n.replace(".default", ""): v for n, v in model.named_parameters() if v.requires_grad}
+    for name, v in trained.items():
+        v.data = kept["value." + name].clone()
+    rows = tiny_rows(160)
+    count = sum(sum(m[1:]) for _, m in rows)
+    torch.manual_seed(3)
+    losses, norms = [], []
+    for _ in range(draws):
+        model.zero_grad()
+        loss = summed_loss(model, rows) / count
+        loss.backward()
+        losses.append(loss.item())
+        norms.append(math.sqrt(sum(v.grad.pow(2).sum().item() for v in trained.values())))
+    save_file({"losses": torch.tensor(losses), "norms": torch.tensor(norms)}, f"{out}/dropout.safetensors")
+
+
 def nf4_case(out):
     generator = torch.Generator().manual_seed(5)
     tensors = {"map": bnb.create_dynamic_map()}
@@ -202,10 +225,12 @@ def main():
     tiny_case(a.out, "tiny_qlora", plain, True, LINEAR)
     tiny_case(a.out, "tiny3_lora", scaled, False, ["v_proj", "up_proj", "layers.1.self_attn.o_proj"])
     evaluation_golden.write(a.out, plain, tiny_rows(160), with_adapter, flat_rows)
+    dropout_case(a.out, plain, 0.2, 200)
     nf4_case(a.out)
     data_golden.write(a.out)
     jinja_golden.write(a.out)
     schedule_golden.write(a.out)
+    config_golden.write(a.out)
     if a.smollm2:
         rows_golden.write(a.out, a.smollm2)
         smollm2_case(a.out, a.smollm2, a.gsm8k, False)

@@ -88,3 +88,41 @@ TEST_CASE("order: the generator is the documented one") {
   CHECK(epoch_order(8, true, 42, 0) == std::vector<std::size_t>{3, 1, 6, 2, 4, 0, 7, 5});
   CHECK(epoch_order(8, true, 42, 1) == std::vector<std::size_t>{7, 4, 1, 2, 5, 6, 0, 3});
 }
+
+// Expected: transformers' get_length_grouped_indices on the same random order.
+TEST_CASE("order: rows of like length together, the longest first") {
+  std::vector<std::size_t> order = {3, 0, 7, 5, 1, 8, 2, 6, 4, 9};
+  const std::vector<std::size_t> lengths = {5, 9, 2, 7, 7, 1, 8, 3, 20, 4};
+  group_by_length(order, lengths, 1);  // cuts of min(50, 10 / 4) = 2
+  CHECK(order == std::vector<std::size_t>{8, 0, 7, 5, 3, 1, 6, 2, 4, 9});
+  order = {3, 0, 7, 5, 1, 8, 2, 6, 4, 9};
+  group_by_length(order, lengths, 8);  // one bag at a time
+  CHECK(order == std::vector<std::size_t>{8, 1, 6, 3, 0, 7, 2, 5, 4, 9});
+  OrderSettings settings{100, 4, 2, 3, -1, true, 5};
+  for (std::size_t i = 0; i < 100; ++i) settings.lengths.push_back(i * 37 % 101);
+  auto grouped = make(settings), plain = make({100, 4, 2, 3, -1, true, 5});
+  const std::size_t largest = *std::ranges::max_element(settings.lengths);
+  for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
+    std::set<std::size_t> seen;
+    double spread = 0, plain_spread = 0;
+    const auto spread_of = [&](const std::vector<std::size_t>& rows) {
+      std::size_t least = 1000, most = 0;
+      for (const auto i : rows) {
+        least = std::min(least, settings.lengths[i]);
+        most = std::max(most, settings.lengths[i]);
+      }
+      return static_cast<double>(most - least);
+    };
+    for (std::int64_t s = epoch * 13; s < (epoch + 1) * 13; ++s) {
+      const auto rows = grouped.rows_of_step(s);
+      seen.insert(rows.begin(), rows.end());
+      spread += spread_of(rows);
+      plain_spread += spread_of(plain.rows_of_step(s));
+    }
+    CHECK(seen.size() == 100);
+    CHECK(spread < plain_spread);
+    CHECK(settings.lengths[grouped.rows_of_step(epoch * 13)[0]] == largest);
+  }
+  settings.lengths.pop_back();
+  CHECK_FALSE(RowOrder::make(settings).ok());
+}

@@ -295,6 +295,48 @@ TEST_CASE("dropout: batches, recomputation and threads leave the masks; an evalu
   CHECK(saw_split);
 }
 
+// Neither library can have the other's masks: 200 of each, and their means differ by no more than
+// five of their standard errors; their spreads, which one mask for q, k and v would widen, by a
+// quarter (five deviations of a spread of 200).
+TEST_CASE("dropout: losses and gradients are spread as peft's") {
+  const Golden file("tiny_lora.safetensors"), peft("dropout.safetensors");
+  const auto rows = test::golden_rows(file);
+  const auto all = views(rows);
+  const auto targets = rows.targets(0, rows.tokens.size());
+  EngineOptions options = tiny("tiny_llama", Method::lora);
+  options.dropout = 0.2;
+  const auto engine = load(options);
+  take_adapter(*engine, file);
+  const auto state = copy(engine->state().parameters);
+  const std::vector<float> zero(state.size(), 0.0f);
+  std::vector<float> losses, norms;
+  for (std::int64_t n = 0; n < 200; ++n) {
+    losses.push_back(static_cast<float>(engine->accumulate(all, targets, n).value() /
+                                        static_cast<double>(targets)));
+    double square = 0;
+    for (const float g : engine->gradient())
+      square += static_cast<double>(g) * static_cast<double>(g);
+    norms.push_back(static_cast<float>(std::sqrt(square)));
+    REQUIRE(engine->restore({state, zero, zero}).ok());
+  }
+  const auto moments = [](const std::vector<float>& values) {
+    double sum = 0, square = 0;
+    for (const float v : values) sum += static_cast<double>(v);
+    const auto n = static_cast<double>(values.size());
+    for (const float v : values) square += std::pow(static_cast<double>(v) - sum / n, 2);
+    return std::pair{sum / n, std::sqrt(square / (n - 1))};
+  };
+  for (const auto& [ours, name] : {std::pair{losses, "losses"}, {norms, "norms"}}) {
+    CAPTURE(name);
+    const auto [mean, spread] = moments(ours);
+    const auto [peft_mean, peft_spread] = moments(peft.floats(name));
+    CHECK(std::abs(mean - peft_mean) <=
+          5 * std::sqrt((spread * spread + peft_spread * peft_spread) / 200));
+    CHECK(spread / peft_spread == doctest::Approx(1).epsilon(0.25));
+    CHECK(spread > 0);
+  }
+}
+
 TEST_CASE("dropout: a resumed run has the bytes of an undisturbed one") {
   const Golden file("tiny_lora.safetensors");
   const auto rows = test::golden_rows(file);

@@ -6,7 +6,11 @@
 
 #include <cstdlib>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <random>
+
+#include "gpu/formats/files.h"
+#include "tests/gpu/support.h"
 
 using namespace kairo;
 using namespace kairo::gpu;
@@ -116,11 +120,31 @@ TEST_CASE("training config: refused values name field and value") {
       {"8 bit", with("QuantizationConfig", "load_in_8bit: true"),
        "8-bit weights are not supported"},
       {"fp4", with("QuantizationConfig", "load_in_4bit: true"), "which means fp4"},
-      {"packing", with("TrainingArguments", "packing: true"), "TrainingArguments.packing"},
-      {"optimizer", with("TrainingArguments", "optim: sgd"), "AdamW is the optimizer"},
+      {"packing that splits", with("TrainingArguments", "packing_strategy: wrapped"),
+       "rows are kept whole"},
+      {"optimizer", with("TrainingArguments", "optim: sgd"), "AdamW is the only optimizer"},
+      {"paged lion", with("TrainingArguments", "optim: paged_lion_32bit"),
+       "\"paged_lion_32bit\" must be adamw_torch"},
+      {"in order", with("TrainingArguments", "train_sampling_strategy: sequential"),
+       "shuffle_dataset: false"},
+      {"prepared rows", with("TrainingArguments", "dataset_kwargs: {skip_prepare_dataset: true}"),
+       "TrainingArguments.dataset_kwargs: skip_prepare_dataset must be false"},
+      {"tokens between rows",
+       with("TrainingArguments", "dataset_kwargs: {append_concat_token: true}"),
+       "append_concat_token is not supported"},
+      {"end token", with("TrainingArguments", "eos_token: <end>"), "tokenizer_config.json"},
+      {"text column", with("TrainingArguments", "dataset_text_field: body"), "response_column"},
+      {"ends are kept", with("TrainingArguments", "truncation_mode: keep_end"), "lose their end"},
+      {"scales", with("QuantizationConfig", "bnb_4bit_use_double_quant: false"),
+       "\"false\" must be true"},
+      {"layers left out", with("QuantizationConfig", "llm_int8_skip_modules: [o_proj]"),
+       "all linear layers but the head are quantised"},
+      {"4 bit of the model", with("ModelConfig", "load_in_4bit: true"),
+       "QuantizationConfig.load_in_4bit"},
+      {"alora", with("LoraConfig", "alora_invocation_tokens: [1]"), "it is not supported"},
+      {"bias of B", with("LoraConfig", "lora_bias: true"), "it is not supported"},
       {"drop last", with("TrainingArguments", "dataloader_drop_last: true"),
        "every row is trained"},
-      {"by length", with("TrainingArguments", "group_by_length: true"), "in any order"},
       {"optimizer's arguments", with("TrainingArguments", "optim_args: a=1"), "see adam_beta1"},
       {"warm-up", with("TrainingArguments", "warmup_steps: -1"), "must be at least 0"},
       {"arguments of the schedule", with("TrainingArguments", "lr_scheduler_kwargs: 3"),
@@ -256,6 +280,44 @@ TEST_CASE("training config: YAML as PyYAML reads it") {
     const auto parsed = parse_training_config(row.yaml);
     REQUIRE_MESSAGE(parsed.ok(), parsed.error().what);
     CHECK(row.holds(parsed.value()));
+  }
+}
+
+TEST_CASE("training config: done, or as good as done") {
+  const auto taken = [](const std::string& line) {
+    const auto parsed = parse_training_config(with("TrainingArguments", line));
+    REQUIRE_MESSAGE(parsed.ok(), parsed.error().what);
+    return parsed.value();
+  };
+  for (const std::string name : {"adamw_torch", "adamw_torch_fused", "ADAMW_TORCH", "adamw_hf"})
+    CHECK(taken("optim: " + name).notes.empty());
+  for (const std::string name : {"paged_adamw_32bit", "adamw_bnb_8bit", "paged_adamw_8bit",
+                                 "adamw_8bit", "adamw_apex_fused", "adamw_torch_4bit"}) {
+    const auto notes = taken("optim: " + name).notes;
+    REQUIRE(notes.size() == 1);
+    CHECK(notes[0].find("TrainingArguments.optim changes nothing here: it is AdamW") == 0);
+  }
+  CHECK(taken("group_by_length: true").group_by_length);
+  CHECK(taken("train_sampling_strategy: group_by_length").group_by_length);
+  CHECK_FALSE(taken("train_sampling_strategy: random").group_by_length);
+  CHECK(taken("data_seed: 7").data_seed == 7u);
+  CHECK(taken("packing: true\n    packing_strategy: bfd").notes.size() == 1);
+  CHECK(taken("packing: false").notes.empty());
+  CHECK(taken("dataset_kwargs: {skip_prepare_dataset: false}").notes.empty());
+  CHECK(parse_training_config(with("QuantizationConfig", "llm_int8_skip_modules: [lm_head]")).ok());
+}
+
+// The fields of trl 1.16's SFTConfig and peft 0.21's LoraConfig, with their defaults.
+TEST_CASE("training config: every field of trl and peft is known, and its default is taken") {
+  for (const std::string section : {"TrainingArguments", "LoraConfig"}) {
+    const auto fields = nlohmann::ordered_json::parse(
+        read_file(test::golden("config_fields.json"), 1 << 20).value())[section];
+    CHECK(fields.size() > 40);
+    for (const auto& [name, value] : fields.items()) {
+      CAPTURE(name);
+      const auto parsed = parse_training_config(with(section, name + ": " + value.dump()));
+      CHECK_MESSAGE(parsed.ok(), parsed.error().what);
+    }
   }
 }
 
