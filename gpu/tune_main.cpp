@@ -7,12 +7,12 @@
 #include <cstdlib>
 #include <ctime>
 #include <functional>
-#include <nlohmann/json.hpp>
 
 #include "gpu/engine/machine.h"
 #include "gpu/engine/tune.h"
 #include "gpu/formats/gguf.h"
 #include "gpu/tune_job.h"
+#include "gpu/tune_report.h"
 #include "schemas/base/log.h"
 
 namespace kairo::gpu {
@@ -70,28 +70,7 @@ int estimate(const TuneInput& input, TuneJob job, bool as_json) {
   TuneEstimate e;
   if (const auto failed = estimate_tune(job, clock, e))
     return refuse(failed->code, failed->message);
-  if (as_json) {
-    const nlohmann::ordered_json out = {
-        {"rows", data.rows.size()},   {"truncated", data.truncated},
-        {"dropped", data.dropped},    {"held_out", data.held_out_rows.size()},
-        {"tokens", e.tokens},         {"trained_tokens", e.trained_tokens},
-        {"steps", e.steps},           {"evaluations", e.evaluations},
-        {"peak_bytes", e.peak_bytes}, {"seconds", e.seconds}};
-    std::puts(out.dump().c_str());
-    return 0;
-  }
-  std::string apart;  // what is not simply trained on
-  for (const auto& [count, what] : {std::pair{data.truncated, " truncated"},
-                                    {data.dropped, " more without a target dropped"},
-                                    {data.held_out_rows.size(), " more held out"}})
-    if (count > 0) apart += (apart.empty() ? " (" : ", ") + std::to_string(count) + what;
-  const std::string evaluations =
-      e.evaluations > 0 ? ", " + std::to_string(e.evaluations) + " evaluations" : "";
-  std::printf("%zu rows%s, %s steps%s, %s tokens (%s trained), peak %s MiB, about %.0f s\n",
-              data.rows.size(), (apart + (apart.empty() ? "" : ")")).c_str(),
-              std::to_string(e.steps).c_str(), evaluations.c_str(),
-              std::to_string(e.tokens).c_str(), std::to_string(e.trained_tokens).c_str(),
-              std::to_string(e.peak_bytes >> 20).c_str(), e.seconds);
+  std::puts((as_json ? estimate_json(job, e) : estimate_text(job, e)).c_str());
   return 0;
 }
 

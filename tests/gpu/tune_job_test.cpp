@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "gpu/formats/files.h"
+#include "gpu/tune_report.h"
 #include "tests/gpu/hf/tiny_tokenizer.h"
 #include "tests/gpu/support.h"
 
@@ -109,4 +110,41 @@ TEST_CASE_FIXTURE(Folders, "tune job: gone on with on another day, the rows stay
   REQUIRE(make_folders(job.state_dir).ok());
   REQUIRE(prepare(all_rows("shuffle_seed: 1"), 20) == "");
   CHECK(job.data_digest != first);
+}
+
+TEST_CASE_FIXTURE(Folders, "tune job: rows that are held out are evaluated, and told") {
+  write("rows/c.jsonl", R"({"question":"q","answer":"c"})");
+  write("rows/d.jsonl", R"({"question":"q","answer":"d"})");
+  const auto with = [](const std::string& arguments, const std::string& split) {
+    return "  TrainingArguments: {max_steps: 6, per_device_train_batch_size: 1, " + arguments +
+           "}\n  DatasetConfig: {train_test_split: " + split + "}\n";
+  };
+  const auto prepare_all = [&](const std::string& sections) {
+    write("config/training_config.yaml", "training_config:\n" + sections);
+    const auto failed = prepare_tune_job(job, data, input, Noon(10));
+    return failed ? failed->code + " " + failed->message : "";
+  };
+  REQUIRE(prepare_all(with("eval_strategy: epoch", "0.75")) == "");
+  CHECK(job.rows.size() == 3);
+  REQUIRE(job.held_out.size() == 1);
+  CHECK(job.held_out[0].tokens.data() == data.held_out_rows[0].tokens.data());
+  CHECK(job.evaluation.every == 3);
+  CHECK(job.evaluation.at_end);
+  const TuneEstimate e{900, 500, 6, 2, 200 << 20, 12.4};
+  CHECK(estimate_text(job, e) ==
+        "3 rows (1 more held out), 6 steps, 2 evaluations, 900 tokens (500 trained), peak 200 MiB, "
+        "about 12 s");
+  CHECK(estimate_json(job, e) ==
+        R"({"rows":3,"truncated":0,"dropped":0,"held_out":1,"tokens":900,"trained_tokens":500,)"
+        R"("steps":6,"evaluations":2,"peak_bytes":209715200,"seconds":12.4})");
+  job.truncated = 2;
+  job.dropped = 5;
+  CHECK(estimate_text(job, e).find("3 rows (2 truncated, 5 more without a target dropped, 1 more "
+                                   "held out), 6 steps") == 0);
+  REQUIRE(prepare_all(with("seed: 1", "1")) == "");
+  CHECK(job.held_out.empty());
+  CHECK(estimate_text(job, {900, 500, 6, 0, 200 << 20, 12.4}).find("4 rows, 6 steps, 900") == 0);
+  CHECK(prepare_all(with("eval_strategy: steps", "1")) ==
+        "bad_config training_config.yaml: TrainingArguments.eval_strategy: steps needs rows that "
+        "are held out; set DatasetConfig.train_test_split below 1 (now 1), or eval_strategy to no");
 }

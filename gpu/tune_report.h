@@ -1,0 +1,10 @@
+// gpu/tune_report.h - what `kairo-tune estimate` prints.
+#pragma once
+#include <string>
+
+#include "gpu/engine/tune.h"
+
+namespace kairo::gpu {
+std::string estimate_text(const TuneJob& job, const TuneEstimate& estimate);  // one line
+std::string estimate_json(const TuneJob& job, const TuneEstimate& estimate);  // one object
+}  // namespace kairo::gpu
