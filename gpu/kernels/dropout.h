@@ -19,7 +19,7 @@ struct DropoutMask {
 };
 // Whether feature i of the token stays: a hash of (i, module, key) is at least p 2^32.
 bool dropout_keeps(const DropoutMask& mask, std::uint64_t key, std::int64_t i);
-// out = x / (1 - p) where the feature stays, else 0. (T, C), rows of ld floats; no aliasing.
+// out = x / (1 - p) where the feature stays, else x * 0. (T, C), rows of ld floats; no aliasing.
 void dropout_cpu(float* out, std::int64_t ld_out, const float* x, std::int64_t ld_x,
                  const DropoutMask& mask, std::int64_t T, std::int64_t C);
 // sum += x / (1 - p) where the feature stays: the gradient.

@@ -57,7 +57,7 @@ void dropout_cpu(float* out, std::int64_t ld_out, const float* x, std::int64_t l
     const auto columns = static_cast<std::uint32_t>(C);
 #pragma omp simd
     for (std::uint32_t i = 0; i < columns; ++i)
-      to[i] = hash(i, lanes) >= threshold ? from[i] * scale : 0.0f;
+      to[i] = from[i] * (hash(i, lanes) >= threshold ? scale : 0.0f);  // a product: no branch
   }
 }
 
@@ -73,7 +73,7 @@ void dropout_add_cpu(float* sum, std::int64_t ld_sum, const float* x, std::int64
     const auto columns = static_cast<std::uint32_t>(C);
 #pragma omp simd
     for (std::uint32_t i = 0; i < columns; ++i)
-      to[i] += hash(i, lanes) >= threshold ? from[i] * scale : 0.0f;
+      to[i] += from[i] * (hash(i, lanes) >= threshold ? scale : 0.0f);
   }
 }
 }  // namespace kairo::gpu
