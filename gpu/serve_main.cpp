@@ -3,9 +3,11 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 
 #include "gpu/engine/machine.h"
+#include "gpu/formats/files.h"
 #include "gpu/serve/server.h"
 #include "schemas/base/log.h"
 
@@ -40,8 +42,18 @@ int mapped_port(int port) {
   return mapped == nullptr ? port : std::atoi(mapped);
 }
 
+// An error's files by the names that the user gave, not by the folders of this machine.
+std::string in_names(std::string what, const GeneratorOptions& options) {
+  for (const AdapterSource& adapter : options.adapters)
+    if (what.find(adapter.dir + "/") != std::string::npos)
+      return "adapter " + adapter.name + ": " + without_folder(std::move(what), adapter.dir);
+  if (what.find(options.model_dir + "/") == std::string::npos) return what;
+  return "model: " + without_folder(std::move(what), options.model_dir);
+}
+
+// The last line of the log is what a Workspace's condition shows of a server that does not start.
 int refuse(const Error& error) {
-  log::error("cannot serve", {{"why", error.what}});
+  std::fputs(("kairo-serve: cannot serve: " + error.what + "\n").c_str(), stderr);
   return error.code == Code::unavailable ? retry : permanent;
 }
 
@@ -63,7 +75,8 @@ int serve(ServiceOptions& service_options, ServerOptions& server_options,
   log::info("loading", {{"model", service_options.name},
                         {"address", server_options.host + ":" + std::to_string(server->port())}});
   auto loaded = Service::load(service_options);
-  if (!loaded.ok()) return refuse(loaded.error());
+  if (!loaded.ok())
+    return refuse({loaded.error().code, in_names(loaded.error().what, service_options.generator)});
   std::unique_ptr<Service> service = std::move(loaded).value();
   server->open(*service);
   log::info("serving", {{"model", service_options.name},

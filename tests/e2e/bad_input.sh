@@ -126,6 +126,15 @@ becomes "model folder corrupt" corrupt JobStarted \
 rm -rf "$model"
 mv "$work/good-model" "$model"
 
+mkdir "$work/pissa"
+cat >"$work/pissa/adapter_config.json" <<JSON
+{"peft_type": "LORA", "r": 4, "lora_alpha": 16, "target_modules": ["q_proj"], "init_lora_weights": "pissa"}
+JSON
+starts_with() { case "$2" in "$1"*) ;; *) return 1 ;; esac }
+holds "an adapter that is no plain LoRA: the last line says which and why" starts_with \
+  'kairo-serve: cannot serve: adapter pip: adapter_config.json: init_lora_weights is "pissa": ' \
+  "$(kairo-serve --model "$model" --name tiny --port 0 --adapter "pip=$work/pissa" 2>&1 | tail -n 1)"
+
 config long 1500 | apply >/dev/null
 workspace killed "" long | apply >/dev/null
 is_training() { [ "$(field "$1" .status.tuning.phase)" = Training ]; }
