@@ -10,9 +10,9 @@ namespace kairo::gpu {
 struct RunLength {
   std::int64_t total_steps = 0, steps_per_epoch = 0;
 };
-// As transformers, with two differences: without eval_strategy rows that are held out are evaluated
-// at the end, and with steps or epoch there, too. invalid: it cannot be done; names the field and
-// the remedy.
+// As transformers 5.24, which evaluates the last step, too; but rows that are held out are
+// evaluated at the end without eval_strategy as well, and whatever eval_delay says. invalid: it
+// cannot be done; names the field and the remedy.
 Result<EvaluationPlan> plan_evaluation(const TrainingConfig& config, std::size_t held_out,
                                        const RunLength& run);
 }  // namespace kairo::gpu

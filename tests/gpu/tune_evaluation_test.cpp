@@ -1,5 +1,6 @@
 // tests/gpu/tune_evaluation_test.cpp - proves: every setting of transformers about held-out rows is
-// done as there, or refused by name with the remedy.
+// done as there, or refused by name with the remedy. The steps are those at which its Trainer with
+// trl's SFTConfig called on_evaluate; without a strategy ours alone evaluates.
 #include "gpu/tune_evaluation.h"
 
 #include <doctest/doctest.h>
