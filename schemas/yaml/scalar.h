@@ -6,7 +6,7 @@ namespace kairo::yaml {
 struct Scalar {
   std::string text;
   std::string tag;        // "" none; else written out: tag:yaml.org,2002:int
-  bool is_plain = false;  // neither quoted nor a block, or tagged "!"
+  bool is_plain = false;  // neither quoted nor a block; pyyaml: or tagged "!"
 };
 // The value without its place. The error is a reason without one.
 Result<Value> resolve(const Scalar& scalar, Dialect dialect);

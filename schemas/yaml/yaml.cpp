@@ -179,7 +179,7 @@ class Reader {
   Result<Value> scalar(Event& event, int depth) {
     const auto& data = event->data.scalar;
     const std::string tag = text_of(data.tag);
-    const bool is_neutral = tag == "!";  // libyaml keeps it where no text follows
+    const bool is_neutral = tag == "!" && dialect_ == Dialect::pyyaml;  // of text, too
     const Scalar given{std::string(reinterpret_cast<const char*>(data.value), data.length),
                        is_neutral ? "" : tag, is_neutral || data.plain_implicit == 1};
     TRY(count(event->start_mark, 1, given.text.size(), depth));
