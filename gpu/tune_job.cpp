@@ -145,6 +145,9 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   const TrainingConfig& c = config.value();
   for (const auto& note : c.notes) log::info(note);
   if (auto failed = check_method(c, input)) return failed;
+  // Before anything is tokenised: a model that cannot be trained is refused at once.
+  const auto model = load_model_config(input.model_dir);
+  if (!model.ok() && model.error().code != Code::not_found) return model_failure(model.error());
   const auto schedule = parse_schedule(c.lr_scheduler_type);
   if (!schedule.ok()) return TuneFailure{"bad_config", schedule.error().what};
   const auto options =
