@@ -13,7 +13,7 @@
 namespace kairo::gpu {
 namespace {
 using Json = nlohmann::ordered_json;
-constexpr std::int64_t config_bytes_max = 16 << 20;
+constexpr std::int64_t tokenizer_bytes_max = 256 << 20, config_bytes_max = 16 << 20;
 // What transformers' special_tokens_map can hold: the template sees those that the model names.
 constexpr const char* special_tokens[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                           "pad_token", "cls_token", "mask_token"};
@@ -80,6 +80,10 @@ Result<Tokenizer> Tokenizer::load(const std::string& folder) {
     return Error{Code::not_found, "load tokenizer " + path +
                                       ": no such file; the model folder must hold the tokenizer "
                                       "of the tokenizers library"};
+  struct stat s;
+  if (::stat(path.c_str(), &s) == 0 && s.st_size > tokenizer_bytes_max)
+    return Error{Code::invalid, "load tokenizer " + path + ": " + std::to_string(s.st_size) +
+                                    " bytes; at most " + std::to_string(tokenizer_bytes_max)};
   auto handle = std::make_unique<Handle>();
   OwnedBytes error;
   if (kh_tokenizer_load(path.data(), path.size(), &handle->raw, &error.raw) != 0)

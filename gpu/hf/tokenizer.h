@@ -33,7 +33,8 @@ class Tokenizer {
   // folder: tokenizer.json; tokenizer_config.json, chat_template.jinja and
   // additional_chat_templates/*.jinja where present. Templates are compiled here; what is wrong
   // with one is said by apply_chat.
-  // not_found: no tokenizer.json. invalid: a file is not what its name says.
+  // not_found: no tokenizer.json. invalid: a file is not what its name says, or too large
+  // (tokenizer.json: 256 MiB, its configuration: 16 MiB, a template: 1 MiB).
   static Result<Tokenizer> load(const std::string& folder);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;

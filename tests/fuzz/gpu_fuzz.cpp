@@ -96,14 +96,15 @@ TEST_CASE("the trainer's and the server's decoders") {
   };
   const std::string chat = R"({"messages":[{"role":"user","content":"hi"}],"temperature":0.5,
     "stop":["x"],"seed":1,"max_tokens":3})";
-  const std::string parquet = [] {
+  const auto golden = [](const std::string& name) {
     std::ostringstream text;
-    text << std::ifstream(std::string(KAIRO_SOURCE_DIR) + "/tests/gpu/golden/rows.parquet",
+    text << std::ifstream(std::string(KAIRO_SOURCE_DIR) + "/tests/gpu/golden/packed/" + name,
                           std::ios::binary)
                 .rdbuf();
+    REQUIRE_FALSE(text.str().empty());
     return text.str();
-  }();
-  REQUIRE_FALSE(parquet.empty());
+  };
+  const std::string parquet = golden("../rows.parquet");
   const std::string good_tensors = safetensors_of(
       R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"k":"v"}})");
   const std::vector<kairo::test::FuzzTarget> targets = {
@@ -144,7 +145,13 @@ TEST_CASE("the trainer's and the server's decoders") {
        {"{\"text\":\"a\"}\n{\"messages\":[{\"role\":\"user\",\"content\":\"b\"}]}\n"},
        rows("rows.jsonl")},
       {"rows.csv", {"text,x\n\"a\nb\",1\nc,2\n"}, rows("rows.csv")},
-      {"rows.parquet", {parquet}, rows("rows.parquet")},
+      {"rows.json", {"[{\"a\":1},{\"b\":[2]}]", "{\"data\":[{\"a\":1}]}"}, rows("rows.json")},
+      {"rows.jsonl.gz", {golden("a.jsonl.gz")}, rows("rows.jsonl.gz")},
+      {"rows.csv.zst", {golden("a.csv.zst")}, rows("rows.csv.zst")},
+      {"rows.parquet",
+       {parquet, golden("brotli.parquet"), golden("v2pages.parquet"), golden("large.parquet"),
+        golden("typed.parquet"), golden("gzip.parquet"), golden("delta.parquet")},
+       rows("rows.parquet")},
   };
   CHECK(kairo::test::fuzz(targets) > 0);
   feed_deep(targets, {{"safetensors", safetensors_of(deep(R"({"a":)"))},
@@ -177,7 +184,17 @@ TEST_CASE("chat templates and tokenizers") {
        }},
       {"chat template",
        {"{% for m in messages %}{{ m['role'] + m['content'] | trim }}{% endfor %}",
-        "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"},
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}",
+        "{% macro f(a, b=1) %}{{ a ~ b }}{{ caller() }}{% endmacro %}{% call f(2) %}x{% endcall %}"
+        "{%- set ns = namespace(n=[1, 2.5e-7]) -%}{% set ns.n = ns.n + [{'a': (1,)}] %}{{ "
+        "ns.n[::-1] }}",
+        "{% for k, v in {'a': 'x y'}.items() if v %}{{ loop.index }}{{ v.split(' ', 1)[0].title() "
+        "}}"
+        "{{ '%5.2f|%s' % (1.5, k) }}{{ '{:>4}'.format(k) }}{% break %}{% else %}n{% endfor %}",
+        "{{ [3, 1] | sort | map('string') | join(', ') | indent(2) | truncate(5) | "
+        "tojson(indent=2) }}"
+        "{% raw %}{{ }}{% endraw %}{# c #}{{ 'a' if 1 else none is not defined and 2 ** 3 // 4 % 5 "
+        "}}"},
        [&](const std::string& b) {
          if (loaded.set_chat_template(b).ok())
            (void)loaded.apply_chat(R"([{"role":"user","content":"hi"}])", true);

@@ -2,6 +2,7 @@
 mod csv;
 mod input;
 mod json;
+mod pages;
 mod parquet;
 
 use crate::{Corrupt, Res};

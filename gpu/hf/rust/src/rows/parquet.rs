@@ -1,5 +1,5 @@
 // gpu/hf/rust/src/rows/parquet.rs - parquet rows through the crate's row API, as JSON.
-use super::{corrupt, Sink};
+use super::{corrupt, pages, Sink};
 use crate::Res;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::record::{Field, Row};
@@ -9,8 +9,12 @@ use std::fs::File;
 const COLUMNS_MAX: usize = 10_000;
 
 pub fn read(file: File, sink: &mut Sink) -> Res<()> {
+    let pages = file.try_clone()?;
     let reader = SerializedFileReader::new(file).map_err(corrupt)?;
     check_sizes(&reader, sink)?;
+    for group in reader.metadata().row_groups() {
+        group.columns().iter().try_for_each(|column| pages::check(&pages, column))?;
+    }
     for row in reader.get_row_iter(None).map_err(corrupt)? {
         let at = format!("row {}", sink.rows + 1);
         let row = row.map_err(|e| corrupt(format!("{at}: {e}")))?;
