@@ -61,6 +61,7 @@ TEMPLATES = [
     "a\n  {% if 1 %}\n  b\n  {% endif %}\nc\n", "a\n  {%+ if 1 %}\nb{% endif +%}\nc", "{{ 'x' -}}  \n y", "  {{- 'x' }} y\n\n", "a\r\nb\rc\n", "{% if 1 %}a{% elif 2 %}b{% else %}c{% endif %}", "{% if 0 %}{{ x|nope }}{% endif %}ok",
     "{% for x in [] %}{{ x|nope }}{% endfor %}ok", "{% if %}", "{{ 1 +  }}", "{% for x in v.l %}", "{% endif %}", "{{ 'a }}", "{% nope %}", "{{ {'a': {'b': 1}}.a.b }}", "{% set c = cycler('a', 'b', 'c') %}{{ c.next() }}{{ c.current }}{{ c.next() }}{{ c.reset() }}{{ c.next() }}",
     "{% set j = joiner('|') %}{% for x in v.l %}{{ j() }}{{ x }}{% endfor %}", "{% print 1, 'a' %}", "{% set g = v.l|map('string') %}{{ g|list }}{{ g|list }}", "{% if v.l|select('gt', 9) %}true{% endif %}", "{% set ns = namespace() %}{{ ns.x }}{{ ns.x is defined }}",
+    "{% for x in v.l %}{% break %}{% else %}e{% endfor %}", "{% for x in v.l %}{% if x < 3 %}{% continue %}{% endif %}{{ x }}{% else %}e{% endfor %}", "{% filter length %}a{% endfilter %}",
     "{% set loop = 1 %}{{ loop }}", "{% for loop in v.l %}{% endfor %}", "{% break %}", "{% do v.l.append(1) %}", "{% include 'x' %}", "{% generation %}a{% endgeneration %}b", "{% set x = 1 %}{% generation %}{% set x = 2 %}{{ x }}{% endgeneration %}{{ x }}",
     "{{ messages[0].thinking is defined }}{{ tools is none }}{{ tools is defined }}{{ documents is none }}{{ bos_token is defined }}{{ add_generation_prompt }}", "{{ (v.s ~ '\\n') * 2 }}", "{%- for x in v.l -%} {{ x }} {%- endfor -%} z",
 ]

@@ -112,6 +112,9 @@ impl Render<'_> {
             Statement::Filter { filter, body, scope } => {
                 let inner = self.enter(scope, Some(frame));
                 let value = self.filtered(Some(filter), body, &inner)?;
+                if value.as_str().is_none() {
+                    return fail(format!("a filter block must make a text, not {}", value.type_name()));
+                }
                 self.print(&value)?;
             }
             Statement::With { targets, values, body, scope } => {
@@ -191,6 +194,7 @@ impl Render<'_> {
     }
     pub fn for_loop(&mut self, f: &Arc<For>, items: Vec<Value>, depth0: usize, frame: &Rc<Frame>) -> Res<()> {
         self.spend(items.len())?;
+        // As in Jinja2, where the last line of the body notes it: break and continue pass it by.
         let mut ran = false;
         if f.has_loop {
             let chosen = self.chosen(f, items, frame)?;
@@ -201,9 +205,9 @@ impl Render<'_> {
                 if let Object::Loop(l) = &*shared {
                     l.index0.set(i);
                 }
-                ran = true;
-                if self.turn(f, item, Some(&shared), frame)? == Flow::Break {
-                    break;
+                match self.turn(f, item, Some(&shared), frame)? {
+                    Flow::Break => break,
+                    flow => ran |= flow == Flow::Next,
                 }
             }
         } else {
@@ -211,9 +215,9 @@ impl Render<'_> {
                 if !self.is_chosen(f, &item, frame)? {
                     continue;
                 }
-                ran = true;
-                if self.turn(f, item, None, frame)? == Flow::Break {
-                    break;
+                match self.turn(f, item, None, frame)? {
+                    Flow::Break => break,
+                    flow => ran |= flow == Flow::Next,
                 }
             }
         }
