@@ -124,7 +124,8 @@ TEST_CASE("the trainer's and the server's decoders") {
          (void)load_stop_tokens(folder.path, config);
        }},
       {"adapter_config.json",
-       {R"({"peft_type":"LORA","r":8,"lora_alpha":16,"target_modules":["q_proj"],"bias":"none"})"},
+       {R"({"peft_type":"LORA","r":8,"lora_alpha":16,"target_modules":["q_proj"],"bias":"none"})",
+        R"({"peft_type":"LORA","r":8,"lora_alpha":16,"init_lora_weights":"gaussian","rank_pattern":{},"eva_config":{"rho":2.0},"peft_version":"0.21.2","use_rslora":true})"},
        [&](const std::string& b) {
          folder.write("adapter_config.json", b);
          folder.write("adapter_model.safetensors", good_tensors);
@@ -132,7 +133,11 @@ TEST_CASE("the trainer's and the server's decoders") {
        }},
       {"training_config.yaml",
        {"training_config:\n  LoraConfig: {r: 8, target_modules: [q_proj]}\n  TrainingArguments:\n"
-        "    learning_rate: 1e-4\n"},
+        "    learning_rate: 1e-4\n",
+        "a: &a {r: 0x10}\ntraining_config:\n  LoraConfig: {<<: *a, target_modules: "
+        "'.*(q|v)_proj',\n"
+        "    layers_to_transform: [0, 1], lora_dropout: .05}\n  TrainingArguments:\n"
+        "    lr_scheduler_kwargs: {num_cycles: 2, min_lr: 1e-6}\n    optim: paged_adamw_8bit\n"},
        [](const std::string& b) { (void)parse_training_config(b); }},
       {"chat completion", {chat}, [](const std::string& b) { (void)parse_chat_completion(b); }},
       {"completion",
