@@ -93,8 +93,7 @@ std::optional<TuneFailure> estimate_tune(const TuneJob& job, const Clock& clock,
                                  budget, ComputeShape{}, options.keeps_best});
   if (!plan.ok()) return model_failure(plan.error());
   e = counts_of(job);
-  if (!job.held_out.empty())
-    e.evaluations = (job.evaluation.at_start ? 1 : 0) + job.evaluation.count(0, job.total_steps);
+  if (!job.held_out.empty()) e.evaluations = job.evaluation.count_all(job.total_steps);
   e.peak_bytes = plan.value().peak_bytes();
   if (e.tokens > 0 && e.steps > 0)
     e.seconds = seconds_of(e, job, config.value(), plan.value(), clock);

@@ -18,6 +18,9 @@ struct EvaluationPlan {
   bool is_due(std::int64_t step, std::int64_t total_steps) const;
   // How many of the steps in (after, total_steps] are due.
   std::int64_t count(std::int64_t after, std::int64_t total_steps) const;
+  std::int64_t count_all(std::int64_t total_steps) const {
+    return count(0, total_steps) + (at_start ? 1 : 0);
+  }
 };
 // Takes a finished evaluation over. true: it is the best so far. As in transformers, one of a step
 // 0 is a look only, and of equal ones the first is best.

@@ -332,7 +332,7 @@ void fill_extremes(EngineOptions& options, const TuneJob& job) {
   };
   options.longest_row = 1;
   for (const auto& row : job.rows) options.longest_row = std::max(options.longest_row, inputs(row));
-  if (job.evaluation.count(-1, job.total_steps) > 0)
+  if (job.evaluation.count_all(job.total_steps) > 0)
     for (const auto& row : job.held_out)
       options.longest_row = std::max(options.longest_row, inputs(row));
   options.keeps_best = job.evaluation.keep_best;

@@ -96,6 +96,19 @@ TEST_CASE_FIXTURE(EvaluationBench, "every evaluation and the best step are those
   }
 }
 
+TEST_CASE_FIXTURE(EvaluationBench, "a held-out row may be the longest, if only looked at once") {
+  const std::vector<std::int32_t> wide(200, 1);
+  const std::vector<std::uint8_t> mask(200, 1);
+  TuneJob j = evaluated("longest");
+  j.held_out.push_back({wide, mask});
+  j.evaluation = {0, 0, true, false, false};
+  CHECK(engine_options(j).longest_row == 199);
+  CHECK(run(j, never()) == TuneExit::done);
+  CHECK(progress(j).back()["eval_step"] == 0);
+  j.evaluation = {};
+  CHECK(engine_options(j).longest_row == 130);
+}
+
 TEST_CASE_FIXTURE(EvaluationBench, "held-out rows count in the estimate, and are checked") {
   const SystemClock real;
   TuneJob j = evaluated("estimate");
