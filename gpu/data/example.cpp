@@ -5,15 +5,11 @@
 #include <utility>
 
 #include "gpu/data/messages.h"
-#include "gpu/formats/json.h"
 
 namespace kairo::gpu {
 namespace {
 using Json = RowJson;
 
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 Error no_column(const Json& row, const std::string& column) {
   return {Code::invalid, "no column \"" + column + "\"; the row has: " + names_of(row)};
 }
@@ -24,7 +20,7 @@ bool has(const Json& row, const std::string& column) {
 Result<std::string> text_of(const Json& row, const std::string& column) {
   const auto at = row.find(column);
   if (at == row.end()) return no_column(row, column);
-  if (at->is_number() || at->is_boolean()) return dump(*at);  // an answer that is a number
+  if (const auto number = text_of_number(*at); !number.empty()) return number;  // as an answer
   if (!at->is_string()) return wrong_type(column, *at, "a string");
   return at->get<std::string>();
 }
@@ -73,7 +69,7 @@ Result<std::string> variables_of(const Json& row) {
       return Error{Code::invalid, "column \"" + column + "\" sets \"" + taken +
                                       "\", which has a column of its own or is set here: take it "
                                       "out"};
-  return variables.empty() ? std::string() : dump(variables);
+  return variables.empty() ? std::string() : dump_row(variables);
 }
 // The turns with what stands beside them: a system prompt, earlier turns, tools.
 Result<Example> chat(const Json& row, Messages turns) {
@@ -97,11 +93,11 @@ Result<Example> chat(const Json& row, Messages turns) {
   append(all, TRY(history_of(row)));
   append(all, std::move(turns));
   out.untrained = std::move(all.untrained);
-  out.messages_json = dump(all.list);
+  out.messages_json = dump_row(all.list);
   out.variables_json = TRY(variables_of(row));
   if (!row.contains("tools")) return out;
   const Json tools = TRY(read_tools(row["tools"]));
-  if (!tools.empty()) out.tools_json = dump(tools);
+  if (!tools.empty()) out.tools_json = dump_row(tools);
   return out;
 }
 Result<Example> conversation(const Json& row, const std::string& column) {
@@ -137,7 +133,7 @@ Result<Example> prompt_completion(const Json& row) {
     append(turns, std::move(answer));
     Example out = TRY(chat(row, std::move(turns)));
     out.has_completion = true;
-    out.given = TRY(parse_json<Json>(out.messages_json)).size() - answers;
+    out.given = TRY(parse_row(out.messages_json)).size() - answers;
     return out;
   }
   TRY(nothing_beside(row));
@@ -208,8 +204,9 @@ Result<Example> read(const Json& row, const TrainingConfig& config) {
 
 Result<Example> read_example(std::string_view row_json, const TrainingConfig& config,
                              bool is_arrow) {
-  const auto parsed = parse_json_object<Json>(row_json);
+  const auto parsed = parse_row(row_json);
   if (!parsed.ok()) return Error{Code::invalid, "the row " + parsed.error().what};
+  if (!parsed.value().is_object()) return Error{Code::invalid, "the row is not a JSON object"};
   if (!is_arrow) return read(parsed.value(), config);
   Json row = parsed.value();
   std::size_t dropped = 0;

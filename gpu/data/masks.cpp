@@ -7,19 +7,16 @@
 #include <utility>
 #include <vector>
 
-#include "gpu/formats/json.h"
+#include "gpu/data/row_json.h"
 
 namespace kairo::gpu {
 namespace {
-using Json = nlohmann::ordered_json;
+using Json = RowJson;
 // Tokens [first, last) of a row.
 struct Span {
   std::size_t first = 0, last = 0;
 };
 
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 // The tokens of which any byte lies in [begin, end), as in transformers' assistant masks. A chat's
 // ranges ascend.
 Span tokens_in(const Encoding& e, std::size_t begin, std::size_t end) {
@@ -99,7 +96,7 @@ struct Rendered {
   Encoding encoding;
 
   Result<RenderedChat> render(const Json& some, bool add_generation_prompt) const {
-    return tokenizer.apply_chat(dump(some), add_generation_prompt, example.tools_json,
+    return tokenizer.apply_chat(dump_row(some), add_generation_prompt, example.tools_json,
                                 example.variables_json);
   }
 };
@@ -172,8 +169,8 @@ Result<Row> tokenise_chat(const Example& example, LossOn loss_on, const Tokenize
   if (all && example.untrained.empty())
     return row_of(TRY(tokenizer.encode(chat.text, false)), true);
   auto encoding = TRY(tokenizer.encode_with_ranges(chat.text, false));
-  const Rendered r{example, tokenizer, TRY(parse_json<Json>(example.messages_json)),
-                   std::move(chat), std::move(encoding)};
+  const Rendered r{example, tokenizer, TRY(parse_row(example.messages_json)), std::move(chat),
+                   std::move(encoding)};
   Row row = row_of(r.encoding.tokens, all);
   if (r.chat.has_marks && !all) {
     for (const auto& [from, to] : r.chat.generated)

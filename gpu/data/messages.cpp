@@ -3,8 +3,6 @@
 
 #include <utility>
 
-#include "gpu/formats/json.h"
-
 namespace kairo::gpu {
 namespace {
 // Who speaks in ShareGPT. Empty: a function call as text, which no template renders.
@@ -99,39 +97,6 @@ RowJson without_nulls(const RowJson& message) {
   return out;
 }
 }  // namespace
-
-std::string names_of(const RowJson& object) {
-  std::string out;
-  for (const auto& item : object.items()) {
-    out += (out.empty() ? "" : ", ") + item.key();
-    if (out.size() > 300) return out + ", ...";
-  }
-  return out.empty() ? "none" : out;
-}
-Error wrong_type(const std::string& column, const RowJson& value, const std::string& wanted) {
-  return {Code::invalid,
-          "column \"" + column + "\" is " + value.type_name() + ", must be " + wanted};
-}
-RowJson unpacked(const RowJson& value) {
-  if (!value.is_string()) return value;
-  auto parsed = parse_json<RowJson>(value.get_ref<const std::string&>());
-  return parsed.ok() ? std::move(parsed).value() : value;
-}
-std::size_t drop_nulls(RowJson& value) {
-  std::size_t dropped = 0;
-  if (value.is_object()) {
-    RowJson kept = RowJson::object();
-    for (auto& member : value.items())
-      if (member.value().is_null())
-        ++dropped;
-      else
-        kept[member.key()] = std::move(member.value());
-    value = std::move(kept);
-  }
-  if (value.is_structured())
-    for (auto& item : value) dropped += drop_nulls(item);
-  return dropped;
-}
 
 Result<Messages> read_messages(const RowJson& given, const std::string& column) {
   const RowJson list = unpacked(given);

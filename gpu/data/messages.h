@@ -1,20 +1,18 @@
 // gpu/data/messages.h - the messages and tools of a chat row, brought into the one form that chat
 // templates read. Private to gpu/data.
 #pragma once
-#include <nlohmann/json.hpp>
+#include <cstddef>
 #include <string>
 #include <vector>
 
+#include "gpu/data/row_json.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
-using RowJson = nlohmann::ordered_json;
 struct Messages {
   RowJson list = RowJson::array();     // [{"role", "content", ...}]
   std::vector<std::size_t> untrained;  // places in the list whose "weight" is 0, ascending
 };
-// What stands for the value when the column is a string that holds JSON, as in CSV; else the value.
-RowJson unpacked(const RowJson& value);
 // list: messages as {role, content}, or ShareGPT's {from, value}; or JSON text of them.
 // Members that are null are as absent (transformers 5.24). Content may be absent where tool_calls
 // are, and a list of text parts, which are joined. "weight" (0 or 1) and "train" (a boolean) say
@@ -23,9 +21,4 @@ RowJson unpacked(const RowJson& value);
 Result<Messages> read_messages(const RowJson& list, const std::string& column);
 // The list of tools, empty for none. invalid: neither a list of objects nor JSON text of one.
 Result<RowJson> read_tools(const RowJson& value);
-// Takes out the members that Arrow put into structs because another row has them. Lists keep their
-// items. Returns how many.
-std::size_t drop_nulls(RowJson& value);
-std::string names_of(const RowJson& object);  // "a, b"; at most about 300 bytes
-Error wrong_type(const std::string& column, const RowJson& value, const std::string& wanted);
 }  // namespace kairo::gpu

@@ -37,6 +37,9 @@ def assistant(content, **more):
 CALL = {"type": "function", "function": {"name": "get_temp", "arguments": {"town": "Ulm"}}}
 TOOL = {"type": "function", "function": {"name": "get_temp", "parameters": {
     "type": "object", "properties": {"town": {"type": "string"}, "unit": {"type": "string", "default": None}}}}}
+FLOATS = {"type": "function", "function": {"name": "fit", "parameters": {"type": "object", "properties": {
+    "lr": {"type": "number", "default": 0.00001}, "cap": {"type": "number", "maximum": 1e20}, "tiny": {"default": 1.5e-7},
+    "one": {"default": 1.0}, "big": {"default": 123456789012345678901234567890}}}}}
 ASKED = [user("How warm is it in Ulm?"), {"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "content": "12"}]
 PAIRS = [("def f():\n    ", "return 1"), ("Hello ", "world"), ("Hello", " world"), ("a", "b"), ("", "x"), ("Q: 12", "34"),
          ("two  ", "  blanks"), ("x\n", "\ny"), ("smile ", "\U0001F600"), ("caf", "\u00e9"), ("e", "\u0301t\u00e9"),
@@ -51,6 +54,7 @@ ROWS = [(f"pair {i}", "model's", {"prompt": p, "completion": c}) for i, (p, c) i
     ("tools", "tools", {"prompt": ASKED, "completion": [assistant("12 degrees.")], "tools": [TOOL]}),
     ("tools as text", "tools", {"prompt": ASKED, "completion": [assistant("12 degrees.")], "tools": json.dumps([TOOL])}),
     ("no tools", "tools", {"prompt": ASKED, "completion": [assistant("12 degrees.")], "tools": None}),
+    ("tools with floats", "tools", {"prompt": [user("go")], "completion": [assistant("ok")], "tools": json.dumps([FLOATS])}),
     ("null calls", "has key", {"prompt": [user("hi", tool_calls=None)],
                                "completion": [assistant("a long and useful answer", tool_calls=None)]}),
     ("reasoning", "reasons", {"prompt": [user("q")], "completion": [assistant("a", reasoning="so so")]}),

@@ -125,6 +125,16 @@ TEST_CASE("chat rows: content, calls, tools, weights") {
        R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"b","weight":0},)"
        R"({"role":"user","content":"r"},{"role":"assistant","content":"a"}]})",
        "user:qassistant:b!user:rassistant:[a!]", with_blocks},
+      {"a call's numbers as they are",
+       R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","tool_calls":[)"
+       R"({"n":123456789012345678901234567890,"m":-18446744073709551616,"x":1e-05,"y":1.10}]}]})",
+       turn("user", "q") +
+           answer(R"({"n": 123456789012345678901234567890, "m": -18446744073709551616, )"
+                  R"("x": 1e-05, "y": 1.1})"),
+       with_tools},
+      {"an answer that is a large number",
+       R"({"question":"q","answer":12345678901234567890123,"id":123456789012345678901234567890})",
+       turn("user", "q") + answer("12345678901234567890123")},
       {"variables of the template", R"({"chat_template_kwargs":{"how":"loud"},)" + asked + "}",
        "q [a!] loud",
        "{{ messages[0].content }} {% generation %}{{ messages[1].content }}!{% endgeneration %} {{ "

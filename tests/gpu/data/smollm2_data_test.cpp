@@ -56,7 +56,7 @@ TEST_CASE("smollm2: rows of prompt and completion have the tokens and targets of
   REQUIRE(text.ok());
   const auto cases = parse_json<nlohmann::ordered_json>(text.value());
   REQUIRE(cases.ok());
-  CHECK(cases.value().size() == 28);
+  CHECK(cases.value().size() == 29);
   TrainingConfig config;
   config.train_test_split = 1;
   config.max_length = 0;
