@@ -31,7 +31,7 @@ libre2-dev: target_modules as a regular expression, in linear time
 libcurl4-openssl-dev: HTTP clients
 libssl-dev: SHA-256 and TLS
 libcrypt-dev: the registry'"'"'s password file
-libzstd-dev: image layers
+libzstd-dev: image layers, packed data files
 zlib1g-dev: image layers
 docker-registry: the local image registry
 skopeo: reads the pushed image in tests
