@@ -21,9 +21,13 @@ TEMPLATES = {
     # The generation prompt has an empty think block that the chat does not have.
     "thinks": "{% for m in messages %}" + TURN + "{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}"
               "<|im_start|>assistant\n<think>\n\n</think>\n\n{% endif %}",
+    # Named templates, as in tokenizer_config.json: chats with tools are rendered with tool_use.
+    "named": None,
     "reasons": "{% for m in messages %}" + TURN + "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
                "{{ m.content }}<|im_end|>\n{% endfor %}" + PROMPT,
 }
+
+TEMPLATES["named"] = {"default": TEMPLATES["thinks"], "tool_use": TEMPLATES["tools"]}
 
 
 def user(content, **more):
@@ -53,6 +57,8 @@ ROWS = [(f"pair {i}", "model's", {"prompt": p, "completion": c}) for i, (p, c) i
     ("empty think block, answer in brackets", "thinks", {"prompt": [user("q")], "completion": [assistant("<b>a</b>")]}),
     ("tools", "tools", {"prompt": ASKED, "completion": [assistant("12 degrees.")], "tools": [TOOL]}),
     ("tools as text", "tools", {"prompt": ASKED, "completion": [assistant("12 degrees.")], "tools": json.dumps([TOOL])}),
+    ("named templates, tools", "named", {"prompt": ASKED, "completion": [assistant("12 degrees.")], "tools": [TOOL]}),
+    ("named templates, no tools", "named", {"prompt": [user("q")], "completion": [assistant("a")]}),
     ("no tools", "tools", {"prompt": ASKED, "completion": [assistant("12 degrees.")], "tools": None}),
     ("tools with floats", "tools", {"prompt": [user("go")], "completion": [assistant("ok")], "tools": json.dumps([FLOATS])}),
     ("null calls", "has key", {"prompt": [user("hi", tool_calls=None)],
@@ -96,7 +102,10 @@ def write(out, smollm2):
     cases = []
     for name, template, row in ROWS:
         tokenizer = AutoTokenizer.from_pretrained(smollm2)
-        made = as_trl_trains_it(row, tokenizer, TEMPLATES[template])
+        named = isinstance(TEMPLATES[template], dict)
+        if named:
+            tokenizer.chat_template = TEMPLATES[template]
+        made = as_trl_trains_it(row, tokenizer, None if named else TEMPLATES[template])
         cases.append({"name": name, "template": TEMPLATES[template] or "", "row": row, "tokens": made["input_ids"],
                       "mask": [int(label != -100) for label in made["labels"]]})
     with open(f"{out}/smollm2_rows.json", "w", encoding="utf-8") as file:

@@ -14,10 +14,27 @@ using namespace kairo;
 using namespace kairo::gpu;
 
 namespace {
+Tokenizer loaded(const std::string& folder) {
+  auto t = Tokenizer::load(folder);
+  REQUIRE_MESSAGE(t.ok(), t.error().what);
+  return std::move(t).value();
+}
 Tokenizer smollm2() {
-  auto loaded = Tokenizer::load(test::smollm2_dir());
-  REQUIRE_MESSAGE(loaded.ok(), loaded.error().what);
-  return std::move(loaded).value();
+  return loaded(test::smollm2_dir());
+}
+// SmolLM2's tokenizer with templates by their names.
+Tokenizer smollm2_with(const nlohmann::ordered_json& templates) {
+  const test::TempFolder folder;
+  const std::string dir = test::smollm2_dir();
+  REQUIRE(copy_file(dir + "/tokenizer.json", folder.path() + "/tokenizer.json").ok());
+  auto config =
+      parse_json<nlohmann::ordered_json>(read_file(dir + "/tokenizer_config.json", 1 << 20).value())
+          .value();
+  config["chat_template"] = nlohmann::ordered_json::array();
+  for (const auto& item : templates.items())
+    config["chat_template"].push_back({{"name", item.key()}, {"template", item.value()}});
+  REQUIRE(write_file(folder.path() + "/tokenizer_config.json", config.dump()).ok());
+  return loaded(folder.path());
 }
 Dataset load(const std::string& path, const TrainingConfig& config, const Tokenizer& t) {
   auto data = load_dataset(path, config, t);
@@ -56,14 +73,15 @@ TEST_CASE("smollm2: rows of prompt and completion have the tokens and targets of
   REQUIRE(text.ok());
   const auto cases = parse_json<nlohmann::ordered_json>(text.value());
   REQUIRE(cases.ok());
-  CHECK(cases.value().size() == 29);
+  CHECK(cases.value().size() == 31);
   TrainingConfig config;
   config.train_test_split = 1;
   config.max_length = 0;
   for (const auto& c : cases.value()) {
     CAPTURE(c["name"].get<std::string>());
-    auto t = smollm2();
-    if (c["template"] != "") REQUIRE(t.set_chat_template(c["template"].get<std::string>()).ok());
+    auto t = c["template"].is_object() ? smollm2_with(c["template"]) : smollm2();
+    if (c["template"].is_string() && c["template"] != "")
+      REQUIRE(t.set_chat_template(c["template"].get<std::string>()).ok());
     const test::TempFolder folder;
     REQUIRE(write_file(folder.path() + "/a.jsonl", c["row"].dump()).ok());
     const auto row = load(folder.path(), config, t).rows.at(0);
