@@ -87,13 +87,14 @@ void for_each_of(std::size_t n, int threads, const Work& work) {
 class FileRows {
  public:
   FileRows(const std::string& path, const TrainingConfig& config, const Tokenizer& tokenizer,
-           int threads, Dataset& out, std::size_t& tokens)
+           int threads, Dataset& out, std::size_t& tokens, std::string& why)
       : path_(path),
         config_(config),
         tokenizer_(tokenizer),
         threads_(threads),
         out_(out),
-        tokens_(tokens) {}
+        tokens_(tokens),
+        why_(why) {}
   Status add(std::size_t number, std::string_view json) {
     if (batch_.empty()) first_number_ = number;
     batch_.emplace_back(json);
@@ -114,6 +115,7 @@ class FileRows {
     Row row;
     bool truncated = false;
     std::size_t nulls_dropped = 0;
+    std::string why_untrained;
     std::optional<Error> error;
   };
   static constexpr std::size_t batch_rows = 2048, batch_bytes = 16 << 20;
@@ -121,10 +123,11 @@ class FileRows {
   Made make(std::string_view json) const {
     Made made;
     const auto example = read_example(json, config_, is_arrow_file(path_));
-    if (!example.ok()) return {{}, false, 0, example.error()};
+    if (!example.ok()) return {{}, false, 0, "", example.error()};
     auto row = tokenise(example.value(), loss_on_of(example.value(), config_), tokenizer_);
-    if (!row.ok()) return {{}, false, 0, row.error()};
+    if (!row.ok()) return {{}, false, 0, "", row.error()};
     made.row = std::move(row).value();
+    if (!has_target(made.row)) made.why_untrained = why_untrained(example.value());
     made.truncated =
         cut(made.row,
             config_.max_length > 0 ? static_cast<std::size_t>(config_.max_length) : tokens_max);
@@ -141,6 +144,8 @@ class FileRows {
     out_.nulls_dropped += made.nulls_dropped;
     if (!has_target(made.row)) {
       ++out_.dropped;
+      if (why_.empty() && !made.why_untrained.empty())
+        why_ = "row " + std::to_string(number) + " of " + path_ + ": " + made.why_untrained;
       return ok();
     }
     tokens_ += made.row.tokens.size();
@@ -156,6 +161,7 @@ class FileRows {
   int threads_;
   Dataset& out_;
   std::size_t& tokens_;
+  std::string& why_;  // the first row without an answer
   std::vector<std::string> batch_;
   std::vector<Made> made_;
   std::size_t first_number_ = 0, bytes_ = 0;
@@ -188,8 +194,9 @@ Result<Dataset> tokenise_files(const std::string& dir_or_file,
                                const Tokenizer& tokenizer, const LoadOptions& options) {
   Dataset out;
   std::size_t tokens = 0;
+  std::string why;
   for (const auto& path : files) {
-    FileRows rows(path, config, tokenizer, options.threads, out, tokens);
+    FileRows rows(path, config, tokenizer, options.threads, out, tokens, why);
     TRY(read_rows(path, {}, [&](std::size_t number, std::string_view json) -> Status {
       if (options.should_stop && options.should_stop())
         return Error{Code::conflict, "asked to stop while the data was being read"};
@@ -199,6 +206,10 @@ Result<Dataset> tokenise_files(const std::string& dir_or_file,
   }
   if (out.rows.empty() && out.dropped == 0)
     return Error{Code::invalid, "load data " + dir_or_file + ": no rows"};
+  if (out.rows.empty() && !why.empty())
+    return Error{Code::invalid, "load data " + dir_or_file + ": none of " +
+                                    std::to_string(out.dropped) + " rows has an answer: " + why};
+  if (!why.empty()) log::warn("rows without an answer are left out", {{"first", why}});
   if (out.rows.empty())
     return Error{Code::invalid,
                  "load data " + dir_or_file + ": none of " + std::to_string(out.dropped) +

@@ -71,12 +71,22 @@ Result<std::string> variables_of(const Json& row) {
                                       "out"};
   return variables.empty() ? std::string() : dump_row(variables);
 }
+// Pictures and sound beside the text: the answer would be trained without what it is about.
+Status only_text(const Json& row) {
+  for (const std::string column : {"images", "image", "videos", "video", "audios", "audio"})
+    if (has(row, column) && !row[column].empty() && row[column] != "")
+      return Error{Code::invalid, "column \"" + column +
+                                      "\" stands beside the text: images and sound are not "
+                                      "trained; take it out to train the text alone"};
+  return ok();
+}
 // The turns with what stands beside them: a system prompt, earlier turns, tools.
 Result<Example> chat(const Json& row, Messages turns) {
   if (has(row, "functions"))
     return Error{Code::invalid,
                  "column \"functions\" is OpenAI's old form: write it as \"tools\": [{\"type\": "
                  "\"function\", \"function\": ...}]"};
+  TRY(only_text(row));
   Example out;
   out.kind = ExampleKind::chat;
   Messages all;
@@ -137,6 +147,7 @@ Result<Example> prompt_completion(const Json& row) {
     return out;
   }
   TRY(nothing_beside(row));
+  TRY(only_text(row));
   Example out;
   out.kind = ExampleKind::prompt;
   out.has_completion = true;

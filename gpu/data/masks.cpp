@@ -224,6 +224,22 @@ Result<Row> tokenise(const Example& example, LossOn loss_on, const Tokenizer& to
   return row;
 }
 
+std::string why_untrained(const Example& example) {
+  if (example.kind != ExampleKind::chat) return "";
+  const auto messages = parse_row(example.messages_json);
+  if (!messages.ok()) return "";
+  std::string roles;
+  std::size_t answers = 0;
+  for (const auto& message : messages.value()) {
+    const std::string role = message["role"].get<std::string>();
+    if (role == "assistant") ++answers;
+    if (roles.find(role) == std::string::npos && roles.size() < 100)
+      roles += (roles.empty() ? "" : ", ") + role;
+  }
+  if (answers == 0) return "no message has the role assistant; there are: " + roles;
+  return answers == example.untrained.size() ? "every assistant message has weight 0" : "";
+}
+
 bool cut(Row& row, std::size_t max) {
   if (row.tokens.size() <= max) return false;
   row.tokens.resize(max);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "gpu/data/dataset.h"
@@ -24,6 +25,9 @@ namespace kairo::gpu {
 // invalid: what the template or the tokenizer refuses, or an assistant turn that cannot be found
 // in the rendered chat (loss_on all does without).
 Result<Row> tokenise(const Example& example, LossOn loss_on, const Tokenizer& tokenizer);
+// Why a chat has nothing to train on, for people: the roles that are there, or weights that are 0.
+// Empty where it has an answer.
+std::string why_untrained(const Example& example);
 // Cuts the row to its first max tokens; returns whether it was longer.
 bool cut(Row& row, std::size_t max);
 }  // namespace kairo::gpu

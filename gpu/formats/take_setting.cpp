@@ -90,7 +90,7 @@ TakeSetting only(std::vector<std::string> accepted, const char* why) {
       return ok();
     std::string list;
     for (const auto& a : accepted) list += (list.empty() ? "" : " or ") + a;
-    return bad(v, list + ": " + why);
+    return bad(v, list.empty() ? why : list + ": " + why);
   };
 }
 TakeSetting note(const char* why) {

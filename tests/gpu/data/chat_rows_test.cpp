@@ -216,6 +216,13 @@ TEST_CASE("chat rows: refused by name") {
        "column \"chat_template_kwargs\" is array, must be an object"},
       {R"({"chat_template_kwargs":{"tools":[]},)" + asked + "}",
        "column \"chat_template_kwargs\" sets \"tools\""},
+      {R"({"images":["a.png"],)" + asked + "}", "column \"images\" stands beside the text"},
+      {R"({"image":"a.png","prompt":"p","completion":"c"})", "column \"image\" stands beside"},
+      {R"({"messages":[{"role":"human","content":"q"},{"role":"gpt","content":"a"}]})",
+       "none of 1 rows has an answer: row 1 of "},
+      {R"({"messages":[{"role":"human","content":"q"},{"role":"gpt","content":"a"}]})",
+       "no message has the role assistant; there are: human, gpt"},
+      {assistant(R"("content":"a","weight":0)"), "every assistant message has weight 0"},
       {R"({"conversations":[{"from":"function_call","value":"{}"}]})",
        "is from \"function_call\": write it as from \"gpt\""},
   };
