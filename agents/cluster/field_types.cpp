@@ -26,7 +26,7 @@ std::string remedy(const std::string& want, const Json& value) {
   const std::string shown = value.dump().substr(0, 60);
   if (want == "string" && value.is_structured())
     return " (to make text of the lines put a | behind the colon)";
-  if (want == "string") return " (it is " + shown + "; quote it: \"" + shown + "\")";
+  if (want == "string") return " (it is " + shown + "; quote it as it is written)";
   if (want == "array" && !value.is_structured())
     return " (it is " + shown + "; make it a list: [" + shown + "])";
   return value.is_string() ? " (it is " + shown + "; leave out the quotes)" : "";
