@@ -127,6 +127,11 @@ TEST_CASE("foreign programs are refused with the remedy; what is missing is wait
 
 TEST_CASE("two Jobs that want the whole machine run one after the other") {
   Bench b;
+  b.eventually("the node", [&] {
+    const auto list = b.cluster->list({nodes, "", ""});
+    return list.ok() && !list.value().items.empty() &&
+           list.value().items.at(0).find("\"allocatable\"") != std::string::npos;
+  });
   const Json node = Json::parse(b.cluster->list({nodes, "", ""}).value().items.at(0));
   CHECK(node["metadata"]["labels"]["kairo.dev/local"] == "true");
   Json main = container("while [ ! -e /mnt/go/now ]; do sleep 0.05; done");
