@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <random>
 #include <thread>
@@ -43,6 +44,14 @@ int refused_form(const httplib::Request& request) {
   const bool is_chunked = ::strcasecmp(coding.c_str(), "chunked") == 0;
   if (!coding.empty() && (has_length || !is_chunked)) return 400;  // two lengths: whose is right?
   if (!has_length && !is_chunked) return 411;
+  if (has_length) {  // a body that would not even be skipped is refused before a byte of it comes
+    const std::string length = request.get_header_value("Content-Length");
+    std::size_t bytes = 0;
+    const auto [end, error] = std::from_chars(length.data(), length.data() + length.size(), bytes);
+    if (error == std::errc::result_out_of_range) return 413;
+    if (error != std::errc() || end != length.data() + length.size()) return 400;
+    if (bytes > body_bytes_skipped) return 413;
+  }
   return request.is_multipart_form_data() ? 415 : 0;
 }
 

@@ -72,6 +72,11 @@ TEST_CASE("requests that the HTTP library would let through") {
        "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: "
        "chunked\r\n\r\n0\r\n\r\n",
        "400", "POST /chat: HTTP 400"},
+      {"a length that is never sent",
+       "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", "413",
+       "POST /chat: the body is larger than 4 MiB"},
+      {"a negative length", "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400",
+       "POST /chat: HTTP 400"},
       {"a form with files",
        "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; "
        "boundary=b\r\nContent-Length: 0\r\n\r\n",
