@@ -1,10 +1,11 @@
 # tests/parity/compare.py - compares two folders of golden files, which must hold the same files. Bytes must be
 # equal, but for floats in tensor files: they may differ by the rounding of another CPU's vector width, 1e-6 of
-# the tensor's largest value; what comes out of many steps by more.
+# the tensor's largest value; sums over a whole backward pass (seen: 1.8e-6 between an AMD and an Intel processor)
+# and what comes out of many steps by more.
 import pathlib
 import sys
 
-LIMITS = {"losses": 1e-5, "eval_losses": 1e-4, "trained": 1e-3}
+LIMITS = {"grad": 4e-6, "losses": 1e-5, "eval_losses": 1e-4, "trained": 1e-3}
 
 
 def files(folder):
