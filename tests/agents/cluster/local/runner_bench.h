@@ -59,6 +59,17 @@ struct Bench {
       MESSAGE(Json::parse(item)["status"].dump(1));
     FAIL(what << " did not come; the cluster's log:\n" << process.log());
   }
+  // This machine, once it says what it has.
+  Json node() {
+    Json found;
+    eventually("the node", [&] {
+      const auto list = cluster->list({nodes, "", ""});
+      if (!list.ok() || list.value().items.empty()) return false;
+      found = Json::parse(list.value().items.at(0));
+      return found.contains("status") && found["status"].contains("allocatable");
+    });
+    return found;
+  }
   bool job_has(const std::string& name, const std::string& type) {
     const Json object = get(jobs, name);
     for (const Json& c : at(object, {"status", "conditions"}))

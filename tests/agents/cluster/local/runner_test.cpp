@@ -127,12 +127,7 @@ TEST_CASE("foreign programs are refused with the remedy; what is missing is wait
 
 TEST_CASE("two Jobs that want the whole machine run one after the other") {
   Bench b;
-  b.eventually("the node", [&] {
-    const auto list = b.cluster->list({nodes, "", ""});
-    return list.ok() && !list.value().items.empty() &&
-           list.value().items.at(0).find("\"allocatable\"") != std::string::npos;
-  });
-  const Json node = Json::parse(b.cluster->list({nodes, "", ""}).value().items.at(0));
+  const Json node = b.node();
   CHECK(node["metadata"]["labels"]["kairo.dev/local"] == "true");
   Json main = container("while [ ! -e /mnt/go/now ]; do sleep 0.05; done");
   main["resources"]["requests"]["cpu"] = node["status"]["allocatable"]["cpu"];
