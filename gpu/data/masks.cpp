@@ -100,6 +100,26 @@ struct Rendered {
                                 example.variables_json);
   }
 };
+// How many tokens of the chat are those of `head`, with which its text begins. The tokenizer splits
+// at special tokens, so only what follows the last one before head's end has to be encoded again.
+Result<std::size_t> tokens_of_head(std::string_view head, const Rendered& r) {
+  const auto& ranges = r.encoding.ranges;
+  std::size_t at = tokens_in(r.encoding, 0, head.size()).last;
+  constexpr std::size_t looked_at_max = 64;
+  for (std::size_t looked = 0; at > 0 && looked < looked_at_max; ++looked) {
+    const auto [begin, end] = ranges[--at];
+    if (begin >= end || end > head.size()) continue;
+    const std::string piece(head.substr(begin, end - begin));
+    if (piece.size() < 3 || piece.front() != '<' || piece.back() != '>' ||
+        r.tokenizer.id_of(piece) != r.encoding.tokens[at])
+      continue;
+    const auto tail = TRY(r.tokenizer.encode(head.substr(begin), false));
+    const std::vector<std::int32_t> rest(
+        r.encoding.tokens.begin() + static_cast<std::ptrdiff_t>(at), r.encoding.tokens.end());
+    return at + common_prefix(tail, rest);
+  }
+  return common_prefix(TRY(r.tokenizer.encode(head, false)), r.encoding.tokens);
+}
 // The first token of the answer to the turns `before`: where the ids of those turns with the
 // generation prompt part from the ids of the chat. What only the generation prompt has (an empty
 // think block) lies behind that place. Nothing: the turns are rendered otherwise in the whole chat.
@@ -112,8 +132,8 @@ Result<std::optional<std::size_t>> first_token_after(const Json& before, const R
     return Found(tokens_in(r.encoding, begin, text.size()).first);
   }
   const auto head = TRY(r.render(before, true)).text;
+  if (text.starts_with(head)) return Found(TRY(tokens_of_head(head, r)));
   const std::size_t parted = common_prefix(TRY(r.tokenizer.encode(head, false)), r.encoding.tokens);
-  if (text.starts_with(head)) return Found(parted);
   const auto turns = TRY(r.render(before, false)).text;
   const bool has_header = text.starts_with(turns) && parted < r.encoding.ranges.size() &&
                           r.encoding.ranges[parted].first > turns.size();
