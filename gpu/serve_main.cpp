@@ -66,8 +66,10 @@ int serve(ServiceOptions& service_options, ServerOptions& server_options,
   }
   const SystemClock clock;
   server_options.port = mapped_port(server_options.port);
-  server_options.threads = static_cast<std::size_t>(service_options.generator.slots) +
-                           service_options.scheduler.waiting_max + 8;
+  constexpr std::size_t heard_beside = 128;  // that send a request, read a reply, or rest
+  server_options.connections.connections =
+      static_cast<std::size_t>(service_options.generator.slots) +
+      service_options.scheduler.waiting_max + heard_beside;
   auto listening = Server::listen(server_options, clock);
   if (!listening.ok()) return refuse(listening.error());
   std::unique_ptr<Server> server = std::move(listening).value();

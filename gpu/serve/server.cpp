@@ -1,10 +1,7 @@
 // gpu/serve/server.cpp - paths and guards; this and connection.cpp alone know cpp-httplib.
 #include "gpu/serve/server.h"
 
-#include <strings.h>
-
 #include <atomic>
-#include <charconv>
 #include <chrono>
 #include <random>
 #include <thread>
@@ -12,12 +9,11 @@
 #include "gpu/serve/connection.h"
 #include "gpu/serve/event_stream.h"
 #include "gpu/serve/metrics.h"
+#include "gpu/serve/routes.h"
 #include "schemas/base/log.h"
 
 namespace kairo::gpu {
 namespace {
-constexpr std::size_t body_bytes_max = 4 << 20;
-constexpr std::size_t body_bytes_skipped = 64 << 20;  // of one that is too large, to be heard out
 constexpr int connections_waiting_max = 512;
 constexpr const char* json = "application/json";
 constexpr int client_closed_request = 499;  // nginx's number; only the metrics see it
@@ -28,45 +24,69 @@ void fail(httplib::Response& reply, const Error& error) {
   reply.set_content(error_reply(error), json);
 }
 
+std::string what_of(const httplib::Request& request, const std::string& why) {
+  // A first line that could not be read has no path.
+  return (request.path.empty() ? "" : request.method + " " + request.path + ": ") + why;
+}
+void refuse(const httplib::Request& request, httplib::Response& reply, int status,
+            const std::string& why) {
+  reply.set_content(error_reply({Code::invalid, what_of(request, why)}), json);
+  reply.status = status;
+}
+
 // The connection's last answer.
 void close_after(httplib::Response& reply) {
   KeepingServer::connection().close_after_reply();
   reply.set_header("Connection", "close");
 }
 
-// The status of a request whose body could not be read safely; 0: it can.
-int refused_form(const httplib::Request& request) {
-  const std::string& method = request.method;
-  const std::string coding = request.get_header_value("Transfer-Encoding");
-  const bool has_length = request.has_header("Content-Length");
-  if (method == "GET" || method == "HEAD" || method == "OPTIONS") return 0;
-  if (method != "POST" && method != "PUT" && method != "PATCH" && method != "DELETE") return 405;
-  const bool is_chunked = ::strcasecmp(coding.c_str(), "chunked") == 0;
-  if (!coding.empty() && (has_length || !is_chunked)) return 400;  // two lengths: whose is right?
-  if (!has_length && !is_chunked) return 411;
-  if (has_length) {  // a body that would not even be skipped is refused before a byte of it comes
-    const std::string length = request.get_header_value("Content-Length");
-    std::size_t bytes = 0;
-    const auto [end, error] = std::from_chars(length.data(), length.data() + length.size(), bytes);
-    if (error == std::errc::result_out_of_range) return 413;
-    if (error != std::errc() || end != length.data() + length.size()) return 400;
-    if (bytes > body_bytes_skipped) return 413;
-  }
-  return request.is_multipart_form_data() ? 415 : 0;
+Head head_of(const httplib::Request& request) {
+  const auto one = [&](const char* name) {
+    return request.has_header(name) ? std::optional(request.get_header_value(name)) : std::nullopt;
+  };
+  return {request.method,
+          request.path,
+          one("Content-Length"),
+          one("Transfer-Encoding"),
+          request.get_header_value_count("Content-Length") > 1 ||
+              request.get_header_value_count("Transfer-Encoding") > 1,
+          request.is_multipart_form_data()};
+}
+void refuse(const httplib::Request& request, httplib::Response& reply, const Refusal& refusal) {
+  if (!refusal.allow.empty()) reply.set_header("Allow", refusal.allow);
+  refuse(request, reply, refusal.status, refusal.why);
+}
+
+// Why a body did not come whole.
+void refuse_body(const httplib::Request& request, httplib::Response& reply, bool is_too_large) {
+  const Connection& connection = KeepingServer::connection();
+  close_after(reply);
+  if (is_too_large)
+    refuse(request, reply, 413,
+           "the body is larger than " + std::to_string(body_bytes_max >> 20) + " MiB");
+  else if (!connection.wrong_chunk().empty())
+    refuse(request, reply, 400, "Transfer-Encoding: chunked: " + connection.wrong_chunk());
+  else if (connection.is_late())
+    refuse(request, reply, 408, "the body came too slowly; send all of it within 10 seconds");
+  else if (const std::string coding = request.get_header_value("Content-Encoding"); !coding.empty())
+    refuse(request, reply, reply.status == 415 ? 415 : 400,
+           "Content-Encoding: the body could not be unpacked as " + coding +
+               "; gzip, deflate and br are taken");
+  else
+    refuse(request, reply, 400, "the body ended before its end");
 }
 
 // All of a body, or the reply says why not.
-bool read_body(const httplib::ContentReader& read, std::string& body, httplib::Response& reply) {
-  std::size_t size = 0;
+bool read_body(const httplib::Request& request, const httplib::ContentReader& read,
+               std::string& body, httplib::Response& reply) {
+  bool is_too_large = false;
   const bool is_whole = read([&](const char* data, std::size_t count) {
-    size += count;
-    if (size <= body_bytes_max) body.append(data, count);
-    return size <= body_bytes_skipped;
+    is_too_large = count > body_bytes_max - body.size();
+    if (!is_too_large) body.append(data, count);
+    return !is_too_large;
   });
-  if (is_whole && size <= body_bytes_max) return true;
-  if (size > body_bytes_max) reply.status = 413;
-  if (!is_whole) close_after(reply);
-  return false;
+  if (!is_whole) refuse_body(request, reply, is_too_large);
+  return is_whole;
 }
 
 class HttpServer final : public Server {
@@ -76,7 +96,7 @@ class HttpServer final : public Server {
         clock_(clock),
         created_s_(clock.now_ms() / 1000),
         run_(std::random_device{}()),
-        http_(options.threads, options.idle) {}
+        http_(options.connections, clock) {}
   ~HttpServer() override {
     http_.stop_all();
     if (thread_.joinable()) thread_.join();
@@ -119,19 +139,21 @@ class HttpServer final : public Server {
   // What the library does not check by itself: see docs/serving.md, "Limits".
   void add_guards() {
     http_.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& reply) {
-      reply.status = refused_form(request);
-      if (reply.status > 0) {
-        close_after(reply);  // a body, if there is one, is not read
+      const Head head = head_of(request);
+      if (is_chunked(head)) KeepingServer::connection().expect_chunks();
+      const bool is_read = has_body(head) && (head.method == "POST" || head.method == "PUT" ||
+                                              head.method == "PATCH" || head.method == "DELETE");
+      const auto refusal = refusal_of(head);
+      if ((has_body(head) && !is_read) || (refusal && !refusal->can_go_on)) close_after(reply);
+      if (refusal && is_read && refusal->can_go_on) return Handler::Unhandled;  // see add_rest
+      if (refusal) {
+        refuse(request, reply, *refusal);
         return Handler::Handled;
       }
-      reply.status = -1;
-      if (request.method == "GET" &&
-          (request.has_header("Content-Length") || request.has_header("Transfer-Encoding")))
-        close_after(reply);  // httplib reads no body of a GET
       if (!request.ranges.empty()) {
         // Else the library cuts the error's body too. The object is its own and not const.
         const_cast<httplib::Request&>(request).ranges.clear();
-        reply.status = 416;
+        refuse(request, reply, 416, "a Range is not taken: ask for the whole");
         return Handler::Handled;
       }
       return Handler::Unhandled;
@@ -139,24 +161,11 @@ class HttpServer final : public Server {
     http_.set_error_handler(httplib::Server::HandlerWithResponse(
         [](const httplib::Request& request, httplib::Response& reply) {
           if (!reply.body.empty()) return Handler::Unhandled;
-          std::string what = request.method + " " + request.path + ": ";
-          if (reply.status == 404)
-            what +=
-                "no such path; there are POST /v1/chat/completions, /v1/completions, /chat and GET "
-                "/v1/models, /v1/models/NAME, /health, /metrics, /version";
-          else if (reply.status == 405)
-            what += "no such method; there are GET and POST";
-          else if (reply.status == 411)
-            what += "the request needs a Content-Length, or Transfer-Encoding: chunked";
-          else if (reply.status == 415)
-            what += "the body must be JSON (Content-Type: application/json)";
-          else if (reply.status == 413)
-            what += "the body is larger than " + std::to_string(body_bytes_max >> 20) + " MiB";
-          else
-            what += "HTTP " + std::to_string(reply.status);
-          const int status = reply.status;
-          reply.set_content(error_reply({Code::invalid, what}), json);
-          reply.status = status;
+          const bool is_unread = reply.status == 400 || reply.status == 414;
+          if (is_unread) close_after(reply);  // else its next line is read as a request
+          refuse(request, reply, reply.status,
+                 is_unread ? "the request's head is not HTTP/1.1, or longer than 8 KiB a line"
+                           : "HTTP " + std::to_string(reply.status));
           return Handler::Handled;
         }));
     http_.set_exception_handler(
@@ -176,7 +185,7 @@ class HttpServer final : public Server {
                                                   httplib::Response& reply,
                                                   const httplib::ContentReader& read) {
         std::string body;
-        if (!read_body(read, body, reply)) return;
+        if (!read_body(request, read, body, reply)) return;
         Service* service = service_;
         if (service == nullptr)
           return fail(reply, {Code::unavailable, "the model is being loaded; see GET /health"});
@@ -275,12 +284,14 @@ class HttpServer final : public Server {
     });
   }
 
-  // Paths that nobody serves: the body is heard out, so that the connection can go on.
+  // Paths that nobody serves, and methods that a path does not take: the body is heard first, so
+  // that the connection can go on.
   void add_rest() {
-    const auto nothing = [](const httplib::Request&, httplib::Response& reply,
+    const auto nothing = [](const httplib::Request& request, httplib::Response& reply,
                             const httplib::ContentReader& read) {
       std::string body;
-      if (read_body(read, body, reply)) reply.status = 404;
+      if (!read_body(request, read, body, reply)) return;
+      refuse(request, reply, refusal_of(head_of(request)).value_or(Refusal{404, "no such path"}));
     };
     http_.Post(".*", nothing).Put(".*", nothing).Patch(".*", nothing).Delete(".*", nothing);
   }

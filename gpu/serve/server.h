@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "gpu/serve/connection_limits.h"
 #include "gpu/serve/service.h"
 #include "schemas/base/clock.h"
 #include "schemas/base/result.h"
@@ -15,10 +16,9 @@
 namespace kairo::gpu {
 struct ServerOptions {
   std::string host = "127.0.0.1";
-  int port = 5000;           // 0: a free one
-  std::size_t threads = 80;  // one per request that runs or waits, and some for probes
+  int port = 5000;  // 0: a free one
   std::string version;
-  std::chrono::seconds idle{120};             // a connection without a request, before it is closed
+  ConnectionLimits connections;               // more at a time than requests that run or wait
   std::chrono::milliseconds look_after{250};  // a waiting client, whether it is still there
 };
 class Server {  // its own threads; stopped by the destructor

@@ -1,60 +1,10 @@
 // What this proves: connections last as long as their clients like, end when they must, and carry
 // bodies in every form that HTTP has.
-#include <thread>
-
-#include "tests/gpu/serve/server_bench.h"
+#include "tests/gpu/serve/wire.h"
 
 using namespace kairo;
 using namespace kairo::gpu;
 using namespace kairo::gpu::test;
-namespace {
-// A connection that is written and read by hand.
-class Wire {
- public:
-  explicit Wire(const Bench& bench) : fd_(bench.connected_and_sent("")) {
-    const timeval patience{30, 0};
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  }
-  ~Wire() { ::close(fd_); }
-  Wire(const Wire&) = delete;
-  Wire& operator=(const Wire&) = delete;
-  void send(const std::string& text) const {
-    REQUIRE(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL) ==
-            static_cast<ssize_t>(text.size()));
-  }
-  // The next reply with a Content-Length; "" when the connection has ended.
-  std::string reply() {
-    while (!Bench::is_complete(read_) && more()) {
-    }
-    if (!Bench::is_complete(read_)) return "";
-    const std::size_t at = read_.find("Content-Length: ");
-    const std::size_t end = read_.find("\r\n\r\n") + 4 + std::stoul(read_.substr(at + 16));
-    std::string out = read_.substr(0, end);
-    read_.erase(0, end);
-    return out;
-  }
-  std::string rest() {  // until the other side closes
-    while (more()) {
-    }
-    return read_;
-  }
-
- private:
-  bool more() {
-    std::string buffer(4096, '\0');
-    const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
-    if (got > 0) read_.append(buffer, 0, static_cast<std::size_t>(got));
-    return got > 0;
-  }
-  int fd_;
-  std::string read_;
-};
-const std::string get_version = "GET /version HTTP/1.1\r\nHost: x\r\n\r\n";
-std::string post(const std::string& path, const std::string& body) {
-  return "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\n\r\n" + body;
-}
-}  // namespace
 
 TEST_CASE("a connection carries as many requests as its client likes") {
   const Bench bench;
@@ -96,9 +46,41 @@ TEST_CASE("bodies in chunks") {
   CHECK(reply.starts_with("HTTP/1.1 200 "));
   CHECK(reply.find("\"completion_tokens\":2") != std::string::npos);
   CHECK(wire.reply().starts_with("HTTP/1.1 200 "));
-  wire.send(head + "zz\r\n");
-  CHECK(wire.reply().starts_with("HTTP/1.1 400 "));
-  CHECK(wire.rest().empty());  // nobody knows where the next request would begin
+  struct Row {
+    std::string body, wrong;
+  };
+  const Row rows[] = {
+      {"zz\r\n", "a chunk's size must be hexadecimal digits"},
+      {"-5\r\n", "a chunk's size must be hexadecimal digits"},
+      {"2\r\n{}x\r\n0\r\n\r\n", "a chunk has more bytes than its size says"},
+      {"2\r\n{}\r\n0\r\nA: b\r\n\r\n",
+       "there are trailers after the last chunk, which are not taken"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.body);
+    Wire bad(bench);
+    bad.send(head + row.body + get_version);
+    const std::string refused = bad.reply();
+    CHECK(refused.starts_with("HTTP/1.1 400 "));
+    CHECK(refused.find(
+              "{\"error\":{\"message\":\"POST /v1/completions: Transfer-Encoding: chunked: " +
+              row.wrong + "\",\"type\":\"invalid_request_error\"") != std::string::npos);
+    CHECK(bad.rest().empty());  // nobody knows where the next request would begin
+  }
+}
+
+TEST_CASE("a head that cannot be read is answered once, and ends the connection") {
+  const Bench bench;
+  for (const std::string first :
+       {"BREW /chat HTTP/1.1", "GET /version HTTP/2.0", "GET /version", ""}) {
+    CAPTURE(first);
+    Wire wire(bench);
+    wire.send(first + "\r\nHost: x\r\n\r\n" + get_version);
+    const std::string reply = wire.reply();
+    CHECK(reply.starts_with("HTTP/1.1 400 "));
+    CHECK(reply.find("the request's head is not HTTP/1.1") != std::string::npos);
+    CHECK(wire.rest().empty());
+  }
 }
 
 TEST_CASE("a stream for a client of HTTP/1.0 has no chunks and ends with the connection") {

@@ -25,12 +25,14 @@ inline const std::string& model_folder() {
 }
 
 struct Bench {
-  explicit Bench(int slots = 4, std::chrono::milliseconds look_after = ServerOptions().look_after) {
+  explicit Bench(int slots = 4, std::chrono::milliseconds look_after = ServerOptions().look_after,
+                 std::chrono::milliseconds patience = ConnectionLimits().patience) {
     ServerOptions listen;
     listen.look_after = look_after;
     listen.port = 0;
     listen.version = "1.2.3";
-    listen.threads = 40;
+    listen.connections.connections = 40;
+    listen.connections.patience = patience;
     auto started = Server::listen(listen, system_clock);
     REQUIRE(started.ok());
     server = std::move(started).value();

@@ -48,11 +48,12 @@ TEST_CASE("what it refuses") {
   CHECK(bench.message("/nowhere", {}, 404).starts_with("POST /nowhere: no such path; there are"));
   const auto wrong_method = bench.client().Get("/chat");
   REQUIRE(wrong_method);
-  CHECK(wrong_method->status == 404);
+  CHECK(wrong_method->status == 405);
   CHECK(wrong_method->get_header_value("Content-Type") == "application/json");
   CHECK(Json::parse(wrong_method->body)["error"]["type"] == "invalid_request_error");
   // Counted after the reply has been sent, so perhaps a moment later.
   CHECK(bench.metric_when(R"(kairo_serve_requests_total{path="other",status="404"})", 1) == 1);
+  CHECK(bench.metric_when(R"(kairo_serve_requests_total{path="/chat",status="405"})", 1) == 1);
 }
 
 TEST_CASE("requests that the HTTP library would let through") {
@@ -67,26 +68,31 @@ TEST_CASE("requests that the HTTP library would let through") {
        "POST /chat: the request needs a Content-Length, or Transfer-Encoding: chunked"},
       {"another coding",
        "POST /chat HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "400",
-       "POST /chat: HTTP 400"},
+       "POST /chat: Transfer-Encoding is gzip, chunked: only chunked is taken"},
       {"two lengths",
        "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: "
        "chunked\r\n\r\n0\r\n\r\n",
-       "400", "POST /chat: HTTP 400"},
+       "400", "POST /chat: Content-Length and Transfer-Encoding are both there: send one"},
+      {"the same length twice",
+       "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}", "400",
+       "POST /chat: Content-Length or Transfer-Encoding is there twice: send one"},
+      {"a method that nobody knows", "BREW /chat HTTP/1.1\r\nHost: x\r\n\r\n", "400",
+       "the request's head is not HTTP/1.1, or longer than 8 KiB a line"},
       {"a length that is never sent",
        "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", "413",
        "POST /chat: the body is larger than 4 MiB"},
       {"a negative length", "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400",
-       "POST /chat: HTTP 400"},
+       "POST /chat: Content-Length is -1: it must be a number of bytes"},
       {"a form with files",
        "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; "
        "boundary=b\r\nContent-Length: 0\r\n\r\n",
        "415", "POST /chat: the body must be JSON (Content-Type: application/json)"},
       {"a method", "TRACE /chat HTTP/1.1\r\nHost: x\r\n\r\n", "405",
-       "TRACE /chat: no such method; there are GET and POST"},
+       "TRACE /chat: no such method here; there is POST"},
       {"a range", "GET /version HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\n\r\n", "416",
-       "GET /version: HTTP 416"},
+       "GET /version: a Range is not taken: ask for the whole"},
       {"ranges that overlap", "GET /metrics HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1,0-1\r\n\r\n",
-       "416", "GET /metrics: HTTP 416"},
+       "416", "GET /metrics: a Range is not taken: ask for the whole"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
