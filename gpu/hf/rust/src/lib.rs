@@ -4,6 +4,7 @@ mod chat;
 mod jinja;
 mod rows;
 mod tokenizer;
+mod words;
 
 use std::ffi::{c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -147,7 +148,7 @@ pub unsafe extern "C" fn kh_tokenizer_decode(
 ) -> c_int {
     guard(error, || {
         let ids = if count == 0 { &[] } else { slice::from_raw_parts(ids, count) };
-        *out = Slice::new((*t).decode(ids, skip_special != 0)?.into_bytes());
+        *out = Slice::new((*t).whole.decode(ids, skip_special != 0)?.into_bytes());
         Ok(())
     })
 }
@@ -160,7 +161,7 @@ pub unsafe extern "C" fn kh_tokenizer_id(
     let mut unused = Slice { data: ptr::null_mut(), size: 0 };
     let mut found = -1;
     guard(&mut unused, || {
-        found = (*t).token_to_id(text(token, size)?).map_or(-1, i64::from);
+        found = (*t).whole.token_to_id(text(token, size)?).map_or(-1, i64::from);
         Ok(())
     });
     unused.free();
