@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -27,9 +28,19 @@ std::atomic<bool> stop_requested{false};
 extern "C" void request_stop(int) {
   stop_requested = true;
 }
+// Ctrl-C asks; Ctrl-C again ends it. One key press may arrive twice (timeout(1), make and a shell
+// that ends its group send it to the process and to the group), so the second must come later.
 extern "C" void request_stop_or_leave(int) {
   constexpr int interrupted = 130;
-  if (stop_requested.exchange(true)) _exit(interrupted);
+  constexpr std::int64_t same_press_ms = 200;
+  static std::atomic<std::int64_t> asked_at{0};
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);  // async-signal-safe, as std::chrono need not be
+  const std::int64_t now = std::int64_t{t.tv_sec} * 1000 + t.tv_nsec / 1'000'000;
+  if (!stop_requested.exchange(true))
+    asked_at = now;
+  else if (now - asked_at > same_press_ms)
+    _exit(interrupted);
 }
 // What Ctrl-C does. A command that leaves nothing behind ends at once, wherever it stands; the
 // others look at stop_requested, and those that a person looks at are not kept waiting by a call.
