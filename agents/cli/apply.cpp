@@ -9,7 +9,7 @@
 
 namespace kairo::cli {
 namespace {
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 constexpr const char* manager = "kairo-cli";
 
 class Failures {  // said as they come; the last one is the command's own
@@ -24,7 +24,7 @@ class Failures {  // said as they come; the last one is the command's own
   std::optional<Error> last_;
 };
 std::string meta(const std::string& object, const char* key) {
-  return Json::parse(object)["metadata"].value(key, "");
+  return Ordered::parse(object)["metadata"].value(key, "");
 }
 struct Going {  // an object that was asked to go
   cluster::Ref ref;

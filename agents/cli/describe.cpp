@@ -8,29 +8,29 @@
 
 namespace kairo::cli {
 namespace {
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
 void indented(std::ostringstream& out, const std::string& text) {
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);) out << "  " << line << "\n";
 }
-void section(std::ostringstream& out, const Json& object, const char* key, const char* title) {
+void section(std::ostringstream& out, const Ordered& object, const char* key, const char* title) {
   if (!object.contains(key) || object[key].is_null()) return;
   out << title << ":\n";
   indented(out, json_to_yaml(object[key].dump()));
 }
-std::string since(const Json& object, const char* key, std::int64_t now_ms) {
+std::string since(const Ordered& object, const char* key, std::int64_t now_ms) {
   const std::string at = object.value(key, "");
   return at.empty() ? "" : age(now_ms - parse_rfc3339(at));
 }
-void conditions(std::ostringstream& out, const Json& status, std::int64_t now_ms) {
+void conditions(std::ostringstream& out, const Ordered& status, std::int64_t now_ms) {
   if (!status.contains("conditions")) return;
   std::vector<Row> rows{{"  TYPE", "STATUS", "SINCE", "REASON"}};
-  for (const Json& c : status["conditions"])
+  for (const Ordered& c : status["conditions"])
     rows.push_back({"  " + c.value("type", ""), c.value("status", ""),
                     since(c, "lastTransitionTime", now_ms), c.value("reason", "")});
   out << "Conditions:\n" << table(rows);
-  for (const Json& c : status["conditions"])
+  for (const Ordered& c : status["conditions"])
     if (c.value("status", "") != "True")
       out << "  " << c.value("type", "") << ": " << c.value("message", "") << "\n";
 }
@@ -38,10 +38,10 @@ void conditions(std::ostringstream& out, const Json& status, std::int64_t now_ms
 
 std::string describe(const std::string& object, const std::vector<std::string>& events,
                      std::int64_t now_ms) {
-  const Json o = Json::parse(object, nullptr, false);
+  const Ordered o = Ordered::parse(object, nullptr, false);
   std::ostringstream out;
   if (!o.is_object()) return {};
-  const Json& meta = o["metadata"];
+  const Ordered& meta = o["metadata"];
   out << "Name:         " << meta.value("name", "") << "\n";
   if (meta.contains("namespace")) out << "Namespace:    " << meta.value("namespace", "") << "\n";
   out << "Kind:         " << o.value("kind", "") << " (" << o.value("apiVersion", "") << ")\n"
@@ -49,7 +49,7 @@ std::string describe(const std::string& object, const std::vector<std::string>& 
       << since(meta, "creationTimestamp", now_ms) << " ago)\n";
   if (meta.contains("deletionTimestamp"))
     out << "Deleting:     since " << meta.value("deletionTimestamp", "") << "\n";
-  Json status = o.contains("status") ? o["status"] : Json::object();
+  Ordered status = o.contains("status") ? o["status"] : Ordered::object();
   if (status.contains("state")) out << "State:        " << status.value("state", "") << "\n";
   if (status.contains("tuning")) out << "Progress:     " << progress_line(object, 20) << "\n";
   conditions(out, status, now_ms);
@@ -61,14 +61,14 @@ std::string describe(const std::string& object, const std::vector<std::string>& 
     title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
     section(out, o, key, title.c_str());
   }
-  if (!status.empty()) section(out, Json{{"status", status}}, "status", "Status");
+  if (!status.empty()) section(out, Ordered{{"status", status}}, "status", "Status");
   if (events.empty()) {
     out << "Events:       <none>\n";
     return out.str();
   }
   std::vector<Row> rows{{"  TYPE", "REASON", "AGE", "FROM", "MESSAGE"}};
   for (const std::string& text : events) {
-    const Json e = Json::parse(text, nullptr, false);
+    const Ordered e = Ordered::parse(text, nullptr, false);
     if (!e.is_object()) continue;
     const int count = e.value("count", 1);
     rows.push_back(

@@ -16,10 +16,10 @@
 namespace kairo::cli {
 namespace {
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
 // A name that YAML takes for a number or a switch, like `name: 007` or `kind: yes`.
-Result<std::string> word_of(const Json& object, const char* key, const std::string& where) {
+Result<std::string> word_of(const Ordered& object, const char* key, const std::string& where) {
   if (!object.contains(key) || object[key].is_null()) return std::string();
   if (object[key].is_string()) return object[key].get<std::string>();
   const std::string shown = object[key].dump().substr(0, 60);
@@ -27,7 +27,7 @@ Result<std::string> word_of(const Json& object, const char* key, const std::stri
                                   (object[key].is_structured() ? "" : "; quote it")};
 }
 
-Result<cluster::Kind> kind_of(const Json& object, const std::string& file) {
+Result<cluster::Kind> kind_of(const Ordered& object, const std::string& file) {
   if (!object.is_object()) return Error{Code::invalid, file + ": an item of the List is no object"};
   const std::string kind = TRY(word_of(object, "kind", file + ": ")),
                     version = TRY(word_of(object, "apiVersion", file + ": "));
@@ -47,18 +47,19 @@ Result<cluster::Kind> kind_of(const Json& object, const std::string& file) {
 }
 
 // What `kubectl get -o json` gives: List, ConfigMapList and the like.
-bool is_list(const Json& object) {
+bool is_list(const Ordered& object) {
   return object.contains("kind") && object["kind"].is_string() &&
          object["kind"].get_ref<const std::string&>().ends_with("List") &&
          object.contains("items") && object["items"].is_array();
 }
 
-Result<Parsed> parse_object(Json object, const std::string& file, const std::string& default_ns) {
+Result<Parsed> parse_object(Ordered object, const std::string& file,
+                            const std::string& default_ns) {
   const cluster::Kind kind = TRY(kind_of(object, file));
   const std::string where = file + ": " + kind.kind + ": metadata.";
   if (!object.contains("metadata") || !object["metadata"].is_object())
     return Error{Code::invalid, where + "name must be set"};
-  Json& meta = object["metadata"];
+  Ordered& meta = object["metadata"];
   const std::string name = TRY(word_of(meta, "name", where));
   if (name.empty()) return Error{Code::invalid, where + "name must be set"};
   std::string ns = TRY(word_of(meta, "namespace", where));
@@ -118,16 +119,16 @@ Result<std::vector<Parsed>> objects_in(const std::vector<std::string>& files,
   std::vector<Parsed> out;
   for (const std::string& file : TRY(files_named(files))) {
     const std::string text = TRY(read_file(file));
-    std::vector<Json> objects;
+    std::vector<Ordered> objects;
     for (const std::string& document : TRY(yaml_to_json(text, file))) {
-      Json object = Json::parse(document);
+      Ordered object = Ordered::parse(document);
       if (!is_list(object))
         objects.push_back(std::move(object));
       else
-        for (Json& item : object["items"]) objects.push_back(std::move(item));
+        for (Ordered& item : object["items"]) objects.push_back(std::move(item));
     }
     if (objects.empty()) return Error{Code::invalid, file + ": no objects in it"};
-    for (Json& object : objects) {
+    for (Ordered& object : objects) {
       Parsed parsed = TRY(parse_object(std::move(object), file, default_ns));
       for (const Parsed& other : out)
         if (other.ref.kind.kind == parsed.ref.kind.kind && other.ref.ns == parsed.ref.ns &&

@@ -16,25 +16,26 @@
 
 namespace kairo::cli {
 namespace {
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
 std::string without_bookkeeping(const std::string& object) {
-  Json json = Json::parse(object, nullptr, false);
+  Ordered json = Ordered::parse(object, nullptr, false);
   if (json.is_object() && json.contains("metadata")) json["metadata"].erase("managedFields");
   return json.dump();
 }
 void print_documents(const std::vector<std::string>& items, const GetOptions& options) {
-  Json all = Json::array();
-  for (const std::string& item : items) all.push_back(Json::parse(without_bookkeeping(item)));
+  Ordered all = Ordered::array();
+  for (const std::string& item : items) all.push_back(Ordered::parse(without_bookkeeping(item)));
   const bool one = !options.name.empty() && all.size() == 1;
-  const Json out = one ? all[0] : Json{{"apiVersion", "v1"}, {"items", all}, {"kind", "List"}};
+  const Ordered out =
+      one ? all[0] : Ordered{{"apiVersion", "v1"}, {"items", all}, {"kind", "List"}};
   std::cout << (options.output == "json" ? out.dump(2) + "\n" : json_to_yaml(out.dump()));
 }
 void print(const cluster::Kind& kind, std::vector<std::string> items, const GetOptions& options,
            bool header) {
   if (kind.kind == "Event") {  // the newest last
     const auto seen = [](const std::string& item) {
-      return Json::parse(item).value("lastTimestamp", "");
+      return Ordered::parse(item).value("lastTimestamp", "");
     };
     std::stable_sort(items.begin(), items.end(),
                      [&](const std::string& a, const std::string& b) { return seen(a) < seen(b); });
@@ -42,7 +43,7 @@ void print(const cluster::Kind& kind, std::vector<std::string> items, const GetO
   if (options.output == "json" || options.output == "yaml") return print_documents(items, options);
   if (options.output == "name") {
     for (const std::string& item : items)
-      std::cout << kind.plural << "/" << Json::parse(item)["metadata"].value("name", "") << "\n";
+      std::cout << kind.plural << "/" << Ordered::parse(item)["metadata"].value("name", "") << "\n";
     return;
   }
   const SystemClock clock;
@@ -53,7 +54,7 @@ void print(const cluster::Kind& kind, std::vector<std::string> items, const GetO
     rows.push_back(row_of(kind, item, wide, options.all_namespaces, clock.now_ms()));
   std::cout << table(rows) << std::flush;
 }
-using Filter = std::function<bool(const Json& object)>;
+using Filter = std::function<bool(const Ordered& object)>;
 // Prints what changes after `first` until Ctrl-C. When the cluster does not know that version any
 // more everything is listed again, and what has changed since is printed.
 Status follow(Context& context, cluster::Cluster& cluster, const cluster::Kind& kind,
@@ -62,11 +63,11 @@ Status follow(Context& context, cluster::Cluster& cluster, const cluster::Kind& 
   std::string version = first.resource_version;
   std::map<std::string, std::string> printed;  // uid -> resourceVersion
   for (const std::string& item : first.items) {
-    const Json meta = Json::parse(item)["metadata"];
+    const Ordered meta = Ordered::parse(item)["metadata"];
     printed[meta.value("uid", "")] = meta.value("resourceVersion", "");
   }
   const auto show = [&](const std::string& text) {
-    const Json object = Json::parse(text, nullptr, false);
+    const Ordered object = Ordered::parse(text, nullptr, false);
     const std::string now = object["metadata"].value("resourceVersion", "");
     std::string& before = printed[object["metadata"].value("uid", "")];
     if (before != now && is_wanted(object)) print(kind, {text}, options, false);
@@ -78,8 +79,9 @@ Status follow(Context& context, cluster::Cluster& cluster, const cluster::Kind& 
     if (events.ok()) {
       for (const cluster::Event& event : events.value()) {
         const bool is_mark = event.type == cluster::Event::Type::bookmark;
-        version = is_mark ? Json::parse(event.object)["metadata"].value("resourceVersion", version)
-                          : show(event.object);
+        version = is_mark
+                      ? Ordered::parse(event.object)["metadata"].value("resourceVersion", version)
+                      : show(event.object);
       }
       continue;
     }
@@ -116,7 +118,7 @@ Status get(Context& context, const GetOptions& given) {
     listing = TRY(cluster->list({kind, options.all_namespaces ? "" : context.ns, ""}));
     std::vector<std::string> items;
     for (const std::string& item : listing.items)
-      if (named.name.empty() || Json::parse(item)["metadata"].value("name", "") == named.name)
+      if (named.name.empty() || Ordered::parse(item)["metadata"].value("name", "") == named.name)
         items.push_back(item);
     all.insert(all.end(), items.begin(), items.end());
     if (items.empty() && !named.name.empty() && wanted.size() == 1)
@@ -132,9 +134,10 @@ Status get(Context& context, const GetOptions& given) {
   if (!documents && all.empty() && !options.watch && options.output != "name")
     std::cout << "No resources found in " << context.ns << " namespace.\n";
   if (!options.watch) return ok();
-  return follow(context, *cluster, wanted.front().kind, options, listing, [&](const Json& object) {
-    return options.name.empty() || object["metadata"].value("name", "") == options.name;
-  });
+  return follow(
+      context, *cluster, wanted.front().kind, options, listing, [&](const Ordered& object) {
+        return options.name.empty() || object["metadata"].value("name", "") == options.name;
+      });
 }
 
 Status describe(Context& context, const std::string& word, const std::string& given) {
@@ -155,7 +158,7 @@ Status describe(Context& context, const std::string& word, const std::string& gi
   const auto listing = TRY(cluster->list({cluster::events, context.ns, ""}));
   const SystemClock clock;
   for (const std::string& object : objects) {
-    Family family(*cluster, context.ns, Json::parse(object)["metadata"].value("uid", ""));
+    Family family(*cluster, context.ns, Ordered::parse(object)["metadata"].value("uid", ""));
     std::vector<std::string> about;
     for (const std::string& event : listing.items)
       if (family.is_about(event)) about.push_back(event);
@@ -172,7 +175,7 @@ Status events(Context& context, const std::string& workspace, bool watch) {
   if (workspace.empty()) return get(context, options);
   const auto cluster = TRY(context.connect());
   const std::string object = TRY(cluster->get({cluster::workspaces, context.ns, workspace}));
-  Family family(*cluster, context.ns, Json::parse(object)["metadata"].value("uid", ""));
+  Family family(*cluster, context.ns, Ordered::parse(object)["metadata"].value("uid", ""));
   const auto listing = TRY(cluster->list({cluster::events, context.ns, ""}));
   std::vector<std::string> about;
   for (const std::string& event : listing.items)
@@ -180,6 +183,6 @@ Status events(Context& context, const std::string& workspace, bool watch) {
   print(cluster::events, about, options, true);
   if (!watch) return ok();
   return follow(context, *cluster, cluster::events, options, listing,
-                [&](const Json& event) { return family.is_about(event.dump()); });
+                [&](const Ordered& event) { return family.is_about(event.dump()); });
 }
 }  // namespace kairo::cli

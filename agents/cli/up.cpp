@@ -162,12 +162,12 @@ Status run(Context& context, const Lock& lock, const UpOptions& options, const s
   const Ports ports = TRY(choose_ports(context.home, options));
   TRY(write_configurations(context.home, ports));
   forget_ports(context.home);
-  const std::vector<Program> all = programs(context.home, dir, options.registry);
-  Supervisor supervisor(all, context.home / "run/pids");
+  const std::vector<Program> wanted = programs(context.home, dir, options.registry);
+  Supervisor supervisor(wanted, context.home / "run/pids");
   TRY(supervisor.start_all());
   std::atomic<bool> asking{true};
   std::thread starter([&] {
-    Status ready = wait_until_ready(context, all, 30'000);
+    Status ready = wait_until_ready(context, wanted, 30'000);
     if (ready.ok() && options.registry) ready = publish_registry_secret(context, ports);
     if (ready.ok()) print_started(context, ports, options.registry);
     if (asking) started(ready);

@@ -9,7 +9,7 @@
 
 namespace kairo::cli {
 namespace {
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
 // A string that every reader of YAML 1.1 and 1.2 takes for this string without quotes.
 bool is_plain(const std::string& text) {
@@ -30,7 +30,7 @@ bool is_plain(const std::string& text) {
 }
 // JSON's form, with escapes for what JSON allows and YAML does not, or takes for a line break.
 std::string quoted(const std::string& text) {
-  const std::string json = Json(text).dump();
+  const std::string json = Ordered(text).dump();
   std::string out;
   for (std::size_t i = 0; i < json.size(); ++i) {
     const std::string two = json.substr(i, 2), three = json.substr(i, 3);
@@ -66,14 +66,14 @@ std::string block_header(const std::string& text) {
   if (text.find(" \n") != std::string::npos || text.back() == ' ') return "";
   return breaks == 0 ? "|-" : breaks == 1 ? "|" : "";
 }
-std::string scalar_text(const Json& value) {
+std::string scalar_text(const Ordered& value) {
   if (!value.is_string()) return value.dump();
   const std::string text = value.get<std::string>();
   return is_plain(text) ? text : quoted(text);
 }
 // As kubectl prints: two blanks a level, the items of a list below their key's first letter.
 // `out` stands behind "key:" or "-", or at the start of a line when `is_inline`.
-void emit(std::string& out, const Json& value, std::size_t indent, bool is_inline) {
+void emit(std::string& out, const Ordered& value, std::size_t indent, bool is_inline) {
   const std::string margin(indent, ' ');
   const std::string header = value.is_string() ? block_header(value.get<std::string>()) : "";
   if (!header.empty()) {
@@ -95,7 +95,7 @@ void emit(std::string& out, const Json& value, std::size_t indent, bool is_inlin
   };
   if (!is_inline) out += "\n";
   if (value.is_array()) {
-    for (const Json& item : value) {
+    for (const Ordered& item : value) {
       begin_line();
       out += "- ";
       emit(out, item, indent + 2, true);
@@ -124,7 +124,7 @@ Result<std::vector<std::string>> yaml_to_json(const std::string& text, const std
 
 std::string json_to_yaml(const std::string& json) {
   std::string out;
-  emit(out, Json::parse(json, nullptr, false), 0, true);
+  emit(out, Ordered::parse(json, nullptr, false), 0, true);
   return out;
 }
 }  // namespace kairo::cli

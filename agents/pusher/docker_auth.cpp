@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "agents/pusher/text.h"
 #include "schemas/base/base64.h"
 
 namespace kairo::pusher {
@@ -19,10 +20,6 @@ struct Entry {
   Credential credential;
   int rank = 0;  // smaller is better
 };
-std::string string_at(const Json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : "";
-}
 std::string trimmed(std::string text) {
   while (!text.empty() && text.back() == '\0') text.pop_back();
   return text;

@@ -15,7 +15,7 @@
 
 namespace kairo::pusher {
 namespace {
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 constexpr std::size_t block_bytes = 512, read_bytes = 1 << 20;
 constexpr std::uint64_t ustar_size_max = (1ULL << 33) - 1;  // 11 octal digits
 constexpr const char* layer_type = "application/vnd.oci.image.layer.v1.tar";
@@ -105,8 +105,8 @@ Result<Blob> layer_of(const std::string& before, const std::string& directory,
   TRY(close_blob(out));
   return out;
 }
-Json descriptor(const Blob& blob) {
-  Json out = {{"mediaType", blob.media_type}, {"digest", blob.digest}, {"size", blob.size}};
+Ordered descriptor(const Blob& blob) {
+  Ordered out = {{"mediaType", blob.media_type}, {"digest", blob.digest}, {"size", blob.size}};
   if (!blob.title.empty()) out["annotations"] = {{"org.opencontainers.image.title", blob.title}};
   return out;
 }
@@ -117,7 +117,7 @@ Result<Image> plan_image(const ImageSource& source) {
   image.layers.push_back(
       TRY(layer_of(tar_header("data/", '5', 0), source.directory, "adapter_config.json")));
   image.layers.push_back(TRY(layer_of("", source.directory, "adapter_model.safetensors")));
-  Json diff_ids = Json::array(), layers = Json::array();
+  Ordered diff_ids = Ordered::array(), layers = Ordered::array();
   for (const Blob& layer : image.layers) {
     diff_ids.push_back(layer.digest);  // uncompressed: the layer is its own diff
     layers.push_back(descriptor(layer));
@@ -125,21 +125,21 @@ Result<Image> plan_image(const ImageSource& source) {
   }
   std::map<std::string, std::string> annotations = source.annotations;
   if (!source.model_name.empty()) annotations["sh.kaito.model.name"] = source.model_name;
-  const Json config = {{"architecture", "amd64"},
-                       {"os", "linux"},
-                       {"config", {{"Labels", annotations}}},
-                       {"rootfs", {{"type", "layers"}, {"diff_ids", std::move(diff_ids)}}}};
+  const Ordered config = {{"architecture", "amd64"},
+                          {"os", "linux"},
+                          {"config", {{"Labels", annotations}}},
+                          {"rootfs", {{"type", "layers"}, {"diff_ids", std::move(diff_ids)}}}};
   image.config.media_type = config_type;
   try {  // dump() throws when a caller's annotation is not UTF-8
     image.config.segments.push_back(literal(config.dump()));
     TRY(close_blob(image.config));
-    Json manifest = {{"schemaVersion", 2},
-                     {"mediaType", manifest_type},
-                     {"config", descriptor(image.config)},
-                     {"layers", std::move(layers)}};
+    Ordered manifest = {{"schemaVersion", 2},
+                        {"mediaType", manifest_type},
+                        {"config", descriptor(image.config)},
+                        {"layers", std::move(layers)}};
     if (!annotations.empty()) manifest["annotations"] = annotations;
     image.manifest = manifest.dump();
-  } catch (const Json::exception&) {
+  } catch (const Ordered::exception&) {
     return Error{Code::invalid, "an annotation of the image is not UTF-8"};
   }
   image.digest = "sha256:" + sha256_hex(image.manifest);

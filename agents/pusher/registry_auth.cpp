@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agents/pusher/registry_status.h"
+#include "agents/pusher/text.h"
 #include "schemas/base/base64.h"
 
 namespace kairo::pusher {
@@ -13,11 +14,6 @@ using Json = nlohmann::json;
 constexpr std::size_t token_bytes_max = 128 * 1024;
 constexpr std::int64_t life_s = 60, life_max_s = 24 * 3600;  // expires_in: default, bound
 
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
 struct Cursor {  // over a header's text
   const std::string& text;
   std::size_t at = 0;

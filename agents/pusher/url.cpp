@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "agents/pusher/text.h"
+
 namespace kairo::pusher {
 namespace {
 constexpr std::size_t url_bytes_max = 16 * 1024;
@@ -19,11 +21,6 @@ std::string part(CURLU* handle, CURLUPart which, unsigned flags = 0) {
   std::string out = text;
   curl_free(text);
   return out;
-}
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
 }
 Result<Url> read(CURLU* handle, const std::string& written) {
   Url out;

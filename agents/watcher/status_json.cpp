@@ -10,22 +10,22 @@
 
 namespace kairo::watcher {
 namespace {
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
 double rounded(double value, double digits) {  // short numbers for people; JSON has no NaN
   const double factor = std::pow(10, digits);
   return std::isfinite(value) ? std::round(value * factor) / factor : 0;
 }
 // Messages quote what others wrote (a server's words, a file's name): never an exception over them.
-std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+std::string text_of(const Ordered& json) {
+  return json.dump(-1, ' ', false, Ordered::error_handler_t::replace);
 }
-Json status_of(const wire::StatusT& status) {
-  Json out;
+Ordered status_of(const wire::StatusT& status) {
+  Ordered out;
   out["state"] = status.state;
   out["targetNodeCount"] = status.target_nodes;
   out["workerNodes"] = status.nodes;
-  Json conditions = Json::array();
+  Ordered conditions = Ordered::array();
   for (const auto& c : status.conditions)
     conditions.push_back({{"type", c->type},
                           {"status", c->value},
@@ -35,7 +35,7 @@ Json status_of(const wire::StatusT& status) {
                           {"lastTransitionTime", rfc3339(c->changed_at_ms)}});
   out["conditions"] = std::move(conditions);
   if (const auto* t = status.tuning.get()) {
-    Json& tuning = out["tuning"];
+    Ordered& tuning = out["tuning"];
     tuning = {{"phase", t->phase}, {"step", t->step}, {"totalSteps", t->total_steps}};
     tuning["epoch"] = rounded(t->epoch, 2);
     tuning["loss"] = rounded(t->loss, 4);
@@ -65,7 +65,7 @@ Json status_of(const wire::StatusT& status) {
 }  // namespace
 
 std::string status_object(const wire::CommandT& command) {
-  const Json object = {
+  const Ordered object = {
       {"apiVersion", "kaito.sh/v1beta1"},
       {"kind", "Workspace"},
       {"metadata", {{"name", command.name}, {"namespace", command.ns}, {"uid", command.uid}}},
@@ -75,9 +75,9 @@ std::string status_object(const wire::CommandT& command) {
 
 std::string status_event(const wire::CommandT& command, std::int64_t now_ms) {
   const auto& status = command.body.AsAnnounceStatus()->status;
-  Json data = {{"namespace", command.ns}, {"name", command.name}, {"uid", command.uid}};
+  Ordered data = {{"namespace", command.ns}, {"name", command.name}, {"uid", command.uid}};
   if (status) data["status"] = status_of(*status);
-  const Json event = {
+  const Ordered event = {
       {"specversion", "1.0"},
       {"type", status ? "dev.kairo.workspace.status.v1" : "dev.kairo.workspace.deleted.v1"},
       {"source", "/namespaces/" + command.ns + "/workspaces/" + command.name},

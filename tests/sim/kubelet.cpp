@@ -5,17 +5,13 @@
 
 #include "agents/cluster/kinds.h"
 #include "agents/cluster/objects.h"
+#include "tests/sim/json_at.h"
 
 namespace kairo::sim {
 namespace {
 using Json = nlohmann::json;
 constexpr unsigned steps_total = 3, backoff_limit = 6;
 
-const Json& at(const Json& object, const char* path) {
-  static const Json none;
-  const Json::json_pointer pointer(path);
-  return object.contains(pointer) ? object.at(pointer) : none;
-}
 bool is_leaving(const Json& object) {
   return at(object, "/metadata").contains("deletionTimestamp");
 }

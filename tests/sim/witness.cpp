@@ -3,16 +3,12 @@
 #include "tests/sim/witness.h"
 
 #include "agents/cluster/kinds.h"
+#include "tests/sim/json_at.h"
 
 namespace kairo::sim {
 namespace {
 using Json = nlohmann::json;
 
-const Json& at(const Json& object, const char* path) {
-  static const Json none;
-  const Json::json_pointer pointer(path);
-  return object.contains(pointer) ? object.at(pointer) : none;
-}
 std::string text(const Json& object, const char* path) {
   const Json& value = at(object, path);
   return value.is_string() ? value.get<std::string>() : "";

@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::int64_t backoff_ms_max = 300'000;
 constexpr std::int64_t healthy_ms = 600'000;  // who ran this long starts again at once
-constexpr const char* manager = "kairo-local-kubelet";
+constexpr const char* kubelet_manager = "kairo-local-kubelet";
 
 // What processes get of our own environment: how to find things, nothing that is secret.
 std::vector<std::string> inherited_env() {
@@ -104,7 +104,7 @@ void Kubelet::tend(const Json& pod) {
   const auto written =
       cluster_.apply({{pods, text(pod, {"metadata", "namespace"}), text(pod, {"metadata", "name"})},
                       body.dump(),
-                      manager,
+                      kubelet_manager,
                       "status"});
   if (!written.ok() && written.error().code == Code::unavailable)
     log::warn("pod status not written", {{"error", written.error().what}});

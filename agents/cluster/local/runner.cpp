@@ -18,7 +18,7 @@ constexpr std::int64_t heartbeat_ms = 300'000;
 constexpr std::int64_t garbage_every_ms = 1000;
 constexpr std::int64_t pass_ms = 50, idle_ms = 1000;
 constexpr std::int64_t stop_ms = 100;  // how soon a stop is seen
-constexpr const char* manager = "kairo-local";
+constexpr const char* job_manager = "kairo-local";
 
 Ref ref_of(const Kind& kind, const Json& object) {
   return {kind, text(object, {"metadata", "namespace"}), text(object, {"metadata", "name"})};
@@ -109,7 +109,7 @@ void Runner::write_status(const Kind& kind, const Json& object, const Json& stat
   Json body = head_of(kind, object);
   body["status"] = status;
   warn("status not written",
-       status_of(cluster_.apply({ref_of(kind, object), body.dump(), manager, "status"})));
+       status_of(cluster_.apply({ref_of(kind, object), body.dump(), job_manager, "status"})));
 }
 
 void Runner::tend_workload(const Kind& kind, const Json& object, World& world) {
@@ -126,7 +126,7 @@ void Runner::tend_workload(const Kind& kind, const Json& object, World& world) {
     warn("pod not removed", cluster_.remove(Ref{pods, ns, name}, ""));
   for (const Json& pod : step.create) {
     const std::string name = text(pod, {"metadata", "name"});
-    const auto made = cluster_.apply({{pods, ns, name}, pod.dump(), manager, ""});
+    const auto made = cluster_.apply({{pods, ns, name}, pod.dump(), job_manager, ""});
     warn("pod not created", status_of(made));
     if (made.ok()) {
       recorder_.record(object, "Normal", "SuccessfulCreate", "Created pod: " + name);

@@ -15,7 +15,7 @@
 namespace kairo::cluster {
 namespace {
 namespace fs = std::filesystem;
-constexpr const char* manager = "kairo-local-volumes";
+constexpr const char* volume_manager = "kairo-local-volumes";
 
 Status make_dir(const std::string& path) {
   std::error_code error;
@@ -146,21 +146,21 @@ Status bind_claim(Cluster& cluster, const Json& claim, const std::string& volume
           {"claimRef",
            {{"kind", "PersistentVolumeClaim"}, {"namespace", ns}, {"name", name}, {"uid", uid}}},
           {"hostPath", {{"path", path}}}}}};
-    TRY(cluster.apply({{volumes, "", volume}, object.dump(), manager, ""}));
+    TRY(cluster.apply({{volumes, "", volume}, object.dump(), volume_manager, ""}));
     Json chosen = head_of(claims, claim);
     chosen["spec"] = {{"volumeName", volume}};
-    TRY(cluster.apply({{claims, ns, name}, chosen.dump(), manager, ""}));
+    TRY(cluster.apply({{claims, ns, name}, chosen.dump(), volume_manager, ""}));
   }
   const auto there = cluster.get({volumes, "", volume});
   if (!there.ok()) return there.error().code == Code::not_found ? ok() : Status(there.error());
   Json bound = head_of(volumes, Json::parse(there.value()));
   bound["status"] = {{"phase", "Bound"}};
-  TRY(cluster.apply({{volumes, "", volume}, bound.dump(), manager, "status"}));
+  TRY(cluster.apply({{volumes, "", volume}, bound.dump(), volume_manager, "status"}));
   bound = head_of(claims, claim);
   bound["status"] = {{"phase", "Bound"},
                      {"accessModes", at(claim, {"spec", "accessModes"})},
                      {"capacity", capacity}};
-  TRY(cluster.apply({{claims, ns, name}, bound.dump(), manager, "status"}));
+  TRY(cluster.apply({{claims, ns, name}, bound.dump(), volume_manager, "status"}));
   return ok();
 }
 }  // namespace

@@ -19,7 +19,7 @@ wire::TroubleT trouble(Code code, std::uint64_t version, std::uint32_t attempt) 
   t.attempt = attempt;
   return t;
 }
-const runtime::Nodes nodes;
+const runtime::Nodes no_nodes;
 }  // namespace
 
 TEST_CASE("pusher: one record, one step") {
@@ -49,31 +49,31 @@ TEST_CASE("pusher: one record, one step") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
-    CHECK(kinds(pusher::decide(row.record, {nodes, 1000})) == row.commands);
+    CHECK(kinds(pusher::decide(row.record, {no_nodes, 1000})) == row.commands);
   }
 }
 
 TEST_CASE("pusher: a refusal is told, and tried again after a while") {
   const auto r =
       marked(record(tuning(1), artifact(1), trouble(Code::invalid, 10'000, 1)), "push", "rev1/0");
-  const auto early = pusher::decide(r, {nodes, 24'999});
+  const auto early = pusher::decide(r, {no_nodes, 24'999});
   REQUIRE(kinds(early) == "Publish:push");
   const auto* told = early.commands[0].body.AsPublish()->fact->body.AsPush();
   CHECK(told->state == wire::PushState::Waiting);
   CHECK(told->reason == "PushRefused");
   CHECK(early.wake_at_ms == 25'000);
-  const auto late = pusher::decide(r, {nodes, 25'000});
+  const auto late = pusher::decide(r, {no_nodes, 25'000});
   CHECK(kinds(late).starts_with("PushImage"));
   // A clock that was set back must not make the push wait for the old time.
-  CHECK(kinds(pusher::decide(r, {nodes, 9'000})).starts_with("PushImage"));
+  CHECK(kinds(pusher::decide(r, {no_nodes, 9'000})).starts_with("PushImage"));
 }
 
 TEST_CASE("pusher: what is queued for a Workspace that leaves or is gone is forgotten") {
   for (const auto& w : {leaving(tuning(2)), gone(tuning(2))}) {
     const auto r = marked(record(wire::WorkspaceT(w), artifact(1)), "push", "rev1/0");
-    const auto d = pusher::decide(r, {nodes, 1000});
+    const auto d = pusher::decide(r, {no_nodes, 1000});
     CHECK(d.cancel_effects);
     CHECK(kinds(d).empty());
   }
-  CHECK_FALSE(pusher::decide(record(artifact(1)), {nodes, 1000}).cancel_effects);
+  CHECK_FALSE(pusher::decide(record(artifact(1)), {no_nodes, 1000}).cancel_effects);
 }
