@@ -103,6 +103,12 @@ Result<Example> chat(const Json& row, Messages turns) {
   append(all, TRY(history_of(row)));
   append(all, std::move(turns));
   out.untrained = std::move(all.untrained);
+  for (const auto& item : all.list) {
+    const auto content = item.find("content");
+    const bool is_text = content != item.end() && content->is_string();
+    out.turns.push_back(
+        {item["role"].get<std::string>(), is_text ? content->get<std::string>() : ""});
+  }
   out.messages_json = dump_row(all.list);
   out.variables_json = TRY(variables_of(row));
   if (!row.contains("tools")) return out;
@@ -143,7 +149,7 @@ Result<Example> prompt_completion(const Json& row) {
     append(turns, std::move(answer));
     Example out = TRY(chat(row, std::move(turns)));
     out.has_completion = true;
-    out.given = TRY(parse_row(out.messages_json)).size() - answers;
+    out.given = out.turns.size() - answers;
     return out;
   }
   TRY(nothing_beside(row));

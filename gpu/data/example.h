@@ -15,9 +15,14 @@ enum class ExampleKind : std::uint8_t {
   prompt,  // prompt and answer, joined as they are (prompt/completion)
   text,    // text
 };
+struct Turn {
+  std::string role;
+  std::string words;  // its content, where that is text
+};
 struct Example {
   ExampleKind kind = ExampleKind::text;
   std::string messages_json;   // of chat: [{"role", "content", ...}, ...]
+  std::vector<Turn> turns;     // of chat: who speaks in each of the messages, and what
   std::string tools_json;      // of chat: a JSON array, or empty
   std::string variables_json;  // of chat: an object of template variables, or empty
   bool is_question = false;    // of chat: made of a question and an answer; may fall back to prompt

@@ -7,11 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "gpu/data/row_json.h"
-
 namespace kairo::gpu {
 namespace {
-using Json = RowJson;
 // Tokens [first, last) of a row.
 struct Span {
   std::size_t first = 0, last = 0;
@@ -53,15 +50,12 @@ std::size_t without_line_end(std::string_view text, const Tokenizer& tokenizer) 
 }
 // Where a turn ends when later turns change how it is rendered: behind its content and the token
 // that follows it.
-std::size_t end_by_content(std::string_view text, std::size_t begin, const Json& message,
+std::size_t end_by_content(std::string_view text, std::size_t begin, std::string_view words,
                            const Tokenizer& tokenizer) {
-  const auto content = message.find("content");
-  if (content == message.end() || !content->is_string()) return std::string_view::npos;
-  const std::string words = content->get<std::string>();
   const auto first = words.find_first_not_of(" \r\n\t");
-  if (first == std::string::npos) return std::string_view::npos;
+  if (first == std::string_view::npos) return first;
   const auto last = words.find_last_not_of(" \r\n\t");
-  const std::string core = words.substr(first, last - first + 1);
+  const auto core = words.substr(first, last - first + 1);
   const auto at = text.find(core, begin);
   if (at == std::string_view::npos) return at;
   const std::size_t end = at + core.size();
@@ -89,16 +83,11 @@ Result<std::size_t> begin_of_first(std::string_view text, const Tokenizer& token
 }
 // A chat as it was rendered, and what asks the template again.
 struct Rendered {
-  const Example& example;
+  const std::vector<Turn>& turns;
   const Tokenizer& tokenizer;
-  Json messages;
+  const Chat& of;
   RenderedChat chat;
   Encoding encoding;
-
-  Result<RenderedChat> render(const Json& some, bool add_generation_prompt) const {
-    return tokenizer.apply_chat(dump_row(some), add_generation_prompt, example.tools_json,
-                                example.variables_json);
-  }
 };
 // How many tokens of the chat are those of `head`, with which its text begins. The tokenizer splits
 // at special tokens, so only what follows the last one before head's end has to be encoded again.
@@ -120,21 +109,21 @@ Result<std::size_t> tokens_of_head(std::string_view head, const Rendered& r) {
   }
   return common_prefix(TRY(r.tokenizer.encode(head, false)), r.encoding.tokens);
 }
-// The first token of the answer to the turns `before`: where the ids of those turns with the
+// The first token of the answer to the first `count` turns: where the ids of those turns with the
 // generation prompt part from the ids of the chat. What only the generation prompt has (an empty
 // think block) lies behind that place. Nothing: the turns are rendered otherwise in the whole chat.
-Result<std::optional<std::size_t>> first_token_after(const Json& before, const Rendered& r) {
+Result<std::optional<std::size_t>> first_token_after(std::size_t count, const Rendered& r) {
   using Found = std::optional<std::size_t>;
   const std::string& text = r.chat.text;
-  if (before.empty()) {
+  if (count == 0) {
     const std::size_t begin = TRY(begin_of_first(text, r.tokenizer));
     if (begin == std::string::npos) return Found();
     return Found(tokens_in(r.encoding, begin, text.size()).first);
   }
-  const auto head = TRY(r.render(before, true)).text;
+  const auto head = TRY(r.of.render(count, true)).text;
   if (text.starts_with(head)) return Found(TRY(tokens_of_head(head, r)));
   const std::size_t parted = common_prefix(TRY(r.tokenizer.encode(head, false)), r.encoding.tokens);
-  const auto turns = TRY(r.render(before, false)).text;
+  const auto turns = TRY(r.of.render(count, false)).text;
   const bool has_header = text.starts_with(turns) && parted < r.encoding.ranges.size() &&
                           r.encoding.ranges[parted].first > turns.size();
   return has_header ? Found(parted) : Found();
@@ -143,16 +132,14 @@ Result<std::optional<std::size_t>> first_token_after(const Json& before, const R
 // header through its end-of-turn token.
 Result<Span> answer_span(std::size_t index, const Rendered& r) {
   const std::string_view text = r.chat.text;
-  Json some(r.messages.begin(), r.messages.begin() + static_cast<std::ptrdiff_t>(index));
-  const auto first = TRY(first_token_after(some, r));
+  const auto first = TRY(first_token_after(index, r));
   std::size_t end = std::string_view::npos;
   if (first && *first < r.encoding.ranges.size()) {
-    some.push_back(r.messages[index]);
-    const bool is_last = some.size() == r.messages.size();
-    const auto upto = is_last ? r.chat.text : TRY(r.render(some, false)).text;
+    const bool is_last = index + 1 == r.turns.size();
+    const auto upto = is_last ? r.chat.text : TRY(r.of.render(index + 1, false)).text;
     const std::size_t begin = r.encoding.ranges[*first].first;
     end = text.starts_with(upto) ? without_line_end(upto, r.tokenizer)
-                                 : end_by_content(text, begin, r.messages[index], r.tokenizer);
+                                 : end_by_content(text, begin, r.turns[index].words, r.tokenizer);
     if (end != std::string_view::npos && end >= begin)
       return Span{*first, std::max(*first, tokens_in(r.encoding, begin, end).last)};
   }
@@ -165,9 +152,8 @@ Result<Span> answer_span(std::size_t index, const Rendered& r) {
 // How many generation blocks the first `count` messages make.
 Result<std::size_t> blocks_before(std::size_t count, const Rendered& r) {
   if (count == 0) return std::size_t{0};
-  if (count == r.messages.size()) return r.chat.generated.size();
-  const Json some(r.messages.begin(), r.messages.begin() + static_cast<std::ptrdiff_t>(count));
-  return std::min(TRY(r.render(some, false)).generated.size(), r.chat.generated.size());
+  if (count == r.turns.size()) return r.chat.generated.size();
+  return std::min(TRY(r.of.render(count, false)).generated.size(), r.chat.generated.size());
 }
 // Sets the tokens of message `index` to trained or not.
 Status mark_message(Row& row, std::size_t index, bool trained, const Rendered& r) {
@@ -183,14 +169,14 @@ Status mark_message(Row& row, std::size_t index, bool trained, const Rendered& r
   return ok();
 }
 Result<Row> tokenise_chat(const Example& example, LossOn loss_on, const Tokenizer& tokenizer) {
-  auto chat = TRY(tokenizer.apply_chat(example.messages_json, false, example.tools_json,
-                                       example.variables_json));
+  const Chat of =
+      TRY(tokenizer.read_chat(example.messages_json, example.tools_json, example.variables_json));
+  auto chat = TRY(of.render(example.turns.size(), false));
   const bool all = loss_on == LossOn::all;
   if (all && example.untrained.empty())
     return row_of(TRY(tokenizer.encode(chat.text, false)), true);
   auto encoding = TRY(tokenizer.encode_with_ranges(chat.text, false));
-  const Rendered r{example, tokenizer, TRY(parse_row(example.messages_json)), std::move(chat),
-                   std::move(encoding)};
+  const Rendered r{example.turns, tokenizer, of, std::move(chat), std::move(encoding)};
   Row row = row_of(r.encoding.tokens, all);
   if (r.chat.has_marks && !all) {
     for (const auto& [from, to] : r.chat.generated)
@@ -200,8 +186,8 @@ Result<Row> tokenise_chat(const Example& example, LossOn loss_on, const Tokenize
       mark(row, tokens_in(r.encoding, r.chat.generated[i].first, r.chat.generated[i].second),
            false);
   }
-  for (std::size_t i = 0; i < r.messages.size(); ++i) {
-    if (r.messages[i]["role"] != "assistant") continue;
+  for (std::size_t i = 0; i < r.turns.size(); ++i) {
+    if (r.turns[i].role != "assistant") continue;
     const auto& untrained = example.untrained;
     const bool is_off = std::find(untrained.begin(), untrained.end(), i) != untrained.end();
     if (is_off)
@@ -246,12 +232,9 @@ Result<Row> tokenise(const Example& example, LossOn loss_on, const Tokenizer& to
 
 std::string why_untrained(const Example& example) {
   if (example.kind != ExampleKind::chat) return "";
-  const auto messages = parse_row(example.messages_json);
-  if (!messages.ok()) return "";
   std::string roles;
   std::size_t answers = 0;
-  for (const auto& message : messages.value()) {
-    const std::string role = message["role"].get<std::string>();
+  for (const auto& [role, words] : example.turns) {
     if (role == "assistant") ++answers;
     if (roles.find(role) == std::string::npos && roles.size() < 100)
       roles += (roles.empty() ? "" : ", ") + role;

@@ -41,11 +41,22 @@ typedef struct kh_chat kh_chat; /* a compiled chat template, immutable */
 /* An error only where the source is no UTF-8: what else is wrong in it is said by each render. */
 int kh_chat_compile(const char* source, size_t size, kh_chat** out, kh_bytes* error);
 void kh_chat_free(kh_chat*);
-/* variables: a JSON object (messages, tools, add_generation_prompt, bos_token, ...). now_s: the
- * time that the template sees, in Unix seconds (UTC); negative: the local time now. generated: what
- * the template's generation blocks made. marked: 1 when the template has such blocks. */
-int kh_chat_render(const kh_chat*, const char* variables, size_t size, int64_t now_s,
-                   kh_bytes* text, kh_ranges* generated, int* marked, kh_bytes* error);
+typedef struct {
+  const char* data;
+  size_t size;
+} kh_text;
+typedef struct kh_turns kh_turns; /* a chat that was read; immutable, one thread at a time */
+/* messages, tools: JSON arrays; variables: JSON objects of what else the template sees (bos_token,
+ * enable_thinking), of which the last wins. Only messages may not be empty texts. */
+int kh_turns_read(kh_text messages, kh_text tools, kh_text variables, kh_text more_variables,
+                  kh_turns** out, kh_bytes* error);
+void kh_turns_free(kh_turns*);
+/* The first so many messages, or all if there are fewer. now_s: the time that the template sees, in
+ * Unix seconds (UTC); negative: the local time now. generated: what the template's generation
+ * blocks made. marked: 1 when the template has such blocks. */
+int kh_chat_render(const kh_chat*, const kh_turns*, size_t messages, int add_generation_prompt,
+                   int64_t now_s, kh_bytes* text, kh_ranges* generated, int* marked,
+                   kh_bytes* error);
 
 /* Returns 0 to go on, else reading ends and kh_rows returns 0. */
 typedef int (*kh_on_row)(void* user, size_t number, const char* json, size_t size);

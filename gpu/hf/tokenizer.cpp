@@ -32,9 +32,8 @@ std::string token_text(const Json& config, const char* key) {
     return (*at)["content"].get<std::string>();
   return "";
 }
-bool is_array(std::string_view json) {
-  const auto first = json.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && json[first] == '[' && Json::accept(json);
+kh_text text_of(std::string_view text) {
+  return {text.data(), text.size()};
 }
 Status check_size(std::string_view text) {
   if (text.size() <= text_bytes_max) return ok();
@@ -63,7 +62,7 @@ bool is_template_text(std::string_view text_or_path) {
 struct Tokenizer::Handle {
   kh_tokenizer* raw = nullptr;
   ChatTemplates chats;
-  Json special = Json::object();  // the special tokens' texts by their names
+  std::string special;  // a JSON object: the special tokens' texts by their names
   Handle() = default;
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
@@ -102,10 +101,12 @@ Status Tokenizer::read_config(const std::string& folder) {
     if (!parsed.ok()) return Error{Code::invalid, path + ": " + parsed.error().what};
     config = std::move(parsed).value();
   }
+  Json special = Json::object();
   for (const auto* name : special_tokens) {
     const std::string token = token_text(config, name);
-    if (!token.empty()) handle_->special[name] = token;
+    if (!token.empty()) special[name] = token;
   }
+  handle_->special = special.dump(-1, ' ', false, Json::error_handler_t::replace);
   handle_->chats = TRY(ChatTemplates::of_model(folder, config));
   const std::string bos = token_text(config, "bos_token");
   if (!bos.empty()) bos_ = id_of(bos);
@@ -151,30 +152,40 @@ Result<std::string> Tokenizer::decode(std::span<const std::int32_t> tokens,
   return text.text();
 }
 
-Result<RenderedChat> Tokenizer::apply_chat(std::string_view messages_json,
-                                           bool add_generation_prompt, std::string_view tools_json,
-                                           std::string_view variables_json) const {
-  const kh_chat* chat = TRY(handle_->chats.choose(!tools_json.empty()));
+void Chat::Free::operator()(kh_turns* turns) const {
+  kh_turns_free(turns);
+}
+
+Result<Chat> Tokenizer::read_chat(std::string_view messages_json, std::string_view tools_json,
+                                  std::string_view variables_json) const {
+  Chat out;
+  out.chat_ = TRY(handle_->chats.choose(!tools_json.empty()));
+  out.time_s_ = chat_time_s_;
   TRY(check_size(messages_json));
-  if (!is_array(messages_json) || (!tools_json.empty() && !is_array(tools_json)))
-    return Error{Code::invalid, "apply chat template: messages and tools must be JSON arrays"};
-  Json names = handle_->special;
-  if (!variables_json.empty()) names.update(TRY(parse_json_object<Json>(variables_json)));
-  names["add_generation_prompt"] = add_generation_prompt;
-  names["documents"] = nullptr;  // as transformers: there, and none
-  // Joined as text: the crate's parser bounds the depth, and no tree is copied.
-  std::string text = names.dump(-1, ' ', false, Json::error_handler_t::replace);
-  text.pop_back();
-  text.append(",\"messages\":").append(messages_json);
-  text.append(",\"tools\":").append(tools_json.empty() ? "null" : tools_json);
-  text += '}';
+  kh_turns* turns = nullptr;
+  OwnedBytes error;
+  if (kh_turns_read(text_of(messages_json), text_of(tools_json), text_of(handle_->special),
+                    text_of(variables_json), &turns, &error.raw) != 0)
+    return Error{Code::invalid, "apply chat template: " + error.text()};
+  out.turns_.reset(turns);
+  return out;
+}
+
+Result<RenderedChat> Chat::render(std::size_t messages, bool add_generation_prompt) const {
   OwnedBytes rendered, error;
   OwnedRanges ranges;
   int marked = 0;
-  if (kh_chat_render(chat, text.data(), text.size(), chat_time_s_, &rendered.raw, &ranges.raw,
-                     &marked, &error.raw) != 0)
+  if (kh_chat_render(chat_, turns_.get(), messages, add_generation_prompt, time_s_, &rendered.raw,
+                     &ranges.raw, &marked, &error.raw) != 0)
     return Error{Code::invalid, "apply chat template: " + error.text()};
   return RenderedChat{rendered.text(), marked != 0, pairs(ranges.values())};
+}
+
+Result<RenderedChat> Tokenizer::apply_chat(std::string_view messages_json,
+                                           bool add_generation_prompt, std::string_view tools_json,
+                                           std::string_view variables_json) const {
+  const Chat chat = TRY(read_chat(messages_json, tools_json, variables_json));
+  return chat.render(std::numeric_limits<std::size_t>::max(), add_generation_prompt);
 }
 
 Status Tokenizer::set_chat_template(const std::string& text_or_path) {

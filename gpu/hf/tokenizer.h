@@ -13,6 +13,8 @@
 
 #include "schemas/base/result.h"
 
+struct kh_chat;
+struct kh_turns;
 namespace kairo::gpu {
 struct Encoding {
   std::vector<std::int32_t> tokens;
@@ -24,6 +26,23 @@ struct RenderedChat {
   std::string text;
   bool has_marks = false;  // the template says with {% generation %} what the model generates
   std::vector<std::pair<std::size_t, std::size_t>> generated;  // byte ranges of text, ascending
+};
+// A conversation that was read for its template. One thread at a time; the tokenizer must outlive
+// it.
+class Chat {
+ public:
+  // The first so many messages, or all if there are fewer. invalid: no message, or the template
+  // refuses (its words are in the error).
+  Result<RenderedChat> render(std::size_t messages, bool add_generation_prompt) const;
+
+ private:
+  friend class Tokenizer;
+  struct Free {
+    void operator()(kh_turns* turns) const;
+  };
+  const kh_chat* chat_ = nullptr;
+  std::unique_ptr<kh_turns, Free> turns_;
+  std::int64_t time_s_ = -1;
 };
 // As KAITO tells them apart: a template has a brace or a line end, a path has none.
 bool is_template_text(std::string_view text_or_path);
@@ -49,7 +68,10 @@ class Tokenizer {
   // one. As in transformers, a message's null members are as absent, and its reasoning_content,
   // thinking or reasoning (the first that is there) is seen as the first two.
   // variables_json: an object of further variables of the template (enable_thinking), or empty.
-  // invalid: no template, no message, or the template refuses (its words are in the error).
+  // invalid: no template, or a text that is not as said.
+  Result<Chat> read_chat(std::string_view messages_json, std::string_view tools_json = {},
+                         std::string_view variables_json = {}) const;
+  // Reads a chat and renders all of it.
   Result<RenderedChat> apply_chat(std::string_view messages_json, bool add_generation_prompt,
                                   std::string_view tools_json = {},
                                   std::string_view variables_json = {}) const;

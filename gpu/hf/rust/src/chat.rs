@@ -2,6 +2,7 @@
 // renders them, with generation spans.
 use crate::jinja::{self, Dict, Value};
 use crate::{Range, Res};
+use std::rc::Rc;
 
 pub struct Chat {
     pub text: String,
@@ -16,18 +17,49 @@ pub fn compile(source: &str) -> Template {
     Template(jinja::Template::compile(source))
 }
 
-/// now_s: what strftime_now says, in Unix seconds as UTC; negative: the local time now.
-pub fn render(template: &Template, variables: &str, now_s: i64) -> Res<Chat> {
+/// A chat as templates see it.
+pub struct Turns {
+    messages: Vec<Value>,
+    variables: Vec<Rc<Dict>>, // of a name the last one counts
+    tools: Value,
+}
+/// messages and tools are JSON arrays, the variables objects; an empty text is none.
+pub fn read(messages: &str, tools: &str, variables: [&str; 2]) -> Res<Turns> {
+    let list = |text: &str| match jinja::parse_json(text) {
+        Ok(value @ Value::List(_)) => Ok(value),
+        Ok(_) => Err("messages and tools must be JSON arrays".to_string()),
+        Err(why) => Err(format!("messages and tools must be JSON arrays: {why}")),
+    };
+    let mut given = Vec::new();
+    for text in variables.iter().filter(|text| !text.is_empty()) {
+        match jinja::parse_json(text)? {
+            Value::Dict(dict) => given.push(dict),
+            _ => return Err("the variables must be a JSON object".into()),
+        }
+    }
+    let tools = if tools.is_empty() { Value::None } else { list(tools)? };
+    Ok(Turns { messages: normalised(&list(messages)?)?, variables: given, tools })
+}
+/// The first `count` messages, or all. now_s: what strftime_now says, in Unix seconds as UTC;
+/// negative: the local time now.
+pub fn render(template: &Template, turns: &Turns, count: usize, asks: bool, now_s: i64) -> Res<Chat> {
     let named = |why: &str| format!("chat template: {why}");
     let template = template.0.as_ref().map_err(|why| named(why))?;
-    let Value::Dict(given) = jinja::parse_json(variables).map_err(|why| format!("the chat is {why}"))? else {
-        return Err("the chat is no JSON object".into());
-    };
+    let messages = &turns.messages[..count.min(turns.messages.len())];
+    if messages.is_empty() {
+        return Err("the conversation is empty: give at least one message".into());
+    }
     let mut variables = Dict::default();
-    for (name, value) in given.iter() {
-        let is_messages = name.as_str().is_some_and(|n| **n == *"messages");
-        let value = if is_messages { normalised(value)? } else { value.clone() };
-        variables.insert(name.clone(), value)?;
+    for (name, value) in turns.variables.iter().flat_map(|given| given.iter()) {
+        variables.insert(name.clone(), value.clone())?;
+    }
+    for (name, value) in [
+        ("messages", Value::list(messages.to_vec())?),
+        ("tools", turns.tools.clone()),
+        ("documents", Value::None), // as transformers: there, and none
+        ("add_generation_prompt", Value::Bool(asks)),
+    ] {
+        variables.insert(Value::str(name), value)?;
     }
     let made = template.render(&variables, &|format| strftime(format, now_s)).map_err(|why| named(&why))?;
     let range = |&(begin, end): &(usize, usize)| Range { begin: begin as u64, end: end as u64 };
@@ -37,17 +69,19 @@ pub fn render(template: &Template, variables: &str, now_s: i64) -> Res<Chat> {
 
 /// What transformers does to messages before the template sees them: members that are null are as
 /// absent, and the reasoning is there under each name that templates read.
-fn normalised(messages: &Value) -> Res<Value> {
+fn normalised(messages: &Value) -> Res<Vec<Value>> {
     const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
-    let list = messages.iterate()?;
-    if list.is_empty() {
-        return Err("the conversation is empty: give at least one message".into());
-    }
     let mut out = Vec::new();
-    for (i, message) in list.iter().enumerate() {
-        let Value::Dict(members) = message else {
+    for (i, message) in messages.iterate()?.into_iter().enumerate() {
+        let Value::Dict(members) = &message else {
             return Err(format!("message {i} is no object; it needs a role and a content").into());
         };
+        if members.iter().all(|(name, value)| {
+            !matches!(value, Value::None) && !name.as_str().is_some_and(|n| REASONING.contains(&&**n))
+        }) {
+            out.push(message);
+            continue;
+        }
         let there = |name: &str| members.member(name).filter(|v| !matches!(v, Value::None));
         let reasoning = REASONING.iter().find_map(|name| there(name)).cloned();
         let mut made = Dict::default();
@@ -62,7 +96,7 @@ fn normalised(messages: &Value) -> Res<Value> {
         }
         out.push(Value::dict(made));
     }
-    Ok(Value::list(out)?)
+    Ok(out)
 }
 
 fn strftime(format: &str, now_s: i64) -> Result<String, String> {

@@ -82,6 +82,17 @@ unsafe fn bytes<'a>(data: *const c_char, size: usize) -> &'a [u8] {
 unsafe fn text<'a>(data: *const c_char, size: usize) -> Res<&'a str> {
     Ok(str::from_utf8(bytes(data, size)).map_err(|e| format!("not UTF-8: {e}"))?)
 }
+/// A text of the caller's.
+#[repr(C)]
+pub struct Text {
+    data: *const c_char,
+    size: usize,
+}
+impl Text {
+    unsafe fn get<'a>(&self) -> Res<&'a str> {
+        text(self.data, self.size)
+    }
+}
 unsafe fn path(data: *const c_char, size: usize) -> PathBuf {
     PathBuf::from(std::ffi::OsStr::from_bytes(bytes(data, size)))
 }
@@ -187,10 +198,32 @@ pub unsafe extern "C" fn kh_chat_free(t: *mut chat::Template) {
     }
 }
 #[no_mangle]
+pub unsafe extern "C" fn kh_turns_read(
+    messages: Text,
+    tools: Text,
+    variables: Text,
+    more_variables: Text,
+    out: *mut *mut chat::Turns,
+    error: *mut Slice<u8>,
+) -> c_int {
+    guard(error, || {
+        let variables = [variables.get()?, more_variables.get()?];
+        *out = Box::into_raw(Box::new(chat::read(messages.get()?, tools.get()?, variables)?));
+        Ok(())
+    })
+}
+#[no_mangle]
+pub unsafe extern "C" fn kh_turns_free(turns: *mut chat::Turns) {
+    if !turns.is_null() {
+        drop(Box::from_raw(turns));
+    }
+}
+#[no_mangle]
 pub unsafe extern "C" fn kh_chat_render(
     template: *const chat::Template,
-    variables: *const c_char,
-    variables_size: usize,
+    turns: *const chat::Turns,
+    messages: usize,
+    add_generation_prompt: c_int,
     now_s: i64,
     out: *mut Slice<u8>,
     generated: *mut Slice<Range>,
@@ -198,7 +231,7 @@ pub unsafe extern "C" fn kh_chat_render(
     error: *mut Slice<u8>,
 ) -> c_int {
     guard(error, || {
-        let chat = chat::render(&*template, text(variables, variables_size)?, now_s)?;
+        let chat = chat::render(&*template, &*turns, messages, add_generation_prompt != 0, now_s)?;
         *out = Slice::new(chat.text.into_bytes());
         *generated = Slice::new(chat.generated);
         *marked = c_int::from(chat.marked);
