@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # tests/bench/run.sh - speed and memory, through the real parts, against peers in the same run.
 #
-# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover push train checkpoints serve" chooses (control: the
-# first four); BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_PUSH_MB=200, BENCH_STEPS=12 set the sizes.
+# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover push rows train checkpoints serve" chooses (control: the
+# first four); BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_PUSH_MB=200, BENCH_STEPS=12, BENCH_CHATS=10000 set the sizes.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../e2e/lib.sh"
 set -euo pipefail
 trap 'status=$?; set +e; finish >/dev/null; exit $status' EXIT
-only=${BENCH_ONLY:-apply many memory recover push train checkpoints serve}
+only=${BENCH_ONLY:-apply many memory recover push rows train checkpoints serve}
 only=${only//control/apply many memory recover}
-applies=${BENCH_APPLIES:-50} many=${BENCH_MANY:-1000} push_mb=${BENCH_PUSH_MB:-200} steps=${BENCH_STEPS:-12}
+applies=${BENCH_APPLIES:-50} many=${BENCH_MANY:-1000} push_mb=${BENCH_PUSH_MB:-200} steps=${BENCH_STEPS:-12} chats=${BENCH_CHATS:-10000}
 began=$SECONDS
 for topic in $only; do
   case $topic in
-    apply | many | memory | recover | push | train | checkpoints | serve) ;;
-    *) echo "BENCH_ONLY: no topic $topic; there are: apply many memory recover push train checkpoints serve" >&2; exit 2 ;;
+    apply | many | memory | recover | push | rows | train | checkpoints | serve) ;;
+    *) echo "BENCH_ONLY: no topic $topic; there are: apply many memory recover push rows train checkpoints serve" >&2; exit 2 ;;
   esac
 done
 wants() { # any of the topics
@@ -152,6 +152,33 @@ serve() {
   stop_newest_child
 }
 
+rows() {
+  local by threads count tokens seconds cores
+  cores=$(env -u OMP_NUM_THREADS nproc)
+  title "rows: $chats short chats to token rows with their targets, by kairo and by transformers (tokens only)"
+  if ! [ -f "$real_model/config.json" ]; then
+    skip rows "no model in $real_model; run deploy/setup/model.sh"
+    return
+  fi
+  needs rows_bench
+  note "the best of three; transformers: apply_chat_template, then one call of its tokenizer, which takes all cores"
+  python3 "$here/peer/chats.py" make "$chats" "$work/chats.jsonl"
+  {
+    "$build/tests/bench/rows_bench" "$real_model" "$work/chats.jsonl" 1 "$cores" | sed 's/^/kairo /'
+    if [ -x "${KAIRO_CACHE:-$HOME/.cache/kairo}/oracle/bin/python" ]; then
+      env -u OMP_NUM_THREADS "${KAIRO_CACHE:-$HOME/.cache/kairo}/oracle/bin/python" "$here/peer/chats.py" time \
+        "$real_model" "$work/chats.jsonl" 2>/dev/null | sed "s/^/transformers $cores /"
+    fi
+  } >"$work/rows"
+  printf '  %-13s %8s %9s %9s\n' by threads seconds rows/s
+  while read -r by threads count tokens seconds; do
+    printf '  %-13s %8s %9.3f %9.0f\n' "$by" "$threads" "$seconds" "$(awk -v n="$count" -v s="$seconds" 'BEGIN { print n / s }')"
+  done <"$work/rows"
+  awk '$1 == "kairo" { kairo = $5; tokens = $4 } $1 == "transformers" { peer = $5; theirs = $4 }
+       END { if (peer) printf "  kairo/transformers: speed x%.2f; %s tokens, %s\n", peer / kairo, tokens,
+                              tokens == theirs ? "the same" : "transformers has " theirs }' "$work/rows"
+}
+
 train() {
   local method status
   title "train: SmolLM2-135M on examples/gsm8k, kairo's engine and peft on the same tokens, one after the other"
@@ -203,6 +230,7 @@ printf 'kairo %s; %s cores (%s), %s GiB RAM, load %s\n' "$(kairo version | tail 
   "$(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo)" "$(cut -d' ' -f1-3 /proc/loadavg)"
 if wants apply many memory recover; then control; fi
 if wants push; then push; fi
+if wants rows; then rows; fi
 if wants train; then train; fi
 if wants checkpoints; then checkpoints; fi
 if wants serve; then serve; fi
