@@ -5,6 +5,8 @@
 #include <map>
 #include <utility>
 
+#include "gpu/model/target_match.h"
+
 namespace kairo::gpu {
 Result<const float*> DecoderWeights::take(const std::string& name, std::int64_t rows,
                                           std::int64_t cols) {
@@ -40,6 +42,20 @@ Result<DecoderWeights> DecoderWeights::load(const std::string& model_dir,
   return w;
 }
 
+namespace {
+std::string named(const AdapterSource& source) {
+  return "adapter " + source.name + " (" + source.dir + "): ";
+}
+Result<TargetMatch> chosen_by(const LoraTargets& targets, const AdapterSource& source) {
+  auto match = TargetMatch::make(targets);
+  if (match.ok()) return match;
+  const std::string section = "LoraConfig.";  // which a training's file has
+  std::string what = match.error().what;
+  if (what.starts_with(section)) what.erase(0, section.size());
+  return Error{match.error().code, named(source) + "adapter_config.json: " + what};
+}
+}  // namespace
+
 Result<DecoderAdapter> load_decoder_adapter(const AdapterSource& source,
                                             const ModelConfig& config) {
   Adapter adapter = TRY(load_adapter(source.dir));
@@ -50,13 +66,21 @@ Result<DecoderAdapter> load_decoder_adapter(const AdapterSource& source,
   out.rank = adapter.config.rank;
   out.layers.resize(static_cast<std::size_t>(config.layers));
   const auto scale = static_cast<float>(adapter.config.scale()) * source.strength;
+  const auto targets = TRY(chosen_by(adapter.config.targets, source));
   for (auto& module : adapter.modules) {
     const auto at = known.find(module.path);
     const auto refuse = [&](const std::string& why) {
-      return Error{Code::invalid, "adapter " + source.name + " (" + source.dir + "): " +
-                                      module.path + " " + why + "; was it trained on this model?"};
+      return Error{Code::invalid,
+                   named(source) + module.path + " " + why + "; was it trained on this model?"};
     };
     if (at == known.end()) return refuse("is no linear module of the model");
+    if (!targets.matches(module.path, true))
+      return Error{Code::invalid,
+                   named(source) + module.path +
+                       ": adapter_model.safetensors has matrices for it, but adapter_config.json "
+                       "(target_modules, layers_to_transform, exclude_modules) does not choose "
+                       "it, so that peft computes without them: correct target_modules if they "
+                       "belong to the adapter, else remove them from the file"};
     const LinearShape s = shape_of(config, at->second.second);
     if (module.in != s.in || module.out != s.out) return refuse("has another shape");
     for (float& b : module.b) b *= scale;

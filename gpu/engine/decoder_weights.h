@@ -47,6 +47,7 @@ struct DecoderAdapter {
   std::int64_t rank = 0;
   std::vector<std::array<Pair, 7>> layers;
 };
-// invalid: modules or shapes that the model does not have.
+// invalid: modules or shapes that the model does not have, or that the adapter's own config does
+// not choose (peft would leave them out).
 Result<DecoderAdapter> load_decoder_adapter(const AdapterSource& source, const ModelConfig& config);
 }  // namespace kairo::gpu

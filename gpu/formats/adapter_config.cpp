@@ -134,6 +134,57 @@ std::string refusal(const json& root) {
 }
 }  // namespace
 
+namespace {
+Result<std::vector<std::string>> names_of(const json& root, const char* key) {
+  std::vector<std::string> out;
+  for (const auto& name : root[key]) {
+    if (!name.is_string())
+      return Error{Code::invalid, std::string(key) + " is " + shown(root[key]) +
+                                      ": it must be a text or a list of texts"};
+    out.push_back(name.get<std::string>());
+  }
+  return out;
+}
+// A list of texts, or one text; neither when it is absent or null.
+Status take_names(const json& root, const char* key, std::vector<std::string>& names,
+                  std::string& text) {
+  if (!root.contains(key) || root[key].is_null()) return ok();
+  if (root[key].is_string())
+    text = root[key].get<std::string>();
+  else
+    names = TRY(names_of(root, key));
+  return ok();
+}
+// peft's default for the models that are read here.
+const LoraTargets targets_when_null = {"q_proj", "v_proj"};
+
+Result<LoraTargets> targets_of(const json& root) {
+  if (!root.contains("target_modules") || root["target_modules"].is_null())
+    return targets_when_null;
+  LoraTargets out;
+  TRY(take_names(root, "target_modules", out.names, out.pattern));
+  if (lower(out.pattern) == "all-linear") {
+    out.names = {"all-linear"};
+    out.pattern.clear();
+  }
+  TRY(take_names(root, "exclude_modules", out.exclude, out.exclude_pattern));
+  std::string one;
+  TRY(take_names(root, "layers_pattern", out.layers_pattern, one));
+  if (!one.empty()) out.layers_pattern = {one};
+  if (root.contains("layers_to_transform") && !root["layers_to_transform"].is_null()) {
+    const json& layers = root["layers_to_transform"];
+    for (const auto& layer : layers.is_array() ? layers : json::array({layers})) {
+      if (!layer.is_number_integer())
+        return Error{Code::invalid, "layers_to_transform is " + shown(layers) +
+                                        ": it must be a layer's number or a list of such"};
+      out.layers.push_back(layer.get<std::int64_t>());
+    }
+  }
+  std::ranges::sort(out.names);
+  return out;
+}
+}  // namespace
+
 double AdapterConfig::scale() const {
   const auto r = static_cast<double>(rank);
   return alpha / (use_rslora ? std::sqrt(r) : r);
@@ -156,10 +207,9 @@ Result<AdapterConfig> parse_adapter_config(const std::string& text, const std::s
   config.use_rslora = root.contains("use_rslora") && root["use_rslora"] == true;
   if (root.contains("base_model_name_or_path") && root["base_model_name_or_path"].is_string())
     config.base_model = root["base_model_name_or_path"].get<std::string>();
-  if (root.contains("target_modules") && root["target_modules"].is_array())
-    for (const auto& name : root["target_modules"])
-      if (name.is_string()) config.targets.names.push_back(name.get<std::string>());
-  std::ranges::sort(config.targets.names);
+  auto targets = targets_of(root);
+  if (!targets.ok()) return bad(targets.error().what);
+  config.targets = std::move(targets).value();
   return config;
 }
 

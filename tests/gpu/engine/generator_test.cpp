@@ -24,7 +24,9 @@ std::vector<float> feed(Generator& generator, std::vector<Feed> feeds) {
   return {logits.value().begin(), logits.value().end()};
 }
 // Writes the golden adapter as a PEFT folder.
-void write_golden_adapter(const Golden& file, const std::string& dir) {
+void write_golden_adapter(const Golden& file, const std::string& dir,
+                          const LoraTargets& targets = {"q_proj", "k_proj", "v_proj", "o_proj",
+                                                        "gate_proj", "up_proj", "down_proj"}) {
   std::vector<std::vector<float>> values;
   std::vector<TensorToWrite> tensors;
   const auto names = file.names("value.");
@@ -34,6 +36,7 @@ void write_golden_adapter(const Golden& file, const std::string& dir) {
   AdapterConfig config;
   config.rank = 4;
   config.alpha = 8;
+  config.targets = targets;
   REQUIRE(write_adapter(dir, config, tensors).ok());
 }
 // Row `position` of a golden (tokens, vocab) matrix.
@@ -91,6 +94,54 @@ TEST_CASE("logits equal transformers' for every way to feed the same tokens") {
         CHECK(generator->length(1) == 0);
       }
     }
+  }
+}
+
+TEST_CASE("an adapter with matrices that its own config does not choose is refused") {
+  const Golden file("tiny_lora.safetensors");
+  struct Row {
+    std::string name;
+    LoraTargets targets;
+    std::string what;  // "": it is taken
+  };
+  LoraTargets layers = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                        "gate_proj", "up_proj", "down_proj"};
+  LoraTargets excluded = layers, all = layers;
+  layers.layers = {0};
+  excluded.exclude = {"layers.0.mlp.up_proj"};
+  LoraTargets some, every;
+  some.pattern = ".*\\.self_attn\\..*";
+  every.pattern = ".*_proj";
+  LoraTargets wrong;
+  wrong.pattern = "(?=x).*";
+  const std::string q = "model.layers.0.self_attn.q_proj";
+  const Row rows[] = {
+      {"all by name", all, ""},
+      {"all-linear", {"all-linear"}, ""},
+      {"all by an expression", every, ""},
+      {"one module", {"q_proj"}, "model.layers.0.mlp.down_proj: adapter_model.safetensors has"},
+      {"one path", {q}, "model.layers.0.mlp.down_proj: "},
+      {"one layer", layers, "model.layers.1.mlp.down_proj: "},
+      {"one excluded", excluded, "model.layers.0.mlp.up_proj: "},
+      {"an expression", some, "model.layers.0.mlp.down_proj: "},
+      {"an expression that is none here", wrong, "adapter_config.json: target_modules: "},
+      {"none", {}, "adapter_config.json: target_modules: is empty"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const test::TempFolder folder;
+    write_golden_adapter(file, folder.path(), row.targets);
+    GeneratorOptions options;
+    options.model_dir = test::golden("tiny_llama");
+    options.adapters = {{"tuned", folder.path(), 1.0f}};
+    options.slots = 1;
+    options.context_tokens = 16;
+    options.threads = 1;
+    const auto result = Generator::load(options);
+    CHECK(result.ok() == row.what.empty());
+    if (result.ok() || row.what.empty()) continue;
+    CHECK(result.error().code == Code::invalid);
+    CHECK_MESSAGE(result.error().what.find(row.what) != std::string::npos, result.error().what);
   }
 }
 

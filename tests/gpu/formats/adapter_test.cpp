@@ -162,6 +162,48 @@ TEST_CASE("targets are written as peft reads them") {
   CHECK(out["exclude_modules"] == ".*0.*");
 }
 
+TEST_CASE("targets are read as peft reads them") {
+  const auto named = [](std::vector<std::string> names) { return LoraTargets(std::move(names)); };
+  LoraTargets pattern, layers = named({"q_proj"}), excluded = named({"q_proj"}), one = layers;
+  pattern.pattern = ".*q_proj";
+  layers.layers = {0, 2};
+  layers.layers_pattern = {"layers"};
+  one.layers = {1};
+  excluded.exclude_pattern = ".*1.*";
+  struct Row {
+    std::string fields;
+    LoraTargets targets;
+    std::string wrong;
+  };
+  const Row rows[] = {
+      {R"("target_modules": ["v_proj", "q_proj"])", named({"q_proj", "v_proj"}), ""},
+      {R"("target_modules": ".*q_proj")", pattern, ""},
+      {R"("target_modules": "all-linear")", named({"all-linear"}), ""},
+      {R"("target_modules": null)", named({"q_proj", "v_proj"}), ""},  // peft's for these models
+      {R"("target_modules": [])", {}, ""},
+      {R"("target_modules": ["q_proj"], "layers_to_transform": [0, 2], "layers_pattern": "layers")",
+       layers, ""},
+      {R"("target_modules": ["q_proj"], "layers_to_transform": 1)", one, ""},
+      {R"("target_modules": ["q_proj"], "exclude_modules": ".*1.*")", excluded, ""},
+      {R"("target_modules": ["q_proj", 3])", {}, R"(target_modules is ["q_proj",3])"},
+      {R"("target_modules": 3)", {}, "target_modules is 3"},
+      {R"("target_modules": ["q_proj"], "layers_to_transform": ["a"])",
+       {},
+       R"(layers_to_transform is ["a"])"},
+      {R"("target_modules": ["q_proj"], "exclude_modules": [1])", {}, "exclude_modules is [1]"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.fields);
+    const auto config = parse_adapter_config(
+        R"({"peft_type": "LORA", "r": 2, "lora_alpha": 2, )" + row.fields + "}", "a");
+    CHECK(config.ok() == row.wrong.empty());
+    if (config.ok())
+      CHECK(config.value().targets == row.targets);
+    else
+      CHECK_MESSAGE(config.error().what.find(row.wrong) != std::string::npos, config.error().what);
+  }
+}
+
 TEST_CASE("rsLoRA: a foreign adapter's scale is alpha / sqrt(r); ours says it in lora_alpha") {
   const auto foreign = parse_adapter_config(
       R"({"peft_type": "LORA", "r": 16, "lora_alpha": 8, "use_rslora": true})", "a");
