@@ -18,19 +18,14 @@ std::string text_of(double number) {
   if (out.ends_with('.')) out.pop_back();
   return out;
 }
-// eval_steps, whose default is logging_steps; below 1 a share of all steps.
+// eval_steps, whose default is logging_steps.
 Result<std::int64_t> steps_between(const EvaluationSettings& s, std::int64_t total_steps) {
   const bool is_default = s.steps == 0;
   const double steps = is_default ? s.logging_steps : s.steps;
   const std::string field = is_default ? "logging_steps" : "eval_steps";
   if (steps == 0)
     return bad("eval_steps is not set and its default, logging_steps, is 0; set eval_steps");
-  if (steps < 1)
-    return static_cast<std::int64_t>(std::ceil(static_cast<double>(total_steps) * steps));
-  if (steps != std::floor(steps) || steps > steps_max)
-    return bad(field + ": " + text_of(steps) +
-               " must be a whole number of steps, or a share of all steps below 1");
-  return static_cast<std::int64_t>(steps);
+  return whole_steps(field, steps, total_steps);
 }
 Status check(const TrainingConfig& config, std::size_t held_out) {
   const EvaluationSettings& s = config.evaluation;
@@ -48,6 +43,15 @@ Status check(const TrainingConfig& config, std::size_t held_out) {
   return ok();
 }
 }  // namespace
+
+Result<std::int64_t> whole_steps(const std::string& field, double steps, std::int64_t total_steps) {
+  if (steps < 1)
+    return static_cast<std::int64_t>(std::ceil(static_cast<double>(total_steps) * steps));
+  if (steps != std::floor(steps) || steps > steps_max)
+    return bad(field + ": " + text_of(steps) +
+               " must be a whole number of steps, or a share of all steps below 1");
+  return static_cast<std::int64_t>(steps);
+}
 
 Result<EvaluationPlan> plan_evaluation(const TrainingConfig& config, std::size_t held_out,
                                        const RunLength& run) {

@@ -127,7 +127,6 @@ void copy_settings(TuneJob& job, const TrainingConfig& c, const TuneInput& input
   job.learning_rate = c.learning_rate;
   job.warmup_ratio = c.warmup_ratio;
   job.warmup_steps = c.warmup_steps;
-  job.save_steps = c.save_steps;
   job.update.beta1 = c.adam_beta1;
   job.update.beta2 = c.adam_beta2;
   job.update.eps = c.adam_epsilon;
@@ -148,6 +147,9 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   // Before anything is tokenised: a model that cannot be trained is refused at once.
   const auto model = load_model_config(input.model_dir);
   if (!model.ok() && model.error().code != Code::not_found) return model_failure(model.error());
+  if (model.ok())
+    if (const auto fit = check_training(model.value()); !fit.ok())
+      return model_failure(fit.error());
   const auto schedule = parse_schedule(c.lr_scheduler_type);
   if (!schedule.ok()) return TuneFailure{"bad_config", schedule.error().what};
   const auto options =
@@ -194,6 +196,9 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   job.epochs = order.value().epochs();
   job.total_steps = order.value().total_steps();
   job.steps_per_epoch = order.value().steps_per_epoch();
+  const auto save_steps = whole_steps("save_steps", c.save_steps, job.total_steps);
+  if (!save_steps.ok()) return TuneFailure{"bad_config", save_steps.error().what};
+  job.save_steps = save_steps.value();
   job.rows_of_step = [rows = std::move(order).value()](std::int64_t step) mutable {
     return rows.rows_of_step(step);
   };

@@ -200,6 +200,7 @@ class CpuEngine final : public Engine {
 
 Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   ModelConfig config = TRY(load_model_config(options.model_dir));
+  TRY(check_training(config));
   AdapterConfig adapter;
   adapter.rank = std::max<std::int64_t>(options.rank, 1);
   adapter.alpha = options.alpha;

@@ -19,6 +19,14 @@ Status take_warmup_steps(const SettingValue& v, TrainingConfig& c) {
   c.warmup_steps = static_cast<std::int64_t>(x);
   return ok();
 }
+Status take_save_steps(const SettingValue& v, TrainingConfig& c) {
+  if (is_null(v)) return ok();
+  const double x = TRY(number_of(v));
+  if (!(x > 0 && x <= 1e15) || (x > 1 && x != std::floor(x)))
+    return bad(v, "a whole number of steps, or a share of all steps above 0 and below 1");
+  c.save_steps = x;
+  return ok();
+}
 Status take_schedule_arguments(const SettingValue& v, TrainingConfig& c) {
   if (is_null(v)) return ok();
   if (!v.members) return bad(v, "a map, for example {num_cycles: 2}");
@@ -118,7 +126,7 @@ std::vector<Setting> argument_settings() {
       {s, "max_length", take_max_length},
       {s, "max_seq_length", take_max_length},
       {s, "seed", integer(&C::seed, 0, "at least 0")},
-      {s, "save_steps", integer(&C::save_steps, 1, "a whole number of steps, at least 1")},
+      {s, "save_steps", take_save_steps},
       {s, "completion_only_loss", boolean(&C::completion_only_loss)},
       {s, "assistant_only_loss", boolean(&C::assistant_only_loss)},
       {s, "dataloader_drop_last",

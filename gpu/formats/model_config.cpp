@@ -12,6 +12,9 @@ namespace kairo::gpu {
 namespace {
 using nlohmann::json;
 constexpr std::array<std::string_view, 2> supported = {"LlamaForCausalLM", "MistralForCausalLM"};
+constexpr std::string_view mistral = supported[1];
+// transformers' defaults where a file says nothing; null says something.
+constexpr std::int64_t mistral_window = 4096, mistral_kv_heads = 8;
 constexpr std::int64_t config_bytes_max = 4 << 20;
 // Beyond every model that there is, and small enough that no product of sizes leaves 63 bits.
 constexpr std::int64_t layers_max = 1 << 10, width_max = 1 << 20, tokens_max = 1 << 24,
@@ -21,6 +24,7 @@ constexpr std::int64_t layers_max = 1 << 10, width_max = 1 << 20, tokens_max = 1
 class Fields {
  public:
   Fields(const json& object, std::string where) : object_(object), where_(std::move(where)) {}
+  bool says(const char* key) const { return object_.contains(key); }  // perhaps null
   bool has(const char* key) const { return object_.contains(key) && !object_[key].is_null(); }
   std::int64_t integer(const char* key, std::int64_t absent) {
     if (!has(key)) return absent;
@@ -63,7 +67,8 @@ class Fields {
   std::string where_, error_;
 };
 
-void parse_scaling(RopeConfig& rope, Fields& f) {
+// outer: the whole config, which has some of rope's fields, too.
+void parse_scaling(RopeConfig& rope, Fields& f, Fields& outer, std::int64_t positions) {
   std::string kind = f.text("rope_type");
   if (kind.empty()) kind = f.text("type");
   if (kind.empty() || kind == "default") return;
@@ -78,22 +83,28 @@ void parse_scaling(RopeConfig& rope, Fields& f) {
   rope.kind = RopeKind::llama3;
   rope.low_frequency_factor = f.number("low_freq_factor", 1.0);
   rope.high_frequency_factor = f.number("high_freq_factor", 4.0);
-  rope.original_positions = f.dimension("original_max_position_embeddings", tokens_max);
+  const char* original = "original_max_position_embeddings";  // the whole's wins
+  rope.original_positions =
+      (outer.has(original) ? outer : f).dimension(original, tokens_max, positions);
   if (!(rope.high_frequency_factor > rope.low_frequency_factor))
     f.fail("high_freq_factor", "is not above low_freq_factor");
 }
 
-// rope_parameters (transformers 5) wins over rope_theta + rope_scaling.
-std::string parse_rope(RopeConfig& rope, Fields& f, const std::string& file) {
+// rope_scaling that says something wins over rope_parameters, as in transformers 5.24; rope_theta
+// is the winner's own, or the whole config's.
+std::string parse_rope(RopeConfig& rope, Fields& f, const std::string& file,
+                       std::int64_t positions) {
+  const char* partial = "partial_rotary_factor";
   rope.theta = f.number("rope_theta", 10000.0);
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+  if (f.number(partial, 1.0) != 1.0) f.fail(partial, "is not 1, which is not supported");
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (!f.has(key)) continue;
     if (!f.at(key).is_object()) return file + ": " + key + " is not an object";
+    if (f.at(key).empty()) continue;
     Fields inner(f.at(key), file + ": " + key);
     rope.theta = inner.number("rope_theta", rope.theta);
-    if (inner.number("partial_rotary_factor", 1.0) != 1.0)
-      inner.fail("partial_rotary_factor", "is not 1, which is not supported");
-    parse_scaling(rope, inner);
+    if (inner.number(partial, 1.0) != 1.0) inner.fail(partial, "is not 1, which is not supported");
+    parse_scaling(rope, inner, f, positions);
     if (!inner.error().empty()) return inner.error();
     break;
   }
@@ -121,9 +132,22 @@ void refuse_unsupported(const ModelConfig& config, Fields& f) {
     f.fail("hidden_act", "\"" + act + "\" is not supported: silu is");
   if (f.has("quantization_config"))
     f.fail("quantization_config", "is not supported: give the unquantised model");
-  const std::int64_t window = f.integer("sliding_window", config.positions);
+  const bool is_windowed = config.architecture == mistral && !f.says("sliding_window");
+  const std::int64_t window =
+      f.integer("sliding_window", is_windowed ? mistral_window : config.positions);
   if (window < config.positions)
-    f.fail("sliding_window", std::to_string(window) + " is not supported: null is");
+    f.fail("sliding_window",
+           (is_windowed ? "is absent, which is " : "") + std::to_string(window) +
+               " for this model, and not supported: null is, or max_position_embeddings at most " +
+               std::to_string(window));
+  if (!f.flag("is_causal", true)) f.fail("is_causal", "false is not supported");
+  if (f.has("per_layer_config") && !f.at("per_layer_config").empty())
+    f.fail("per_layer_config", "is not supported: all layers are alike here");
+  const std::string type = f.text("model_type");
+  const std::string wanted = config.architecture == mistral ? "mistral" : "llama";
+  if (!type.empty() && type != wanted)
+    f.fail("model_type", "is \"" + type + "\", which computes otherwise than architectures says (" +
+                             config.architecture + "): " + wanted + " is supported");
   if (config.heads % config.kv_heads != 0)
     f.fail("num_key_value_heads", "does not divide num_attention_heads");
   if (config.head_dim % 2 != 0) f.fail("head_dim", "is odd");
@@ -166,7 +190,9 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
   config.hidden = f.dimension("hidden_size", width_max);
   config.layers = f.dimension("num_hidden_layers", layers_max);
   config.heads = f.dimension("num_attention_heads", width_max);
-  config.kv_heads = f.dimension("num_key_value_heads", width_max, config.heads);
+  const bool has_default = config.architecture == mistral && !f.says("num_key_value_heads");
+  config.kv_heads =
+      f.dimension("num_key_value_heads", width_max, has_default ? mistral_kv_heads : config.heads);
   config.intermediate = f.dimension("intermediate_size", width_max);
   config.vocab = f.dimension("vocab_size", tokens_max);
   config.positions = f.dimension("max_position_embeddings", tokens_max);
@@ -176,13 +202,23 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
   if (!(eps >= 0 && eps <= 1)) f.fail("rms_norm_eps", "is not in [0, 1]");
   config.norm_eps = static_cast<float>(eps);
   config.tied_head = f.flag("tie_word_embeddings", false);
-  const std::string rope_error = parse_rope(config.rope, f, file);
+  config.attention_dropout = f.number("attention_dropout", 0);
+  if (!(config.attention_dropout >= 0 && config.attention_dropout < 1))
+    f.fail("attention_dropout", "is not in [0, 1)");
+  const std::string rope_error = parse_rope(config.rope, f, file, config.positions);
   if (!rope_error.empty()) return Error{Code::invalid, rope_error};
   parse_stop_tokens(config, f);
   refuse_unsupported(config, f);
   check_sizes(config, f);
   if (!f.error().empty()) return Error{Code::invalid, f.error()};
   return config;
+}
+
+Status check_training(const ModelConfig& config) {
+  if (config.attention_dropout == 0) return ok();
+  return Error{Code::invalid,
+               "config.json: attention_dropout is not 0: a training would drop a part of the "
+               "attention's weights, which is not supported; set it to 0 to train without"};
 }
 
 Result<ModelConfig> load_model_config(const std::string& dir) {

@@ -20,13 +20,16 @@ struct ModelConfig {
   std::int64_t hidden = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0, intermediate = 0;
   std::int64_t vocab = 0, positions = 0;  // positions: max_position_embeddings
   float norm_eps = 1e-5f;
-  bool tied_head = false;  // the output head is the embedding
+  bool tied_head = false;        // the output head is the embedding
+  double attention_dropout = 0;  // in training only
   RopeConfig rope;
   std::vector<std::int32_t> stop_tokens;  // eos_token_id: one or several; may be empty
 };
 // Old fields (rope_theta, rope_scaling) and those of transformers 5 (rope_parameters).
 // file: named in errors. invalid: unsupported or missing; says what is supported.
 Result<ModelConfig> parse_model_config(const std::string& json_text, const std::string& file);
+// invalid: a training would compute what the trainer does not.
+Status check_training(const ModelConfig& config);
 // dir/config.json. not_found, invalid.
 Result<ModelConfig> load_model_config(const std::string& dir);
 }  // namespace kairo::gpu

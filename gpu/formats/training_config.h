@@ -51,7 +51,7 @@ struct TrainingConfig {
   std::uint64_t seed = 42;         // of the adapter's initial values
   bool group_by_length = false;
   std::optional<std::uint64_t> data_seed;  // of the epochs' orders; unset: shuffle_seed
-  std::int64_t save_steps = 0;             // 0: the trainer's own rhythm
+  double save_steps = 0;                   // below 1: a share of all steps; 0: the trainer's rhythm
   EvaluationSettings evaluation;
   // DatasetConfig
   std::string dataset_path, dataset_extension;  // path: in the data folder; empty: all of it

@@ -68,6 +68,26 @@ TEST_CASE("which evaluations the settings mean") {
   CHECK(plan_of("eval_strategy: 'no'", 0) == "");
 }
 
+// transformers' TrainerState.compute_steps: ceil(max_steps * n) below 1, in doubles.
+TEST_CASE("steps as a share of all steps") {
+  struct Case {
+    double steps;
+    std::int64_t total, whole;
+  };
+  const Case cases[] = {{0, 25, 0},     {0.3, 25, 8},    {0.1, 10, 1},   {0.1, 30, 3},
+                        {0.07, 100, 8}, {0.29, 100, 29}, {1e-9, 25, 1},  {0.999, 25, 25},
+                        {1, 25, 1},     {12, 25, 12},    {500, 25, 500}, {0.5, 1, 1}};
+  for (const auto& c : cases) {
+    CAPTURE(c.steps);
+    const auto whole = whole_steps("save_steps", c.steps, c.total);
+    REQUIRE(whole.ok());
+    CHECK(whole.value() == c.whole);
+  }
+  CHECK(whole_steps("save_steps", 2.5, 25).error().what ==
+        "training_config.yaml: TrainingArguments.save_steps: 2.5 must be a whole number of steps, "
+        "or a share of all steps below 1");
+}
+
 TEST_CASE("what cannot be done is refused: field, value, remedy") {
   struct Case {
     std::string name, arguments, why;

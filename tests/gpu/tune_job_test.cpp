@@ -112,6 +112,24 @@ TEST_CASE_FIXTURE(Folders, "tune job: gone on with on another day, the rows stay
   CHECK(job.data_digest != first);
 }
 
+TEST_CASE_FIXTURE(Folders, "tune job: save_steps below 1 is a share of all steps") {
+  struct Row {
+    std::string arguments;
+    std::int64_t save_steps;
+  };
+  const Row rows[] = {{"max_steps: 25", 0},
+                      {"max_steps: 25, save_steps: 0.3", 8},
+                      {"max_steps: 25, save_steps: 1.0", 1},
+                      {"max_steps: 25, save_steps: 7", 7}};
+  for (const Row& row : rows) {
+    CAPTURE(row.arguments);
+    write("config/training_config.yaml", "training_config:\n  TrainingArguments: {" +
+                                             row.arguments + "}\n" + all_rows("shuffle_seed: 1"));
+    REQUIRE_FALSE(prepare_tune_job(job, data, input, Noon(10)));
+    CHECK(job.save_steps == row.save_steps);
+  }
+}
+
 TEST_CASE_FIXTURE(Folders, "tune job: rows that are held out are evaluated, and told") {
   write("rows/c.jsonl", R"({"question":"q","answer":"c"})");
   write("rows/d.jsonl", R"({"question":"q","answer":"d"})");

@@ -14,6 +14,7 @@ import config_golden
 import data_golden
 import evaluation_golden
 import jinja_golden
+import model_config_golden
 import packed_golden
 import rows_golden
 import schedule_golden
@@ -232,6 +233,7 @@ def main():
     jinja_golden.write(a.out)
     schedule_golden.write(a.out)
     config_golden.write(a.out)
+    model_config_golden.write(a.out)
     packed_golden.write(a.out)
     if a.smollm2:
         rows_golden.write(a.out, a.smollm2)
