@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "agents/cluster/local/local_cluster.h"
+#include "agents/local/local_cluster.h"
 
 namespace kairo {
 Result<AgentConfig> local_config(const cli::Home& home, const std::string& agent) {

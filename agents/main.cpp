@@ -10,13 +10,13 @@
 #include <fstream>
 #include <iostream>
 
+#include "agents/admission/admit.h"
 #include "agents/cli/cli.h"
 #include "agents/cluster/kube_cluster.h"
-#include "agents/cluster/local/local_cluster.h"
-#include "agents/pusher/fetch.h"
-#include "agents/pusher/pull.h"
+#include "agents/local/local_cluster.h"
 #include "agents/serve_agent.h"
-#include "agents/watcher/admit.h"
+#include "agents/transfer/fetch.h"
+#include "agents/transfer/pull.h"
 #include "schemas/base/log.h"
 #include "state/rocks_store.h"
 
@@ -78,10 +78,10 @@ Status run_cluster(const cli::Home& home) {
   options.program_dir = program_dir();
   options.port = ports.cluster;
   options.admit = [](const std::string& before, const std::string& after) -> Status {
-    watcher::AdmitContext context;
-    context.mode = watcher::NodeMode::local;
+    admission::AdmitContext context;
+    context.mode = admission::NodeMode::local;
     context.allow_loopback_urls = true;
-    const std::string no = watcher::refusal(watcher::admit(before, after, context));
+    const std::string no = admission::refusal(admission::admit(before, after, context));
     if (!no.empty()) return Error{Code::invalid, no};
     return ok();
   };
@@ -95,7 +95,7 @@ std::string environment(const char* name) {
 }
 
 Status run_fetch(const std::string& to, bool allow_loopback) {
-  pusher::FetchOptions options;
+  transfer::FetchOptions options;
   std::istringstream urls(environment("DATA_URLS"));
   for (std::string url; urls >> url;) options.urls.push_back(url);
   if (options.urls.empty())
@@ -103,11 +103,11 @@ Status run_fetch(const std::string& to, bool allow_loopback) {
   options.to = to;
   options.allow_loopback = allow_loopback;
   options.stop = &stop_requested;
-  return pusher::fetch(options);
+  return transfer::fetch(options);
 }
 
 Status run_pull(const std::string& image, const std::string& to, const std::string& config_dir) {
-  pusher::PullOptions options;
+  transfer::PullOptions options;
   options.registry.stop = &stop_requested;
   options.image = image;
   options.to = to;
@@ -119,7 +119,7 @@ Status run_pull(const std::string& image, const std::string& to, const std::stri
       text << in.rdbuf();
       if (in && !text.str().empty()) options.docker_configs.push_back(text.str());
     }
-  return pusher::pull(options);
+  return transfer::pull(options);
 }
 
 constexpr int wrong_usage = 2;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "agents/admission/admit_config.h"
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/effects.h"
 #include "agents/node/effects.h"
@@ -13,7 +14,6 @@
 #include "agents/role.h"
 #include "agents/runtime/complaint.h"
 #include "agents/runtime/service.h"
-#include "agents/watcher/admit_config.h"
 #include "agents/watcher/effects.h"
 #include "agents/watcher/sources.h"
 #include "schemas/base/log.h"
@@ -110,11 +110,11 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
     settings.listen = p.config.is_local ? "127.0.0.1" : "0.0.0.0";
     settings.allow_loopback = p.config.is_local;
     p.effects = std::make_unique<launcher::LauncherEffects>(
-        *p.cluster, settings, watcher::check_training_config, observe);
+        *p.cluster, settings, admission::check_training_config, observe);
   } else if (agent == "node") {
     wire_node(p);
   } else if (agent == "pusher") {
-    pusher::RegistryOptions options;
+    transfer::RegistryOptions options;
     options.stop = &stop;
     p.uploader = std::make_unique<pusher::RegistryUploader>(*p.store, options);
     p.effects = std::make_unique<pusher::PusherEffects>(*p.cluster, *p.uploader, p.clock, observe);

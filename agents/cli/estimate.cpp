@@ -15,7 +15,7 @@
 #include "agents/cli/files.h"
 #include "agents/cli/yaml.h"
 #include "agents/launcher/plan.h"
-#include "agents/pusher/fetch.h"
+#include "agents/transfer/fetch.h"
 
 namespace kairo::cli {
 namespace {
@@ -109,12 +109,12 @@ Status estimate(Context& context, const std::vector<std::string>& files,
   if (job.urls.empty())
     return Error{Code::invalid,
                  "estimate reads data sets given as urls; " + job.name + " has none"};
-  pusher::FetchOptions fetch;
+  transfer::FetchOptions fetch;
   fetch.urls = job.urls;
   fetch.to = scratch.path + "/data";
   fetch.allow_loopback = true;
   fetch.stop = &context.stop;
-  TRY(pusher::fetch(fetch));
+  TRY(transfer::fetch(fetch));
   std::ofstream(scratch.path + "/training_config.yaml") << job.config;
   return run({program_dir + "/kairo-tune", "estimate", "--model", model, "--data", fetch.to,
               "--config", scratch.path + "/training_config.yaml", "--method", job.method});

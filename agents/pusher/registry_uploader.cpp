@@ -1,10 +1,11 @@
 // agents/pusher/registry_uploader.cpp - blobs, then the manifest, then a look at what is there.
 #include "agents/pusher/registry_uploader.h"
 
-#include "agents/pusher/blob_upload.h"
-#include "agents/pusher/image.h"
+#include "agents/transfer/blob_upload.h"
+#include "agents/transfer/image.h"
 
 namespace kairo::pusher {
+using namespace transfer;  // NOLINT(google-build-using-namespace): it is made of them
 namespace {
 constexpr const char* manifest_type = "application/vnd.oci.image.manifest.v1+json";
 

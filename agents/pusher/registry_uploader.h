@@ -5,9 +5,9 @@
 #include <set>
 #include <string>
 
-#include "agents/pusher/registry_session.h"
-#include "agents/pusher/upload_log.h"
 #include "agents/pusher/uploader.h"
+#include "agents/transfer/registry_session.h"
+#include "agents/transfer/upload_log.h"
 #include "state/store.h"
 
 namespace kairo::pusher {
@@ -16,15 +16,15 @@ namespace kairo::pusher {
 // process goes on there. not_found, conflict: the adapter's files are missing or changed.
 class RegistryUploader final : public Uploader {  // thread-safe
  public:
-  RegistryUploader(state::Store& store, RegistryOptions options)
+  RegistryUploader(state::Store& store, transfer::RegistryOptions options)
       : log_(store), options_(std::move(options)) {}
   Result<PushResult> push(
       const PushRequest& request,
       const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) override;
 
  private:
-  UploadLog log_;
-  const RegistryOptions options_;
+  transfer::UploadLog log_;
+  const transfer::RegistryOptions options_;
   std::mutex mutex_;
   std::set<std::string> busy_;  // references being pushed; guarded by mutex_
 };

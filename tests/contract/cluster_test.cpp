@@ -4,8 +4,8 @@
 
 #include "agents/cluster/kinds.h"
 #include "agents/cluster/kube_cluster.h"
-#include "agents/cluster/memory_cluster.h"
-#include "tests/agents/cluster/local_process.h"
+#include "agents/local/apiserver/memory_cluster.h"
+#include "tests/agents/local/local_process.h"
 #include "tests/contract/cluster_contract.h"
 
 using namespace kairo;

@@ -7,7 +7,7 @@
 #include "agents/node/local_run_dirs.h"
 #include "agents/pusher/registry_uploader.h"
 #include "state/rocks_store.h"
-#include "tests/agents/pusher/registry_fixture.h"
+#include "tests/agents/transfer/registry_fixture.h"
 #include "tests/sim/models.h"
 
 using namespace kairo;

@@ -4,27 +4,27 @@
 
 #include <filesystem>
 
+#include "agents/admission/admit.h"
+#include "agents/admission/admit_config.h"
 #include "agents/cli/printers.h"
 #include "agents/cli/yaml.h"
 #include "agents/cluster/api_errors.h"
 #include "agents/cluster/kinds.h"
-#include "agents/cluster/memory_cluster.h"
-#include "agents/cluster/routes.h"
-#include "agents/cluster/selector.h"
 #include "agents/launcher/decide.h"
+#include "agents/local/apiserver/memory_cluster.h"
+#include "agents/local/apiserver/routes.h"
+#include "agents/local/apiserver/selector.h"
 #include "agents/node/decide.h"
 #include "agents/node/progress.h"
 #include "agents/provisioner/decide.h"
 #include "agents/pusher/decide.h"
-#include "agents/pusher/docker_auth.h"
-#include "agents/pusher/inflate.h"
-#include "agents/pusher/reference.h"
-#include "agents/pusher/registry_status.h"
-#include "agents/pusher/tar_reader.h"
-#include "agents/pusher/unpack.h"
-#include "agents/pusher/url.h"
-#include "agents/watcher/admit.h"
-#include "agents/watcher/admit_config.h"
+#include "agents/transfer/docker_auth.h"
+#include "agents/transfer/inflate.h"
+#include "agents/transfer/reference.h"
+#include "agents/transfer/registry_status.h"
+#include "agents/transfer/tar_reader.h"
+#include "agents/transfer/unpack.h"
+#include "agents/transfer/url.h"
 #include "agents/watcher/decide.h"
 #include "agents/watcher/revision.h"
 #include "agents/watcher/status_json.h"
@@ -74,10 +74,10 @@ void unpack(const std::string& tar) {
       (std::filesystem::temp_directory_path() / "kairo-fuzz-unpack").string();
   std::filesystem::remove_all(root);
   std::filesystem::create_directories(root);
-  pusher::Unpack files(root, {1 << 20, 1000});
+  transfer::Unpack files(root, {1 << 20, 1000});
   files.begin_layer();
-  pusher::TarReader reader({[&](const pusher::TarEntry& entry) { return files.begin(entry); },
-                            [&](std::string_view bytes) { return files.data(bytes); }});
+  transfer::TarReader reader({[&](const transfer::TarEntry& entry) { return files.begin(entry); },
+                              [&](std::string_view bytes) { return files.data(bytes); }});
   if (reader.feed(tar).ok() && reader.finish().ok()) (void)files.end_layer();
   std::filesystem::remove_all(root);
 }
@@ -148,13 +148,13 @@ TEST_CASE("agents' decoders") {
       {"admission",
        {workspace},
        [](const std::string& b) {
-         (void)watcher::admit("", b, {});
-         (void)watcher::admit(workspace, b, {});
+         (void)admission::admit("", b, {});
+         (void)admission::admit(workspace, b, {});
        }},
       {"revision", {workspace}, [](const std::string& b) { (void)watcher::revision_of(b); }},
       {"training config of a ConfigMap",
        {config_map},
-       [](const std::string& b) { (void)watcher::check_training_config(b, "c", "qlora"); }},
+       [](const std::string& b) { (void)admission::check_training_config(b, "c", "qlora"); }},
       {"apply to the local cluster",
        {workspace, pod},
        [&](const std::string& b) {
@@ -191,31 +191,31 @@ TEST_CASE("agents' decoders") {
        {R"({"auths":{"r.io/t":{"auth":"dTpw"},"*.io":{"username":"u","password":
         "p","identitytoken":"t"}}})"},
        [](const std::string& b) {
-         const auto image = pusher::parse_reference("r.io/t/a:1");
-         if (image.ok()) (void)pusher::credentials_for(b, image.value());
+         const auto image = transfer::parse_reference("r.io/t/a:1");
+         if (image.ok()) (void)transfer::credentials_for(b, image.value());
        }},
       {"image name",
        {"r.io:5000/team/adapter:1", "a@sha256:" + std::string(64, 'a')},
-       [](const std::string& b) { (void)pusher::parse_reference(b); }},
+       [](const std::string& b) { (void)transfer::parse_reference(b); }},
       {"URL",
        {"https://u@h.io:444/p?q#f", "http://[::1]/x"},
        [](const std::string& b) {
-         const auto url = pusher::parse_url(b);
-         if (url.ok()) (void)pusher::resolve_url(url.value(), b);
+         const auto url = transfer::parse_url(b);
+         if (url.ok()) (void)transfer::resolve_url(url.value(), b);
        }},
       {"a registry's headers",
        {"0-1023", "120", "Wed, 21 Oct 2015 07:28:00 GMT",
         R"({"errors":[{"code":"DENIED","message":"m"}]})"},
        [](const std::string& b) {
-         (void)pusher::next_offset(b, 10);
-         (void)pusher::retry_after_s(b, 1'445'412'400);
-         (void)pusher::described(403, b);
+         (void)transfer::next_offset(b, 10);
+         (void)transfer::retry_after_s(b, 1'445'412'400);
+         (void)transfer::described(403, b);
        }},
       {"layer",
        {gzip, zstd, "plain"},
        [](const std::string& b) {
          std::size_t bytes = 0;
-         pusher::Inflate inflate([&](std::string_view part) -> Status {
+         transfer::Inflate inflate([&](std::string_view part) -> Status {
            bytes += part.size();
            return bytes < (64 << 20) ? ok() : Status(Error{Code::invalid, "enough"});
          });

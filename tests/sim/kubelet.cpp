@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "agents/cluster/kinds.h"
-#include "agents/cluster/objects.h"
+#include "agents/local/apiserver/objects.h"
 #include "tests/sim/json_at.h"
 
 namespace kairo::sim {

@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "agents/cluster/memory_cluster.h"
+#include "agents/local/apiserver/memory_cluster.h"
 #include "tests/sim/models.h"
 
 namespace kairo::sim {

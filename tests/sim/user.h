@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "agents/cluster/memory_cluster.h"
+#include "agents/local/apiserver/memory_cluster.h"
 #include "tests/sim/dice.h"
 
 namespace kairo::sim {

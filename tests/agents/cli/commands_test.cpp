@@ -12,7 +12,7 @@
 
 #include "agents/cli/cli.h"
 #include "agents/cluster/kinds.h"
-#include "agents/cluster/memory_cluster.h"
+#include "agents/local/apiserver/memory_cluster.h"
 #include "tests/support/servers.h"
 
 using namespace kairo;

@@ -6,8 +6,8 @@
 
 #include "agents/cluster/api_errors.h"
 #include "agents/cluster/kinds.h"
-#include "agents/cluster/rights.h"
-#include "agents/cluster/routes.h"
+#include "agents/local/apiserver/rights.h"
+#include "agents/local/apiserver/routes.h"
 
 using namespace kairo;
 using namespace kairo::cluster;

@@ -8,7 +8,7 @@
 
 #include "agents/bus/memory_bus.h"
 #include "agents/cluster/kinds.h"
-#include "agents/cluster/memory_cluster.h"
+#include "agents/local/apiserver/memory_cluster.h"
 #include "schemas/base/codec.h"
 #include "schemas/fact_generated.h"
 #include "state/memory_store.h"

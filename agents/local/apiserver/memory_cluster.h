@@ -1,0 +1,62 @@
+// agents/local/apiserver/memory_cluster.h - a Cluster in this process: objects without controllers.
+//
+// It is the truth of local mode (behind LocalServer) and the cluster of simulations and tests. With
+// a `persist`, a write is durable before it returns; without, it lives as long as the process.
+// The calls beyond the port are what the REST interface needs; time comes from the clock.
+#pragma once
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+
+#include "agents/cluster/cluster.h"
+#include "agents/local/apiserver/persist.h"
+#include "schemas/base/clock.h"
+
+namespace kairo::cluster {
+class Objects;
+struct WriteOptions;
+struct RemoveOptions;
+
+// Text of a container's log from an offset on, see Cluster::log; pod: the object's JSON.
+using LogSource = std::function<Result<std::string>(
+    const std::string& pod, const std::string& container, std::uint64_t offset)>;
+
+class MemoryCluster final : public Cluster {  // thread-safe
+ public:
+  // `clock` must outlive it. `seed`: the same seed and calls give the same uids; give a store of
+  // objects a seed of its own at each start. Without `log_source` pods have empty logs.
+  MemoryCluster(const Clock& clock, std::string seed, Persist persist = {}, Admit admit = {},
+                LogSource log_source = {});
+  ~MemoryCluster() override;
+  Status load(const std::vector<std::pair<std::string, std::string>>& rows);  // once, at first
+
+  Result<std::string> apply(const Apply& apply) override;
+  Result<std::string> get(const Ref& ref) override;
+  Result<Listing> list(const Selection& selection) override;
+  Result<std::vector<Event>> watch(const Selection& selection, const std::string& resource_version,
+                                   std::int64_t wait_ms) override;
+  Status remove(const Ref& ref, const std::string& uid) override;
+  Result<std::string> log(const Ref& pod, const std::string& container,
+                          std::uint64_t offset) override;
+
+  Result<std::string> apply(const Ref& ref, const std::string& json, const WriteOptions& options);
+  Result<std::string> create(const Kind& kind, const std::string& ns, const std::string& json,
+                             const WriteOptions& options);
+  Result<std::string> replace(const Ref& ref, const std::string& json, const WriteOptions& options);
+  Result<std::string> patch(const Ref& ref, const std::string& json, const WriteOptions& options);
+  Status remove(const Ref& ref, const RemoveOptions& options);  // not_found when absent
+  Status collect_garbage();  // see Objects; a controller calls it now and then
+  std::uint64_t version() const;
+  // Returns when the version has passed `version`, after wait_ms at the latest.
+  void wait_past(std::uint64_t version, std::int64_t wait_ms);
+  void wake();  // ends the waits that run now
+
+ private:
+  const Clock& clock_;
+  const LogSource log_source_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::unique_ptr<Objects> objects_;  // guarded by mutex_
+  std::uint64_t wakes_ = 0;           // guarded by mutex_
+};
+}  // namespace kairo::cluster
