@@ -63,7 +63,10 @@ TEMPLATES = [
     "{% set j = joiner('|') %}{% for x in v.l %}{{ j() }}{{ x }}{% endfor %}", "{% print 1, 'a' %}", "{% set g = v.l|map('string') %}{{ g|list }}{{ g|list }}", "{% if v.l|select('gt', 9) %}true{% endif %}", "{% set ns = namespace() %}{{ ns.x }}{{ ns.x is defined }}",
     "{% for x in v.l %}{% break %}{% else %}e{% endfor %}", "{% for x in v.l %}{% if x < 3 %}{% continue %}{% endif %}{{ x }}{% else %}e{% endfor %}", "{% filter length %}a{% endfilter %}",
     "{% set loop = 1 %}{{ loop }}", "{% for loop in v.l %}{% endfor %}", "{% break %}", "{% do v.l.append(1) %}", "{% include 'x' %}", "{% generation %}a{% endgeneration %}b", "{% set x = 1 %}{% generation %}{% set x = 2 %}{{ x }}{% endgeneration %}{{ x }}",
-    "{{ messages[0].thinking is defined }}{{ tools is none }}{{ tools is defined }}{{ documents is none }}{{ bos_token is defined }}{{ add_generation_prompt }}", "{{ (v.s ~ '\\n') * 2 }}", "{%- for x in v.l -%} {{ x }} {%- endfor -%} z",
+    "{{ messages[0].thinking is defined }}{{ tools is none }}{{ tools is defined }}{{ documents is none }}{{ bos_token is defined }}{{ add_generation_prompt }}", "{{ (v.s ~ '\\n') * 2 }}",
+    "{{ self is defined }}{{ self is callable }}{{ self is mapping }}{{ self is iterable }}{{ self is sequence }}{{ self }}{{ self == self }}{{ self and 1 }}",
+    "{{ self.x is defined }}", "{{ self.x }}", "{{ self() }}", "{{ self|length }}", "{% set self = 1 %}{{ self }}", "{% macro m() %}{{ self is defined }}{% endmacro %}{{ m() }}",
+    "{% for x in v.l %}{{ self is defined }}{% endfor %}", "{{ self + 1 }}", "{{ self|string }}{{ [self] }}", "{{ self|tojson }}", "{%- for x in v.l -%} {{ x }} {%- endfor -%} z",
 ]
 # Rendered by Jinja2 and refused by kairo: what is printed is an address in memory, or needs what kairo does not have.
 REFUSED = ["{{ v.d.items }}", "{{ v.l | map('upper') }}", "{{ 'a b c'|wordwrap(2) }}", "{{ 'http://a.b'|urlize }}", "{{ {'a': 1}|xmlattr }}", "{{ '<b>x</b>'|striptags }}", "{{ (-1) ** messages|length }}", "{{ 'a'.expandtabs() }}", "{{ 1 .real }}", "{{ ('<'|safe + '<') }}", "{{ 'ab'|safe|first }}{{ ('ab'|safe)[0] }}", "{% block a %}x{% endblock %}", "{{ 'a'.encode() }}"]

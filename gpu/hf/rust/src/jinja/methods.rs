@@ -18,6 +18,7 @@ pub fn global(name: &str) -> Option<Value> {
         "raise_exception" => Function::RaiseException,
         "strftime_now" => Function::StrftimeNow,
         "lipsum" => Function::Unsupported,
+        "self" => return Some(Value::object(Object::Template)),
         _ => return None,
     };
     Some(Value::object(Object::Function(function)))

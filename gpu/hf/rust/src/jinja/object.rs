@@ -43,6 +43,7 @@ pub enum Object {
     Macro(Arc<Macro>, Weak<Frame>),
     Method(Value, &'static str),
     Function(Function),
+    Template, // `self`, of which templates without blocks can ask nothing
 }
 #[derive(Clone, Copy, PartialEq)]
 pub enum Function {
@@ -72,7 +73,7 @@ impl Object {
             Object::Loop(l) => Nest { depth: of(&l.items) + 1, holds: true },
             Object::Joiner(value, _) => Nest { depth: value.nest().depth + 1, holds: true },
             Object::Namespace(_) => Nest { depth: 1, holds: true },
-            Object::Macro(..) | Object::Function(_) => Nest { depth: 1, holds: false },
+            Object::Macro(..) | Object::Function(_) | Object::Template => Nest { depth: 1, holds: false },
         }
     }
     pub fn type_name(&self) -> &'static str {
@@ -84,6 +85,7 @@ impl Object {
             Object::Macro(..) => "Macro",
             Object::Method(..) => "builtin_function_or_method",
             Object::Function(_) => "function",
+            Object::Template => "TemplateReference",
         }
     }
     pub fn truth(&self) -> bool {
@@ -99,7 +101,7 @@ impl Object {
         }
     }
     pub fn is_callable(&self) -> bool {
-        !matches!(self, Object::Namespace(_) | Object::Cycler(..))
+        !matches!(self, Object::Namespace(_) | Object::Cycler(..) | Object::Template)
     }
     pub fn repr(&self, out: &mut String) -> Res<()> {
         match self {
@@ -115,6 +117,7 @@ impl Object {
                 Some(name) => out.push_str(&format!("<Macro '{name}'>")),
                 None => out.push_str("<Macro anonymous>"),
             },
+            Object::Template => out.push_str("<TemplateReference None>"),
             Object::Method(_, name) => return fail(format!("the method {name} is printed; call it with ()")),
             other => return fail(format!("a {} is printed", other.type_name())),
         }

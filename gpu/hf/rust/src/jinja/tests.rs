@@ -2,6 +2,7 @@
 use super::arguments::{required, Args};
 use super::ast::{Cmp, Op};
 use super::filters_text::is_cased;
+use super::object::Object;
 use super::value::{hashable, Value};
 use super::{fail, filters, ops, Res};
 
@@ -96,7 +97,8 @@ fn plain(name: &str, value: &Value) -> Res<bool> {
             Value::Object(_) => false,
             other => other.len().is_some(),
         },
-        "iterable" => value.is_iterable(),
+        // iter() asks only whether there is a __getitem__.
+        "iterable" => value.is_iterable() || matches!(value, Value::Object(o) if matches!(**o, Object::Template)),
         "callable" => match value {
             Value::Object(o) => o.is_callable(),
             other => other.is_undefined(),
