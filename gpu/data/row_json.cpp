@@ -23,6 +23,10 @@ class Builder : public nlohmann::detail::json_sax_dom_parser<RowJson> {
 bool is_large_integer(const RowJson& json) {
   return json.is_string() && json.get_ref<const std::string&>().starts_with(mark);
 }
+bool starts_like_json(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && (text[first] == '[' || text[first] == '{');
+}
 }  // namespace
 
 Result<RowJson> parse_row(std::string_view text) {
@@ -33,12 +37,16 @@ Result<RowJson> parse_row(std::string_view text) {
   if (text.find('\0') != std::string_view::npos) return Error{Code::invalid, "is not JSON"};
   RowJson out;
   Builder builder(out, false);
-  if (!RowJson::sax_parse(text, &builder) || builder.is_errored())
-    return Error{Code::invalid, "is not JSON"};
+  if (!RowJson::sax_parse(text, &builder) || builder.is_errored()) {
+    const bool has_nan = text.find("NaN") != text.npos || text.find("Infinity") != text.npos;
+    return Error{Code::invalid,
+                 has_nan ? "is not JSON (NaN and Infinity are none: write null)" : "is not JSON"};
+  }
   return out;
 }
 std::string dump_row(const RowJson& json) {
-  const std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (text.find(mark) == std::string::npos) return text;
   const std::string quoted = "\"" + std::string(mark);
   std::string out;
   std::size_t from = 0;
@@ -81,7 +89,11 @@ std::string names_of(const RowJson& object) {
   return out.empty() ? "none" : out;
 }
 Error wrong_type(const std::string& column, const RowJson& value, const std::string& wanted) {
-  const char* type = is_large_integer(value) ? "number" : value.type_name();
+  std::string type = is_large_integer(value) ? "number" : value.type_name();
+  if (value.is_string() && starts_like_json(value.get_ref<const std::string&>())) {
+    const auto parsed = parse_row(value.get_ref<const std::string&>());
+    if (!parsed.ok()) type += " that " + parsed.error().what;
+  }
   return {Code::invalid, "column \"" + column + "\" is " + type + ", must be " + wanted};
 }
 }  // namespace kairo::gpu

@@ -188,6 +188,14 @@ TEST_CASE("chat rows: refused by name") {
   };
   const Bad cases[] = {
       {R"({"tools":{"a":1},)" + asked + "}", "column \"tools\" is object, must be a list of tools"},
+      {R"({"tools":"[{\"a\": NaN}]",)" + asked + "}",
+       "row 1: column \"tools\" is string that is not JSON (NaN and Infinity are none: write "
+       "null), "
+       "must be a list of tools"},
+      {R"({"messages":"[{\"role\": \"user\", \"n\": -Infinity}]"})",
+       "column \"messages\" is string that is not JSON (NaN and Infinity are none"},
+      {R"({"chat_template_kwargs":"{\"a\": 1",)" + asked + "}",
+       "column \"chat_template_kwargs\" is string that is not JSON, must be an object"},
       {R"({"tools":"calculator",)" + asked + "}", "column \"tools\" is string, must be a list"},
       {R"({"tools":"{\"a\":1}",)" + asked + "}", "column \"tools\" is string, must be a list"},
       {R"({"tools":5,)" + asked + "}", "column \"tools\" is number, must be a list of tools"},
