@@ -45,6 +45,9 @@ def write(out):
         other = dict(ROW, m=[{"role": "user", "content": b"\xff"}]) if name == "no_text" else dict(ROW, prompt=None)
         table = pa.Table.from_pylist([{c: r[c] for c in schema.names} for r in (ROW, other)], schema=schema)
         pa.parquet.write_table(table, f"{folder}/{name}.parquet", **options)
+    twice = pa.table([[1], [2]], names=["a", "a"])
+    pa.parquet.write_table(twice, f"{folder}/twice.parquet")
+    pa.parquet.write_table(pa.table({"m": twice.to_struct_array()}), f"{folder}/nested_twice.parquet")
     zstd = pa.Codec("zstd")
     for name, data in TEXTS.items():  # two members each, as cat of two files makes them
         keep(f"{folder}/{name}.gz", b"".join(gzip.compress(part, mtime=0) for part in (data[:5], data[5:])))

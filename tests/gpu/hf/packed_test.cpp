@@ -73,6 +73,70 @@ TEST_CASE("packed: rows of every kind of file") {
   }
 }
 
+TEST_CASE("packed: what stands behind a gzip member") {
+  const std::string whole = read_file(test::golden("packed/a.jsonl.gz"), 1 << 20).value();
+  const std::vector<std::string> lines = {R"({"a":"é"})", R"({"a":2})"};
+  const std::string zeros(100'000, '\0');
+  struct TailRow {
+    std::string name, content;
+    std::size_t rows;
+    std::string error;
+  };
+  const TailRow rows[] = {
+      {"zeros", whole + zeros, 2, ""},
+      {"one zero", whole + std::string(1, '\0'), 2, ""},
+      {"zeros between members", whole + zeros + whole, 4, ""},
+      {"text", whole + "x", 2, "bytes that are neither gzip nor zeros; cut them off"},
+      {"zeros, then text", whole + zeros + "x", 2, "bytes that are neither gzip nor zeros"},
+      {"half a member", whole + whole.substr(0, 5), 2, "cut off"},
+      {"another kind of member", whole + "\x1F\x8Cxxxxxxxxxx", 2, "damaged"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const test::TempFolder folder;
+    const std::string path = folder.path() + "/a.jsonl.gz";
+    REQUIRE(write_file(path, row.content).ok());
+    const auto got = read(path);
+    CHECK(got.rows.size() == row.rows);
+    CHECK(got.error.has_value() == !row.error.empty());
+    if (!got.error) continue;
+    CHECK(got.error->code == Code::corrupt);
+    CHECK_MESSAGE(got.error->what.find(row.error) != std::string::npos, got.error->what);
+  }
+}
+
+TEST_CASE("packed: a name that says more than the bytes") {
+  struct NameRow {
+    std::string file, content, error;
+  };
+  const NameRow rows[] = {
+      {"a.jsonl.gz", "{\"a\":1}\n", "is not gzip, although its name ends in .gz; take .gz away"},
+      {"a.csv.zst", "a\n1\n", "is not zstd, although its name ends in .zst"},
+      {"a.jsonl.gz", std::string("\x28\xB5\x2F\xFD", 4), "is not gzip"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.file);
+    const test::TempFolder folder;
+    const std::string path = folder.path() + "/" + row.file;
+    REQUIRE(write_file(path, row.content).ok());
+    const auto got = read(path);
+    REQUIRE(got.error.has_value());
+    CHECK(got.error->code == Code::invalid);
+    CHECK_MESSAGE(got.error->what.find(row.error) != std::string::npos, got.error->what);
+  }
+}
+
+TEST_CASE("packed: a column that is there twice is named") {
+  for (const std::string file : {"twice", "nested_twice"}) {
+    const auto got = read(test::golden("packed/" + file + ".parquet"));
+    CHECK(got.rows.empty());
+    REQUIRE(got.error.has_value());
+    CHECK(got.error->code == Code::invalid);
+    CHECK(got.error->what.find("column \"a\" is there twice; rename or drop one") !=
+          std::string::npos);
+  }
+}
+
 TEST_CASE("packed: bytes that are no text name their column") {
   const auto got = read(test::golden("packed/no_text.parquet"));
   CHECK(got.rows.size() == 1);

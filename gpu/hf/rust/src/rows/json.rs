@@ -1,7 +1,7 @@
 // gpu/hf/rust/src/rows/json.rs - lines of JSON, and JSON files that are one tree. Rows are given as
 // they are written: numbers keep their digits.
 use super::input::Input;
-use super::{not_utf8, Sink};
+use super::{not_utf8, Sink, BOM};
 use crate::Res;
 use serde_json::value::RawValue;
 use serde_json::Value as Json;
@@ -27,10 +27,19 @@ fn not_json(at: &str, text: &[u8], error: &serde_json::Error) -> crate::Error {
         "; half of a \\u pair is no character: write both halves"
     } else if why.starts_with("expected value") && (names(b"NaN") || names(b"Infinity")) {
         "; NaN and Infinity are no JSON: write null"
+    } else if has_mark(text, error) {
+        "; a byte order mark stands there, as where files were joined: take it out"
     } else {
         ""
     };
     format!("{at}: not JSON: {why}{hint}").into()
+}
+/// Whether a byte order mark is what was not expected.
+fn has_mark(text: &[u8], error: &serde_json::Error) -> bool {
+    let lines = text.split_inclusive(|&b| b == b'\n');
+    let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let at = (before + error.column()).saturating_sub(1);
+    text.get(at..).is_some_and(|rest| rest.starts_with(BOM))
 }
 /// Checks the row and passes it on.
 fn row(text: &[u8], at: &str, sink: &mut Sink) -> Res<bool> {

@@ -3,7 +3,9 @@ use super::{corrupt, pages, Sink};
 use crate::Res;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::record::{Field, Row};
+use ::parquet::schema::types::Type;
 use serde_json::{Map, Value as Json};
+use std::collections::HashSet;
 use std::fs::File;
 
 const COLUMNS_MAX: usize = 10_000;
@@ -12,6 +14,7 @@ pub fn read(file: File, sink: &mut Sink) -> Res<()> {
     let pages = file.try_clone()?;
     let reader = SerializedFileReader::new(file).map_err(corrupt)?;
     check_sizes(&reader, sink)?;
+    check_names(reader.metadata().file_metadata().schema())?;
     for group in reader.metadata().row_groups() {
         group.columns().iter().try_for_each(|column| pages::check(&pages, column))?;
     }
@@ -43,6 +46,19 @@ fn check_sizes(reader: &SerializedFileReader<File>, sink: &Sink) -> Res<()> {
     }
     if bytes > sink.limits.bytes {
         return Err(format!("unpacks to {bytes} bytes; at most {}: split it", sink.limits.bytes).into());
+    }
+    Ok(())
+}
+/// Of a name that stands twice the row API would keep one column.
+fn check_names(group: &Type) -> Res<()> {
+    let mut names = HashSet::new();
+    for field in group.get_fields() {
+        if !names.insert(field.name()) {
+            return Err(format!("column \"{}\" is there twice; rename or drop one", field.name()).into());
+        }
+        if field.is_group() {
+            check_names(field)?;
+        }
     }
     Ok(())
 }
