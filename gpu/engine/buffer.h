@@ -13,17 +13,23 @@ namespace kairo::gpu {
 // huge: products go through all of it. small: of a large block only the parts in use become
 // resident, which huge pages would round up to 2 MiB each.
 enum class Pages : std::uint8_t { huge, small };
+constexpr std::int64_t huge_page_bytes = 2 << 20;
+// What a buffer of so many floats takes: a large one whole huge pages, so that all of it can lie in
+// such.
+constexpr std::int64_t buffer_bytes(std::int64_t floats) {
+  const std::int64_t bytes = (floats * static_cast<std::int64_t>(sizeof(float)) + 63) / 64 * 64;
+  if (bytes < 4 * huge_page_bytes) return bytes;
+  return (bytes + huge_page_bytes - 1) / huge_page_bytes * huge_page_bytes;
+}
 // Owns its memory; movable. Pages count as used only once they are written.
 class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::int64_t floats, Pages pages = Pages::huge) : size_(floats) {
-    constexpr std::size_t huge_page = 2 << 20;
-    std::size_t bytes = (static_cast<std::size_t>(floats) * sizeof(float) + 63) / 64 * 64;
-    const bool large = bytes >= 4 * huge_page;
-    if (large) bytes = (bytes + huge_page - 1) / huge_page * huge_page;
+    const auto bytes = static_cast<std::size_t>(buffer_bytes(floats));
+    const bool large = bytes >= 4 * huge_page_bytes;
     data_.reset(static_cast<float*>(
-        std::aligned_alloc(large ? huge_page : 64, bytes + (bytes == 0 ? 64 : 0))));
+        std::aligned_alloc(large ? huge_page_bytes : 64, bytes + (bytes == 0 ? 64 : 0))));
     KAIRO_ASSERT(data_ != nullptr, "the memory plan reserved this buffer");
     if (large)  // advice only
       static_cast<void>(

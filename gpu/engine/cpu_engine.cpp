@@ -209,8 +209,9 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   lora.dropout = options.dropout;
   const int threads = options.threads > 0 ? options.threads : usable_cores();
   set_threads(threads);
-  MemoryRequest request{options.method,       options.tokens_per_step, options.longest_row, threads,
-                        options.budget_bytes, options.as_before,       options.keeps_best};
+  MemoryRequest request{
+      options.method,       options.tokens_per_step, options.longest_row, threads,
+      options.budget_bytes, options.as_before,       options.keeps_best,  options.data_bytes};
   if (request.budget_bytes == 0) request.budget_bytes = available_bytes() / 10 * 9;
   MemoryPlan plan = TRY(plan_memory(config, lora, request));
   const TensorFolder folder = TRY(TensorFolder::open(options.model_dir));

@@ -28,6 +28,7 @@ struct EngineOptions {
   std::uint64_t seed = 0;                             // of the initial adapter
   std::int64_t tokens_per_step = 0, longest_row = 0;  // the data's extremes, for the memory plan
   bool keeps_best = false;                            // the trainer keeps another copy
+  std::int64_t data_bytes = 0;                        // of the rows, for the memory plan, too
   int threads = 0;                                    // 0 = usable cores
   std::int64_t budget_bytes = 0;                      // 0 = what the machine has free
   ComputeShape as_before;             // of the checkpoint that will be restored; kept if it fits

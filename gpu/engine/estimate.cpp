@@ -90,7 +90,7 @@ std::optional<TuneFailure> estimate_tune(const TuneJob& job, const Clock& clock,
   const std::int64_t budget = job.budget_bytes > 0 ? job.budget_bytes : available_bytes() / 10 * 9;
   const auto plan = plan_memory(config.value(), lora,
                                 {job.method, options.tokens_per_step, options.longest_row, threads,
-                                 budget, ComputeShape{}, options.keeps_best});
+                                 budget, ComputeShape{}, options.keeps_best, options.data_bytes});
   if (!plan.ok()) return model_failure(plan.error());
   e = counts_of(job);
   if (!job.held_out.empty()) e.evaluations = job.evaluation.count_all(job.total_steps);

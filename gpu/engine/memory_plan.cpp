@@ -4,14 +4,17 @@
 #include <algorithm>
 #include <array>
 
+#include "gpu/engine/buffer.h"
 #include "gpu/kernels/nf4.h"
 
 namespace kairo::gpu {
 namespace {
 constexpr std::int64_t f32 = 4;
-constexpr std::int64_t process_bytes = 140 << 20;  // libtorch's relocations, code, tables: measured
-constexpr std::int64_t microbatch_max = 2048;      // larger products are not faster, only larger
-constexpr std::int64_t query_block = 64;           // rows of attention scores at a time
+// libtorch's code, relocations and tables, and what reading the data leaves: measured with
+// SmolLM2's tokenizer.
+constexpr std::int64_t process_bytes = 176 << 20;
+constexpr std::int64_t microbatch_max = 2048;  // larger products are not faster, only larger
+constexpr std::int64_t query_block = 64;       // rows of attention scores at a time
 
 std::int64_t linear_weights(const ModelConfig& c) {
   std::int64_t n = 0;
@@ -22,19 +25,23 @@ std::int64_t linear_weights(const ModelConfig& c) {
 std::int64_t augmented_bytes(const LoraLayout& lora) {
   std::int64_t n = 0;
   for (const auto& layer : lora.groups)
-    for (const auto& g : layer) n += g.out * g.stride;
-  return n * f32;
+    for (const auto& g : layer) n += buffer_bytes(g.out * g.stride);
+  return n;
 }
 std::int64_t largest_group_bytes(const LoraLayout& lora) {
   std::int64_t n = 0;
   for (const auto& layer : lora.groups)
-    for (const auto& g : layer) n = std::max(n, g.out * g.stride);
-  return n * f32;
+    for (const auto& g : layer) n = std::max(n, buffer_bytes(g.out * g.stride));
+  return n;
 }
-std::int64_t layer_floats(const ModelConfig& c, const std::array<LoraGroup, 4>& groups) {
-  std::int64_t inputs = 0;
-  for (const auto& g : groups) inputs += g.stride;
-  return 2 * c.hidden + 2 + inputs + shape_of(c, Group::qkv).out + shape_of(c, Group::gate_up).out;
+// A LayerActivations of T tokens.
+std::int64_t layer_bytes(const ModelConfig& c, const std::array<LoraGroup, 4>& groups,
+                         std::int64_t T) {
+  std::int64_t bytes = buffer_bytes(T * shape_of(c, Group::qkv).out) +
+                       buffer_bytes(T * shape_of(c, Group::gate_up).out) +
+                       buffer_bytes(T * c.hidden) + 2 * buffer_bytes(T);
+  for (const auto& g : groups) bytes += buffer_bytes(T * g.stride);
+  return bytes;
 }
 std::int64_t widest_columns(const LoraLayout& lora) {
   std::int64_t n = 0;
@@ -45,12 +52,11 @@ std::int64_t widest_columns(const LoraLayout& lora) {
 void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
                const MemoryRequest& r) {
   const std::int64_t n = linear_weights(c), T = plan.microbatch_tokens;
-  const std::int64_t tables = c.vocab * c.hidden * (c.tied_head ? 1 : 2) * f32;
-  std::int64_t per_token = 0;
-  for (std::int64_t l = 0; l < c.layers; ++l)
-    per_token = std::max(per_token, layer_floats(c, lora.groups[static_cast<std::size_t>(l)]));
+  const std::int64_t tables = buffer_bytes(c.vocab * c.hidden) * (c.tied_head ? 1 : 2);
+  std::int64_t one_layer = 0;
+  for (const auto& groups : lora.groups) one_layer = std::max(one_layer, layer_bytes(c, groups, T));
   const std::int64_t shared = plan.kept_layers < c.layers ? 1 : 0;
-  plan.items = {{"process", process_bytes}, {"embedding and head", tables}};
+  plan.items = {{"process", process_bytes}, {"rows", r.data_bytes}, {"embedding and head", tables}};
   if (r.method == Method::qlora)
     plan.items.push_back({"NF4 weights", nf4_bytes(n) + nf4_blocks(n) + nf4_groups(n) * f32});
   if (r.method == Method::lora || plan.dequantised_cache)
@@ -58,17 +64,21 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
         {r.method == Method::lora ? "fp32 weights" : "dequantised weights", augmented_bytes(lora)});
   else
     plan.items.push_back({"dequantised group", largest_group_bytes(lora)});
-  plan.items.push_back({"LoRA parameters, gradients, moments", lora.parameters * 4 * f32});
+  plan.items.push_back({"LoRA parameters, gradients, moments", 4 * buffer_bytes(lora.parameters)});
   // The copy that a checkpoint is written from. A new best may come while the old is being written.
   plan.items.push_back({"checkpoint's copy", lora.parameters * (r.keeps_best ? 5 : 3) * f32});
-  plan.items.push_back({"kept activations", (plan.kept_layers + shared) * T * per_token * f32});
-  plan.items.push_back({"layer inputs", (c.layers - plan.kept_layers) * T * c.hidden * f32});
+  plan.items.push_back({"kept activations", (plan.kept_layers + shared) * one_layer});
+  plan.items.push_back({"layer inputs", (c.layers + 1) * buffer_bytes(T * c.hidden)});
+  plan.items.push_back({"gradients in flight", 2 * buffer_bytes(T * c.hidden) +
+                                                   buffer_bytes(T * c.heads) +
+                                                   buffer_bytes(T * shape_of(c, Group::qkv).out) +
+                                                   buffer_bytes(T * widest_columns(lora))});
+  if (lora.dropout > 0)
+    plan.items.push_back({"inputs after dropout", buffer_bytes(T * widest_in(lora))});
   plan.items.push_back(
-      {"gradients in flight",
-       T * f32 * (2 * c.hidden + shape_of(c, Group::qkv).out + widest_columns(lora) + c.heads)});
-  if (lora.dropout > 0) plan.items.push_back({"inputs after dropout", T * widest_in(lora) * f32});
-  plan.items.push_back({"attention scores", 2 * r.threads * query_block * r.longest_row * f32});
-  plan.items.push_back({"logits", plan.head_rows * (c.vocab + 4 * c.hidden) * f32});
+      {"attention scores", buffer_bytes(2 * r.threads * query_block * r.longest_row)});
+  plan.items.push_back({"logits", buffer_bytes(plan.head_rows * c.vocab) +
+                                      4 * buffer_bytes(plan.head_rows * c.hidden)});
 }
 }  // namespace
 

@@ -20,6 +20,7 @@ struct MemoryRequest {
   std::int64_t budget_bytes = 0;  // all that the process may use
   ComputeShape as_before;         // of the attempt that is gone on from: kept if it fits
   bool keeps_best = false;        // parameters of the best step stay beside those of the last
+  std::int64_t data_bytes = 0;    // of the rows, which stay
 };
 struct MemoryPlan {
   struct Item {

@@ -26,6 +26,8 @@ constexpr const char *completed_file = "/fine_tuning_completed.txt",
                      *checkpoints_folder = "/checkpoints";
 constexpr std::int64_t config_bytes_max = 4 << 20, completed_bytes_max = 1 << 12;
 constexpr std::int64_t steps_looked_at = 10'000, rows_looked_at = 10'000'000;
+constexpr std::int64_t row_bytes =
+    128;  // of a row beside its tokens: two vectors, two spans, their blocks
 
 using Phase = std::optional<TuneFailure>;  // empty: the phase went well
 
@@ -336,6 +338,10 @@ void fill_extremes(EngineOptions& options, const TuneJob& job) {
     for (const auto& row : job.held_out)
       options.longest_row = std::max(options.longest_row, inputs(row));
   options.keeps_best = job.evaluation.keep_best;
+  for (const auto* rows : {&job.rows, &job.held_out})
+    for (const auto& row : *rows)
+      options.data_bytes +=
+          row_bytes + static_cast<std::int64_t>(row.tokens.size_bytes() + row.trained.size_bytes());
   options.tokens_per_step = options.longest_row;
   const std::int64_t steps = std::min(job.total_steps, steps_looked_at);
   std::int64_t looked_at = 0;

@@ -1,0 +1,114 @@
+// tests/gpu/engine/memory_plan_test.cpp - a run takes the memory that its plan says: what it grows
+// by is measured, with evaluations and the best step kept.
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <list>
+
+#include "gpu/engine/buffer.h"
+#include "tests/gpu/engine/tune_bench.h"
+
+namespace kairo::gpu {
+namespace {
+using namespace test;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool is_measured = false;  // a sanitizer's own memory lies between
+#else
+constexpr bool is_measured = true;
+#endif
+
+// Of /proc/self/status, in bytes.
+std::int64_t status_bytes(const std::string& name) {
+  std::ifstream in("/proc/self/status");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with(name + ":")) return std::stoll(line.substr(name.size() + 1)) << 10;
+  return 0;
+}
+// Large enough that buffers are rounded to huge pages: 30 million parameters.
+void write_model(const std::string& dir) {
+  REQUIRE(make_folders(dir).ok());
+  std::list<std::vector<float>> values;
+  std::vector<TensorToWrite> tensors;
+  const auto add = [&](const std::string& name, std::vector<std::int64_t> shape) {
+    std::int64_t count = 1;
+    for (const std::int64_t n : shape) count *= n;
+    values.emplace_back(static_cast<std::size_t>(count), 0.01f);
+    tensors.push_back({name, std::move(shape), values.back()});
+  };
+  add("model.embed_tokens.weight", {512, 768});
+  add("model.norm.weight", {768});
+  for (int layer = 0; layer < 6; ++layer) {
+    const std::string at = "model.layers." + std::to_string(layer) + ".";
+    add(at + "input_layernorm.weight", {768});
+    add(at + "post_attention_layernorm.weight", {768});
+    add(at + "self_attn.q_proj.weight", {768, 768});
+    add(at + "self_attn.k_proj.weight", {256, 768});
+    add(at + "self_attn.v_proj.weight", {256, 768});
+    add(at + "self_attn.o_proj.weight", {768, 768});
+    add(at + "mlp.gate_proj.weight", {1536, 768});
+    add(at + "mlp.up_proj.weight", {1536, 768});
+    add(at + "mlp.down_proj.weight", {768, 1536});
+  }
+  REQUIRE(write_tensors(dir + "/model.safetensors", tensors).ok());
+  REQUIRE(write_file(dir + "/config.json",
+                     R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 768,
+    "intermediate_size": 1536, "num_hidden_layers": 6, "num_attention_heads": 12,
+    "num_key_value_heads": 4, "vocab_size": 512, "max_position_embeddings": 2048,
+    "tie_word_embeddings": true})")
+              .ok());
+}
+}  // namespace
+
+TEST_CASE("a large buffer takes whole huge pages, a small one what it holds") {
+  CHECK(buffer_bytes(0) == 0);
+  CHECK(buffer_bytes(1) == 64);
+  CHECK(buffer_bytes((2 << 20) - 16) == (8 << 20) - 64);
+  CHECK(buffer_bytes(2 << 20) == 8 << 20);
+  CHECK(buffer_bytes((2 << 20) + 1) == 10 << 20);
+}
+
+TEST_CASE_FIXTURE(TuneBench, "a run grows by what its memory plan says, the best step's copy too") {
+  if (!is_measured || !std::ofstream("/proc/self/clear_refs").is_open()) {
+    MESSAGE("SKIP: the peak of this process's memory cannot be measured here");
+    return;
+  }
+  REQUIRE(run(job("first"), never()) == TuneExit::done);  // libtorch's own memory is there
+  write_model(folder.path() + "/model");
+  const std::vector<std::int32_t> tokens(1101, 7);
+  const std::vector<std::uint8_t> trained(1101, 1);
+  TuneJob j = job("measured");
+  j.model_dir = folder.path() + "/model";
+  j.rank = 32;
+  j.targets = {"all-linear"};
+  j.rows = {{tokens, trained}};
+  j.held_out = j.rows;
+  j.rows_of_step = [](std::int64_t) { return std::vector<std::size_t>{0}; };
+  j.total_steps = 2;
+  j.save_steps = 1;
+  j.evaluation = {1, 0, false, true, true};
+  const auto config = load_model_config(j.model_dir).value();
+  const auto lora = make_lora_layout(config, j.rank, 1.0, j.targets).value();
+  const EngineOptions o = engine_options(j);
+  const auto plan = plan_memory(config, lora,
+                                {o.method,
+                                 o.tokens_per_step,
+                                 o.longest_row,
+                                 1,
+                                 j.budget_bytes,
+                                 {},
+                                 o.keeps_best,
+                                 o.data_bytes})
+                        .value();
+  CHECK(o.data_bytes >= 2 * 1101 * 5);
+  REQUIRE(plan.items[0].what == "process");
+  const std::int64_t planned = plan.peak_bytes() - plan.items[0].bytes;
+  std::ofstream("/proc/self/clear_refs") << "5";  // the peak counts from here
+  const std::int64_t before = status_bytes("VmRSS");
+  REQUIRE(run(j, never()) == TuneExit::done);
+  const std::int64_t grown = status_bytes("VmHWM") - before;
+  CAPTURE(plan.text());
+  CAPTURE(grown >> 20);
+  CHECK(grown <= planned + (8 << 20));
+  CHECK(grown >= planned / 10 * 8);  // what other tests have freed may be used again
+}
+}  // namespace kairo::gpu
