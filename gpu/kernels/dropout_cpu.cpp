@@ -45,8 +45,11 @@ bool dropout_keeps(const DropoutMask& mask, std::uint64_t key, std::int64_t i) {
   return hash(static_cast<std::uint32_t>(i), Lanes(key, mask.module)) >= threshold_of(mask.p);
 }
 
-void dropout_cpu(float* out, std::int64_t ld_out, const float* x, std::int64_t ld_x,
-                 const DropoutMask& mask, std::int64_t T, std::int64_t C) {
+namespace {
+// put(value, scaled): scaled is x / (1 - p) where the feature stays, else x * 0.
+template <class Put>
+void each_dropped(float* out, std::int64_t ld_out, const float* x, std::int64_t ld_x,
+                  const DropoutMask& mask, std::int64_t T, std::int64_t C, const Put& put) {
   const std::uint32_t threshold = threshold_of(mask.p);
   const auto scale = static_cast<float>(1 / (1 - mask.p));
 #pragma omp parallel for schedule(static)
@@ -57,23 +60,18 @@ void dropout_cpu(float* out, std::int64_t ld_out, const float* x, std::int64_t l
     const auto columns = static_cast<std::uint32_t>(C);
 #pragma omp simd
     for (std::uint32_t i = 0; i < columns; ++i)
-      to[i] = from[i] * (hash(i, lanes) >= threshold ? scale : 0.0f);  // a product: no branch
+      put(to[i], from[i] * (hash(i, lanes) >= threshold ? scale : 0.0f));  // a product: no branch
   }
+}
+}  // namespace
+
+void dropout_cpu(float* out, std::int64_t ld_out, const float* x, std::int64_t ld_x,
+                 const DropoutMask& mask, std::int64_t T, std::int64_t C) {
+  each_dropped(out, ld_out, x, ld_x, mask, T, C, [](float& to, float scaled) { to = scaled; });
 }
 
 void dropout_add_cpu(float* sum, std::int64_t ld_sum, const float* x, std::int64_t ld_x,
                      const DropoutMask& mask, std::int64_t T, std::int64_t C) {
-  const std::uint32_t threshold = threshold_of(mask.p);
-  const auto scale = static_cast<float>(1 / (1 - mask.p));
-#pragma omp parallel for schedule(static)
-  for (std::int64_t t = 0; t < T; ++t) {
-    const Lanes lanes(mask.keys[t], mask.module);
-    const float* from = x + t * ld_x;
-    float* to = sum + t * ld_sum;
-    const auto columns = static_cast<std::uint32_t>(C);
-#pragma omp simd
-    for (std::uint32_t i = 0; i < columns; ++i)
-      to[i] += from[i] * (hash(i, lanes) >= threshold ? scale : 0.0f);
-  }
+  each_dropped(sum, ld_sum, x, ld_x, mask, T, C, [](float& to, float scaled) { to += scaled; });
 }
 }  // namespace kairo::gpu
