@@ -34,7 +34,7 @@ Row row_of(std::vector<std::int32_t> tokens, bool trained) {
   row.tokens = std::move(tokens);
   return row;
 }
-void mark(Row& row, Span span, bool trained) {
+void mark_trained(Row& row, Span span, bool trained) {
   for (std::size_t i = span.first; i < span.last; ++i) row.trained[i] = trained ? 1 : 0;
 }
 bool is_special_at_end(std::string_view text, const Tokenizer& tokenizer) {
@@ -158,13 +158,13 @@ Result<std::size_t> blocks_before(std::size_t count, const Rendered& r) {
 // Sets the tokens of message `index` to trained or not.
 Status mark_message(Row& row, std::size_t index, bool trained, const Rendered& r) {
   if (!r.chat.has_marks) {
-    mark(row, TRY(answer_span(index, r)), trained);
+    mark_trained(row, TRY(answer_span(index, r)), trained);
     return ok();
   }
   const std::size_t end = TRY(blocks_before(index + 1, r));
   for (std::size_t i = TRY(blocks_before(index, r)); i < end; ++i) {
     const auto [from, to] = r.chat.generated[i];
-    mark(row, tokens_in(r.encoding, from, to), trained);
+    mark_trained(row, tokens_in(r.encoding, from, to), trained);
   }
   return ok();
 }
@@ -180,11 +180,11 @@ Result<Row> tokenise_chat(const Example& example, LossOn loss_on, const Tokenize
   Row row = row_of(r.encoding.tokens, all);
   if (r.chat.has_marks && !all) {
     for (const auto& [from, to] : r.chat.generated)
-      mark(row, tokens_in(r.encoding, from, to), true);
+      mark_trained(row, tokens_in(r.encoding, from, to), true);
     const std::size_t given = TRY(blocks_before(example.given, r));  // the prompt's come first
     for (std::size_t i = 0; i < given; ++i)
-      mark(row, tokens_in(r.encoding, r.chat.generated[i].first, r.chat.generated[i].second),
-           false);
+      mark_trained(
+          row, tokens_in(r.encoding, r.chat.generated[i].first, r.chat.generated[i].second), false);
   }
   for (std::size_t i = 0; i < r.turns.size(); ++i) {
     if (r.turns[i].role != "assistant") continue;
@@ -206,7 +206,7 @@ Result<Row> tokenise_text(const std::string& prompt, const std::string& answer, 
   if (!text.ends_with(tokenizer.eos_text())) text += tokenizer.eos_text();
   Row row = row_of(TRY(tokenizer.encode(text, true)), true);
   if (loss_on == LossOn::all) return row;
-  mark(row, {0, common_prefix(TRY(tokenizer.encode(prompt, true)), row.tokens)}, false);
+  mark_trained(row, {0, common_prefix(TRY(tokenizer.encode(prompt, true)), row.tokens)}, false);
   return row;
 }
 Result<Row> any_row(const Example& example, LossOn loss_on, const Tokenizer& tokenizer) {

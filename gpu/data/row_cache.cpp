@@ -36,9 +36,9 @@ void append(std::string& out, const std::vector<Row>& rows) {
   for (const auto& row : rows) out.append(bytes_of(row.trained.data(), row.trained.size()));
 }
 // Reads the file's parts in order; every read is within its bytes.
-class Reader {
+class CacheReader {
  public:
-  explicit Reader(std::string_view rest) : rest_(rest) {}
+  explicit CacheReader(std::string_view rest) : rest_(rest) {}
   template <class T, std::size_t n>
   bool read(std::span<T, n> out) {
     if (out.size() > rest_.size() / sizeof(T)) return false;
@@ -128,7 +128,7 @@ Result<Dataset> load_rows(const std::string& path, const std::string& key) {
     return Error{Code::not_found, "read " + path + ": rows of other data or settings"};
   Dataset out;
   out.digest = text.substr(begin.size(), line_end - begin.size());
-  Reader reader(std::string_view(text).substr(line_end + 1));
+  CacheReader reader(std::string_view(text).substr(line_end + 1));
   std::uint64_t counts[3] = {};
   if (!reader.read(std::span(counts)) || !reader.read(out.rows) ||
       !reader.read(out.held_out_rows) || !reader.at_end() || digest_of(out) != out.digest)

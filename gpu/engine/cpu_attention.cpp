@@ -8,14 +8,13 @@
 #include <array>
 #include <cmath>
 
+#include "gpu/engine/attention_rows.h"
 #include "gpu/engine/torch_cpu.h"
 #include "gpu/kernels/softmax.h"
 #include "schemas/base/assert.h"
 
 namespace kairo::gpu {
-namespace {
-constexpr std::int64_t query_block = 64;
-}
+namespace {}
 
 // One query head of one segment. Pointers to its first token; strides in floats.
 struct CpuAttention::Head {

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <utility>
 
+#include "gpu/engine/attention_rows.h"
 #include "gpu/engine/decoder_weights.h"
 #include "gpu/engine/machine.h"
 #include "gpu/engine/torch_cpu.h"
@@ -21,7 +22,6 @@
 namespace kairo::gpu {
 namespace {
 constexpr std::int64_t skinny_rows_max = 16;  // above, BLAS is faster
-constexpr std::int64_t query_block = 64;
 
 // Consecutive rows of the batch that belong to one feed.
 struct Range {

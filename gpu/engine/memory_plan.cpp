@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "gpu/engine/attention_rows.h"
 #include "gpu/engine/buffer.h"
 #include "gpu/kernels/nf4.h"
 
@@ -14,7 +15,6 @@ constexpr std::int64_t f32 = 4;
 // SmolLM2's tokenizer.
 constexpr std::int64_t process_bytes = 176 << 20;
 constexpr std::int64_t microbatch_max = 2048;  // larger products are not faster, only larger
-constexpr std::int64_t query_block = 64;       // rows of attention scores at a time
 
 std::int64_t linear_weights(const ModelConfig& c) {
   std::int64_t n = 0;

@@ -7,7 +7,7 @@
 
 namespace kairo::gpu {
 namespace {
-constexpr std::int64_t config_bytes_max = 1 << 20;
+constexpr std::int64_t adapter_bytes_max = 1 << 20;
 constexpr std::string_view prefix = "base_model.model.";
 constexpr std::string_view a_suffix = ".lora_A.weight", b_suffix = ".lora_B.weight";
 
@@ -29,7 +29,7 @@ Result<Adapter> load_adapter(const std::string& dir) {
   const std::string config_file = dir + "/adapter_config.json";
   const std::string tensor_file = dir + "/adapter_model.safetensors";
   Adapter adapter;
-  const std::string text = TRY(read_file(config_file, config_bytes_max));
+  const std::string text = TRY(read_file(config_file, adapter_bytes_max));
   adapter.config = TRY(parse_adapter_config(text, config_file));
   const TensorFile file = TRY(TensorFile::open(tensor_file));
   std::map<std::string, AdapterModule> modules;

@@ -1,11 +1,8 @@
 // gpu/formats/argument_settings.cpp - the section TrainingArguments.
-#include <limits>
-
 #include "gpu/formats/take_setting.h"
 
 namespace kairo::gpu {
 namespace {
-constexpr double huge = std::numeric_limits<double>::max();
 using C = TrainingConfig;
 // As transformers: below 1 it is a share of all steps, else the whole steps in it.
 Status take_warmup_steps(const SettingValue& v, TrainingConfig& c) {

@@ -1,12 +1,10 @@
 // gpu/formats/evaluation_settings.cpp - the part of TrainingArguments that is about held-out rows.
 #include <algorithm>
-#include <limits>
 
 #include "gpu/formats/take_setting.h"
 
 namespace kairo::gpu {
 namespace {
-constexpr double huge = std::numeric_limits<double>::max();
 constexpr const char* batches =
     "held-out rows run without padding in batches that fit the memory; their loss is the mean over "
     "all their targets";

@@ -4,7 +4,6 @@
 namespace kairo::gpu {
 namespace {
 constexpr const char* reports = "progress is reported after every step";
-constexpr const char* computes = "the engine chooses how it computes";
 constexpr const char* saves =
     "checkpoints for resuming are written anyway, beside the run and not into the results";
 constexpr const char* hub = "nothing is sent to a hub; the adapter is pushed as an image";

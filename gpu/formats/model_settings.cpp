@@ -4,7 +4,6 @@
 namespace kairo::gpu {
 namespace {
 constexpr const char* loads_files = "the model is read from its folder as it is";
-constexpr const char* computes = "the engine chooses how it computes";
 using C = TrainingConfig;
 }  // namespace
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ std::string lower(std::string text);
 std::string plain_text(const Scalar& s);  // a number in decimal; else as it is written
 Result<double> number_of(const SettingValue& v);
 Result<bool> boolean_of(const SettingValue& v);
+
+constexpr double huge = std::numeric_limits<double>::max();  // any finite number is at most that
+constexpr const char* computes = "the engine chooses how it computes";
 
 TakeSetting text(std::string TrainingConfig::*member);
 TakeSetting number(double TrainingConfig::*member, double min, double max, const char* range);

@@ -5,37 +5,37 @@
 
 namespace kairo::gpu {
 namespace {
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
-std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+std::string text_of(const Ordered& json) {
+  return json.dump(-1, ' ', false, Ordered::error_handler_t::replace);
 }
-std::string event_of(const Json& json) {
+std::string event_of(const Ordered& json) {
   return "data: " + text_of(json) + "\n\n";
 }
 const char* reason_of(Finish finish) {
   return finish == Finish::length ? "length" : "stop";
 }
-Json usage_of(const Usage& usage) {
+Ordered usage_of(const Usage& usage) {
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.answer_tokens},
           {"total_tokens", usage.prompt_tokens + usage.answer_tokens}};
 }
-Json head(const std::string& id, const char* object, std::int64_t created_s,
-          const std::string& model) {
+Ordered head(const std::string& id, const char* object, std::int64_t created_s,
+             const std::string& model) {
   return {{"id", id}, {"object", object}, {"created", created_s}, {"model", model}};
 }
-Json choice(Form form, const char* where, const Json& text, const Json& reason) {
-  Json out = {{"index", 0}};
+Ordered choice(Form form, const char* where, const Ordered& text, const Ordered& reason) {
+  Ordered out = {{"index", 0}};
   out[form == Form::chat ? where : "text"] = text;
   out["logprobs"] = nullptr;
   out["finish_reason"] = reason;
   return out;
 }
-Json model_of(std::span<const std::string> models, std::size_t index, std::int64_t created_s) {
+Ordered model_of(std::span<const std::string> models, std::size_t index, std::int64_t created_s) {
   return {{"id", models[index]},    {"object", "model"},
           {"created", created_s},   {"owned_by", "kairo"},
-          {"root", models.front()}, {"parent", index == 0 ? Json() : Json(models.front())}};
+          {"root", models.front()}, {"parent", index == 0 ? Ordered() : Ordered(models.front())}};
 }
 const char* stream_object(Form form) {
   return form == Form::chat ? "chat.completion.chunk" : "text_completion";
@@ -44,35 +44,35 @@ const char* stream_object(Form form) {
 
 std::string Reply::whole(const std::string& text, Finish finish, const Usage& usage) const {
   const bool chat = form_ == Form::chat;
-  Json out = head(id_, chat ? "chat.completion" : "text_completion", created_s_, model_);
-  const Json message = {{"role", "assistant"}, {"content", text}};
+  Ordered out = head(id_, chat ? "chat.completion" : "text_completion", created_s_, model_);
+  const Ordered message = {{"role", "assistant"}, {"content", text}};
   out["choices"] =
-      Json::array({choice(form_, "message", chat ? message : Json(text), reason_of(finish))});
+      Ordered::array({choice(form_, "message", chat ? message : Ordered(text), reason_of(finish))});
   out["usage"] = usage_of(usage);
   return text_of(out);
 }
 std::string Reply::first_event() const {
   if (form_ != Form::chat) return {};
-  Json out = head(id_, stream_object(form_), created_s_, model_);
-  const Json delta = {{"role", "assistant"}, {"content", ""}};
-  out["choices"] = Json::array({choice(form_, "delta", delta, nullptr)});
+  Ordered out = head(id_, stream_object(form_), created_s_, model_);
+  const Ordered delta = {{"role", "assistant"}, {"content", ""}};
+  out["choices"] = Ordered::array({choice(form_, "delta", delta, nullptr)});
   return event_of(out);
 }
 std::string Reply::event(const std::string& text) const {
-  Json out = head(id_, stream_object(form_), created_s_, model_);
-  const Json delta = form_ == Form::chat ? Json{{"content", text}} : Json(text);
-  out["choices"] = Json::array({choice(form_, "delta", delta, nullptr)});
+  Ordered out = head(id_, stream_object(form_), created_s_, model_);
+  const Ordered delta = form_ == Form::chat ? Ordered{{"content", text}} : Ordered(text);
+  out["choices"] = Ordered::array({choice(form_, "delta", delta, nullptr)});
   return event_of(out);
 }
 std::string Reply::last_event(Finish finish) const {
-  Json out = head(id_, stream_object(form_), created_s_, model_);
-  const Json delta = form_ == Form::chat ? Json::object() : Json("");
-  out["choices"] = Json::array({choice(form_, "delta", delta, reason_of(finish))});
+  Ordered out = head(id_, stream_object(form_), created_s_, model_);
+  const Ordered delta = form_ == Form::chat ? Ordered::object() : Ordered("");
+  out["choices"] = Ordered::array({choice(form_, "delta", delta, reason_of(finish))});
   return event_of(out);
 }
 std::string Reply::usage_event(const Usage& usage) const {
-  Json out = head(id_, stream_object(form_), created_s_, model_);
-  out["choices"] = Json::array();
+  Ordered out = head(id_, stream_object(form_), created_s_, model_);
+  out["choices"] = Ordered::array();
   out["usage"] = usage_of(usage);
   return event_of(out);
 }
@@ -82,7 +82,7 @@ std::string kaito_reply(const std::string& text) {
 }
 
 std::string models_reply(std::span<const std::string> models, std::int64_t created_s) {
-  Json list = Json::array();
+  Ordered list = Ordered::array();
   for (std::size_t i = 0; i < models.size(); ++i) list.push_back(model_of(models, i, created_s));
   return text_of({{"object", "list"}, {"data", list}});
 }
@@ -110,7 +110,7 @@ int http_status(Code code) {
 std::string error_reply(const Error& error) {
   const int status = http_status(error.code);
   const char* type = status < 500 ? "invalid_request_error" : "server_error";
-  Json code;
+  Ordered code;
   if (error.code == Code::not_found) code = "model_not_found";
   return text_of(
       {{"error", {{"message", error.what}, {"type", type}, {"param", nullptr}, {"code", code}}}});

@@ -15,7 +15,7 @@
 namespace kairo::gpu {
 namespace {
 using nlohmann::json;
-constexpr double tolerance = 2e-5;
+constexpr double logit_tolerance = 2e-5;
 constexpr std::size_t logits_apart = 20;
 
 // "" or the error. logits: after the last of the golden file's tokens.
@@ -75,7 +75,7 @@ TEST_CASE("a config's fields are computed as transformers does, or refused") {
     const auto wanted = golden.floats("logits." + std::to_string(r));
     REQUIRE(wanted.size() == 8);
     for (std::size_t i = 0; i < wanted.size(); ++i)
-      CHECK(std::abs(logits[i * logits_apart] - wanted[i]) <= tolerance);
+      CHECK(std::abs(logits[i * logits_apart] - wanted[i]) <= logit_tolerance);
     const auto config = parse_model_config(row["config"].dump(), "config.json");
     REQUIRE(config.ok());
     CHECK(check_training(config.value()).ok() == (changes != "training"));

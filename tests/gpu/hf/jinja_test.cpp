@@ -30,7 +30,7 @@ Result<RenderedChat> render(Tokenizer& t, const std::string& source, const Golde
   REQUIRE(t.set_chat_template("{% set v = messages[0].v %}" + source).ok());
   return t.apply_chat(g.messages, false);
 }
-Tokenizer tiny() {
+Tokenizer plain_tokenizer() {
   const test::TempFolder folder;
   test::write_tiny_tokenizer(folder.path(), "");
   return std::move(Tokenizer::load(folder.path())).value();
@@ -40,7 +40,7 @@ Tokenizer tiny() {
 TEST_CASE("jinja: expressions and templates as transformers renders them") {
   const Golden g = golden();
   REQUIRE(g.rows.size() >= 400);
-  auto t = tiny();
+  auto t = plain_tokenizer();
   for (const auto& row : g.rows) {
     CAPTURE(row[0]);
     const auto chat = render(t, row[0], g);
@@ -55,7 +55,7 @@ TEST_CASE("jinja: expressions and templates as transformers renders them") {
 
 TEST_CASE("jinja: what is not done as Jinja2 does it is refused") {
   const Golden g = golden();
-  auto t = tiny();
+  auto t = plain_tokenizer();
   for (const auto& source : g.refused) {
     CAPTURE(source);
     CHECK_FALSE(render(t, source, g).ok());
@@ -64,7 +64,7 @@ TEST_CASE("jinja: what is not done as Jinja2 does it is refused") {
 
 TEST_CASE("jinja: hostile templates end with an error") {
   const Golden g = golden();
-  auto t = tiny();
+  auto t = plain_tokenizer();
   const auto many = [](std::size_t n, const std::string& text) {
     std::string out;
     for (std::size_t i = 0; i < n; ++i) out += text;

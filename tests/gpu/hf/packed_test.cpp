@@ -13,12 +13,12 @@ using namespace kairo;
 using namespace kairo::gpu;
 
 namespace {
-struct Read {
+struct Unpacked {
   std::vector<std::string> rows;
   std::optional<Error> error;
 };
-Read read(const std::string& path, const RowLimits& limits = {}) {
-  Read out;
+Unpacked unpacked(const std::string& path, const RowLimits& limits = {}) {
+  Unpacked out;
   const auto count = read_rows(path, limits, [&](std::size_t, std::string_view json) {
     out.rows.emplace_back(json);
     return ok();
@@ -67,7 +67,7 @@ TEST_CASE("packed: rows of every kind of file") {
   };
   for (const auto& row : rows) {
     CAPTURE(row.file);
-    const auto got = read(test::golden("packed/" + row.file));
+    const auto got = unpacked(test::golden("packed/" + row.file));
     CHECK(got.rows == row.rows);
     CHECK_FALSE(got.error.has_value());
   }
@@ -96,7 +96,7 @@ TEST_CASE("packed: what stands behind a gzip member") {
     const test::TempFolder folder;
     const std::string path = folder.path() + "/a.jsonl.gz";
     REQUIRE(write_file(path, row.content).ok());
-    const auto got = read(path);
+    const auto got = unpacked(path);
     CHECK(got.rows.size() == row.rows);
     CHECK(got.error.has_value() == !row.error.empty());
     if (!got.error) continue;
@@ -119,7 +119,7 @@ TEST_CASE("packed: a name that says more than the bytes") {
     const test::TempFolder folder;
     const std::string path = folder.path() + "/" + row.file;
     REQUIRE(write_file(path, row.content).ok());
-    const auto got = read(path);
+    const auto got = unpacked(path);
     REQUIRE(got.error.has_value());
     CHECK(got.error->code == Code::invalid);
     CHECK_MESSAGE(got.error->what.find(row.error) != std::string::npos, got.error->what);
@@ -128,7 +128,7 @@ TEST_CASE("packed: a name that says more than the bytes") {
 
 TEST_CASE("packed: a column that is there twice is named") {
   for (const std::string file : {"twice", "nested_twice"}) {
-    const auto got = read(test::golden("packed/" + file + ".parquet"));
+    const auto got = unpacked(test::golden("packed/" + file + ".parquet"));
     CHECK(got.rows.empty());
     REQUIRE(got.error.has_value());
     CHECK(got.error->code == Code::invalid);
@@ -138,7 +138,7 @@ TEST_CASE("packed: a column that is there twice is named") {
 }
 
 TEST_CASE("packed: bytes that are no text name their column") {
-  const auto got = read(test::golden("packed/no_text.parquet"));
+  const auto got = unpacked(test::golden("packed/no_text.parquet"));
   CHECK(got.rows.size() == 1);
   REQUIRE(got.error.has_value());
   CHECK(got.error->code == Code::invalid);
@@ -158,7 +158,7 @@ TEST_CASE("packed: files that are cut off are corrupt, at every length") {
       CAPTURE(size);
       const std::string path = folder.path() + "/" + name;
       REQUIRE(write_file(path, std::string_view(whole).substr(0, size)).ok());
-      const auto got = read(path);
+      const auto got = unpacked(path);
       REQUIRE(got.error.has_value());
       CHECK(got.error->code == Code::corrupt);
     }
@@ -166,16 +166,16 @@ TEST_CASE("packed: files that are cut off are corrupt, at every length") {
 }
 
 TEST_CASE("packed: what unpacks to too much is refused") {
-  const auto gz = read(test::golden("packed/bomb.jsonl.gz"), {.file_bytes = 1'000'000});
+  const auto gz = unpacked(test::golden("packed/bomb.jsonl.gz"), {.file_bytes = 1'000'000});
   CHECK(gz.rows.empty());
   REQUIRE(gz.error.has_value());
   CHECK(gz.error->code == Code::invalid);
   CHECK(gz.error->what.find("unpacks to more than 1000000 bytes") != std::string::npos);
-  const auto row = read(test::golden("packed/bomb.jsonl.gz"), {.row_bytes = 1'000'000});
+  const auto row = unpacked(test::golden("packed/bomb.jsonl.gz"), {.row_bytes = 1'000'000});
   REQUIRE(row.error.has_value());
   CHECK(row.error->what.find("line 1: longer than 1000000 bytes") != std::string::npos);
   for (const std::string codec : {"zstd", "brotli"}) {
-    const auto page = read(test::golden("packed/bomb_" + codec + ".parquet"));
+    const auto page = unpacked(test::golden("packed/bomb_" + codec + ".parquet"));
     CAPTURE(codec);
     REQUIRE(page.error.has_value());
     CHECK(page.error->what.find("a page of 3000000") != std::string::npos);
@@ -193,7 +193,7 @@ TEST_CASE("packed: a page that unpacks to more than it says is corrupt") {
   bytes[size + 4] = 0;
   const std::string path = folder.path() + "/a.parquet";
   REQUIRE(write_file(path, bytes).ok());
-  const auto got = read(path);
+  const auto got = unpacked(path);
   REQUIRE(got.error.has_value());
   CHECK(got.error->code == Code::corrupt);
   CHECK(got.error->what.find("a page unpacks to more than it says") != std::string::npos);
