@@ -22,10 +22,9 @@ Result<AgentConfig> local_config(const cli::Home& home, const std::string& agent
   out.cluster = {"http://127.0.0.1:" + std::to_string(ports.cluster),
                  home / ("secrets/" + agent + ".token"), ""};
   out.bus.url = "nats://127.0.0.1:" + std::to_string(ports.nats);
-  out.bus.user = out.bus.consumer = agent;
+  out.bus.user = agent;
   out.bus.password = TRY(cli::read_secret(home, agent + ".nats"));
   out.bus.admin = agent == "watcher";
-  out.bus.consumers = known;
   return out;
 }
 }  // namespace kairo

@@ -1,6 +1,7 @@
 // agents/serve_agent.cpp - chooses the implementations of an agent's ports and starts it.
 #include "agents/serve_agent.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -59,11 +60,17 @@ void follow(Parts& p, watcher::Source& source, const std::atomic<bool>& stop) {
   }
 }
 
+bool all_listed(const Parts& p) {
+  return std::all_of(p.sources.begin(), p.sources.end(),
+                     [](const auto& source) { return source->has_listed(); });
+}
+
 void wire_watcher(Parts& p) {
   p.effects = std::make_unique<watcher::WatcherEffects>(*p.cluster, *p.bus, p.clock);
   for (const auto& kind : {cluster::workspaces, cluster::jobs, cluster::pods,
                            cluster::stateful_sets, cluster::nodes}) {
-    p.sources.push_back(std::make_unique<watcher::Source>(*p.cluster, *p.bus, *p.store, kind));
+    p.sources.push_back(std::make_unique<watcher::Source>(
+        *p.cluster, *p.bus, kind, [&p](wire::FactBody body) { return p.loop->last_facts(body); }));
     auto* source = p.sources.back().get();
     p.options.sensors.push_back(
         [&p, source](const std::atomic<bool>& stop) { follow(p, *source, stop); });
@@ -134,9 +141,9 @@ Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
       runtime::Relay::Deps{*p.bus, *p.effects, p.clock,
                            [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }});
   Role role = role_of(config.agent);
-  p.loop = std::make_unique<runtime::Loop>(runtime::Loop::Deps{config.agent, *p.bus, *p.store,
-                                                               *p.relay, p.clock, role.decide,
-                                                               std::move(role.own), config.node});
+  p.loop = std::make_unique<runtime::Loop>(
+      runtime::Loop::Deps{config.agent, *p.bus, *p.store, *p.relay, p.clock, role.decide,
+                          std::move(role.own), config.node, [&p] { return all_listed(p); }});
   p.options.agent = config.agent;
   p.options.port_file = config.port_file;
   log::info("agent starts", {{"agent", config.agent},

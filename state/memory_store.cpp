@@ -28,4 +28,8 @@ Status MemoryStore::commit(const Batch& batch) {
   }
   return ok();
 }
+void MemoryStore::wipe() {
+  const std::lock_guard lock(mutex_);
+  rows_.clear();
+}
 }  // namespace kairo::state

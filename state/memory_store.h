@@ -13,6 +13,7 @@ class MemoryStore final : public Store {
   Result<Rows> scan(const std::string& prefix, const std::string& after,
                     std::size_t limit) const override;
   Status commit(const Batch& batch) override;
+  void wipe();  // the disk was replaced
 
  private:
   mutable std::mutex mutex_;

@@ -1,4 +1,4 @@
-// agents/bus/memory_bus.cpp - last value per subject, at least once, in a few maps.
+// agents/bus/memory_bus.cpp - last value per subject, in a few maps.
 #include "agents/bus/memory_bus.h"
 
 #include <algorithm>
@@ -7,22 +7,18 @@
 namespace kairo::bus {
 void MemoryBroker::lose_tail(std::size_t messages) {
   const std::lock_guard lock(mutex_);
-  ++incarnation_;
+  ++starts_;
   for (; messages > 0 && !messages_.empty(); --messages) {
     const auto tail = std::prev(messages_.end());
-    by_subject_.erase(tail->second.subject);
-    ids_.erase(tail->second.id);
+    by_subject_.erase(tail->second.message.subject);
+    ids_.erase(tail->second.message.id);
     last_ = tail->first - 1;
     messages_.erase(tail);
   }
   std::map<std::string, std::int64_t> still_known;  // of the messages that are stored
-  for (const auto& [sequence, message] : messages_)
-    if (const auto id = ids_.find(message.id); id != ids_.end()) still_known.insert(*id);
+  for (const auto& [sequence, stored] : messages_)
+    if (const auto id = ids_.find(stored.message.id); id != ids_.end()) still_known.insert(*id);
   ids_ = std::move(still_known);
-  for (auto& [name, consumer] : consumers_) {
-    consumer.delivered = std::min(consumer.delivered, last_);
-    consumer.unacked.erase(consumer.unacked.upper_bound(last_), consumer.unacked.end());
-  }
 }
 void MemoryBroker::wipe() {
   const std::lock_guard lock(mutex_);
@@ -31,8 +27,8 @@ void MemoryBroker::wipe() {
   ids_.clear();
   ids_in_order_.clear();
   last_ = 0;
-  ++incarnation_;
-  for (auto& [name, consumer] : consumers_) consumer = {};
+  ++starts_;
+  ++life_;
 }
 // Published before, within the window. Else it is noted, and what is older than the window
 // forgotten.
@@ -48,26 +44,12 @@ bool MemoryBroker::is_repeated(const std::string& id) {
   ids_in_order_.emplace_back(now, id);
   return false;
 }
-bool MemoryBroker::idle() const {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [name, consumer] : consumers_)
-    if (!consumer.unacked.empty() || consumer.delivered < last_) return false;
-  return true;
-}
 std::vector<Message> MemoryBroker::stored(const std::string& prefix) const {
   const std::lock_guard lock(mutex_);
   std::vector<Message> out;
-  for (const auto& [sequence, message] : messages_)
-    if (message.subject.starts_with(prefix)) out.push_back(message);
+  for (const auto& [sequence, stored] : messages_)
+    if (stored.message.subject.starts_with(prefix)) out.push_back(stored.message);
   return out;
-}
-
-MemoryBus::MemoryBus(MemoryBroker& broker, std::string consumer, std::string prefix)
-    : broker_(broker), consumer_(std::move(consumer)), prefix_(std::move(prefix)) {
-  const std::lock_guard lock(broker_.mutex_);
-  auto& mine = broker_.consumers_[consumer_];
-  // A new process of the same consumer: what was handed out and not acked comes again.
-  for (auto& [sequence, due_ms] : mine.unacked) due_ms = 0;
 }
 
 Status MemoryBus::publish(const Message& message) {
@@ -78,56 +60,58 @@ Status MemoryBus::publish(const Message& message) {
   const std::lock_guard lock(broker_.mutex_);
   if (!message.id.empty() && broker_.is_repeated(message.id)) return ok();
   const std::uint64_t sequence = ++broker_.last_;
-  if (const auto old = broker_.by_subject_.find(message.subject);
-      old != broker_.by_subject_.end()) {
+  if (const auto old = broker_.by_subject_.find(message.subject); old != broker_.by_subject_.end())
     broker_.messages_.erase(old->second);
-    for (auto& [name, consumer] : broker_.consumers_) consumer.unacked.erase(old->second);
-  }
   broker_.by_subject_[message.subject] = sequence;
-  broker_.messages_[sequence] = message;
+  broker_.messages_[sequence] = {message, ++broker_.stamps_};
   return ok();
 }
 
-Result<std::vector<Delivery>> MemoryBus::next(std::size_t limit, std::chrono::milliseconds wait) {
+void MemoryBus::read_from(Cursor cursor) {
+  const std::lock_guard lock(broker_.mutex_);
+  cursor_ = std::move(cursor);
+  connected_ = 0;
+}
+void MemoryBus::connect() {
+  if (connected_ == broker_.starts_) return;
+  connected_ = broker_.starts_;
+  whole_at_ = broker_.last_;
+  const std::string life = std::to_string(broker_.life_);
+  const auto last = broker_.messages_.find(cursor_.sequence);
+  const bool goes_on = cursor_.stream == life && last != broker_.messages_.end() &&
+                       last->second.stamp == cursor_.stamp;
+  if (!goes_on) cursor_ = {life, 0, 0};
+  is_news_ = goes_on;
+}
+
+Result<Batch> MemoryBus::next(std::size_t limit, std::chrono::milliseconds wait) {
   const std::int64_t deadline = broker_.clock_.monotonic_ms() + wait.count();
-  std::vector<Delivery> out;
+  Batch out;
   for (;;) {
     {
       const std::lock_guard lock(broker_.mutex_);
-      auto& mine = broker_.consumers_[consumer_];
-      const std::int64_t now = broker_.clock_.monotonic_ms();
-      const auto deliver = [&](std::uint64_t sequence, const Message& message) {
-        mine.unacked[sequence] = now + broker_.ack_wait_.count();
-        out.push_back({message, sequence});
-      };
-      for (auto& [sequence, due_ms] : mine.unacked) {
-        if (out.size() == limit) break;
-        if (due_ms <= now) deliver(sequence, broker_.messages_.at(sequence));
+      connect();
+      auto at = broker_.messages_.upper_bound(cursor_.sequence);
+      is_news_ = is_news_ || at == broker_.messages_.end() || at->first > whole_at_;
+      out.is_news = is_news_;
+      for (; at != broker_.messages_.end() && out.messages.size() < limit; ++at) {
+        if (!out.is_news && at->first > whole_at_) break;  // these are news, in the next batch
+        cursor_ = {cursor_.stream, at->first, at->second.stamp};
+        if (at->second.message.subject.starts_with(prefix_))
+          out.messages.push_back(at->second.message);
       }
-      auto message = broker_.messages_.upper_bound(mine.delivered);
-      const auto may_take = [&] {
-        return out.size() < limit && mine.unacked.size() < broker_.ack_pending_max_;
-      };
-      for (; message != broker_.messages_.end() && may_take(); ++message) {
-        mine.delivered = message->first;
-        if (message->second.subject.starts_with(prefix_)) deliver(message->first, message->second);
-      }
-      if (message == broker_.messages_.end()) mine.delivered = broker_.last_;
+      out.after = cursor_;
+      out.is_whole = at == broker_.messages_.end() || at->first > whole_at_;
     }
-    if (!out.empty() || woken_.exchange(false) || broker_.clock_.monotonic_ms() >= deadline)
+    if (!out.messages.empty() || woken_.exchange(false) ||
+        broker_.clock_.monotonic_ms() >= deadline)
       return out;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
 
-Status MemoryBus::ack(std::uint64_t token) {
-  const std::lock_guard lock(broker_.mutex_);
-  broker_.consumers_[consumer_].unacked.erase(token);
-  return ok();
-}
-
 Result<std::string> MemoryBus::incarnation() {
   const std::lock_guard lock(broker_.mutex_);
-  return std::to_string(broker_.incarnation_);
+  return std::to_string(broker_.life_) + "/" + std::to_string(broker_.starts_);
 }
 }  // namespace kairo::bus

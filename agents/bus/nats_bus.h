@@ -15,10 +15,7 @@ namespace kairo::bus {
 struct NatsOptions {
   std::string url = "nats://127.0.0.1:4222";
   std::string user, password;  // "" = none
-  std::string consumer;        // durable name, e.g. "launcher"; "" = this connection only publishes
-  std::vector<std::string> consumers;  // admin: the durables that must exist
   bool admin = false;
-  std::chrono::milliseconds ack_wait{30'000};
 };
 // Returns at once even when no server answers: calls say unavailable until one does.
 Result<std::unique_ptr<Bus>> open_nats_bus(const NatsOptions& options);

@@ -28,42 +28,29 @@ Status add_stream(jsCtx* context, const Stream& stream) {
   config.MaxMsgSize = static_cast<std::int32_t>(message_bytes_max);
   config.Duplicates = duplicate_window.count() * 1'000'000;
   jsErrCode code{};
-  const natsStatus status = js_AddStream(nullptr, context, &config, nullptr, &code);
-  if (status == NATS_OK || code == JSStreamNameExistErr) return ok();
-  return Error{Code::unavailable, std::string("create stream ") + stream.name + ": " +
-                                      natsStatus_GetText(status) + " " +
-                                      nats_GetLastError(nullptr)};
-}
-
-Status add_consumer(jsCtx* context, const std::string& name, std::chrono::milliseconds ack_wait) {
-  jsConsumerConfig config;
-  jsConsumerConfig_Init(&config);
-  config.Durable = name.c_str();
-  config.DeliverPolicy = js_DeliverLastPerSubject;
-  config.AckPolicy = js_AckExplicit;
-  config.AckWait = ack_wait.count() * 1'000'000;
-  config.MaxDeliver = -1;  // at a finite limit 2.9 can block the consumer
-  config.FilterSubject = "kairo.facts.>";
-  config.MaxAckPending = kept_unacked;
-  jsErrCode code{};
-  const natsStatus status = js_AddConsumer(nullptr, context, facts_stream, &config, nullptr, &code);
-  if (status == NATS_OK || code == JSConsumerNameExistErr || code == JSConsumerExistingActiveErr)
-    return ok();
-  return Error{Code::unavailable, "create consumer " + name + ": " + natsStatus_GetText(status) +
-                                      " " + nats_GetLastError(nullptr)};
+  natsStatus s = js_AddStream(nullptr, context, &config, nullptr, &code);
+  if (s != NATS_OK && code == JSStreamNameExistErr)  // of an earlier version, other settings
+    s = js_UpdateStream(nullptr, context, &config, nullptr, &code);
+  if (s == NATS_OK) return ok();
+  return nats_failure(std::string("stream ") + stream.name + " with kairo's settings", s);
 }
 }  // namespace
 
-Status prepare_streams(__jsCtx* context, const NatsOptions& options) {
+Error nats_failure(const std::string& what, int status) {
+  const char* detail = nats_GetLastError(nullptr);
+  return {Code::unavailable, "bus: " + what + ": " +
+                                 natsStatus_GetText(static_cast<natsStatus>(status)) +
+                                 (detail != nullptr ? std::string(" ") + detail : "")};
+}
+
+Status prepare_streams(__jsCtx* context) {
   constexpr std::int64_t day = 24 * 3600;
   const Stream streams[] = {
-      {facts_stream, {"kairo.facts.>"}, 1, day},
+      {facts_stream, {facts_subjects}, 1, 30 * day},
       {"KAIRO_STATUS", {"kairo.status.>"}, 1, 30 * day},
       {"KAIRO_DEAD", {"kairo.dead.>"}, 1000, 30 * day},
   };
   for (const Stream& stream : streams) TRY(add_stream(context, stream));
-  for (const std::string& name : options.consumers)
-    TRY(add_consumer(context, name, options.ack_wait));
   return ok();
 }
 }  // namespace kairo::bus

@@ -18,26 +18,27 @@ std::string quoted(const std::vector<std::string>& subjects) {
   for (const std::string& s : subjects) out += (out.size() > 1 ? ", " : "") + ("\"" + s + "\"");
   return out + "]";
 }
-// What every consumer of facts may do, and no more: pull, ack and look at its own durable.
-std::vector<std::string> consumer_rights(const std::string& agent) {
-  return {"$JS.API.CONSUMER.MSG.NEXT.KAIRO_FACTS." + agent,
-          "$JS.ACK.KAIRO_FACTS." + agent + ".>",
-          "$JS.ACK.*.*.KAIRO_FACTS." + agent + ".>",  // ack subjects of nats-server >= 2.15
-          "$JS.API.STREAM.INFO.KAIRO_FACTS",
-          "$JS.API.CONSUMER.INFO.KAIRO_FACTS." + agent,
+// What every reader of facts may do, and no more: ordered consumers of its own on that stream.
+std::vector<std::string> reader_rights(const std::string& agent) {
+  return {"$JS.API.STREAM.INFO.KAIRO_FACTS",
+          "$JS.API.STREAM.MSG.GET.KAIRO_FACTS",
+          "$JS.API.CONSUMER.CREATE.KAIRO_FACTS",
+          "$JS.API.CONSUMER.CREATE.KAIRO_FACTS.>",
+          "$JS.API.CONSUMER.INFO.KAIRO_FACTS.*",
+          "$JS.API.CONSUMER.DELETE.KAIRO_FACTS.*",
+          "$JS.FC.KAIRO_FACTS.>",
           "_INBOX_" + agent + ".>",
           "kairo.dead." + agent};
 }
 std::vector<std::string> publish_rights(const std::string& agent) {
-  std::vector<std::string> out = consumer_rights(agent);
+  std::vector<std::string> out = reader_rights(agent);
   const auto facts = [&](const std::vector<std::string>& kinds) {
     for (const std::string& kind : kinds) out.push_back("kairo.facts." + kind + ".>");
   };
   if (agent == "watcher") {
     facts({"workspace", "job", "pod", "server", "node"});
-    for (const char* s : {"kairo.status.>", "$JS.API.STREAM.CREATE.*",
-                          "$JS.API.CONSUMER.DURABLE.CREATE.KAIRO_FACTS.*",
-                          "$JS.API.CONSUMER.CREATE.KAIRO_FACTS.>", "$JS.API.INFO"})
+    for (const char* s :
+         {"kairo.status.>", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.INFO"})
       out.push_back(s);
   }
   if (agent == "provisioner") facts({"resources"});

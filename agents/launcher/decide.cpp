@@ -1,6 +1,8 @@
 // agents/launcher/decide.cpp - one step at a time, each from what is known now.
 #include "agents/launcher/decide.h"
 
+#include <utility>
+
 #include "agents/runtime/decision.h"
 
 namespace kairo::launcher {
@@ -74,22 +76,32 @@ Decision leave(const wire::RecordT& record) {
 }
 
 // The mark of a workload that was asked for: its revision; and when it was seen gone although it is
-// wanted (somebody deleted it), that version too, so that it is asked for once more.
+// wanted (somebody deleted it), or seen to be of another revision, that version too, so that it is
+// asked for once more.
 template <class Workload>
-std::string wish(const std::string& revision, const Workload& seen) {
+std::string wish(const std::string& revision, const Workload& seen, bool another_counts) {
   const bool is_gone = seen && !seen->exists && seen->revision == revision;
-  return is_gone ? revision + "@" + std::to_string(seen->version) : revision;
+  const bool is_another = seen && seen->exists && seen->revision != revision && another_counts;
+  return is_gone || is_another ? revision + "@" + std::to_string(seen->version) : revision;
+}
+template <class Workload>
+bool is_there(const std::string& revision, const Workload& seen) {
+  return seen && seen->exists && seen->revision == revision;
 }
 std::string revision_in(const std::string& mark) {
   return mark.substr(0, mark.find('@'));
 }
 
-// The Job of an older revision goes first. Effects of one Workspace run in order and a removal is
-// done only when the object is gone, so the new Job cannot meet the old one.
+// The Job of an older revision goes first: one that was asked for, or one that is seen (by a
+// launcher that has lost its store, or has taken a cluster over). Effects of one Workspace run in
+// order and a removal is done only when the object is gone, so the new Job cannot meet the old one.
 void remove_older(Decision& d, const wire::RecordT& record) {
   const std::string& revision = record.workspace->revision;
   const std::string asked = mark_of(record, "job");
-  if (asked.empty() || revision_in(asked) == revision) return;
+  const bool is_asked = !asked.empty() && revision_in(asked) != revision;
+  const bool is_seen = record.job && record.job->exists && record.job->revision != revision;
+  const std::string seen = is_seen ? record.job->uid : "";
+  if (!is_asked && (seen.empty() || mark_of(record, "older job") == seen)) return;
   wire::RemoveWorkloadT body;
   body.kind = "Job";
   wire::CommandT remove;
@@ -98,29 +110,35 @@ void remove_older(Decision& d, const wire::RecordT& record) {
   remove.body.Set(std::move(body));
   d.commands.push_back(std::move(remove));
   d.cancel_effects = true;
-  wire::MarkT
-      none;  // no Job is asked for any more, so this is said once; each revision may come back
-  none.key = "job";
-  d.marks.push_back(std::move(none));
+  // No Job is asked for any more, so this is said once; each revision may come back.
+  for (const auto& [key, value] : {std::pair{"job", std::string()}, {"older job", seen}}) {
+    wire::MarkT mark;
+    mark.key = key;
+    mark.value = value;
+    d.marks.push_back(std::move(mark));
+  }
 }
 
 void tune(Decision& d, const wire::RecordT& record) {
   if (record.artifact && record.artifact->revision == record.workspace->revision)
     return;  // the training is over, whether its Job is still there or not
+  if (is_there(record.workspace->revision, record.job)) return;
   wire::ApplyTuningT apply;
   apply.workspace = copy(*record.workspace);
   apply.resources = copy(*record.resources);
   apply.run_dir = copy(*record.run_dir);
   const std::string& revision = record.workspace->revision;
-  ask(d, record, "job", wish(revision, record.job), revision, std::move(apply));
+  // A Job of another revision is removed first (remove_older), not changed.
+  ask(d, record, "job", wish(revision, record.job, false), revision, std::move(apply));
 }
 void serve(Decision& d, const wire::RecordT& record) {
+  if (is_there(record.workspace->revision, record.server)) return;
   wire::ApplyInferenceT apply;
   apply.workspace = copy(*record.workspace);
   apply.resources = copy(*record.resources);
   apply.run_dir = copy(*record.run_dir);
   const std::string& revision = record.workspace->revision;
-  ask(d, record, "server", wish(revision, record.server), revision, std::move(apply));
+  ask(d, record, "server", wish(revision, record.server, true), revision, std::move(apply));
 }
 }  // namespace
 

@@ -31,7 +31,8 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   if (!record.run || record.run->node != view.self) return d;
   const wire::RunT& run = *record.run;
   const wire::RunDirT* dir = record.run_dir.get();
-  const std::string& asked_for = run.revision;
+  // Of this word about the run: a wish may come back, and a store may be older than what was done.
+  const std::string asked_for = run.revision + "/" + std::to_string(run.version);
   if (!run.planned) {
     if (is_used(record)) return d;  // its processes still write there
     if (dir != nullptr && dir->state == wire::RunDirState::Removed) return d;

@@ -3,7 +3,9 @@
 #include "agents/runtime/loop.h"
 
 #include <charconv>
+#include <thread>
 
+#include "agents/runtime/loop_round.h"
 #include "agents/runtime/record.h"
 #include "schemas/base/assert.h"
 #include "schemas/base/codec.h"
@@ -13,37 +15,26 @@ namespace kairo::runtime {
 namespace {
 constexpr int decisions_max = 32;  // per record and round; more means that a decision never settles
 constexpr std::size_t dead_letter_bytes_max = 256 * 1024;
-constexpr std::int64_t say_all_every_ms = 12 * 3600 * 1000;  // the bus keeps facts for a day
-constexpr std::int64_t incarnation_every_ms = 2'000, sweep_every_ms = 60'000;
+constexpr std::int64_t sweep_every_ms = 60'000;
 
-std::string padded(std::uint64_t n) {  // sorts as text
-  const std::string s = std::to_string(n);
-  return std::string(20 - s.size(), '0') + s;
+std::string text_of(const bus::Cursor& cursor) {
+  return cursor.stream + "\n" + std::to_string(cursor.sequence) + "\n" +
+         std::to_string(cursor.stamp);
+}
+bus::Cursor cursor_of(const std::string& text) {  // none when it is not such a text
+  bus::Cursor out;
+  const std::size_t first = text.find('\n'), second = text.find('\n', first + 1);
+  if (first == std::string::npos || second == std::string::npos) return out;
+  out.stream = text.substr(0, first);
+  std::from_chars(text.data() + first + 1, text.data() + second, out.sequence);
+  std::from_chars(text.data() + second + 1, text.data() + text.size(), out.stamp);
+  return out;
 }
 bool is_gone(const wire::RecordT& record) {
   return !record.workspace || !record.workspace->exists;
 }
 
-// Same content, whatever the version: nothing to tell.
-template <class T>
-bool same_but_version(const T& a, T b) {
-  b.version = a.version;
-  return a == b;
-}
 }  // namespace
-
-struct Loop::Round {
-  std::int64_t now_ms = 0;
-  std::map<std::string, wire::RecordT> edits;  // records as they will be
-  std::map<std::string, wire::NodeT> nodes;    // news of nodes
-  Nodes view;                                  // all nodes, news included
-  std::set<std::string> dirty, forgotten, cancelled;
-  std::vector<std::pair<std::string, wire::CommandT>> rows;
-  std::vector<std::uint64_t> acks;
-  std::uint64_t outbox = 0;
-  std::size_t taken = 0;    // of observed_
-  std::string incarnation;  // the bus's new one; "" = as before
-};
 
 Status Loop::start() {
   std::string after;
@@ -64,6 +55,8 @@ Status Loop::start() {
   }
   const std::string last = TRY(deps_.store.get("meta/outbox")).value_or("0");
   std::from_chars(last.data(), last.data() + last.size(), outbox_);
+  cursor_ = kept_cursor_ = cursor_of(TRY(deps_.store.get("meta/cursor")).value_or(""));
+  deps_.bus.read_from(cursor_);
   return deps_.relay.load(deps_.store);
 }
 
@@ -88,7 +81,7 @@ wire::RecordT& Loop::edit(Round& round, const std::string& uid) {
   return round.edits[uid] = known == records_.end() ? wire::RecordT{} : known->second;
 }
 
-void Loop::take(Round& round, const wire::FactT& fact) {
+void Loop::take(Round& round, const wire::FactT& fact, bool is_news) {
   if (fact.body.type == wire::FactBody::Node) {
     const wire::NodeT& node = *fact.body.AsNode();
     const auto staged = round.nodes.find(fact.name);
@@ -102,64 +95,9 @@ void Loop::take(Round& round, const wire::FactT& fact) {
     return;
   }
   if (fact.uid.empty()) return;
-  if (absorb(edit(round, fact.uid), fact)) round.dirty.insert(fact.uid);
-}
-
-// A fact of our own: newer than the last one by construction, silent when it says nothing new.
-void Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
-  wire::RecordT& record = edit(round, fact.uid);
-  fact.at_ms = round.now_ms;
-  bool news = true;
-  const auto give_version = [&](auto& body, const auto& slot) {
-    body.version = static_cast<std::uint64_t>(std::max<std::int64_t>(round.now_ms, 1));
-    if (!slot) return;
-    news = !same_but_version(*slot, body);
-    body.version = std::max(body.version, slot->version + 1);
-  };
-  switch (fact.body.type) {
-    case wire::FactBody::Resources:
-      give_version(*fact.body.AsResources(), record.resources);
-      break;
-    case wire::FactBody::Run:
-      give_version(*fact.body.AsRun(), record.run);
-      break;
-    case wire::FactBody::RunDir:
-      give_version(*fact.body.AsRunDir(), record.run_dir);
-      break;
-    case wire::FactBody::Training:
-      give_version(*fact.body.AsTraining(), record.training);
-      break;
-    case wire::FactBody::Artifact:
-      give_version(*fact.body.AsArtifact(), record.artifact);
-      break;
-    case wire::FactBody::Push:
-      give_version(*fact.body.AsPush(), record.push);
-      break;
-    case wire::FactBody::Trouble:
-      fact.body.AsTrouble()->at_ms = round.now_ms;
-      give_version(*fact.body.AsTrouble(), record.trouble);
-      news = true;  // the same refusal once more is news: a decision may wait for its answer
-      break;
-    case wire::FactBody::NONE:
-    case wire::FactBody::Workspace:
-    case wire::FactBody::Job:
-    case wire::FactBody::Pod:
-    case wire::FactBody::Server:
-    case wire::FactBody::Node:
-      break;  // the cluster gives their versions
-  }
-  if (!news) return;
-  take(round, fact);
-  if (!publish) return;
-  wire::CommandT row;
-  row.uid = fact.uid;
-  row.ns = fact.ns;
-  row.name = fact.name;
-  row.coalesce = kind_of(fact.body.type);  // level-triggered: the newest is enough
-  wire::PublishT body;
-  body.fact = std::make_unique<wire::FactT>(std::move(fact));
-  row.body.Set(std::move(body));
-  round.rows.emplace_back("outbox/" + padded(++round.outbox), std::move(row));
+  const wire::FactBody type = fact.body.type;  // of what is one's own the record knows better
+  const bool is_last_word = is_news && is_of_an_agent(type) && !deps_.own.contains(type);
+  if (absorb(edit(round, fact.uid), fact, is_last_word)) round.dirty.insert(fact.uid);
 }
 
 void Loop::command(Round& round, wire::CommandT command) {
@@ -167,7 +105,7 @@ void Loop::command(Round& round, wire::CommandT command) {
     own_fact(round, std::move(*command.body.AsPublish()->fact), true);
     return;
   }
-  round.rows.emplace_back("outbox/" + padded(++round.outbox), std::move(command));
+  round.rows.emplace_back(outbox_key(++round.outbox), std::move(command));
 }
 
 const std::string& Loop::incarnation_of(const Round& round) const {
@@ -205,52 +143,6 @@ void Loop::settle(Round& round, const std::string& uid) {
     record.gone_at_ms = round.now_ms;
 }
 
-// The bus may lose its tail (power failure) or its whole store. Records hold our last words: say
-// them again. Others do the same, and the watcher lists the cluster anew.
-void Loop::republish_if_lost(Round& round) {
-  const std::int64_t now = deps_.clock.monotonic_ms();
-  if (now - incarnation_checked_ms_ < incarnation_every_ms) return;
-  const auto incarnation = deps_.bus.incarnation();
-  if (!incarnation.ok()) return;
-  const bool is_old = now - said_all_ms_ > say_all_every_ms;
-  if (incarnation.value() == incarnation_ && !is_old) {
-    incarnation_checked_ms_ = now;
-    return;
-  }
-  round.incarnation = incarnation.value();  // known when the rows are committed
-  said_all_ms_ = now;
-  log::debug("the bus is new, or may have lost or outlived messages: saying all again",
-             {{"records", std::to_string(records_.size())}});
-  for (const auto& entry : records_) {
-    const wire::RecordT& record = entry.second;
-    round.dirty.insert(entry.first);
-    const auto again = [&](const auto& slot, wire::FactBody type) {
-      if (!slot || !deps_.own.contains(type)) return;
-      wire::FactT fact;
-      fact.uid = record.uid;
-      fact.ns = record.ns;
-      fact.name = record.name;
-      fact.at_ms = round.now_ms;
-      fact.body.Set(std::decay_t<decltype(*slot)>(*slot));
-      wire::CommandT row;
-      row.uid = record.uid;
-      row.ns = record.ns;
-      row.name = record.name;
-      row.coalesce = kind_of(type);
-      wire::PublishT body;
-      body.fact = std::make_unique<wire::FactT>(std::move(fact));
-      row.body.Set(std::move(body));
-      round.rows.emplace_back("outbox/" + padded(++round.outbox), std::move(row));
-    };
-    again(record.resources, wire::FactBody::Resources);
-    again(record.run, wire::FactBody::Run);
-    again(record.run_dir, wire::FactBody::RunDir);
-    again(record.training, wire::FactBody::Training);
-    again(record.artifact, wire::FactBody::Artifact);
-    again(record.push, wire::FactBody::Push);
-  }
-}
-
 void Loop::sweep(Round& round) {
   if (round.now_ms - swept_ms_ < sweep_every_ms) return;
   swept_ms_ = round.now_ms;
@@ -260,41 +152,79 @@ void Loop::sweep(Round& round) {
       round.forgotten.insert(uid);
 }
 
-Status Loop::dead_letter(const bus::Delivery& delivery, const Error& why) {
-  log::error("a message that nobody can read",
-             {{"subject", delivery.message.subject}, {"error", why.what}});
-  std::string letter = why.what + "\n" + delivery.message.subject + "\n" + delivery.message.bytes;
+Status Loop::dead_letter(const bus::Message& message, const Error& why) {
+  log::error("a message that nobody can read", {{"subject", message.subject}, {"error", why.what}});
+  std::string letter = why.what + "\n" + message.subject + "\n" + message.bytes;
   letter.resize(std::min(letter.size(), dead_letter_bytes_max));
-  return deps_.bus.publish({"kairo.dead." + bus::token(deps_.agent),
-                            "dead/" + deps_.agent + "/" + delivery.message.id, letter});
+  return deps_.bus.publish(
+      {"kairo.dead." + bus::token(deps_.agent), "dead/" + deps_.agent + "/" + message.id, letter});
+}
+
+// What the bus has to say. An error means that the same comes again.
+Status Loop::hear(Round& round, std::chrono::milliseconds wait) {
+  const bus::Batch batch = TRY(deps_.bus.next(facts_per_batch, wait));
+  for (const bus::Message& message : batch.messages) {
+    const auto fact = decode<wire::FactT>(message.bytes, wire::FactIdentifier());
+    if (!fact.ok()) TRY(dead_letter(message, fact.error()));
+    if (fact.ok()) take(round, fact.value(), batch.is_news);
+    ++facts_;
+  }
+  round.cursor = batch.after;
+  round.is_whole = round.is_whole || batch.is_whole;
+  return ok();
 }
 
 Status Loop::step(std::chrono::milliseconds wait) {
   Round round;
   round.now_ms = deps_.clock.now_ms();
   round.outbox = outbox_;
+  round.cursor = cursor_;
+  round.is_whole = is_whole_;
   for (std::string& key : deps_.relay.take_done()) done_.push_back(std::move(key));
-  bool urgent = !done_.empty();
-  {
-    const std::lock_guard lock(observed_mutex_);
-    urgent = urgent || !observed_.empty();
-  }
-  if (!timers_.empty())
-    wait = std::min(wait, std::chrono::milliseconds(
-                              std::max<std::int64_t>(timers_.begin()->first - round.now_ms, 0)));
-  const auto deliveries =
-      deps_.bus.next(facts_per_batch, urgent ? std::chrono::milliseconds(0) : wait);
+  const bool may_read = is_whole_ || !deps_.may_read || deps_.may_read();
+  const Status heard = may_read ? hear(round, patience(wait)) : not_yet(wait);
   round.now_ms = deps_.clock.now_ms();
-  republish_if_lost(round);  // first: news of this round must come after it
-  if (deliveries.ok()) {
-    for (const bus::Delivery& delivery : deliveries.value()) {
-      const auto fact = decode<wire::FactT>(delivery.message.bytes, wire::FactIdentifier());
-      if (!fact.ok() && !dead_letter(delivery, fact.error()).ok()) continue;  // it comes again
-      if (fact.ok()) take(round, fact.value());
-      round.acks.push_back(delivery.token);
-      ++facts_;
-    }
-  }
+  if (round.is_whole)
+    decide(round);
+  else  // what would be decided now might unsay what has been said; kept for when all is read
+    for (const std::string& uid : round.dirty) edit(round, uid).wake_at_ms = 1;
+  sweep(round);
+  const Status committed = commit(round);
+  if (!heard.ok() || !committed.ok()) deps_.bus.read_from(cursor_);  // the same again
+  return committed.ok() ? heard : committed;
+}
+
+Status Loop::not_yet(std::chrono::milliseconds wait) {
+  std::this_thread::sleep_for(std::min(wait, std::chrono::milliseconds(10)));
+  return Error{Code::unavailable, "the cluster's objects have not been listed yet"};
+}
+
+// How long the round may wait for a fact.
+std::chrono::milliseconds Loop::patience(std::chrono::milliseconds wait) const {
+  if (!done_.empty()) return std::chrono::milliseconds(0);
+  if (!is_whole_) return wait;
+  const std::lock_guard lock(observed_mutex_);
+  if (!observed_.empty()) return std::chrono::milliseconds(0);
+  if (timers_.empty()) return wait;
+  const std::int64_t left = timers_.begin()->first - deps_.clock.now_ms();
+  return std::min(wait, std::chrono::milliseconds(std::max<std::int64_t>(left, 0)));
+}
+
+// The store may be older than what was said and done. A fact of which the bus has a newer one is
+// not said any more; a status is composed anew.
+void Loop::forget_outdated(Round& round) {
+  round.outdated = deps_.relay.rows_that([&](const wire::CommandT& row) {
+    wire::RecordT& record = edit(round, row.uid);
+    if (const auto* publish = row.body.AsPublish()) return is_outdated(record, *publish->fact);
+    if (row.body.type != wire::CommandBody::PatchStatus) return false;
+    record.status.reset();
+    return true;
+  });
+}
+
+void Loop::decide(Round& round) {
+  republish_if_lost(round);
+  if (!is_whole_) forget_outdated(round);
   {
     const std::lock_guard lock(observed_mutex_);
     round.taken = observed_.size();
@@ -311,10 +241,6 @@ Status Loop::step(std::chrono::milliseconds wait) {
     settle(round, uid);
     round.dirty.erase(uid);
   }
-  sweep(round);
-  TRY(commit(round));
-  if (!deliveries.ok()) return deliveries.error();
-  return ok();
 }
 
 Status Loop::commit(Round& round) {
@@ -332,12 +258,19 @@ Status Loop::commit(Round& round) {
   }
   for (const auto& [key, row] : round.rows) batch.put(key, encode(row, wire::CommandIdentifier()));
   for (const std::string& key : done_) batch.erase(key);
+  for (const std::string& key : round.outdated) batch.erase(key);
   for (const std::string& uid : round.cancelled)  // here: a crash must not bring them back
     for (const std::string& key : deps_.relay.queued_effects(uid)) batch.erase(key);
-  if (!batch.writes.empty()) {
+  // A cursor that lags behind costs only that facts are read again.
+  const bool is_cursor_old = round.cursor != kept_cursor_ && swept_ms_ == round.now_ms;
+  if (!batch.writes.empty() || is_cursor_old) {
     batch.put("meta/outbox", std::to_string(round.outbox));
+    batch.put("meta/cursor", text_of(round.cursor));
     TRY(deps_.store.commit(batch));  // the moment the facts have happened
+    kept_cursor_ = round.cursor;
   }
+  cursor_ = round.cursor;
+  const std::lock_guard records_lock(records_mutex_);
   done_.clear();
   outbox_ = round.outbox;
   if (!round.incarnation.empty()) incarnation_ = round.incarnation;
@@ -351,12 +284,14 @@ Status Loop::commit(Round& round) {
   for (const std::string& uid : round.forgotten) records_.erase(uid);
   for (const auto& [name, node] : round.nodes) nodes_[name] = node;
   for (const std::string& uid : round.cancelled) deps_.relay.cancel_effects(uid);
+  if (!round.outdated.empty()) deps_.relay.forget(round.outdated);
   for (auto& [key, row] : round.rows) deps_.relay.add(std::move(key), std::move(row));
   {
     const std::lock_guard lock(observed_mutex_);
     observed_.erase(observed_.begin(), observed_.begin() + static_cast<long>(round.taken));
   }
-  for (const std::uint64_t token : round.acks) (void)deps_.bus.ack(token);  // else it comes again
+  if (round.is_whole && !is_whole_) deps_.relay.open();
+  is_whole_ = round.is_whole;
   return ok();
 }
 }  // namespace kairo::runtime

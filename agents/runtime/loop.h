@@ -1,12 +1,17 @@
-// agents/runtime/loop.h - fact -> decide -> one synced batch -> ack.
+// agents/runtime/loop.h - fact -> decide -> one synced batch.
 //
-// Many facts share one batch (group commit). The batch holds the new records, the outbox rows and
-// the erasures of rows that are done; then the messages are acked; then the relay may perform the
-// rows. A fact that came before changes nothing (its version is not newer), so redelivery is
-// harmless. One thread calls start() and step(); observe() may be called from any thread.
+// Many facts share one batch (group commit). The batch holds the new records, the outbox rows, the
+// erasures of rows that are done, and the bus's cursor: how far the facts have been read. Then the
+// relay may perform the rows. A fact that came before changes nothing (its version is not newer),
+// so reading again is harmless. A store that is empty, or older than what was said, is made good
+// from the bus first: nothing is decided, performed or said before all last facts, one's own among
+// them, have been read. One thread calls start() and step(); observe() may be called from any.
 #pragma once
+#include <atomic>
 #include <deque>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -34,9 +39,10 @@ class Loop {
     std::set<wire::FactBody>
         own;             // kinds that this agent publishes: sent again if the bus lost them
     std::string self{};  // View::self
+    std::function<bool()> may_read{};  // false: what the facts rest on has not been said yet
   };
   explicit Loop(Deps deps) : deps_(std::move(deps)) {}
-  Status start();  // reads the store and decides everything once; corrupt: stop and page
+  Status start();  // reads the store; all is decided once when the bus is read. corrupt: stop
   // One round: at most facts_per_batch facts, due timers. Waits at most `wait` for a fact.
   Status step(std::chrono::milliseconds wait);
   // A fact from inside this process (a sensor, a failed effect). It gets its version here.
@@ -46,14 +52,22 @@ class Loop {
   std::size_t records() const { return records_.size(); }
   std::uint64_t facts() const { return facts_; }
   const std::map<std::string, wire::RecordT>& all() const { return records_; }
+  // The last fact of a kind about each Workspace, or of each node; nothing while the bus is read.
+  // From any thread.
+  std::optional<std::vector<wire::FactT>> last_facts(wire::FactBody kind) const;
   const wire::RecordT* find(const std::string& uid) const;  // for tests and `debug`
 
  private:
   struct Round;  // what one step changes, before it is committed
-  void take(Round& round, const wire::FactT& fact);
+  std::chrono::milliseconds patience(std::chrono::milliseconds wait) const;
+  static Status not_yet(std::chrono::milliseconds wait);
+  Status hear(Round& round, std::chrono::milliseconds wait);
+  void take(Round& round, const wire::FactT& fact, bool is_news);
   void own_fact(Round& round, wire::FactT fact, bool publish);
-  Status dead_letter(const bus::Delivery& delivery, const Error& why);
+  Status dead_letter(const bus::Message& message, const Error& why);
   const std::string& incarnation_of(const Round& round) const;
+  void forget_outdated(Round& round);
+  void decide(Round& round);
   void settle(Round& round, const std::string& uid);
   void command(Round& round, wire::CommandT command);
   wire::RecordT& edit(Round& round, const std::string& uid);
@@ -62,13 +76,16 @@ class Loop {
   Status commit(Round& round);
 
   Deps deps_;
+  mutable std::mutex records_mutex_;  // of the two below: this thread writes, others read
   std::map<std::string, wire::RecordT> records_;  // by uid; what the store holds
   Nodes nodes_;
   std::set<std::pair<std::int64_t, std::string>> timers_;  // (wake_at_ms, uid)
   std::vector<std::string> done_;                          // outbox keys to erase in the next batch
   std::uint64_t outbox_ = 0, facts_ = 0;
-  std::string incarnation_;       // "" = none yet: a new process says all again
-  std::int64_t said_all_ms_ = 0;  // monotonic
+  bus::Cursor cursor_, kept_cursor_;  // as far as all is committed; as the store has it
+  bool is_whole_ = false;             // all last facts have been read: from here on it decides
+  std::string incarnation_;           // "" = none yet: a new process says all again
+  std::int64_t said_all_ms_ = 0;      // monotonic
   std::int64_t incarnation_checked_ms_ = -1'000'000, swept_ms_ = 0;
   mutable std::mutex observed_mutex_;
   std::deque<std::pair<wire::FactT, bool>> observed_;

@@ -52,11 +52,19 @@ bool is_about_another(const T&, const T&) {
 }
 }  // namespace
 
-bool absorb(wire::RecordT& record, const wire::FactT& fact) {
-  const bool changed = with_slot(record, fact, [](const auto& body, auto& slot) {
+bool is_of_an_agent(wire::FactBody type) {
+  using B = wire::FactBody;
+  return type == B::Resources || type == B::Run || type == B::RunDir || type == B::Training ||
+         type == B::Artifact || type == B::Push;
+}
+
+bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word) {
+  const bool changed = with_slot(record, fact, [&](const auto& body, auto& slot) {
     using T = std::decay_t<decltype(body)>;
     if (body.version == 0) return false;
-    if (slot && (body.version <= slot->version || is_about_another(body, *slot))) return false;
+    if (slot && slot->version == body.version) return false;
+    if (slot && !is_last_word && (body.version < slot->version || is_about_another(body, *slot)))
+      return false;
     slot = std::make_unique<T>(body);
     return true;
   });
@@ -65,6 +73,12 @@ bool absorb(wire::RecordT& record, const wire::FactT& fact) {
   record.ns = fact.ns;
   record.name = fact.name;
   return true;
+}
+
+bool is_outdated(wire::RecordT& record, const wire::FactT& fact) {
+  return with_slot(record, fact, [](const auto& body, const auto& slot) {
+    return slot && slot->version > body.version;
+  });
 }
 
 std::uint64_t version_of(const wire::FactT& fact) {

@@ -8,8 +8,13 @@
 
 namespace kairo::runtime {
 // true: the record changed. A fact that is not newer than the one there is dropped, silently: facts
-// come twice and late, and that is ordinary.
-bool absorb(wire::RecordT& record, const wire::FactT& fact);
+// come twice and late, and that is ordinary. is_last_word: its agent has said it after all that is
+// in the record; then it counts whatever its version, which an agent takes from a clock.
+bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word = false);
+// Said by an agent, which is alone in saying it; the cluster gives the versions of the others.
+bool is_of_an_agent(wire::FactBody type);
+// The record holds a newer fact of its kind. (Changes nothing.)
+bool is_outdated(wire::RecordT& record, const wire::FactT& fact);
 // The version of the fact's body; 0 = a body without one, which is refused.
 std::uint64_t version_of(const wire::FactT& fact);
 // What the fact says, whatever its version: equal texts are equal news.

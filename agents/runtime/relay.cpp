@@ -51,6 +51,29 @@ Status Relay::load(const state::Store& store) {
   }
 }
 
+std::vector<std::string> Relay::rows_that(
+    const std::function<bool(const wire::CommandT&)>& are) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> keys;
+  for (const auto& [name, lane] : lanes_)
+    for (const Row& row : lane.rows)
+      if (are(row.command)) keys.push_back(row.key);
+  return keys;
+}
+void Relay::forget(const std::vector<std::string>& keys) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [name, lane] : lanes_)
+    std::erase_if(lane.rows, [&](const Row& row) {
+      return std::find(keys.begin(), keys.end(), row.key) != keys.end();
+    });
+  std::erase_if(lanes_, [](const auto& lane) { return lane.second.rows.empty(); });
+}
+void Relay::open() {
+  const std::lock_guard lock(mutex_);
+  is_open_ = true;
+  news_.notify_all();
+}
+
 void Relay::add(std::string key, wire::CommandT command) {
   const std::lock_guard lock(mutex_);
   Lane& lane = lanes_[lane_of(command)];
@@ -115,6 +138,7 @@ bool Relay::step() {
   std::string name;
   {
     const std::lock_guard lock(mutex_);
+    if (!is_open_) return false;
     const std::int64_t now = deps_.clock.monotonic_ms();
     const auto due = [&](const auto& entry) {
       return !entry.second.busy && !entry.second.rows.empty() && entry.second.not_before_ms <= now;
@@ -177,6 +201,7 @@ std::int64_t Relay::due_in_ms() const {
 std::int64_t Relay::next_due_ms() const {
   const std::int64_t now = deps_.clock.monotonic_ms();
   std::int64_t best = -1;
+  if (!is_open_) return best;
   for (const auto& [name, lane] : lanes_) {
     if (lane.busy || lane.rows.empty()) continue;
     const std::int64_t left = std::max<std::int64_t>(lane.not_before_ms - now, 0);

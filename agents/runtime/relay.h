@@ -37,6 +37,10 @@ class Relay {
   explicit Relay(Deps deps) : deps_(std::move(deps)) {}
   // Rows left by an earlier process. corrupt: a row cannot be read.
   Status load(const state::Store& store);
+  // The keys of those rows for which it is true; and to forget them.
+  std::vector<std::string> rows_that(const std::function<bool(const wire::CommandT&)>& are) const;
+  void forget(const std::vector<std::string>& keys);
+  void open();  // nothing is performed before
   void add(std::string key, wire::CommandT command);
   std::vector<std::string> queued_effects(const std::string& uid) const;  // their keys
   void cancel_effects(const std::string& uid);         // the queued ones; one that runs goes on
@@ -68,6 +72,7 @@ class Relay {
   std::map<std::string, Lane> lanes_;
   std::string last_lane_;  // lanes take turns
   std::vector<std::string> done_;
+  bool is_open_ = false;
   std::uint64_t performed_ = 0;
 };
 }  // namespace kairo::runtime

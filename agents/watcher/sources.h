@@ -3,52 +3,47 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agents/bus/bus.h"
 #include "agents/cluster/cluster.h"
-#include "state/store.h"
+#include "schemas/fact_generated.h"
 
 namespace kairo::watcher {
+// The last fact of each object of a kind, as the bus has them; nothing while they are being read.
+using LastFacts = std::function<std::optional<std::vector<wire::FactT>>(wire::FactBody)>;
+
 // Follows one kind: list, publish all, watch; list again when the server says that the version is
-// too old, when the bus has lost its store, and every 30 minutes. What a list no longer holds is
-// published as gone. Single-threaded; make one per kind.
+// too old, when the bus may have lost something, and every 30 minutes. What a list does not hold
+// although the bus says that it is there is published as gone, so nothing needs to be remembered
+// here: objects may vanish while no watcher runs. Single-threaded; make one per kind.
 class Source {
  public:
-  // store: remembers what was published (source/<kind>/...), so that objects that vanish while no
-  // watcher runs are noticed by the next list; and for an hour at least what was called gone, so
-  // that it can be said again when the bus lost it.
-  Source(cluster::Cluster& cluster, bus::Bus& bus, state::Store& store, cluster::Kind kind)
-      : cluster_(cluster), bus_(bus), store_(store), kind_(std::move(kind)) {}
+  Source(cluster::Cluster& cluster, bus::Bus& bus, cluster::Kind kind, LastFacts last)
+      : cluster_(cluster), bus_(bus), kind_(std::move(kind)), last_(std::move(last)) {}
   // One list, or one watch call of at most wait_ms. unavailable: try again after a pause.
   Status step(std::int64_t wait_ms, std::int64_t now_ms);
+  // All that is there has been said once. What is decided before would rest on old facts.
+  bool has_listed() const { return has_listed_; }
 
  private:
-  struct Known {
-    std::string meta;             // the object's metadata: enough to say that it is gone
-    std::int64_t gone_at_ms = 0;  // 0 = it is there
-  };
-  Status publish(const std::string& object, bool exists);
-  Status publish_news(const std::string& object);
-  Status gone(const std::string& key, const std::string& version, std::int64_t now_ms);
-  Status say_gone_again(const std::vector<std::string>& there);
-  Status forget(std::int64_t now_ms);
-  Status list(std::int64_t now_ms, bool lost);
-  Status load();
-  Status save(const std::string& key, const Known& known);
-  Status remember(const std::string& object);
+  Status publish(const wire::FactT& fact);
+  Status say(const std::string& object);
+  Status say_gone(wire::FactT fact, std::uint64_t version);
+  Status list(std::int64_t now_ms);
+  Status compare_with_bus();
 
   cluster::Cluster& cluster_;
   bus::Bus& bus_;
-  state::Store& store_;
   const cluster::Kind kind_;
-  bool loaded_ = false;
+  const LastFacts last_;
   std::string version_;  // "" = list first
-  std::int64_t listed_ms_ = 0, stepped_ms_ = 0;
-  std::int64_t calm_ms_ = 0;  // time seen to pass since all that is gone was last said again
-  std::string incarnation_;
-  std::map<std::string, Known> known_;       // by namespace/name/uid
-  std::map<std::string, std::size_t> said_;  // the same: hash of what was said last
+  std::int64_t listed_ms_ = 0;
+  std::string incarnation_;  // of the bus
+  bool is_compared_ = false, is_new_bus_ = true;
+  std::atomic<bool> has_listed_{false};
+  std::map<std::string, wire::FactT> there_;  // by subject: what was last said to be there
 };
 }  // namespace kairo::watcher

@@ -28,20 +28,16 @@
 using namespace kairo;
 using namespace std::chrono_literals;
 namespace {
-constexpr auto ack_wait = 400ms;
 const SystemClock clock_now;
 
-std::map<std::string, std::string> drain(bus::Bus& bus, bool ack,
+std::map<std::string, std::string> drain(bus::Bus& bus,
                                          std::chrono::milliseconds patience = 300ms) {
   std::map<std::string, std::string> seen;  // subject -> bytes
   const std::int64_t deadline = clock_now.monotonic_ms() + patience.count();
   while (clock_now.monotonic_ms() < deadline) {
-    auto got = bus.next(16, 50ms);
+    const auto got = bus.next(16, 50ms);
     if (!got.ok()) continue;
-    for (const auto& d : got.value()) {
-      seen[d.message.subject] = d.message.bytes;
-      if (ack) CHECK(bus.ack(d.token).ok());
-    }
+    for (const auto& m : got.value().messages) seen[m.subject] = m.bytes;
   }
   return seen;
 }
@@ -55,24 +51,41 @@ void publish_soon(bus::Bus& bus, const bus::Message& m) {  // a reconnect takes 
   FAIL("publish never succeeded: " << bus.publish(m).error().what);
 }
 
-// a and b: connections of two consumers of the same, empty bus
+// Takes until `count` subjects have been seen: as long as a slow machine needs.
+Map take(bus::Bus& bus, std::size_t count) {
+  Map seen;
+  for (int i = 0; i < 400 && seen.size() < count; ++i) seen.merge(drain(bus, 50ms));
+  return seen;
+}
+// Reads until the bus says that this is all; how many messages that were, and where they end.
+std::pair<std::size_t, bus::Cursor> read_whole(bus::Bus& bus, std::size_t limit = 7) {
+  std::size_t messages = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const auto got = bus.next(limit, 50ms);
+    if (!got.ok()) continue;
+    messages += got.value().messages.size();
+    if (got.value().is_whole) return {messages, got.value().after};
+  }
+  FAIL("never whole");
+  return {};
+}
+
+// a and b: two connections to the same, empty bus
 void contract(bus::Bus& a, bus::Bus& b) {
+  publish_soon(a, {"kairo.status.d.w", "", "for people"});  // not for agents
+  CHECK(read_whole(b).first == 0);                            // nothing is there: that is all
   publish_soon(a, {"kairo.facts.x.1", "id1", "one"});
   REQUIRE(a.publish({"kairo.facts.x.2", "id2", "two"}).ok());
   REQUIRE(a.publish({"kairo.facts.x.2", "id2", "two again"}).ok());  // same id: once
-  CHECK(drain(a, true) == Map{{"kairo.facts.x.1", "one"}, {"kairo.facts.x.2", "two"}});
-  CHECK(drain(a, true).empty());              // acked: not again
-  CHECK(drain(b, false).size() == 2);         // every consumer gets all
-  CHECK(drain(b, true, 1500ms).size() == 2);  // unacked: again
-  CHECK(drain(b, true, 600ms).empty());
+  const Map both{{"kairo.facts.x.1", "one"}, {"kairo.facts.x.2", "two"}};
+  CHECK(drain(a) == both);
+  CHECK(drain(a).empty());  // read: not again
+  CHECK(drain(b) == both);  // everybody hears all
 
   REQUIRE(a.publish({"kairo.facts.x.1", "id3", "old"}).ok());
   REQUIRE(a.publish({"kairo.facts.x.1", "id4", "new"}).ok());
-  CHECK(drain(b, true) == Map{{"kairo.facts.x.1", "new"}});  // the last value per subject stays
-  CHECK(drain(a, true) == Map{{"kairo.facts.x.1", "new"}});
-
-  REQUIRE(a.publish({"kairo.status.d.w", "", "for people"}).ok());  // not for agents
-  CHECK(drain(a, true).empty());
+  CHECK(drain(b) == Map{{"kairo.facts.x.1", "new"}});  // the last value per subject stays
+  CHECK(drain(a) == Map{{"kairo.facts.x.1", "new"}});
 
   const std::string big(bus::message_bytes_max + 1, 'x');
   const Status refused = a.publish({"kairo.facts.x.9", "id9", big});
@@ -80,31 +93,38 @@ void contract(bus::Bus& a, bus::Bus& b) {
   CHECK(refused.error().code == Code::invalid);
   const std::string fits(900'000, 'y');
   REQUIRE(a.publish({"kairo.facts.x.8", "id8", fits}).ok());
-  CHECK(drain(b, true)["kairo.facts.x.8"].size() == fits.size());
-  CHECK(drain(a, true).size() == 1);
+  CHECK(drain(b)["kairo.facts.x.8"].size() == fits.size());
   const auto incarnation = a.incarnation().value();
   REQUIRE(a.publish({"kairo.facts.x.3", "id5", "z"}).ok());
   CHECK(a.incarnation().value() == incarnation);
-  CHECK(drain(a, true).size() == 1);
-  CHECK(drain(b, true).size() == 1);
+  CHECK(drain(a).size() == 2);
+  CHECK(drain(b).size() == 1);
 }
-
-// Takes until `count` subjects have been seen: as long as a slow machine needs.
-Map take(bus::Bus& bus, bool ack, std::size_t count) {
-  Map seen;
-  for (int i = 0; i < 400 && seen.size() < count; ++i) seen.merge(drain(bus, ack, 50ms));
-  return seen;
-}
-// a and b: as above. b stops acking: it gets no more than it may hold, a goes on, b recovers.
-void stalled_consumer(bus::Bus& a, bus::Bus& b) {
-  constexpr std::size_t all = bus::kept_unacked + 76;
-  for (std::size_t i = 0; i < all; ++i)
+// From where a store left off, from nowhere, and from a cursor that the broker does not know.
+void cursors(bus::Bus& a, bus::Bus& b) {
+  constexpr std::size_t all = 1100, last = 3;
+  const auto say = [&](std::size_t i) {
     publish_soon(a, {"kairo.facts.q." + std::to_string(i), "q" + std::to_string(i), "v"});
-  Map held = take(b, false, bus::kept_unacked);
-  held.merge(drain(b, false, 1000ms));  // the same ones again
-  CHECK(held.size() == bus::kept_unacked);
-  CHECK(take(a, true, all).size() == all);
-  CHECK(take(b, true, all).size() == all);
+  };
+  for (std::size_t i = 0; i < all; ++i) say(i);
+  const auto [messages, cursor] = read_whole(b);
+  CHECK(messages == all);
+  for (std::size_t i = all; i < all + last; ++i) say(i);
+  b.read_from(cursor);
+  CHECK(read_whole(b).first == last);  // only what came since
+  CHECK(drain(b).empty());
+  b.read_from({});
+  CHECK(read_whole(b).first == all + last);
+  b.read_from({"another life", cursor.sequence, cursor.stamp});
+  CHECK(read_whole(b).first == all + last);
+  b.read_from({cursor.stream, cursor.sequence, cursor.stamp + 1});  // its number, another message
+  CHECK(read_whole(b).first == all + last);
+  publish_soon(a, {"kairo.facts.q." + std::to_string(all - 1), "again", "w"});
+  b.read_from(cursor);  // its message has been replaced
+  CHECK(read_whole(b).first == all + last);
+  b.read_from({});  // somebody who reads a little and stops holds up nobody
+  CHECK(b.next(1, 1000ms).value().messages.size() == 1);
+  CHECK(read_whole(a).first == all + last);
 }
 
 // Two values of one subject, a broker that starts again, and both said again in their order. It
@@ -116,14 +136,14 @@ void replay_after_restart(bus::Bus& a, bus::Bus& b, const std::function<void()>&
       newer{"kairo.facts.r.1", "r-newer", "newer"};
   publish_soon(a, older);
   publish_soon(a, newer);
-  CHECK(take(b, true, 1) == Map{{"kairo.facts.r.1", "newer"}});
+  CHECK(take(b, 1) == Map{{"kairo.facts.r.1", "newer"}});
   restart();
-  publish_soon(a, newer);  // a duplicate; b may get the first one again, its ack was not on disk
-  for (const auto& [subject, bytes] : drain(b, true, 1000ms)) CHECK(bytes == "newer");
+  publish_soon(a, newer);  // a duplicate; b may get the first one again
+  for (const auto& [subject, bytes] : drain(b, 1000ms)) CHECK(bytes == "newer");
   publish_soon(a, older);
   publish_soon(a, newer);
-  CHECK(take(b, true, 1) == Map{{"kairo.facts.r.1", "older"}});
-  CHECK(drain(b, true, 1000ms).empty());
+  CHECK(take(b, 1) == Map{{"kairo.facts.r.1", "older"}});
+  CHECK(drain(b, 1000ms).empty());
 }
 
 struct NoEffects final : runtime::Effects {
@@ -204,13 +224,10 @@ struct Broker {  // a real nats-server with file storage
     const std::size_t begin = from + key.size();
     return base64_decode(reply.substr(begin, reply.find('"', begin) - begin)).value();
   }
-  std::unique_ptr<bus::Bus> open(const std::string& consumer, bool admin) const {
+  std::unique_ptr<bus::Bus> open(bool admin) const {
     bus::NatsOptions options;
     options.url = "nats://127.0.0.1:" + std::to_string(port);
-    options.consumer = consumer;
     options.admin = admin;
-    options.consumers = {"a", "b"};
-    options.ack_wait = ack_wait;
     return bus::open_nats_bus(options).value();
   }
 };
@@ -242,32 +259,32 @@ TEST_CASE("bus: subject tokens keep names apart") {
   CHECK(bus::token("*>") == "_2a_3e");
 }
 TEST_CASE("bus contract: memory") {
-  bus::MemoryBroker broker(clock_now, ack_wait);
-  bus::MemoryBus a(broker, "a"), b(broker, "b");
+  bus::MemoryBroker broker(clock_now);
+  bus::MemoryBus a(broker), b(broker);
   contract(a, b);
 }
 TEST_CASE("bus contract: NATS") {
   if (no_server()) return;
   Broker broker;
   broker.start();
-  const auto a = broker.open("a", true), b = broker.open("b", false);
+  const auto a = broker.open(true), b = broker.open(false);
   contract(*a, *b);
 }
-TEST_CASE("a consumer that stops acking holds up nobody and recovers: memory") {
-  bus::MemoryBroker broker(clock_now, ack_wait);
-  bus::MemoryBus a(broker, "a"), b(broker, "b");
-  stalled_consumer(a, b);
+TEST_CASE("a reader goes on from its cursor, or reads all last values: memory") {
+  bus::MemoryBroker broker(clock_now);
+  bus::MemoryBus a(broker), b(broker);
+  cursors(a, b);
 }
-TEST_CASE("a consumer that stops acking holds up nobody and recovers: NATS") {
+TEST_CASE("a reader goes on from its cursor, or reads all last values: NATS") {
   if (no_server()) return;
   Broker broker;
   broker.start();
-  const auto a = broker.open("a", true), b = broker.open("b", false);
-  stalled_consumer(*a, *b);
+  const auto a = broker.open(true), b = broker.open(false);
+  cursors(*a, *b);
 }
 TEST_CASE("poison ends in KAIRO_DEAD, and the loop goes on: memory") {
-  bus::MemoryBroker broker(clock_now, ack_wait);
-  bus::MemoryBus a(broker, "a"), b(broker, "b");
+  bus::MemoryBroker broker(clock_now);
+  bus::MemoryBus a(broker), b(broker);
   poison(a, b, [&] {
     const auto letters = broker.stored("kairo.dead.b");
     return letters.empty() ? std::string() : letters.back().bytes;
@@ -277,13 +294,13 @@ TEST_CASE("poison ends in KAIRO_DEAD, and the loop goes on: NATS") {
   if (no_server()) return;
   Broker broker;
   broker.start();
-  const auto a = broker.open("a", true), b = broker.open("b", false);
+  const auto a = broker.open(true), b = broker.open(false);
   poison(*a, *b, [&] { return broker.dead_letter(); });
 }
 TEST_CASE("memory: an id is known as long as NATS knows it, and no longer") {
   test::FakeClock clock;
-  bus::MemoryBroker broker(clock, ack_wait);
-  bus::MemoryBus bus(broker, "a");
+  bus::MemoryBroker broker(clock);
+  bus::MemoryBus bus(broker);
   const auto published = [&](const std::string& bytes) {
     REQUIRE(bus.publish({"kairo.facts.x.1", "id", bytes}).ok());
     return broker.stored("").back().bytes == bytes;
@@ -297,43 +314,43 @@ TEST_CASE("memory: an id is known as long as NATS knows it, and no longer") {
   CHECK_FALSE(published("four"));
 }
 TEST_CASE("what is said again after a restart: memory") {
-  bus::MemoryBroker broker(clock_now, ack_wait);
-  bus::MemoryBus a(broker, "a"), b(broker, "b");
+  bus::MemoryBroker broker(clock_now);
+  bus::MemoryBus a(broker), b(broker);
   replay_after_restart(a, b, [&] { broker.lose_tail(0); });
 }
 TEST_CASE("what is said again after a restart: NATS") {
   if (no_server()) return;
   Broker broker;
   broker.start();
-  const auto a = broker.open("a", true), b = broker.open("b", false);
+  const auto a = broker.open(true), b = broker.open(false);
   replay_after_restart(*a, *b, [&] {
     broker.child->kill_hard();
     broker.start();
   });
 }
-TEST_CASE("NATS: kill -9 and restart lose nothing acknowledged, and the pulls go on") {
+TEST_CASE("NATS: kill -9 and restart lose nothing that was stored, and the reading goes on") {
   if (no_server()) return;
   Broker broker;
   broker.start();
-  const auto a = broker.open("a", true), b = broker.open("b", false);
+  const auto a = broker.open(true), b = broker.open(false);
   publish_soon(*a, {"kairo.facts.k.0", "k0", "v"});
-  CHECK(drain(*b, true).size() == 1);
+  CHECK(drain(*b).size() == 1);
   for (int round = 1; round <= 2; ++round) {
     const std::string n = std::to_string(round);
     REQUIRE(a->publish({"kairo.facts.k." + n, "k" + n, n}).ok());
     broker.child->kill_hard();
     CHECK_FALSE(a->publish({"kairo.facts.k.down", "down", ""}).ok());
     broker.start();
-    CHECK(drain(*b, true, 2500ms).count("kairo.facts.k." + n) == 1);
+    CHECK(drain(*b, 2500ms).count("kairo.facts.k." + n) == 1);
     publish_soon(*a, {"kairo.facts.k.after" + n, "after" + n, "x"});
-    CHECK(drain(*b, true, 1500ms).count("kairo.facts.k.after" + n) == 1);
+    CHECK(drain(*b, 1500ms).count("kairo.facts.k.after" + n) == 1);
   }
 }
 TEST_CASE("NATS: a wiped store shows in incarnation(), and the admin makes the streams anew") {
   if (no_server()) return;
   Broker broker;
   broker.start();
-  const auto a = broker.open("a", true), b = broker.open("b", false);
+  const auto a = broker.open(true), b = broker.open(false);
   publish_soon(*a, {"kairo.facts.w.0", "w0", "v"});
   const auto before = a->incarnation().value();
   broker.child->kill_hard();
@@ -341,20 +358,20 @@ TEST_CASE("NATS: a wiped store shows in incarnation(), and the admin makes the s
   broker.start();
   publish_soon(*a, {"kairo.facts.w.1", "w1", "v"});
   CHECK(a->incarnation().value() != before);
-  CHECK(drain(*b, true, 2500ms) == Map{{"kairo.facts.w.1", "v"}});
+  CHECK(drain(*b, 2500ms) == Map{{"kairo.facts.w.1", "v"}});
 }
 TEST_CASE("NATS: a stalled broker makes calls fail, not hang; afterwards all goes on") {
   if (no_server()) return;
   Broker broker;
   broker.start();
-  const auto a = broker.open("a", true), b = broker.open("b", false);
+  const auto a = broker.open(true), b = broker.open(false);
   publish_soon(*a, {"kairo.facts.s.0", "s0", "v"});
-  CHECK(drain(*b, true).size() == 1);
+  CHECK(drain(*b).size() == 1);
   stop_all_threads(broker.child->pid());
   const std::int64_t began = clock_now.monotonic_ms();
   CHECK_FALSE(a->publish({"kairo.facts.s.1", "s1", "v"}).ok());
   CHECK(clock_now.monotonic_ms() - began < 10'000);
   kill(broker.child->pid(), SIGCONT);
   publish_soon(*a, {"kairo.facts.s.2", "s2", "v"});
-  CHECK(drain(*b, true, 1500ms).count("kairo.facts.s.2") == 1);
+  CHECK(drain(*b, 1500ms).count("kairo.facts.s.2") == 1);
 }

@@ -1,6 +1,6 @@
 // tests/sim/faults.h - the ports, made unreliable by one seed: errors, crashes at every boundary of
-// batch, ack and effect, lost acks, reordered deliveries, stale reads, late watches. Every call is
-// written into the journal.
+// batch and effect, lost acks of the broker, stale reads, late watches. Every
+// call is written into the journal.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -51,20 +51,15 @@ class FaultyBus final : public bus::Bus {
     if (dice_.fault(30)) return Error{Code::unavailable, "the ack was lost"};
     return ok();
   }
-  Result<std::vector<bus::Delivery>> next(std::size_t limit,
-                                          std::chrono::milliseconds wait) override {
+  void read_from(bus::Cursor cursor) override { inner_.read_from(std::move(cursor)); }
+  Result<bus::Batch> next(std::size_t limit, std::chrono::milliseconds wait) override {
     if (dice_.fault(30)) return Error{Code::unavailable, "not connected"};
-    if (dice_.fault(4)) return std::vector<bus::Delivery>();  // late
-    auto got = TRY(inner_.next(dice_.healed ? limit : 1 + dice_.below(4), wait));
-    if (dice_.fault(3)) std::shuffle(got.begin(), got.end(), dice_.rng);
-    for (const bus::Delivery& delivery : got)
-      dice_.journal.note("deliver " + delivery.message.subject, delivery.message.id);
+    if (dice_.fault(60)) inner_.read_from({});        // a break: all last values again
+    if (dice_.fault(4)) return inner_.next(0, wait);  // late
+    bus::Batch got = TRY(inner_.next(dice_.healed ? limit : 1 + dice_.below(4), wait));
+    for (const bus::Message& message : got.messages)
+      dice_.journal.note("deliver " + message.subject, message.id);
     return got;
-  }
-  Status ack(std::uint64_t token) override {
-    dice_.crash("at ack", 100);
-    if (dice_.fault(10)) return ok();  // lost on the way: it comes again
-    return inner_.ack(token);
   }
   void wake() override { inner_.wake(); }
   Result<std::string> incarnation() override {
@@ -100,8 +95,6 @@ class FaultyEffects final : public runtime::Effects {
 // What an agent's machine has seen of the API server; outlives its processes.
 struct Seen {
   std::map<cluster::Ref, std::string> objects;
-  std::map<cluster::Selection, cluster::Listing> listings;
-  std::map<cluster::Selection, std::uint64_t> versions;
 };
 using Applied = std::function<void(const cluster::Apply& apply, const std::string& object)>;
 
@@ -129,16 +122,10 @@ class FaultyCluster final : public cluster::Cluster {
     if (result.ok()) seen_.objects[ref] = result.value();
     return result;
   }
-  // May be older than the cluster, never older than what this machine has seen of these objects.
+  // A list without a resourceVersion is a consistent read, as on a real API server.
   Result<cluster::Listing> list(const cluster::Selection& selection) override {
     TRY(before());
-    const auto old = seen_.listings.find(selection);
-    if (old != seen_.listings.end() &&
-        number(old->second.resource_version) >= seen_.versions[selection] && dice_.fault(6))
-      return old->second;
     const cluster::Listing listing = TRY(inner_.list(selection));
-    seen_.listings[selection] = listing;
-    seen_.versions[selection] = number(listing.resource_version);
     dice_.journal.note("list " + selection.kind.kind, listing.resource_version);
     return listing;
   }
@@ -152,7 +139,6 @@ class FaultyCluster final : public cluster::Cluster {
     if (!events.empty() && dice_.fault(4)) events.resize(1 + dice_.below(events.size()));
     if (!events.empty()) {
       dice_.journal.note("watch " + selection.kind.kind, events.back().object);
-      seen_.versions[selection] = ~std::uint64_t{0};  // until the next list, none is older
     }
     return events;
   }
@@ -170,9 +156,6 @@ class FaultyCluster final : public cluster::Cluster {
   }
 
  private:
-  static std::uint64_t number(const std::string& text) {
-    return std::strtoull(text.c_str(), nullptr, 10);
-  }
   Status before() {
     dice_.crash("inside", 80);
     if (dice_.fault(15)) return Error{Code::unavailable, "apiserver: 503"};

@@ -2,6 +2,7 @@
 // faults.
 #include "tests/sim/system.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "agents/cluster/kinds.h"
@@ -34,7 +35,7 @@ std::string aim_of(std::uint64_t seed) {
 }  // namespace
 
 System::System(std::uint64_t seed)
-    : broker_(clock_, 5000ms),
+    : broker_(clock_),
       cluster_(clock_, "seed" + std::to_string(seed)),
       disk_(dice_),
       registry_(dice_),
@@ -47,6 +48,7 @@ System::System(std::uint64_t seed)
   dice_.rng.seed(seed);
   dice_.rarity = 1 + static_cast<unsigned>(seed % 4);
   dice_.aim = aim_of(seed);
+  stores_fail_ = dice_.below(2) == 0;
   registry_.content_of = [this](const std::string& directory) {
     const auto found = disk_.adapters.find(directory);
     return found == disk_.adapters.end() ? std::string() : found->second;
@@ -58,8 +60,12 @@ System::System(std::uint64_t seed)
                        {"data", {{".dockerconfigjson", base64_encode("{\"auths\":{}}")}}}};
   (void)cluster_.apply({{cluster::secrets, "default", "push"}, secret.dump(), "user", ""});
   for (const char* name : {"watcher", "provisioner", "launcher", "node", "pusher"}) {
-    agents_.push_back(std::make_unique<Agent>());
-    agents_.back()->name = name;
+    agents_.push_back(std::make_unique<Agent>(name, clock_));
+    if (dice_.fault(3)) {  // its machine's clock is hours off
+      agents_.back()->clock.skew_ms =
+          static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(6 * hour_ms))) -
+          3 * hour_ms;
+    }
     start(*agents_.back());
   }
 }
@@ -90,35 +96,37 @@ void System::start(Agent& agent) {
   agent.effects.reset();
   agent.sensed.clear();
   agent.store = std::make_unique<FaultyStore>(agent.disk, dice_);
-  agent.raw_bus = std::make_unique<bus::MemoryBus>(broker_, agent.name);
+  agent.raw_bus = std::make_unique<bus::MemoryBus>(broker_);
   agent.bus = std::make_unique<FaultyBus>(*agent.raw_bus, dice_);
   agent.cluster = std::make_unique<FaultyCluster>(cluster_, dice_, agent.seen, applied_);
   const auto observe = [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), true); };
   std::unique_ptr<runtime::Effects> effects = std::make_unique<NoEffects>();
   if (agent.name == "watcher")
-    effects = std::make_unique<watcher::WatcherEffects>(*agent.cluster, *agent.bus, clock_);
+    effects = std::make_unique<watcher::WatcherEffects>(*agent.cluster, *agent.bus, agent.clock);
   else if (agent.name == "launcher")
     effects = std::make_unique<launcher::LauncherEffects>(*agent.cluster, launcher::Settings{},
                                                           no_check, observe);
   else if (agent.name == "node")
     effects = std::make_unique<node::NodeEffects>(disk_, observe);
   else if (agent.name == "pusher")
-    effects = std::make_unique<pusher::PusherEffects>(*agent.cluster, registry_, clock_, observe);
+    effects =
+        std::make_unique<pusher::PusherEffects>(*agent.cluster, registry_, agent.clock, observe);
   agent.effects = std::make_unique<FaultyEffects>(std::move(effects), dice_);
   agent.relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
-      *agent.bus, *agent.effects, clock_,
+      *agent.bus, *agent.effects, agent.clock,
       [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); }});
   const Role role = role_of(agent.name);
   agent.loop = std::make_unique<runtime::Loop>(
-      runtime::Loop::Deps{agent.name, *agent.bus, *agent.store, *agent.relay, clock_, role.decide,
-                          role.own, node_name});
+      runtime::Loop::Deps{agent.name, *agent.bus, *agent.store, *agent.relay, agent.clock,
+                          role.decide, role.own, node_name});
   const Status started = agent.loop->start();
   if (!started.ok() && wrong_.empty()) wrong_ = agent.name + ": " + started.error().what;
   if (agent.name != "watcher") return;
   for (const auto& kind :
        {cluster::workspaces, cluster::jobs, cluster::pods, cluster::stateful_sets, cluster::nodes})
-    agent.sources.push_back(
-        std::make_unique<watcher::Source>(*agent.cluster, *agent.bus, *agent.store, kind));
+    agent.sources.push_back(std::make_unique<watcher::Source>(
+        *agent.cluster, *agent.bus, kind,
+        [&agent](wire::FactBody body) { return agent.loop->last_facts(body); }));
 }
 
 // What node::ProgressSensor does, on the model's disk.
@@ -149,7 +157,7 @@ bool System::step(Agent& agent, Part part) {
     }
     if (part == Part::sources) {
       const Doing doing(dice_, "source");
-      for (const auto& source : agent.sources) (void)source->step(0, clock_.now_ms());
+      for (const auto& source : agent.sources) (void)source->step(0, agent.clock.now_ms());
       return false;
     }
     if (part == Part::relay) {
@@ -193,6 +201,16 @@ void System::delete_by_hand(const cluster::Kind& kind, const std::string& name) 
   witness_.deleted_by_hand();
 }
 
+void System::restart_with(Agent& agent, const state::Rows& rows) {
+  agent.disk.wipe();
+  state::Batch batch;
+  for (const auto& [key, value] : rows) batch.put(key, value);
+  (void)agent.disk.commit(batch);
+  dice_.journal.note(rows.empty() ? "lost store" : "older store", agent.name);
+  witness_.restarted(agent.name);
+  start(agent);
+}
+
 void System::act() {
   const std::uint64_t what = dice_.below(200);
   Agent& agent = *agents_[dice_.below(agents_.size())];
@@ -205,15 +223,21 @@ void System::act() {
     step(*agents_[3], Part::sensor);
   } else if (what < 180) {
     (void)kubelet_.step();
-  } else if (what < 193) {
+  } else if (what < 190) {
     clock_.advance(static_cast<std::int64_t>(dice_.below(1'000)));
   } else if (what == 193) {  // somebody sets the wall clock: seconds, or hours
     const std::int64_t far = dice_.fault(2) ? 50 * hour_ms : 10'000;
     clock_.jump(static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(2 * far))) - far);
-  } else if (what == 194 && dice_.fault(4)) {
+  } else if (what == 194 && !stores_fail_ && dice_.fault(4)) {
     broker_.lose_tail(1 + dice_.below(3));
-  } else if (what == 195 && dice_.fault(20)) {
+  } else if (what == 195 && !stores_fail_ && dice_.fault(20)) {
     broker_.wipe();
+  } else if (what == 192 && stores_fail_ && dice_.fault(3)) {
+    restart_with(agent, {});
+  } else if (what == 191 && stores_fail_ && dice_.fault(3)) {
+    restart_with(agent, agent.backup);
+  } else if (what == 190) {
+    agent.backup = agent.disk.scan("", "", 1'000'000).value();
   } else if (what == 196 && dice_.fault(4)) {
     show_node(!is_node_ready_);
   } else if (what == 197 && dice_.fault(3)) {
@@ -225,7 +249,7 @@ void System::act() {
 }
 
 // Time passes as long as somebody has something to do; then three quarters of a minute more:
-// backoffs, ack waits and timers.
+// backoffs and timers.
 void System::heal() {
   dice_.healed = true;
   if (dice_.below(8) != 0) show_node(true);

@@ -13,8 +13,11 @@
 
 namespace kairo::sim {
 struct Agent {  // one process; dies and comes back
+  Agent(std::string n, const Clock& right) : name(std::move(n)), clock(right) {}
   std::string name;
+  test::SkewedClock clock;
   state::MemoryStore disk;
+  state::Rows backup;  // the disk as it was once
   Seen seen;
   std::unique_ptr<FaultyStore> store;
   std::unique_ptr<bus::MemoryBus> raw_bus;
@@ -45,6 +48,7 @@ class System {
   void act();
   void show_node(bool ready);
   void delete_by_hand(const cluster::Kind& kind, const std::string& name);
+  void restart_with(Agent& agent, const state::Rows& rows);  // its disk is lost, or an older one
   void heal();
 
   Dice dice_;
@@ -58,6 +62,8 @@ class System {
   Witness witness_;
   Applied applied_;
   bool is_node_ready_ = false;
+  // In one life either the agents lose stores or the bus does: each makes good the other.
+  bool stores_fail_ = false;
   std::vector<std::unique_ptr<Agent>> agents_;
   std::string wrong_;
 };

@@ -1,4 +1,4 @@
-// What this proves: for any seed - crashes at every boundary of batch, ack and effect, duplicates,
+// What this proves: for any seed - crashes at every boundary of batch and effect, duplicates,
 // delays, reordering, a bus that loses its tail or its store, stale reads, late watches, API
 // errors, a clock that jumps hours - every Workspace ends where a perfect world ends: trained once
 // per wish, pushed once, told truthfully, cleaned up. SEED=n replays one seed (TRACE=1 prints its
@@ -20,13 +20,12 @@ std::uint64_t number(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
-// Every boundary at which a process can die: of each effect, of the batch, of the acks.
+// Every boundary at which a process can die: of each effect, of the batch.
 std::vector<std::string> boundaries() {
   std::vector<std::string> out{
-      "loop before batch",     "loop after batch",    "loop at ack",        "source before",
-      "source inside",         "source after",        "ApplyTuning inside", "ApplyInference inside",
-      "RemoveWorkload inside", "SaveRevision inside", "PatchStatus inside", "SetFinalizer inside",
-      "PushImage inside"};
+      "loop before batch",   "loop after batch",   "source before",         "source inside",
+      "source after",        "ApplyTuning inside", "ApplyInference inside", "RemoveWorkload inside",
+      "SaveRevision inside", "PatchStatus inside", "SetFinalizer inside",   "PushImage inside"};
   for (const wire::CommandBody kind : wire::EnumValuesCommandBody())
     if (kind != wire::CommandBody::NONE)
       for (const char* where : {" before", " after"}) out.push_back(runtime::kind_of(kind) + where);

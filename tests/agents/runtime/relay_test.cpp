@@ -36,7 +36,7 @@ struct Agent {
   bus::MemoryBus bus;
   NoEffects effects;
   runtime::Relay relay{{bus, effects, clock, [](wire::FactT) {}}};
-  Agent(FakeClock& c, bus::MemoryBroker& broker) : clock(c), bus(broker, "agent") {}
+  Agent(FakeClock& c, bus::MemoryBroker& broker) : clock(c), bus(broker) { relay.open(); }
   int say_all() {
     int said = 0;
     while (relay.step()) ++said;
@@ -47,7 +47,7 @@ struct Agent {
 
 TEST_CASE("relay: of what waits on one subject only the last is said") {
   FakeClock clock;
-  bus::MemoryBroker broker(clock, std::chrono::milliseconds(1000));
+  bus::MemoryBroker broker(clock);
   Agent agent(clock, broker);
   agent.relay.add("outbox/1", publish(older()));
   agent.relay.add("outbox/2", publish(fact(ready(1))));  // another subject
@@ -61,7 +61,7 @@ TEST_CASE("relay: of what waits on one subject only the last is said") {
 
 TEST_CASE("relay: the last word stays the last when agent and broker have died after it") {
   FakeClock clock;
-  bus::MemoryBroker broker(clock, std::chrono::milliseconds(1000));
+  bus::MemoryBroker broker(clock);
   state::MemoryStore store;  // both rows are said, their erasure was not committed
   state::Batch rows;
   rows.put("outbox/1", encode(publish(older()), wire::CommandIdentifier()));

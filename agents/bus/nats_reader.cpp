@@ -1,0 +1,149 @@
+// agents/bus/nats_reader.cpp - where to begin, and a queue between the library's thread and ours.
+#include "agents/bus/nats_reader.h"
+
+#include <nats/nats.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+
+#include "agents/bus/nats_streams.h"
+
+namespace kairo::bus {
+namespace {
+constexpr std::size_t queue_max = 4096;  // messages; the broker is held back beyond
+
+struct StreamState {
+  std::string life;  // when it was made
+  bool is_empty = false;
+};
+Result<StreamState> look_at_stream(jsCtx* context) {
+  jsStreamInfo* info = nullptr;
+  jsErrCode code{};
+  const natsStatus s = js_GetStreamInfo(&info, context, facts_stream, nullptr, &code);
+  if (s != NATS_OK) return nats_failure("stream info", s);
+  StreamState out{std::to_string(info->Created), info->State.Msgs == 0};
+  jsStreamInfo_Destroy(info);
+  return out;
+}
+// The cursor when the stream still holds its message, else the beginning of this life.
+Result<Cursor> start_of(jsCtx* context, const Cursor& from, const std::string& life) {
+  const Cursor beginning{life, 0, 0};
+  if (from.stream != life || from.sequence == 0) return beginning;
+  natsMsg* message = nullptr;
+  jsErrCode code{};
+  const natsStatus s = js_GetMsg(&message, context, facts_stream, from.sequence, nullptr, &code);
+  if (s == NATS_NOT_FOUND) return beginning;  // a newer value has replaced it
+  if (s != NATS_OK) return nats_failure("message " + std::to_string(from.sequence), s);
+  const bool is_same = natsMsg_GetTime(message) == from.stamp;
+  natsMsg_Destroy(message);
+  return is_same ? from : beginning;
+}
+}  // namespace
+
+struct NatsReader::Arrivals {
+  struct Arrived {
+    Message message;
+    Cursor cursor;
+    bool is_last = false;  // nothing was behind it then
+  };
+  std::mutex mutex;
+  std::condition_variable news;
+  std::deque<Arrived> queue;
+  bool is_over = false, is_woken = false;
+
+  // On the library's thread.
+  static void took(natsConnection*, natsSubscription*, natsMsg* raw, void* closure) {
+    Arrivals& self = **static_cast<std::shared_ptr<Arrivals>*>(closure);
+    jsMsgMetaData* meta = nullptr;
+    if (natsMsg_GetMetaData(&meta, raw) == NATS_OK) {
+      const char* id = nullptr;
+      natsMsgHeader_Get(raw, "Nats-Msg-Id", &id);
+      Arrived arrived{
+          {natsMsg_GetSubject(raw),
+           id != nullptr ? id : "",
+           {natsMsg_GetData(raw), static_cast<std::size_t>(natsMsg_GetDataLength(raw))}},
+          {"", meta->Sequence.Stream, meta->Timestamp},
+          meta->NumPending == 0};
+      jsMsgMetaData_Destroy(meta);
+      std::unique_lock lock(self.mutex);
+      self.news.wait(lock, [&] { return self.queue.size() < queue_max || self.is_over; });
+      if (!self.is_over) self.queue.push_back(std::move(arrived));
+      self.news.notify_all();
+    }
+    natsMsg_Destroy(raw);
+  }
+  static void ended(void* closure) { delete static_cast<std::shared_ptr<Arrivals>*>(closure); }
+};
+
+Result<std::unique_ptr<NatsReader>> NatsReader::start(jsCtx* context, Cursor from) {
+  std::unique_ptr<NatsReader> out(new NatsReader);
+  out->arrivals_ = std::make_shared<Arrivals>();
+  const StreamState stream = TRY(look_at_stream(context));
+  out->cursor_ = TRY(start_of(context, from, stream.life));
+  const std::uint64_t after = out->cursor_.sequence;
+  out->goes_on_ = after != 0;
+  jsSubOptions options;
+  jsSubOptions_Init(&options);
+  options.Ordered = true;
+  options.Stream = facts_stream;
+  options.Config.DeliverPolicy = after == 0 ? js_DeliverLastPerSubject : js_DeliverByStartSequence;
+  options.Config.OptStartSeq = after == 0 ? 0 : after + 1;
+  auto* closure = new std::shared_ptr<Arrivals>(out->arrivals_);
+  jsErrCode code{};
+  natsStatus s = js_Subscribe(&out->subscription_, context, facts_subjects, Arrivals::took, closure,
+                              nullptr, &options, &code);
+  if (s != NATS_OK) {
+    delete closure;
+    return nats_failure("subscribe", s);
+  }
+  natsSubscription_SetOnCompleteCB(out->subscription_, Arrivals::ended, closure);
+  natsSubscription_SetPendingLimits(out->subscription_, -1, -1);
+  jsConsumerInfo* consumer = nullptr;
+  s = natsSubscription_GetConsumerInfo(&consumer, out->subscription_, nullptr, &code);
+  if (s != NATS_OK) return nats_failure("consumer info", s);
+  // Nothing is there, or nothing behind the cursor: no message will tell.
+  out->is_whole_ =
+      stream.is_empty || (consumer->NumPending == 0 && consumer->Delivered.Consumer == 0);
+  jsConsumerInfo_Destroy(consumer);
+  return out;
+}
+
+NatsReader::~NatsReader() {
+  {
+    const std::lock_guard lock(arrivals_->mutex);
+    arrivals_->is_over = true;
+    arrivals_->queue.clear();
+  }
+  arrivals_->news.notify_all();
+  natsSubscription_Destroy(subscription_);
+}
+
+Batch NatsReader::next(std::size_t limit, std::chrono::milliseconds wait) {
+  Batch out;
+  Arrivals& a = *arrivals_;
+  std::unique_lock lock(a.mutex);
+  a.news.wait_for(lock, wait, [&] { return !a.queue.empty() || a.is_woken; });
+  a.is_woken = false;
+  out.is_news = goes_on_ || is_whole_;
+  for (; !a.queue.empty() && out.messages.size() < limit; a.queue.pop_front()) {
+    if (is_whole_ && !out.is_news) break;  // what follows is news, in the next batch
+    Arrivals::Arrived& arrived = a.queue.front();
+    cursor_.sequence = arrived.cursor.sequence;
+    cursor_.stamp = arrived.cursor.stamp;
+    is_whole_ = is_whole_ || arrived.is_last;
+    out.messages.push_back(std::move(arrived.message));
+  }
+  lock.unlock();
+  a.news.notify_all();
+  out.after = cursor_;
+  out.is_whole = is_whole_;
+  return out;
+}
+
+void NatsReader::wake() {
+  const std::lock_guard lock(arrivals_->mutex);
+  arrivals_->is_woken = true;
+  arrivals_->news.notify_all();
+}
+}  // namespace kairo::bus

@@ -1,0 +1,146 @@
+// agents/runtime/loop_facts.cpp - the loop's own words: given a version, said again, shown.
+#include "agents/runtime/loop.h"
+#include "agents/runtime/loop_round.h"
+#include "agents/runtime/record.h"
+#include "schemas/base/log.h"
+
+namespace kairo::runtime {
+namespace {
+constexpr std::int64_t say_all_every_ms = 12 * 3600 * 1000;  // the bus keeps facts for 30 days
+constexpr std::int64_t incarnation_every_ms = 2'000;
+
+// Same content, whatever the version: nothing to tell.
+template <class T>
+bool same_but_version(const T& a, T b) {
+  b.version = a.version;
+  return a == b;
+}
+}  // namespace
+
+// A fact of our own: newer than the last one by construction, silent when it says nothing new.
+void Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
+  wire::RecordT& record = edit(round, fact.uid);
+  fact.at_ms = round.now_ms;
+  bool news = true;
+  const auto give_version = [&](auto& body, const auto& slot) {
+    body.version = static_cast<std::uint64_t>(std::max<std::int64_t>(round.now_ms, 1));
+    if (!slot) return;
+    news = !same_but_version(*slot, body);
+    body.version = std::max(body.version, slot->version + 1);
+  };
+  switch (fact.body.type) {
+    case wire::FactBody::Resources:
+      give_version(*fact.body.AsResources(), record.resources);
+      break;
+    case wire::FactBody::Run:
+      give_version(*fact.body.AsRun(), record.run);
+      break;
+    case wire::FactBody::RunDir:
+      give_version(*fact.body.AsRunDir(), record.run_dir);
+      break;
+    case wire::FactBody::Training:
+      give_version(*fact.body.AsTraining(), record.training);
+      break;
+    case wire::FactBody::Artifact:
+      give_version(*fact.body.AsArtifact(), record.artifact);
+      break;
+    case wire::FactBody::Push:
+      give_version(*fact.body.AsPush(), record.push);
+      break;
+    case wire::FactBody::Trouble:
+      fact.body.AsTrouble()->at_ms = round.now_ms;
+      give_version(*fact.body.AsTrouble(), record.trouble);
+      news = true;  // the same refusal once more is news: a decision may wait for its answer
+      break;
+    case wire::FactBody::NONE:
+    case wire::FactBody::Workspace:
+    case wire::FactBody::Job:
+    case wire::FactBody::Pod:
+    case wire::FactBody::Server:
+    case wire::FactBody::Node:
+      break;  // the cluster gives their versions
+  }
+  if (!news) return;
+  take(round, fact, false);
+  if (!publish) return;
+  wire::CommandT row;
+  row.uid = fact.uid;
+  row.ns = fact.ns;
+  row.name = fact.name;
+  row.coalesce = kind_of(fact.body.type);  // level-triggered: the newest is enough
+  wire::PublishT body;
+  body.fact = std::make_unique<wire::FactT>(std::move(fact));
+  row.body.Set(std::move(body));
+  round.rows.emplace_back(outbox_key(++round.outbox), std::move(row));
+}
+
+// The bus may lose its tail (power failure) or its whole store. Records hold our last words: say
+// them again. Others do the same, and the watcher lists the cluster anew.
+void Loop::republish_if_lost(Round& round) {
+  const std::int64_t now = deps_.clock.monotonic_ms();
+  if (now - incarnation_checked_ms_ < incarnation_every_ms) return;
+  const auto incarnation = deps_.bus.incarnation();
+  if (!incarnation.ok()) return;
+  const bool is_old = now - said_all_ms_ > say_all_every_ms;
+  if (incarnation.value() == incarnation_ && !is_old) {
+    incarnation_checked_ms_ = now;
+    return;
+  }
+  round.incarnation = incarnation.value();  // known when the rows are committed
+  said_all_ms_ = now;
+  log::debug("the bus is new, or may have lost or outlived messages: saying all again",
+             {{"records", std::to_string(records_.size())}});
+  for (const auto& entry : records_) {
+    const wire::RecordT& record = entry.second;
+    round.dirty.insert(entry.first);
+    const auto again = [&](const auto& slot, wire::FactBody type) {
+      if (!slot || !deps_.own.contains(type)) return;
+      wire::FactT fact;
+      fact.uid = record.uid;
+      fact.ns = record.ns;
+      fact.name = record.name;
+      fact.at_ms = round.now_ms;
+      fact.body.Set(std::decay_t<decltype(*slot)>(*slot));
+      wire::CommandT row;
+      row.uid = record.uid;
+      row.ns = record.ns;
+      row.name = record.name;
+      row.coalesce = kind_of(type);
+      wire::PublishT body;
+      body.fact = std::make_unique<wire::FactT>(std::move(fact));
+      row.body.Set(std::move(body));
+      round.rows.emplace_back(outbox_key(++round.outbox), std::move(row));
+    };
+    again(record.resources, wire::FactBody::Resources);
+    again(record.run, wire::FactBody::Run);
+    again(record.run_dir, wire::FactBody::RunDir);
+    again(record.training, wire::FactBody::Training);
+    again(record.artifact, wire::FactBody::Artifact);
+    again(record.push, wire::FactBody::Push);
+  }
+}
+
+std::optional<std::vector<wire::FactT>> Loop::last_facts(wire::FactBody kind) const {
+  if (!is_whole_) return std::nullopt;
+  const std::lock_guard lock(records_mutex_);
+  std::vector<wire::FactT> out;
+  const auto add = [&](const std::string& uid, const std::string& ns, const std::string& name,
+                       const auto* body) {
+    if (body == nullptr) return;
+    wire::FactT& fact = out.emplace_back();
+    fact.uid = uid;
+    fact.ns = ns;
+    fact.name = name;
+    fact.body.Set(std::decay_t<decltype(*body)>(*body));
+  };
+  if (kind == wire::FactBody::Node)
+    for (const auto& [name, node] : nodes_) add(name, "", name, &node);
+  for (const auto& [uid, r] : records_) {
+    if (kind == wire::FactBody::Workspace) add(uid, r.ns, r.name, r.workspace.get());
+    if (kind == wire::FactBody::Job) add(uid, r.ns, r.name, r.job.get());
+    if (kind == wire::FactBody::Pod) add(uid, r.ns, r.name, r.pod.get());
+    if (kind == wire::FactBody::Server) add(uid, r.ns, r.name, r.server.get());
+  }
+  return out;
+}
+}  // namespace kairo::runtime
