@@ -35,8 +35,9 @@ same "the pod is done: the machine is free" Succeeded "$(kairo get pods -o json 
 wait_for_event() { jq -e 'select(.subject == "default/tuned" and .data.status.state == "Succeeded")' "$work/events.jsonl"; }
 holds "subscriber: Succeeded came as it happened" until_true 20 wait_for_event
 same "subscriber: the type" dev.kairo.workspace.status.v1 "$(jq -r .type "$work/events.jsonl" | sort -u)"
+# Statuses are coalesced: on a calm machine a short training is told in three.
 same "subscriber: an id stands for one status" true \
-  "$(jq -s 'length > 3 and (group_by(.id) | all(map(.data) | unique | length == 1))' "$work/events.jsonl")"
+  "$(jq -s 'length > 1 and (group_by(.id) | all(map(.data) | unique | length == 1))' "$work/events.jsonl")"
 same "a later subscriber gets the last value at once" Succeeded \
   "$(subscribe 2 | jq -r 'select(.subject == "default/tuned") | .data.status.state' | head -n 1)"
 
