@@ -95,7 +95,7 @@ Status NatsBus::connect() {
   return ok();
 }
 
-// After each (re)connect the admin makes sure that streams and consumers exist: the broker may have
+// After each (re)connect the admin makes sure that the streams exist: the broker may have
 // come back with an empty store.
 Status NatsBus::prepare() {
   if (!connected()) return Error{Code::unavailable, "bus: not connected to " + options_.url};

@@ -15,6 +15,18 @@ bool same_but_version(const T& a, T b) {
   b.version = a.version;
   return a == b;
 }
+// The outbox row that says it.
+wire::CommandT publication(wire::FactT fact) {
+  wire::CommandT row;
+  row.uid = fact.uid;
+  row.ns = fact.ns;
+  row.name = fact.name;
+  row.coalesce = kind_of(fact.body.type);  // level-triggered: the newest is enough
+  wire::PublishT body;
+  body.fact = std::make_unique<wire::FactT>(std::move(fact));
+  row.body.Set(std::move(body));
+  return row;
+}
 }  // namespace
 
 // A fact of our own: newer than the last one by construction, silent when it says nothing new.
@@ -63,15 +75,7 @@ void Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
   if (!news) return;
   take(round, fact, false);
   if (!publish) return;
-  wire::CommandT row;
-  row.uid = fact.uid;
-  row.ns = fact.ns;
-  row.name = fact.name;
-  row.coalesce = kind_of(fact.body.type);  // level-triggered: the newest is enough
-  wire::PublishT body;
-  body.fact = std::make_unique<wire::FactT>(std::move(fact));
-  row.body.Set(std::move(body));
-  round.rows.emplace_back(outbox_key(++round.outbox), std::move(row));
+  round.rows.emplace_back(outbox_key(++round.outbox), publication(std::move(fact)));
 }
 
 // The bus may lose its tail (power failure) or its whole store. Records hold our last words: say
@@ -101,15 +105,7 @@ void Loop::republish_if_lost(Round& round) {
       fact.name = record.name;
       fact.at_ms = round.now_ms;
       fact.body.Set(std::decay_t<decltype(*slot)>(*slot));
-      wire::CommandT row;
-      row.uid = record.uid;
-      row.ns = record.ns;
-      row.name = record.name;
-      row.coalesce = kind_of(type);
-      wire::PublishT body;
-      body.fact = std::make_unique<wire::FactT>(std::move(fact));
-      row.body.Set(std::move(body));
-      round.rows.emplace_back(outbox_key(++round.outbox), std::move(row));
+      round.rows.emplace_back(outbox_key(++round.outbox), publication(std::move(fact)));
     };
     again(record.resources, wire::FactBody::Resources);
     again(record.run, wire::FactBody::Run);

@@ -2,7 +2,6 @@
 // batch and effect, lost acks of the broker, stale reads, late watches. Every
 // call is written into the journal.
 #pragma once
-#include <algorithm>
 #include <functional>
 #include <map>
 
