@@ -24,6 +24,8 @@ Result<AgentConfig> local_config(const cli::Home& home, const std::string& agent
   out.bus.url = "nats://127.0.0.1:" + std::to_string(ports.nats);
   out.bus.user = agent;
   out.bus.password = TRY(cli::read_secret(home, agent + ".nats"));
+  out.bus.names = TRY(cli::bus_names());
+  out.bus.client = agent + " on " + out.node;
   out.bus.admin = agent == "watcher";
   return out;
 }

@@ -29,7 +29,9 @@ class NatsBus final : public Bus {
  public:
   explicit NatsBus(NatsOptions options)
       : options_(std::move(options)),
-        inbox_("_INBOX_" + (options_.user.empty() ? "kairo" : options_.user) + "." + unique()) {}
+        id_(unique()),
+        inbox_(options_.names.inbox(options_.user.empty() ? "kairo" : options_.user) + "." + id_),
+        client_("kairo " + (options_.client.empty() ? "" : options_.client + " ") + id_) {}
   ~NatsBus() override {
     reader_.reset();
     jsCtx_Destroy(context_);
@@ -52,7 +54,7 @@ class NatsBus final : public Bus {
   static void reconnected(natsConnection*, void* self) { ++static_cast<NatsBus*>(self)->connects_; }
 
   const NatsOptions options_;
-  const std::string inbox_;
+  const std::string id_, inbox_, client_;
   natsConnection* connection_ = nullptr;
   jsCtx* context_ = nullptr;
   std::atomic<std::uint64_t> connects_{1};
@@ -73,6 +75,7 @@ Status NatsBus::connect() {
   if (s == NATS_OK) s = natsOptions_SetURL(options.raw, options_.url.c_str());
   if (s == NATS_OK && !options_.user.empty())
     s = natsOptions_SetUserInfo(options.raw, options_.user.c_str(), options_.password.c_str());
+  if (s == NATS_OK) s = natsOptions_SetName(options.raw, client_.c_str());
   if (s == NATS_OK) s = natsOptions_SetMaxReconnect(options.raw, -1);
   if (s == NATS_OK) s = natsOptions_SetReconnectWait(options.raw, 200);
   if (s == NATS_OK) s = natsOptions_SetPingInterval(options.raw, 10'000);
@@ -103,7 +106,7 @@ Status NatsBus::prepare() {
   const std::lock_guard lock(prepare_mutex_);
   const std::uint64_t now = connects_;
   if (prepared_ == now) return ok();
-  TRY(prepare_streams(context_));
+  TRY(prepare_streams(connection_, options_.names));
   prepared_ = now;
   return ok();
 }
@@ -115,7 +118,8 @@ Status NatsBus::publish(const Message& message) {
                                     std::to_string(message_bytes_max)};
   TRY(prepare());
   natsMsg* raw = nullptr;
-  natsStatus s = natsMsg_Create(&raw, message.subject.c_str(), nullptr, message.bytes.data(),
+  const std::string subject = options_.names.subject(message.subject);
+  natsStatus s = natsMsg_Create(&raw, subject.c_str(), nullptr, message.bytes.data(),
                                 static_cast<int>(message.bytes.size()));
   if (s != NATS_OK) return nats_failure("publish " + message.subject, s);
   jsPubOptions options;
@@ -145,7 +149,7 @@ Status NatsBus::renew_reader() {
     if (is_alive) return ok();
     reader_.reset();
   }
-  auto reader = TRY(NatsReader::start(context_, cursor_));
+  auto reader = TRY(NatsReader::start(context_, options_.names, cursor_));
   const std::lock_guard lock(reader_mutex_);
   reader_ = std::move(reader);
   reader_connects_ = connects;
@@ -175,7 +179,8 @@ Result<std::string> NatsBus::incarnation() {
   TRY(prepare());
   jsStreamInfo* info = nullptr;
   jsErrCode code{};
-  const natsStatus s = js_GetStreamInfo(&info, context_, facts_stream, nullptr, &code);
+  const natsStatus s =
+      js_GetStreamInfo(&info, context_, options_.names.facts().c_str(), nullptr, &code);
   if (s == NATS_NOT_FOUND && options_.admin) {  // wiped under a living connection
     const std::lock_guard lock(prepare_mutex_);
     prepared_ = 0;

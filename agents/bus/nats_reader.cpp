@@ -17,22 +17,23 @@ struct StreamState {
   std::string life;  // when it was made
   bool is_empty = false;
 };
-Result<StreamState> look_at_stream(jsCtx* context) {
+Result<StreamState> look_at_stream(jsCtx* context, const std::string& name) {
   jsStreamInfo* info = nullptr;
   jsErrCode code{};
-  const natsStatus s = js_GetStreamInfo(&info, context, facts_stream, nullptr, &code);
+  const natsStatus s = js_GetStreamInfo(&info, context, name.c_str(), nullptr, &code);
   if (s != NATS_OK) return nats_failure("stream info", s);
   StreamState out{std::to_string(info->Created), info->State.Msgs == 0};
   jsStreamInfo_Destroy(info);
   return out;
 }
 // The cursor when the stream still holds its message, else the beginning of this life.
-Result<Cursor> start_of(jsCtx* context, const Cursor& from, const std::string& life) {
+Result<Cursor> start_of(jsCtx* context, const std::string& stream, const Cursor& from,
+                        const std::string& life) {
   const Cursor beginning{life, 0, 0};
   if (from.stream != life || from.sequence == 0) return beginning;
   natsMsg* message = nullptr;
   jsErrCode code{};
-  const natsStatus s = js_GetMsg(&message, context, facts_stream, from.sequence, nullptr, &code);
+  const natsStatus s = js_GetMsg(&message, context, stream.c_str(), from.sequence, nullptr, &code);
   if (s == NATS_NOT_FOUND) return beginning;  // a newer value has replaced it
   if (s != NATS_OK) return nats_failure("message " + std::to_string(from.sequence), s);
   const bool is_same = natsMsg_GetTime(message) == from.stamp;
@@ -42,11 +43,13 @@ Result<Cursor> start_of(jsCtx* context, const Cursor& from, const std::string& l
 }  // namespace
 
 struct NatsReader::Arrivals {
+  explicit Arrivals(const Names& n) : names(n) {}
   struct Arrived {
     Message message;
     Cursor cursor;
     bool is_last = false;  // nothing was behind it then
   };
+  const Names names;
   std::mutex mutex;
   std::condition_variable news;
   std::deque<Arrived> queue;
@@ -60,7 +63,7 @@ struct NatsReader::Arrivals {
       const char* id = nullptr;
       natsMsgHeader_Get(raw, "Nats-Msg-Id", &id);
       Arrived arrived{
-          {natsMsg_GetSubject(raw),
+          {self.names.ours(natsMsg_GetSubject(raw)),
            id != nullptr ? id : "",
            {natsMsg_GetData(raw), static_cast<std::size_t>(natsMsg_GetDataLength(raw))}},
           {"", meta->Sequence.Stream, meta->Timestamp},
@@ -76,23 +79,25 @@ struct NatsReader::Arrivals {
   static void ended(void* closure) { delete static_cast<std::shared_ptr<Arrivals>*>(closure); }
 };
 
-Result<std::unique_ptr<NatsReader>> NatsReader::start(jsCtx* context, Cursor from) {
+Result<std::unique_ptr<NatsReader>> NatsReader::start(jsCtx* context, const Names& names,
+                                                      Cursor from) {
   std::unique_ptr<NatsReader> out(new NatsReader);
-  out->arrivals_ = std::make_shared<Arrivals>();
-  const StreamState stream = TRY(look_at_stream(context));
-  out->cursor_ = TRY(start_of(context, from, stream.life));
+  out->arrivals_ = std::make_shared<Arrivals>(names);
+  const StreamState stream = TRY(look_at_stream(context, names.facts()));
+  out->cursor_ = TRY(start_of(context, names.facts(), from, stream.life));
   const std::uint64_t after = out->cursor_.sequence;
   out->goes_on_ = after != 0;
   jsSubOptions options;
   jsSubOptions_Init(&options);
   options.Ordered = true;
-  options.Stream = facts_stream;
+  const std::string name = names.facts(), subjects = names.subject("kairo.facts.>");
+  options.Stream = name.c_str();
   options.Config.DeliverPolicy = after == 0 ? js_DeliverLastPerSubject : js_DeliverByStartSequence;
   options.Config.OptStartSeq = after == 0 ? 0 : after + 1;
   auto* closure = new std::shared_ptr<Arrivals>(out->arrivals_);
   jsErrCode code{};
-  natsStatus s = js_Subscribe(&out->subscription_, context, facts_subjects, Arrivals::took, closure,
-                              nullptr, &options, &code);
+  natsStatus s = js_Subscribe(&out->subscription_, context, subjects.c_str(), Arrivals::took,
+                              closure, nullptr, &options, &code);
   if (s != NATS_OK) {
     delete closure;
     return nats_failure("subscribe", s);

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "agents/bus/bus.h"
+#include "agents/bus/names.h"
 
 struct __jsCtx;             // nats.c's jsCtx
 struct __natsSubscription;  // nats.c's natsSubscription
@@ -15,7 +16,8 @@ class NatsReader {  // next() from one thread; wake() from any
  public:
   // Reads on after `from`; all last values when the stream's message there is another one, or none.
   // unavailable: nothing is being read.
-  static Result<std::unique_ptr<NatsReader>> start(__jsCtx* context, Cursor from);
+  static Result<std::unique_ptr<NatsReader>> start(__jsCtx* context, const Names& names,
+                                                   Cursor from);
   ~NatsReader();
   NatsReader(const NatsReader&) = delete;
   NatsReader& operator=(const NatsReader&) = delete;

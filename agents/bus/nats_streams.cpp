@@ -1,38 +1,147 @@
-// agents/bus/nats_streams.cpp - what the broker keeps, and for how long.
+// agents/bus/nats_streams.cpp - what the broker keeps, and for how long. In JSON, the API's own
+// form: settings that are newer than the client library pass through unharmed.
 #include "agents/bus/nats_streams.h"
 
 #include <nats/nats.h>
 
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "agents/bus/bus.h"
+
 namespace kairo::bus {
 namespace {
-constexpr std::int64_t second_ns = 1'000'000'000;
+using Json = nlohmann::json;
+constexpr std::int64_t second_ns = 1'000'000'000, day_ns = 24 * 3600 * second_ns;
+constexpr std::int64_t answer_ms = 5'000;
 
 struct Stream {
-  const char* name;
-  std::vector<const char*> subjects;
+  std::string name, subjects;
   std::int64_t per_subject;
-  std::int64_t age_seconds;
 };
+// What kairo relies on, in NATS' words.
+Json settings_of(const Stream& stream) {
+  return {{"subjects", {stream.subjects}},
+          {"retention", "limits"},
+          {"storage", "file"},
+          {"discard", "old"},
+          {"max_msgs", -1},
+          {"max_consumers", -1},
+          {"max_msgs_per_subject", stream.per_subject},
+          {"max_age", 30 * day_ns},
+          {"max_msg_size", message_bytes_max},
+          {"duplicate_window", duplicate_window.count() * 1'000'000},
+          {"no_ack", false},
+          {"sealed", false}};
+}
 
-Status add_stream(jsCtx* context, const Stream& stream) {
-  jsStreamConfig config;
-  jsStreamConfig_Init(&config);
-  auto subjects = stream.subjects;
-  config.Name = stream.name;
-  config.Subjects = subjects.data();
-  config.SubjectsLen = static_cast<int>(subjects.size());
-  config.Storage = js_FileStorage;
-  config.Retention = js_LimitsPolicy;
-  config.MaxMsgsPerSubject = stream.per_subject;
-  config.MaxAge = stream.age_seconds * second_ns;
-  config.MaxMsgSize = static_cast<std::int32_t>(message_bytes_max);
-  config.Duplicates = duplicate_window.count() * 1'000'000;
-  jsErrCode code{};
-  natsStatus s = js_AddStream(nullptr, context, &config, nullptr, &code);
-  if (s != NATS_OK && code == JSStreamNameExistErr)  // of an earlier version, other settings
-    s = js_UpdateStream(nullptr, context, &config, nullptr, &code);
-  if (s == NATS_OK) return ok();
-  return nats_failure(std::string("stream ") + stream.name + " with kairo's settings", s);
+struct Refusal {
+  std::int64_t code = 0;  // JetStream's
+  std::string words;
+};
+// The reply; `refusal` tells why JetStream did not do it.
+Result<Json> ask(natsConnection* connection, const std::string& subject, const Json& body,
+                 Refusal& refusal) {
+  natsMsg* reply = nullptr;
+  const std::string text = body.is_null() ? "" : body.dump();
+  const natsStatus s = natsConnection_Request(&reply, connection, subject.c_str(), text.data(),
+                                              static_cast<int>(text.size()), answer_ms);
+  if (s != NATS_OK) return nats_failure(subject, s);
+  const char* data = natsMsg_GetData(reply);
+  Json out = Json::parse(data, data + natsMsg_GetDataLength(reply), nullptr, false);
+  natsMsg_Destroy(reply);
+  if (!out.is_object()) return Error{Code::unavailable, "bus: " + subject + ": no JSON object"};
+  refusal = {};
+  if (const auto error = out.find("error"); error != out.end() && error->is_object())
+    refusal = {error->value("err_code", error->value("code", std::int64_t{1})),
+               error->value("description", "")};
+  return out;
+}
+
+struct Difference {
+  std::string setting;
+  Json has, needs;
+};
+std::vector<Difference> differences(const Json& has, const Json& needs) {
+  std::vector<Difference> out;
+  for (const auto& [setting, value] : needs.items()) {
+    const Json missing = value.is_boolean() ? Json(false) : Json();  // false is left out
+    Json old = has.contains(setting) ? has[setting] : missing;
+    if (old != value) out.push_back({setting, std::move(old), value});
+  }
+  return out;
+}
+std::string remedy(const std::string& stream) {
+  return "remove the stream (nats stream rm " + stream + "), and kairo makes it anew";
+}
+
+// All at once; else one by one until none is accepted any more, so that the rest can be named.
+Status change(natsConnection* connection, const Stream& stream, const Json& has) {
+  std::vector<Difference> left = differences(has, settings_of(stream));
+  if (left.empty()) return ok();
+  const std::string update = "$JS.API.STREAM.UPDATE." + stream.name;
+  Json config = has;
+  Refusal refusal;
+  config.update(settings_of(stream));
+  TRY(ask(connection, update, config, refusal));
+  if (refusal.code == 0) return ok();
+  config = has;
+  std::string refused;
+  for (bool is_progress = true; is_progress && !left.empty();) {
+    is_progress = false;
+    refused.clear();
+    std::vector<Difference> still;
+    for (Difference& d : left) {
+      Json with = config;
+      with[d.setting] = d.needs;
+      TRY(ask(connection, update, with, refusal));
+      is_progress = is_progress || refusal.code == 0;
+      if (refusal.code == 0) {
+        config = std::move(with);
+        continue;
+      }
+      refused += (refused.empty() ? "" : "; ") + d.setting + " is " + d.has.dump() +
+                 ", kairo needs " + d.needs.dump() + " (NATS: " + refusal.words + ")";
+      still.push_back(std::move(d));
+    }
+    left = std::move(still);
+  }
+  if (left.empty()) return ok();
+  return Error{Code::unavailable,
+               "bus: stream " + stream.name + ": " + refused + "; " + remedy(stream.name)};
+}
+
+Status create(natsConnection* connection, const Stream& stream) {
+  Json config = settings_of(stream);
+  config["name"] = stream.name;
+  Refusal refusal;
+  TRY(ask(connection, "$JS.API.STREAM.CREATE." + stream.name, config, refusal));
+  if (refusal.code == 0) return ok();
+  constexpr std::int64_t subjects_overlap = 10065;
+  return Error{Code::unavailable,
+               "bus: stream " + stream.name + " with subjects " + stream.subjects +
+                   " cannot be made: " + refusal.words +
+                   (refusal.code == subjects_overlap
+                        ? "; remove the stream that has them, or give this cluster a name"
+                        : "")};
+}
+
+// Until every process kept its own place, each agent had a consumer here. Nobody reads them.
+Status drop_old_consumers(natsConnection* connection, const std::string& stream) {
+  Refusal none_there;
+  for (const char* agent : {"watcher", "provisioner", "launcher", "node", "pusher"})
+    TRY(ask(connection, "$JS.API.CONSUMER.DELETE." + stream + "." + agent, {}, none_there));
+  return ok();
+}
+
+Status prepare(natsConnection* connection, const Stream& stream) {
+  Refusal refusal;
+  const Json info = TRY(ask(connection, "$JS.API.STREAM.INFO." + stream.name, {}, refusal));
+  constexpr std::int64_t no_such_stream = 10059;
+  if (refusal.code == no_such_stream) return create(connection, stream);
+  if (refusal.code != 0 || !info.contains("config"))
+    return Error{Code::unavailable, "bus: stream " + stream.name + ": " + refusal.words};
+  return change(connection, stream, info["config"]);
 }
 }  // namespace
 
@@ -43,14 +152,11 @@ Error nats_failure(const std::string& what, int status) {
                                  (detail != nullptr ? std::string(" ") + detail : "")};
 }
 
-Status prepare_streams(__jsCtx* context) {
-  constexpr std::int64_t day = 24 * 3600;
-  const Stream streams[] = {
-      {facts_stream, {facts_subjects}, 1, 30 * day},
-      {"KAIRO_STATUS", {"kairo.status.>"}, 1, 30 * day},
-      {"KAIRO_DEAD", {"kairo.dead.>"}, 1000, 30 * day},
-  };
-  for (const Stream& stream : streams) TRY(add_stream(context, stream));
-  return ok();
+Status prepare_streams(__natsConnection* connection, const Names& names) {
+  const Stream streams[] = {{names.facts(), names.subject("kairo.facts.>"), 1},
+                            {names.status(), names.subject("kairo.status.>"), 1},
+                            {names.dead(), names.subject("kairo.dead.>"), 1000}};
+  for (const Stream& stream : streams) TRY(prepare(connection, stream));
+  return drop_old_consumers(connection, names.facts());
 }
 }  // namespace kairo::bus

@@ -1,14 +1,15 @@
-// agents/bus/nats_streams.h - the streams, created by the admin connection.
+// agents/bus/nats_streams.h - the streams, looked after by the admin connection.
 #pragma once
-#include "agents/bus/nats_bus.h"
+#include "agents/bus/names.h"
 #include "schemas/base/result.h"
 
-struct __jsCtx;  // nats.c's jsCtx
+struct __natsConnection;  // nats.c's natsConnection
 
 namespace kairo::bus {
-constexpr const char *facts_stream = "KAIRO_FACTS", *facts_subjects = "kairo.facts.>";
 // unavailable: what was tried, and the client library's words. status: a natsStatus.
 Error nats_failure(const std::string& what, int status);
-// Idempotent: creates what is missing, gives what is there the settings of this version.
-Status prepare_streams(__jsCtx* context);
+// Idempotent: creates what is missing and gives what is there the settings that kairo relies on;
+// an administrator's others (replicas, placement, bytes) stay. Consumers of earlier versions go.
+// unavailable, with stream, setting, both values and the remedy: NATS cannot change it.
+Status prepare_streams(__natsConnection* connection, const Names& names);
 }  // namespace kairo::bus

@@ -73,6 +73,9 @@ std::string models_dir() {
   const std::string cache = env("KAIRO_CACHE");
   return fs::absolute((!cache.empty() ? cache : env("HOME") + "/.cache/kairo") + "/models", error);
 }
+Result<bus::Names> bus_names() {
+  return bus::Names::of(env("KAIRO_CLUSTER"));
+}
 const std::vector<std::string>& agents() {
   static const std::vector<std::string> names{"watcher", "provisioner", "launcher", "node",
                                               "pusher"};

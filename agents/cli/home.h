@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "agents/bus/names.h"
 #include "schemas/base/result.h"
 
 namespace kairo::cli {
@@ -43,5 +44,8 @@ bool does_listen(int port);                                              // on l
 Status write_private(const std::string& path, const std::string& text);  // 0600, by rename
 // Where models lie: $KAIRO_MODELS, else $KAIRO_CACHE/models, else ~/.cache/kairo/models.
 std::string models_dir();
+// $KAIRO_CLUSTER names this cluster on its bus, for subscribers that hear several; else it has no
+// name.
+Result<bus::Names> bus_names();
 std::string for_people(const std::string& path);  // the user's own folder as ~
 }  // namespace kairo::cli

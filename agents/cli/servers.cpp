@@ -19,33 +19,50 @@ std::string quoted(const std::vector<std::string>& subjects) {
   return out + "]";
 }
 // What every reader of facts may do, and no more: ordered consumers of its own on that stream.
-std::vector<std::string> reader_rights(const std::string& agent) {
-  return {"$JS.API.STREAM.INFO.KAIRO_FACTS",
-          "$JS.API.STREAM.MSG.GET.KAIRO_FACTS",
-          "$JS.API.CONSUMER.CREATE.KAIRO_FACTS",
-          "$JS.API.CONSUMER.CREATE.KAIRO_FACTS.>",
-          "$JS.API.CONSUMER.INFO.KAIRO_FACTS.*",
-          "$JS.API.CONSUMER.DELETE.KAIRO_FACTS.*",
-          "$JS.FC.KAIRO_FACTS.>",
-          "_INBOX_" + agent + ".>",
-          "kairo.dead." + agent};
+std::vector<std::string> reader_rights(const bus::Names& names, const std::string& agent) {
+  const std::string stream = names.facts();
+  return {"$JS.API.STREAM.INFO." + stream,
+          "$JS.API.STREAM.MSG.GET." + stream,
+          "$JS.API.CONSUMER.CREATE." + stream,
+          "$JS.API.CONSUMER.CREATE." + stream + ".>",
+          "$JS.API.CONSUMER.INFO." + stream + ".*",
+          "$JS.API.CONSUMER.DELETE." + stream + ".*",
+          "$JS.FC." + stream + ".>",
+          names.inbox(agent) + ".>",
+          names.subject("kairo.dead." + agent)};
 }
-std::vector<std::string> publish_rights(const std::string& agent) {
-  std::vector<std::string> out = reader_rights(agent);
+std::vector<std::string> publish_rights(const bus::Names& names, const std::string& agent) {
+  std::vector<std::string> out = reader_rights(names, agent);
   const auto facts = [&](const std::vector<std::string>& kinds) {
-    for (const std::string& kind : kinds) out.push_back("kairo.facts." + kind + ".>");
+    for (const std::string& kind : kinds)
+      out.push_back(names.subject("kairo.facts." + kind + ".>"));
   };
   if (agent == "watcher") {
     facts({"workspace", "job", "pod", "server", "node"});
-    for (const char* s :
-         {"kairo.status.>", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.INFO"})
-      out.push_back(s);
+    for (const std::string& stream : {names.facts(), names.status(), names.dead()})
+      for (const char* verb : {"INFO.", "CREATE.", "UPDATE."})
+        out.push_back("$JS.API.STREAM." + (verb + stream));
+    out.push_back(names.subject("kairo.status.>"));
+    out.emplace_back("$JS.API.INFO");
   }
   if (agent == "provisioner") facts({"resources"});
   if (agent == "launcher") facts({"run"});
   if (agent == "node") facts({"rundir", "training", "artifact"});
   if (agent == "pusher") facts({"push"});
   return out;
+}
+// People and programs: read all status, no facts, no writes.
+std::string people_rights(const bus::Names& names) {
+  const std::string status = names.status();
+  return "publish: " +
+         quoted({"$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.STREAM.NAMES",
+                 "$JS.API.STREAM.LIST", "$JS.API.STREAM.MSG.GET." + status,
+                 "$JS.API.STREAM.MSG.GET." + names.dead(), "$JS.API.CONSUMER.*." + status,
+                 "$JS.API.CONSUMER.*." + status + ".>",
+                 "$JS.API.CONSUMER.MSG.NEXT." + status + ".>", "$JS.ACK." + status + ".>",
+                 "$JS.FC.>"}) +
+         ", subscribe: " +
+         quoted({"_INBOX.>", names.subject("kairo.status.>"), names.subject("kairo.dead.>")});
 }
 }  // namespace
 
@@ -56,19 +73,11 @@ std::string nats_config(const NatsPlan& plan) {
       << "authorization {\n  users = [\n";
   for (const auto& [user, password] : plan.passwords) {
     out << "    { user: \"" << user << "\", password: \"" << password << "\"";
-    if (user == "admin") {  // people and programs: read all status, no facts, no writes
-      out << ", permissions: { publish: "
-          << quoted({"$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.STREAM.NAMES",
-                     "$JS.API.STREAM.LIST", "$JS.API.STREAM.MSG.GET.KAIRO_STATUS",
-                     "$JS.API.STREAM.MSG.GET.KAIRO_DEAD", "$JS.API.CONSUMER.*.KAIRO_STATUS",
-                     "$JS.API.CONSUMER.*.KAIRO_STATUS.>",
-                     "$JS.API.CONSUMER.MSG.NEXT.KAIRO_STATUS.>", "$JS.ACK.KAIRO_STATUS.>",
-                     "$JS.FC.>"})
-          << ", subscribe: " << quoted({"_INBOX.>", "kairo.status.>", "kairo.dead.>"}) << " }";
-    } else {
-      out << ", permissions: { publish: " << quoted(publish_rights(user))
-          << ", subscribe: " << quoted({"_INBOX_" + user + ".>"}) << " }";
-    }
+    out << ", permissions: { "
+        << (user == "admin" ? people_rights(plan.names)
+                            : "publish: " + quoted(publish_rights(plan.names, user)) +
+                                  ", subscribe: " + quoted({plan.names.inbox(user) + ".>"}))
+        << " }";
     out << " }\n";
   }
   out << "  ]\n}\n";

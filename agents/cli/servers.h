@@ -3,11 +3,14 @@
 #include <map>
 #include <string>
 
+#include "agents/bus/names.h"
+
 namespace kairo::cli {
 struct NatsPlan {
   int port;
   std::string store_dir;
   std::map<std::string, std::string> passwords;  // user -> password
+  bus::Names names;
 };
 // One user per agent with the rights that it needs; `admin` reads everything for people.
 std::string nats_config(const NatsPlan& plan);

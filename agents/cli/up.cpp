@@ -84,8 +84,8 @@ Result<Ports> choose_ports(const Home& home, const UpOptions& options) {
   return ports;
 }
 
-Status write_configurations(const Home& home, const Ports& ports) {
-  NatsPlan nats{ports.nats, home / "state/nats", {}};
+Status write_configurations(const Home& home, const Ports& ports, const bus::Names& names) {
+  NatsPlan nats{ports.nats, home / "state/nats", {}, names};
   std::string tokens = TRY(read_secret(home, "admin.token")) + " admin admin\n";
   for (const std::string& agent : agents()) {
     nats.passwords[agent] = TRY(read_secret(home, agent + ".nats"));
@@ -141,13 +141,13 @@ Status publish_registry_secret(Context& context, const Ports& ports) {
   return ok();
 }
 
-void print_started(const Context& context, const Ports& ports, bool registry) {
+void print_started(const Context& context, const Ports& ports, const UpOptions& options) {
   std::cout << "kairo is up (" << for_people(context.home.path) << ")\n"
             << "  cluster   http://127.0.0.1:" << ports.cluster << "\n"
-            << "  nats      nats://127.0.0.1:" << ports.nats
-            << "  (user admin: read kairo.status.>; password in "
+            << "  nats      nats://127.0.0.1:" << ports.nats << "  (user admin: read "
+            << options.names.subject("kairo.status.>") << "; password in "
             << for_people(context.home / "secrets/admin.nats") << ")\n";
-  if (registry)
+  if (options.registry)
     std::cout << "  registry  127.0.0.1:" << ports.registry << "  (Secret default/"
               << registry_secret << ")\n";
   std::cout << "  logs      " << for_people(context.home / "log") << "\n" << std::flush;
@@ -160,7 +160,7 @@ Status run(Context& context, const Lock& lock, const UpOptions& options, const s
                  "kairo is running already (" + context.home.path + "); stop it with `kairo down`"};
   lock.write_pid();
   const Ports ports = TRY(choose_ports(context.home, options));
-  TRY(write_configurations(context.home, ports));
+  TRY(write_configurations(context.home, ports, options.names));
   forget_ports(context.home);
   const std::vector<Program> wanted = programs(context.home, dir, options.registry);
   Supervisor supervisor(wanted, context.home / "run/pids");
@@ -169,7 +169,7 @@ Status run(Context& context, const Lock& lock, const UpOptions& options, const s
   std::thread starter([&] {
     Status ready = wait_until_ready(context, wanted, 30'000);
     if (ready.ok() && options.registry) ready = publish_registry_secret(context, ports);
-    if (ready.ok()) print_started(context, ports, options.registry);
+    if (ready.ok()) print_started(context, ports, options);
     if (asking) started(ready);
   });
   const SystemClock clock;
@@ -229,6 +229,7 @@ Status detach(Context& context, const UpOptions& options, const std::string& dir
 
 Status up(Context& context, const UpOptions& wanted, const std::string& program_dir) {
   UpOptions options = wanted;
+  options.names = TRY(bus_names());
   if (find_program("nats-server").empty())
     return Error{Code::not_found, "nats-server is not installed; `make deps` installs it"};
   if (options.registry && find_program("docker-registry").empty()) {
@@ -238,7 +239,7 @@ Status up(Context& context, const UpOptions& wanted, const std::string& program_
   TRY(prepare_home(context.home));
   if (const pid_t pid = running_pid(context.home); pid > 0) {
     std::cout << "kairo is running already (pid " << pid << ")\n";
-    print_started(context, TRY(read_ports(context.home)), options.registry);
+    print_started(context, TRY(read_ports(context.home)), options);
     return ok();
   }
   if (options.detach) return detach(context, options, program_dir);

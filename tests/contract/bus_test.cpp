@@ -1,79 +1,28 @@
-// What this proves: MemoryBus and NatsBus (on a real nats-server) keep the promises of bus.h, and
-// NatsBus gets over a broker that is killed, wiped or stalled.
-#include <arpa/inet.h>
+// What this proves: MemoryBus and NatsBus, on each nats-server that is here, keep the promises of
+// bus.h.
 #include <doctest/doctest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <functional>
-#include <map>
-#include <memory>
-#include <thread>
 
 #include "agents/bus/memory_bus.h"
-#include "agents/bus/nats_bus.h"
 #include "agents/runtime/loop.h"
 #include "agents/runtime/record.h"
-#include "schemas/base/base64.h"
-#include "schemas/base/clock.h"
 #include "schemas/base/codec.h"
 #include "state/memory_store.h"
+#include "tests/contract/nats_broker.h"
 #include "tests/support/facts.h"
 #include "tests/support/fake_clock.h"
-#include "tests/support/servers.h"
 
 using namespace kairo;
 using namespace std::chrono_literals;
+using test::Broker, test::Map, test::clock_now, test::drain, test::publish_soon, test::read_whole,
+    test::take;
 namespace {
-const SystemClock clock_now;
-
-std::map<std::string, std::string> drain(bus::Bus& bus,
-                                         std::chrono::milliseconds patience = 300ms) {
-  std::map<std::string, std::string> seen;  // subject -> bytes
-  const std::int64_t deadline = clock_now.monotonic_ms() + patience.count();
-  while (clock_now.monotonic_ms() < deadline) {
-    const auto got = bus.next(16, 50ms);
-    if (!got.ok()) continue;
-    for (const auto& m : got.value().messages) seen[m.subject] = m.bytes;
-  }
-  return seen;
-}
-using Map = std::map<std::string, std::string>;
-
-void publish_soon(bus::Bus& bus, const bus::Message& m) {  // a reconnect takes a moment
-  for (int i = 0; i < 500; ++i) {
-    if (bus.publish(m).ok()) return;
-    std::this_thread::sleep_for(20ms);
-  }
-  FAIL("publish never succeeded: " << bus.publish(m).error().what);
-}
-
-// Takes until `count` subjects have been seen: as long as a slow machine needs.
-Map take(bus::Bus& bus, std::size_t count) {
-  Map seen;
-  for (int i = 0; i < 400 && seen.size() < count; ++i) seen.merge(drain(bus, 50ms));
-  return seen;
-}
-// Reads until the bus says that this is all; how many messages that were, and where they end.
-std::pair<std::size_t, bus::Cursor> read_whole(bus::Bus& bus, std::size_t limit = 7) {
-  std::size_t messages = 0;
-  for (int i = 0; i < 2000; ++i) {
-    const auto got = bus.next(limit, 50ms);
-    if (!got.ok()) continue;
-    messages += got.value().messages.size();
-    if (got.value().is_whole) return {messages, got.value().after};
-  }
-  FAIL("never whole");
-  return {};
-}
 
 // a and b: two connections to the same, empty bus
 void contract(bus::Bus& a, bus::Bus& b) {
   publish_soon(a, {"kairo.status.d.w", "", "for people"});  // not for agents
-  CHECK(read_whole(b).first == 0);                            // nothing is there: that is all
+  CHECK(read_whole(b).first == 0);                          // nothing is there: that is all
   publish_soon(a, {"kairo.facts.x.1", "id1", "one"});
   REQUIRE(a.publish({"kairo.facts.x.2", "id2", "two"}).ok());
   REQUIRE(a.publish({"kairo.facts.x.2", "id2", "two again"}).ok());  // same id: once
@@ -179,76 +128,6 @@ void poison(bus::Bus& a, bus::Bus& b, const std::function<std::string()>& letter
   CHECK(step_until([&] { return loop.find("u1") != nullptr; }));
 }
 
-// One request to a nats-server in its own text protocol; the reply's payload.
-std::string ask_nats(int port, const std::string& subject, const std::string& body) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(static_cast<std::uint16_t>(port));
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  REQUIRE(connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
-  const std::string text = "CONNECT {\"verbose\":false}\r\nSUB reply 1\r\nPUB " + subject +
-                           " reply " + std::to_string(body.size()) + "\r\n" + body + "\r\n";
-  REQUIRE(write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
-  std::string got, part(65536, '\0'), payload;
-  for (ssize_t n = 1; payload.empty() && n > 0;) {
-    n = read(fd, part.data(), part.size());
-    if (n > 0) got.append(part, 0, static_cast<std::size_t>(n));
-    const std::size_t head = got.find("MSG reply 1 "), from = got.find("\r\n", head);
-    if (head == std::string::npos || from == std::string::npos) continue;
-    const std::size_t size = std::strtoul(got.c_str() + head + 12, nullptr, 10);
-    if (got.size() >= from + 2 + size) payload = got.substr(from + 2, size);
-  }
-  close(fd);
-  return payload;
-}
-
-struct Broker {  // a real nats-server with file storage
-  test::TempDir dir;
-  int port = test::free_port();
-  std::unique_ptr<test::Child> child;
-  void start() {
-    std::ofstream(dir.path + "/nats.conf")
-        << "host: 127.0.0.1\nport: " << port << "\njetstream { store_dir: \"" << dir.path
-        << "/js\" }\n";
-    child = std::make_unique<test::Child>(
-        std::vector<std::string>{"nats-server", "-c", dir.path + "/nats.conf"}, dir.path + "/log");
-    REQUIRE(test::wait_for_port(port, 5000));
-  }
-  std::string dead_letter() const {  // the last one of b
-    const std::string reply =
-        ask_nats(port, "$JS.API.STREAM.MSG.GET.KAIRO_DEAD", R"({"last_by_subj":"kairo.dead.b"})");
-    const std::string key = "\"data\":\"";
-    const std::size_t from = reply.find(key);
-    if (from == std::string::npos) return {};
-    const std::size_t begin = from + key.size();
-    return base64_decode(reply.substr(begin, reply.find('"', begin) - begin)).value();
-  }
-  std::unique_ptr<bus::Bus> open(bool admin) const {
-    bus::NatsOptions options;
-    options.url = "nats://127.0.0.1:" + std::to_string(port);
-    options.admin = admin;
-    return bus::open_nats_bus(options).value();
-  }
-};
-bool no_server() {
-  if (test::have_program("nats-server")) return false;
-  MESSAGE("SKIP: nats-server is not installed");
-  return true;
-}
-// SIGSTOP, and until none of the threads runs any more: kill() returns before.
-void stop_all_threads(pid_t pid) {
-  kill(pid, SIGSTOP);
-  for (bool all = false; !all;) {
-    all = true;
-    for (const auto& task :
-         std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
-      std::string line;
-      std::getline(std::ifstream(task.path() / "stat"), line);
-      all = all && line.find(") T ") != std::string::npos;
-    }
-  }
-}
 }  // namespace
 
 TEST_CASE("bus: subject tokens keep names apart") {
@@ -263,9 +142,9 @@ TEST_CASE("bus contract: memory") {
   bus::MemoryBus a(broker), b(broker);
   contract(a, b);
 }
-TEST_CASE("bus contract: NATS") {
-  if (no_server()) return;
-  Broker broker;
+TEST_CASE_TEMPLATE("bus contract: NATS", Server, test::InstalledNats, test::NewestNats) {
+  Broker broker(Server::program());
+  if (broker.program.empty()) return;
   broker.start();
   const auto a = broker.open(true), b = broker.open(false);
   contract(*a, *b);
@@ -275,9 +154,10 @@ TEST_CASE("a reader goes on from its cursor, or reads all last values: memory") 
   bus::MemoryBus a(broker), b(broker);
   cursors(a, b);
 }
-TEST_CASE("a reader goes on from its cursor, or reads all last values: NATS") {
-  if (no_server()) return;
-  Broker broker;
+TEST_CASE_TEMPLATE("a reader goes on from its cursor, or reads all last values: NATS", Server,
+                   test::InstalledNats, test::NewestNats) {
+  Broker broker(Server::program());
+  if (broker.program.empty()) return;
   broker.start();
   const auto a = broker.open(true), b = broker.open(false);
   cursors(*a, *b);
@@ -290,9 +170,10 @@ TEST_CASE("poison ends in KAIRO_DEAD, and the loop goes on: memory") {
     return letters.empty() ? std::string() : letters.back().bytes;
   });
 }
-TEST_CASE("poison ends in KAIRO_DEAD, and the loop goes on: NATS") {
-  if (no_server()) return;
-  Broker broker;
+TEST_CASE_TEMPLATE("poison ends in KAIRO_DEAD, and the loop goes on: NATS", Server,
+                   test::InstalledNats, test::NewestNats) {
+  Broker broker(Server::program());
+  if (broker.program.empty()) return;
   broker.start();
   const auto a = broker.open(true), b = broker.open(false);
   poison(*a, *b, [&] { return broker.dead_letter(); });
@@ -318,60 +199,14 @@ TEST_CASE("what is said again after a restart: memory") {
   bus::MemoryBus a(broker), b(broker);
   replay_after_restart(a, b, [&] { broker.lose_tail(0); });
 }
-TEST_CASE("what is said again after a restart: NATS") {
-  if (no_server()) return;
-  Broker broker;
+TEST_CASE_TEMPLATE("what is said again after a restart: NATS", Server, test::InstalledNats,
+                   test::NewestNats) {
+  Broker broker(Server::program());
+  if (broker.program.empty()) return;
   broker.start();
   const auto a = broker.open(true), b = broker.open(false);
   replay_after_restart(*a, *b, [&] {
     broker.child->kill_hard();
     broker.start();
   });
-}
-TEST_CASE("NATS: kill -9 and restart lose nothing that was stored, and the reading goes on") {
-  if (no_server()) return;
-  Broker broker;
-  broker.start();
-  const auto a = broker.open(true), b = broker.open(false);
-  publish_soon(*a, {"kairo.facts.k.0", "k0", "v"});
-  CHECK(drain(*b).size() == 1);
-  for (int round = 1; round <= 2; ++round) {
-    const std::string n = std::to_string(round);
-    REQUIRE(a->publish({"kairo.facts.k." + n, "k" + n, n}).ok());
-    broker.child->kill_hard();
-    CHECK_FALSE(a->publish({"kairo.facts.k.down", "down", ""}).ok());
-    broker.start();
-    CHECK(drain(*b, 2500ms).count("kairo.facts.k." + n) == 1);
-    publish_soon(*a, {"kairo.facts.k.after" + n, "after" + n, "x"});
-    CHECK(drain(*b, 1500ms).count("kairo.facts.k.after" + n) == 1);
-  }
-}
-TEST_CASE("NATS: a wiped store shows in incarnation(), and the admin makes the streams anew") {
-  if (no_server()) return;
-  Broker broker;
-  broker.start();
-  const auto a = broker.open(true), b = broker.open(false);
-  publish_soon(*a, {"kairo.facts.w.0", "w0", "v"});
-  const auto before = a->incarnation().value();
-  broker.child->kill_hard();
-  std::filesystem::remove_all(broker.dir.path + "/js");
-  broker.start();
-  publish_soon(*a, {"kairo.facts.w.1", "w1", "v"});
-  CHECK(a->incarnation().value() != before);
-  CHECK(drain(*b, 2500ms) == Map{{"kairo.facts.w.1", "v"}});
-}
-TEST_CASE("NATS: a stalled broker makes calls fail, not hang; afterwards all goes on") {
-  if (no_server()) return;
-  Broker broker;
-  broker.start();
-  const auto a = broker.open(true), b = broker.open(false);
-  publish_soon(*a, {"kairo.facts.s.0", "s0", "v"});
-  CHECK(drain(*b).size() == 1);
-  stop_all_threads(broker.child->pid());
-  const std::int64_t began = clock_now.monotonic_ms();
-  CHECK_FALSE(a->publish({"kairo.facts.s.1", "s1", "v"}).ok());
-  CHECK(clock_now.monotonic_ms() - began < 10'000);
-  kill(broker.child->pid(), SIGCONT);
-  publish_soon(*a, {"kairo.facts.s.2", "s2", "v"});
-  CHECK(drain(*b, 1500ms).count("kairo.facts.s.2") == 1);
 }
