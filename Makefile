@@ -35,6 +35,7 @@ quickstart: deps programs ## the whole story: tune a real model, push the adapte
 	@bash examples/quickstart/run.sh $(BUILD)
 
 test: deps build asan ## all tests: unit, contract, simulation, crash, parity, sanitizers
+	@bash deploy/setup/kube.sh || [ $$? = 77 ]
 	@bash deploy/setup/model.sh $(BUILD)/kairo-tune
 	@bash deploy/setup/nats.sh || [ $$? = 77 ]
 	@bash tests/run.sh $(BUILD) build/asan

@@ -85,7 +85,7 @@ Status follow(Context& context, cluster::Cluster& cluster, const cluster::Kind& 
       }
       continue;
     }
-    if (events.error().code == Code::not_found) {
+    if (events.error().code == Code::expired) {
       const auto listing = TRY(cluster.list(selection));
       for (const std::string& item : listing.items) show(item);
       version = listing.resource_version;

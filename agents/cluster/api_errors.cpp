@@ -18,7 +18,7 @@ constexpr Row rows[] = {
     {405, Code::invalid, ""},
     {406, Code::invalid, ""},
     {409, Code::conflict, ""},
-    {410, Code::not_found, ""},  // expired: list again
+    {410, Code::expired, ""},
     {413, Code::invalid, ""},
     {415, Code::invalid, ""},
     {422, Code::invalid, ""},
@@ -42,11 +42,15 @@ Error error_of(int http_status, const std::string& body, const std::string& oper
   Code code = row != nullptr                            ? row->code
               : http_status >= 400 && http_status < 500 ? Code::invalid
                                                         : Code::unavailable;
+  // The answer about an object names it; this one is about the kind.
+  const bool is_unserved = http_status == 404 && text(status, {"details", "name"}).empty();
+  if (is_unserved) code = Code::unavailable;
   // Nothing can be created in a namespace that is going away: trying again cannot help.
   if (http_status == 403 && has_cause(status, "NamespaceTerminating")) code = Code::invalid;
   std::string what =
       operation + ": " + (message.empty() ? "HTTP " + std::to_string(http_status) : message);
   if (row != nullptr && code == row->code) what += row->remedy;
+  if (is_unserved) what += "; is the CustomResourceDefinition installed?";
   return {code, what};
 }
 }  // namespace kairo::cluster

@@ -2,8 +2,10 @@
 //
 // An object is its Kubernetes JSON (UTF-8 text); who needs a field parses it. A reference names the
 // resource as the REST path does, so that no implementation needs a discovery call.
-// Errors: invalid (the server refused the object; `what` is its message), not_found, conflict
-// (another field manager, a UID or resourceVersion precondition), unavailable (try again).
+// Errors: invalid (the server refused the object; `what` is its message), not_found (no such
+// object), conflict (a resourceVersion or UID precondition does not hold: read and decide again),
+// expired (a watch cannot go on from that version: list again), unavailable (try again; also while
+// the kind itself is not served, e.g. before its CRD is there).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -32,10 +34,15 @@ struct Apply {  // server-side apply, forced: our fields are ours
   std::string manager;      // field manager, e.g. "kairo-launcher"
   std::string subresource;  // "" or "status"
 };
+struct Patch {  // JSON merge patch (RFC 7386): null takes a field away, a list is replaced whole
+  Ref ref;
+  std::string json;         // metadata.resourceVersion in it is a precondition (conflict)
+  std::string subresource;  // "" or "status"
+};
 struct Selection {
   Kind kind;
   std::string ns;     // "" = all namespaces
-  std::string label;  // "key=value" or ""
+  std::string label;  // "key=value", "key" (has it) or ""
   auto operator<=>(const Selection&) const = default;
 };
 struct Listing {
@@ -50,12 +57,15 @@ struct Event {
 class Cluster {  // thread-safe
  public:
   virtual ~Cluster() = default;
-  // The object as it is afterwards. uid in metadata, when given, is a precondition (conflict).
+  // Both: the object as it is afterwards. apply() creates what is absent, patch() does not
+  // (not_found). A UID in the body guards nothing: the status sub-resource ignores it.
   virtual Result<std::string> apply(const Apply& apply) = 0;
+  virtual Result<std::string> patch(const Patch& patch) = 0;
   virtual Result<std::string> get(const Ref& ref) = 0;  // not_found when absent
   virtual Result<Listing> list(const Selection& selection) = 0;
   // Events after `resource_version` until one arrives or `wait_ms` has passed (then it may be
-  // empty). not_found: the version is too old, list again. One caller at a time per Selection.
+  // empty). expired: the version is too old, or not yet reached (versions go back when the server's
+  // store is put back from a backup). One caller at a time per Selection.
   virtual Result<std::vector<Event>> watch(const Selection& selection,
                                            const std::string& resource_version,
                                            std::int64_t wait_ms) = 0;

@@ -1,6 +1,8 @@
 // agents/cluster/kube_cluster.cpp - the port's calls as requests.
 #include "agents/cluster/kube_cluster.h"
 
+#include <charconv>
+
 #include "agents/cluster/api_errors.h"
 #include "agents/cluster/http.h"
 #include "agents/cluster/json.h"
@@ -18,6 +20,11 @@ std::string name_of(const Ref& ref) {
 }
 std::string query_of(const Selection& selection) {
   return selection.label.empty() ? "" : "&labelSelector=" + percent_encoded(selection.label);
+}
+std::uint64_t number_of(const std::string& version) {
+  std::uint64_t out = 0;
+  std::from_chars(version.data(), version.data() + version.size(), out);
+  return out;
 }
 // Kubernetes leaves the kind out of a list's items: the list has it once.
 std::string item_text(Json& item, const Kind& kind) {
@@ -61,6 +68,15 @@ Result<std::string> KubeCluster::apply(const Apply& a) {
   return TRY(ask(request, "apply " + name_of(a.ref))).body;
 }
 
+Result<std::string> KubeCluster::patch(const Patch& p) {
+  HttpRequest request;
+  request.method = "PATCH";
+  request.url = object_path(p.ref, p.subresource);
+  request.headers = {"Content-Type: application/merge-patch+json"};
+  request.body = p.json;
+  return TRY(ask(request, "patch " + name_of(p.ref))).body;
+}
+
 Result<std::string> KubeCluster::get(const Ref& ref) {
   HttpRequest request;
   request.url = object_path(ref);
@@ -70,9 +86,7 @@ Result<std::string> KubeCluster::get(const Ref& ref) {
 Result<Listing> KubeCluster::list(const Selection& selection) {
   auto listed = list_pages(selection, page_size_default);
   // A page expired while we read: all at once.
-  if (!listed.ok() && listed.error().code == Code::not_found &&
-      listed.error().what.starts_with("list page"))
-    return list_pages(selection, 0);
+  if (!listed.ok() && listed.error().code == Code::expired) return list_pages(selection, 0);
   return listed;
 }
 
@@ -101,8 +115,22 @@ Result<Listing> KubeCluster::list_pages(const Selection& selection, std::size_t 
   return out;
 }
 
+// A server holds a watch of a version that it has not reached open without a word. Its versions are
+// behind ours when its store was put back from a backup.
+Status KubeCluster::check_reached(const Selection& selection, const std::string& version) {
+  HttpRequest request;
+  request.url = collection_path(selection.kind, selection.ns) + "?limit=1" + query_of(selection);
+  const HttpReply reply = TRY(ask(request, "version of " + selection.kind.plural));
+  const std::string now =
+      text(Json::parse(reply.body, nullptr, false), {"metadata", "resourceVersion"});
+  if (number_of(now) != 0 && number_of(now) < number_of(version))
+    return Error{Code::expired, "watch: the server is at version " + now + ", before " + version};
+  return ok();
+}
+
 Result<std::unique_ptr<WatchStream>> KubeCluster::open_watch(const Selection& selection,
                                                              const std::string& version) {
+  TRY(check_reached(selection, version));
   HttpRequest request;
   request.url =
       config_.base_url + collection_path(selection.kind, selection.ns) +

@@ -28,6 +28,7 @@ class KubeCluster final : public Cluster {  // thread-safe
   explicit KubeCluster(KubeConfig config);
   ~KubeCluster() override;
   Result<std::string> apply(const Apply& apply) override;
+  Result<std::string> patch(const Patch& patch) override;
   Result<std::string> get(const Ref& ref) override;
   Result<Listing> list(const Selection& selection) override;
   Result<std::vector<Event>> watch(const Selection& selection, const std::string& resource_version,
@@ -41,6 +42,7 @@ class KubeCluster final : public Cluster {  // thread-safe
   Result<HttpReply> ask(HttpRequest request, const std::string& operation);
   Result<std::unique_ptr<WatchStream>> open_watch(const Selection& selection,
                                                   const std::string& resource_version);
+  Status check_reached(const Selection& selection, const std::string& version);
   Result<Listing> list_pages(const Selection& selection, std::size_t page_size);
 
   const KubeConfig config_;

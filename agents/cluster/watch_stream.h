@@ -12,8 +12,8 @@ class WatchStream {  // one thread at a time
  public:
   WatchStream(const HttpRequest& request, const std::string& ca_file, std::string version,
               const Clock& clock);
-  // Events that came within wait_ms. Empty: none, or the stream has ended. not_found: the version
-  // expired. unavailable: it broke, or ended so soon that the caller should wait before the next.
+  // Events that came within wait_ms. Empty: none, or the stream has ended. expired: list again.
+  // unavailable: it broke, or ended so soon that the caller should wait before the next.
   Result<std::vector<Event>> next(std::int64_t wait_ms);
   const std::string& version() const { return version_; }  // of the last event handed out
   bool is_open() const { return is_open_; }

@@ -24,6 +24,7 @@ std::string reason_of(const wire::TroubleT& trouble) {
     case Code::unavailable:
       return "ClusterUnavailable";
     case Code::corrupt:
+    case Code::expired:
       return "InternalError";
   }
   return "InternalError";

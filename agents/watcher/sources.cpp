@@ -131,8 +131,8 @@ Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
   if (!is_compared_) TRY(compare_with_bus());
   const auto events = cluster_.watch({kind_, "", ""}, version_, is_compared_ ? wait_ms : 0);
   if (!events.ok()) {
-    if (events.error().code == Code::not_found) version_.clear();
-    return events.error().code == Code::not_found ? ok() : Status(events.error());
+    if (events.error().code == Code::expired) version_.clear();
+    return events.error().code == Code::expired ? ok() : Status(events.error());
   }
   for (const cluster::Event& event : events.value()) {
     const std::string version = version_in(event.object);

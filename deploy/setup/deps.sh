@@ -30,6 +30,7 @@ libcpp-httplib-dev: HTTP servers
 libre2-dev: target_modules as a regular expression, in linear time
 libcurl4-openssl-dev: HTTP clients
 libssl-dev: SHA-256 and TLS
+openssl: keys of the API server in tests
 libcrypt-dev: the registry'"'"'s password file
 libzstd-dev: image layers, packed data files
 zlib1g-dev: image layers

@@ -102,6 +102,7 @@ int http_status(Code code) {
     case Code::unavailable:
       return 503;
     case Code::corrupt:
+    case Code::expired:
       return 500;
   }
   return 500;

@@ -70,10 +70,45 @@ void writes(Cluster& c) {
   Apply wrong = config("a", {{"x", "1"}});
   wrong.json = R"({"apiVersion":"v1","kind":"Pod"})";
   CHECK(code_of(c.apply(wrong)) == Code::invalid);
-  wrong.json = R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"uid":"other"}})";
-  CHECK(code_of(c.apply(wrong)) == Code::conflict);
-  wrong.ref.name = "absent";
-  CHECK(code_of(c.apply(wrong)) == Code::conflict);  // an update never creates
+}
+
+// A UID in the body is no precondition: an immutable field of what is there, and not looked at in a
+// status. Only resourceVersion guards a status.
+void uids(Cluster& c, const Ref& ref) {
+  const std::string foreign = R"({"metadata":{"uid":"other"},"status":{"state":"Waiting"}})";
+  CHECK(code_of(c.patch({ref, foreign, ""})) == Code::invalid);
+  CHECK(parsed(c.patch({ref, foreign, "status"}))["status"]["state"] == "Waiting");
+  Json body = Json::parse(foreign);
+  body["apiVersion"] = "kaito.sh/v1beta1";
+  body["kind"] = "Workspace";
+  CHECK(code_of(c.apply({ref, body.dump(), "one", ""})) == Code::invalid);
+  CHECK(parsed(c.apply({ref, body.dump(), "one", "status"}))["status"]["state"] == "Waiting");
+  const Ref absent{ref.kind, ref.ns, "absent"};
+  CHECK(code_of(c.apply({absent, body.dump(), "one", ""})) == Code::conflict);
+  CHECK(code_of(c.patch({absent, foreign, "status"})) == Code::not_found);
+}
+
+void patches(Cluster& c) {
+  const Ref ref{config_maps, "default", "p"};
+  const std::string change = R"({"data":{"x":null,"y":"2"}})";
+  CHECK(code_of(c.patch({ref, change, ""})) == Code::not_found);
+  const Json made = parsed(c.apply(config("p", {{"x", "1"}, {"z", "3"}})));
+  const Json changed = parsed(c.patch({ref, change, ""}));
+  CHECK(changed["data"] == Json{{"y", "2"}, {"z", "3"}});
+  const auto guarded = [](const Json& version) {
+    return Json{{"metadata", {{"resourceVersion", version}}}, {"data", {{"y", "4"}}}}.dump();
+  };
+  const Json old = made["metadata"]["resourceVersion"],
+             now = changed["metadata"]["resourceVersion"];
+  CHECK(code_of(c.patch({ref, guarded(old), ""})) == Code::conflict);
+  CHECK(parsed(c.get(ref))["data"]["y"] == "2");
+  const Json written = parsed(c.patch({ref, guarded(now), ""}));
+  CHECK(written["data"]["y"] == "4");
+  const Json same = parsed(c.patch({ref, R"({"data":{"y":"4"}})", ""}));  // changes nothing
+  CHECK(same["metadata"]["resourceVersion"] == written["metadata"]["resourceVersion"]);
+  CHECK(code_of(c.patch({ref, R"({"data":{"y":4}})", ""})) == Code::invalid);
+  CHECK(code_of(c.patch({ref, "[]", ""})) == Code::invalid);
+  REQUIRE(c.remove(ref, "").ok());
 }
 
 void statuses(Cluster& c) {
@@ -89,20 +124,38 @@ void statuses(Cluster& c) {
                   .contains("state"));
   CHECK(parsed(c.apply({ref, workspace.dump(), "status", "status"}))["status"]["state"] ==
         "Running");
-  CHECK(parsed(c.apply({ref, workspace.dump(), "one", ""}))["status"]["state"] == "Running");
+  const Json before = parsed(c.apply({ref, workspace.dump(), "one", ""}));
+  CHECK(before["status"]["state"] == "Running");
+  // A merge patch writes the status and nothing else, whoever owned it before.
+  const Json version = before["metadata"]["resourceVersion"];
+  const auto patch = [&](const char* state) {
+    return Patch{
+        ref,
+        Json{{"metadata", {{"resourceVersion", version}, {"labels", {{"not", "written"}}}}},
+             {"status", {{"state", state}, {"workerNodes", {"n1"}}}}}
+            .dump(),
+        "status"};
+  };
+  const Json after = parsed(c.patch(patch("Succeeded")));
+  CHECK(after["status"]["state"] == "Succeeded");
+  CHECK(after["status"]["workerNodes"] == Json{"n1"});
+  CHECK_FALSE(after["metadata"].contains("labels"));
+  CHECK(after["metadata"]["generation"] == before["metadata"]["generation"]);
+  CHECK(code_of(c.patch(patch("Failed"))) == Code::conflict);  // that version is of the past
 
   const std::string uid = parsed(c.get(ref))["metadata"]["uid"];
+  uids(c, ref);
   CHECK(code_of(c.remove(ref, "other")) == Code::conflict);
   CHECK(c.remove(ref, uid).ok());
   CHECK(parsed(c.get(ref))["metadata"]["deletionTimestamp"].is_string());  // the finalizer holds
-  Json released = workspace;
-  released["metadata"].erase("finalizers");
-  CHECK(c.apply({ref, released.dump(), "one", ""}).ok());
+  // A finalizer goes by a patch, whoever put it there.
+  CHECK(c.patch({ref, R"({"metadata":{"finalizers":null}})", ""}).ok());
   CHECK(code_of(c.get(ref)) == Code::not_found);
   CHECK(c.remove(ref, uid).ok());  // absent already
 }
 
-void lists_and_watches(Cluster& c, std::int64_t patience_ms) {
+void lists_and_watches(Cluster& c, const Traits& traits) {
+  const std::int64_t patience_ms = traits.patience_ms;
   const Selection all{config_maps, "", ""}, red{config_maps, "default", "color=red"},
       elsewhere{config_maps, "other", ""};
   REQUIRE(c.apply(config("c", {})).ok());
@@ -112,7 +165,8 @@ void lists_and_watches(Cluster& c, std::int64_t patience_ms) {
   std::string names;
   for (const std::string& item : listing.value().items) {
     CHECK(Json::parse(item)["kind"] == "ConfigMap");
-    names += Json::parse(item)["metadata"]["name"];
+    const Json meta = Json::parse(item)["metadata"];
+    if (meta["namespace"] == "default") names += meta["name"];  // a real server has some of its own
   }
   CHECK(names == "abc");
   CHECK(c.list(red).value().items.size() == 2);
@@ -129,7 +183,9 @@ void lists_and_watches(Cluster& c, std::int64_t patience_ms) {
   std::string again = listing.value().resource_version;
   CHECK(watched(c, all, again, 4, patience_ms) == "~b ~c ~c -b");
   const auto future = c.watch(all, "999999999", 1000);
-  CHECK(code_of(future) == Code::not_found);
+  CHECK(code_of(future) == Code::expired);
+  const Selection unserved{{"kaito.sh", "v9", "nothings", "Nothing", true}, "", ""};
+  if (traits.is_http) CHECK(code_of(c.list(unserved)) == Code::unavailable);
 }
 
 void owners(Cluster& c, std::int64_t patience_ms) {
@@ -148,11 +204,12 @@ void owners(Cluster& c, std::int64_t patience_ms) {
 }
 }  // namespace
 
-void cluster_contract(Cluster& cluster, std::int64_t patience_ms) {
+void cluster_contract(Cluster& cluster, const Traits& traits) {
   writes(cluster);
+  patches(cluster);
   statuses(cluster);
-  lists_and_watches(cluster, patience_ms);
-  owners(cluster, patience_ms);
+  lists_and_watches(cluster, traits);
+  if (traits.has_controllers) owners(cluster, traits.patience_ms);
   CHECK(code_of(cluster.log({pods, "default", "none"}, "c", 0)) == Code::not_found);
 }
 }  // namespace kairo::test

@@ -3,6 +3,10 @@
 #include "agents/cluster/cluster.h"
 
 namespace kairo::test {
-// Failures are doctest's. `patience_ms`: how long an event may take to arrive.
-void cluster_contract(cluster::Cluster& cluster, std::int64_t patience_ms);
+struct Traits {
+  std::int64_t patience_ms = 10'000;  // how long an event may take to arrive
+  bool is_http = true;                // it serves a fixed set of kinds
+  bool has_controllers = true;        // one collects garbage
+};
+void cluster_contract(cluster::Cluster& cluster, const Traits& traits);  // failures are doctest's
 }  // namespace kairo::test

@@ -112,6 +112,17 @@ class FaultyCluster final : public cluster::Cluster {
     TRY(after());
     return result;
   }
+  Result<std::string> patch(const cluster::Patch& patch) override {
+    TRY(before());
+    const auto result = inner_.patch(patch);
+    dice_.journal.note("patch " + patch.ref.name + " " + patch.subresource, patch.json);
+    if (result.ok()) {
+      applied_({patch.ref, patch.json, "", patch.subresource}, result.value());
+      seen_.objects[patch.ref] = result.value();
+    }
+    TRY(after());
+    return result;
+  }
   // May be older than the cluster, never older than this machine's own writes and reads.
   Result<std::string> get(const cluster::Ref& ref) override {
     TRY(before());
@@ -131,7 +142,7 @@ class FaultyCluster final : public cluster::Cluster {
   Result<std::vector<cluster::Event>> watch(const cluster::Selection& selection,
                                             const std::string& version,
                                             std::int64_t wait_ms) override {
-    if (dice_.fault(40)) return Error{Code::not_found, "too old resource version"};
+    if (dice_.fault(40)) return Error{Code::expired, "too old resource version"};
     TRY(before());
     if (dice_.fault(6)) return std::vector<cluster::Event>();  // late
     std::vector<cluster::Event> events = TRY(inner_.watch(selection, version, wait_ms));

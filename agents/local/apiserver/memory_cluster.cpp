@@ -50,6 +50,9 @@ Status MemoryCluster::load(const std::vector<std::pair<std::string, std::string>
 Result<std::string> MemoryCluster::apply(const Apply& a) {
   return apply(a.ref, a.json, {a.manager, a.subresource, true});
 }
+Result<std::string> MemoryCluster::patch(const Patch& p) {
+  return patch(p.ref, p.json, {"kairo", p.subresource, true});
+}
 Result<std::string> MemoryCluster::get(const Ref& ref) {
   const std::lock_guard lock(mutex_);
   return objects_->get(ref);

@@ -142,21 +142,26 @@ Status Objects::check_intake(const Ref& ref, Json& body, const std::string& subr
   return ok();
 }
 
-Status Objects::check_preconditions(const Ref& ref, const Json& body, const Stored* live) const {
-  const std::string prefix =
-      "Operation cannot be fulfilled on " + resource_name(ref.kind) + " \"" + ref.name + "\": ";
-  const std::string uid = text(body, {"metadata", "uid"}),
-                    version = text(body, {"metadata", "resourceVersion"});
-  const std::string uid_now = live ? text(live->object, {"metadata", "uid"}) : "";
-  if (!uid.empty() && uid != uid_now)
-    return Error{Code::conflict, prefix + "the UID in the precondition (" + uid +
-                                     ") does not match the UID in record (" + uid_now +
-                                     "). The object might have been deleted and then recreated"};
-  if (!version.empty() && (!live || version != text(live->object, {"metadata", "resourceVersion"})))
-    return Error{Code::conflict, prefix +
-                                     "the object has been modified; please apply your "
-                                     "changes to the latest version and try again"};
-  return ok();
+Status Objects::check_version(const Ref& ref, const Json& body, const Stored* live) const {
+  const std::string version = text(body, {"metadata", "resourceVersion"});
+  if (version.empty() || (live && version == text(live->object, {"metadata", "resourceVersion"})))
+    return ok();
+  return Error{Code::conflict, "Operation cannot be fulfilled on " + resource_name(ref.kind) +
+                                   " \"" + ref.name +
+                                   "\": the object has been modified; please apply your changes "
+                                   "to the latest version and try again"};
+}
+// Of an object that is there it is an immutable field; of one that is not, an update of something
+// that has gone. (On /status the API server does not look at it.)
+Status Objects::check_uid(const Ref& ref, const Json& body, const Stored* live) const {
+  const std::string uid = text(body, {"metadata", "uid"});
+  if (uid.empty() || (live && uid == text(live->object, {"metadata", "uid"}))) return ok();
+  if (live) return refused(ref, "metadata.uid: Invalid value: \"" + uid + "\": field is immutable");
+  return Error{Code::conflict, "Operation cannot be fulfilled on " + resource_name(ref.kind) +
+                                   " \"" + ref.name +
+                                   "\": uid mismatch: the provided object "
+                                   "specified uid " +
+                                   uid + ", and no existing object was found"};
 }
 
 Result<std::string> Objects::apply(const Ref& ref, const std::string& json,
@@ -173,7 +178,8 @@ Result<std::string> Objects::apply(const Ref& ref, const std::string& json,
   const bool is_status = options.subresource == "status";
   if (!live && is_status)
     return Error{Code::not_found, resource_name(ref.kind) + " \"" + ref.name + "\" not found"};
-  TRY(check_preconditions(ref, body, live));
+  TRY(check_version(ref, body, live));
+  if (!is_status) TRY(check_uid(ref, body, live));
   const std::string written_in = ref.kind.version;
   Json config = opinion(body);
   if (is_status)
@@ -265,7 +271,8 @@ Result<std::string> Objects::replace(const Ref& ref, const std::string& json,
   const Stored* live = find(key_of(ref));
   if (!live)
     return Error{Code::not_found, resource_name(ref.kind) + " \"" + ref.name + "\" not found"};
-  TRY(check_preconditions(ref, body, live));
+  TRY(check_version(ref, body, live));
+  if (options.subresource.empty()) TRY(check_uid(ref, body, live));
   return update(ref, live, std::move(body), options, now_ms);
 }
 
@@ -275,7 +282,8 @@ Result<std::string> Objects::patch(const Ref& ref, const std::string& json,
   const Stored* live = find(key_of(ref));
   if (!live)
     return Error{Code::not_found, resource_name(ref.kind) + " \"" + ref.name + "\" not found"};
-  TRY(check_preconditions(ref, change, live));
+  TRY(check_version(ref, change, live));
+  if (options.subresource.empty()) TRY(check_uid(ref, change, live));
   Json body = live->object;
   body.merge_patch(change);
   body["apiVersion"] = api_version(ref.kind);

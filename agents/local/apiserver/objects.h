@@ -88,7 +88,8 @@ class Objects {
   bool owner_exists(const Json& owner) const;
 
   Status check_intake(const Ref& ref, Json& body, const std::string& subresource) const;
-  Status check_preconditions(const Ref& ref, const Json& body, const Stored* live) const;
+  Status check_version(const Ref& ref, const Json& body, const Stored* live) const;
+  Status check_uid(const Ref& ref, const Json& body, const Stored* live) const;
   Result<std::string> write(const Ref& ref, const Stored* live, Stored next,
                             const std::string& subresource, std::int64_t now_ms);
   Result<std::string> update(const Ref& ref, const Stored* live, Json body,

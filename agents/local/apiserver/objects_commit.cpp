@@ -169,8 +169,10 @@ Status Objects::remove(const Ref& ref, const RemoveOptions& options, std::int64_
   const Stored* live = find(key);
   if (!live)
     return Error{Code::not_found, resource_name(ref.kind) + " \"" + ref.name + "\" not found"};
-  if (!options.uid.empty())
-    TRY(check_preconditions(ref, {{"metadata", {{"uid", options.uid}}}}, live));
+  if (const std::string uid = text(live->object, {"metadata", "uid"});
+      !options.uid.empty() && options.uid != uid)
+    return Error{Code::conflict, "Precondition failed: UID in precondition: " + options.uid +
+                                     ", UID in object meta: " + uid};
   begin_deletion(key, options, now_ms);
   return finish();
 }

@@ -42,8 +42,8 @@ Listing Objects::list(const Selection& selection) const {
 Result<std::vector<Event>> Objects::events(const Selection& selection,
                                            std::uint64_t version) const {
   if (version < oldest_ || version > version_)
-    return Error{Code::not_found, "too old resource version: " + std::to_string(version) + " (" +
-                                      std::to_string(oldest_) + ")"};
+    return Error{Code::expired, "too old resource version: " + std::to_string(version) + " (" +
+                                    std::to_string(oldest_) + ")"};
   const Selector selector(selection.label);
   std::vector<Event> out;
   auto change = std::upper_bound(log_.begin(), log_.end(), version,

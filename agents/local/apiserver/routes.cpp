@@ -129,8 +129,9 @@ Answer answer_of(const Error& error) {
       if (has(" is invalid: ")) return {422, "Invalid"};
       return {400, "BadRequest"};
     case Code::not_found:
-      if (has("too old resource version")) return {410, "Expired"};
       return {404, "NotFound"};
+    case Code::expired:
+      return {410, "Expired"};
     case Code::conflict:
       return {409, has("already exists") ? "AlreadyExists" : "Conflict"};
     case Code::unavailable:

@@ -23,6 +23,7 @@ class Borrowed final : public cluster::Cluster {  // of a cluster that outlives 
  public:
   explicit Borrowed(cluster::Cluster& real) : real_(real) {}
   Result<std::string> apply(const cluster::Apply& apply) override { return real_.apply(apply); }
+  Result<std::string> patch(const cluster::Patch& p) override { return real_.patch(p); }
   Result<std::string> get(const cluster::Ref& ref) override { return real_.get(ref); }
   Result<cluster::Listing> list(const cluster::Selection& s) override { return real_.list(s); }
   Result<std::vector<cluster::Event>> watch(const cluster::Selection& s, const std::string& version,

@@ -263,10 +263,10 @@ TEST_CASE("watch: every change in order, selectors, a bounded past") {
   CHECK(types(red, 0) == "adad");
   CHECK(types(red, 3) == "d");
   CHECK(types(all, 4).empty());
-  CHECK(s.objects.events(all, 5).error().code == Code::not_found);
+  CHECK(s.objects.events(all, 5).error().code == Code::expired);
   for (std::size_t i = 0; i <= events_max; ++i)
     REQUIRE(s.apply(config_maps, "c", config("i", std::to_string(i))).ok());
-  CHECK(s.objects.events(all, 4).error().code == Code::not_found);
+  CHECK(s.objects.events(all, 4).error().code == Code::expired);
   CHECK(types(all, 5).size() == events_max);
 }
 
@@ -285,7 +285,7 @@ TEST_CASE("a write that cannot be stored has not happened; rows rebuild everythi
   REQUIRE(t.objects.load({s.rows.begin(), s.rows.end()}).ok());
   CHECK(t.objects.version() == 3);
   CHECK(t.get(config_maps, "c") == s.get(config_maps, "c"));
-  CHECK(t.objects.events({config_maps, "", ""}, 2).error().code == Code::not_found);
+  CHECK(t.objects.events({config_maps, "", ""}, 2).error().code == Code::expired);
   CHECK(t.apply(config_maps, "c", config("b", "1")).value()["data"] == Json{{"b", "1"}});
   Server damaged;
   CHECK(damaged.objects.load({{rows_prefix + "o//configmaps/default/c", "{}"}}).error().code ==

@@ -1,0 +1,125 @@
+// tests/contract/kube_process.cpp - etcd, then the API server, then its word that it is ready.
+#include "tests/contract/kube_process.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+#include "agents/cluster/kinds.h"
+
+namespace kairo::test {
+namespace fs = std::filesystem;
+namespace {
+using Json = nlohmann::json;
+using namespace std::chrono_literals;
+constexpr const char* version = "v1.34.3";  // as in deploy/setup/kube.sh
+constexpr const char* token = "contract-token";
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets any
+  return value != nullptr ? value : "";
+}
+std::string url(int port) {
+  return "http://127.0.0.1:" + std::to_string(port);
+}
+}  // namespace
+
+std::string kube_binaries() {
+  std::string folder = environment("KAIRO_KUBE_BIN");
+  if (folder.empty()) {
+    const std::string cache = environment("KAIRO_CACHE");
+    folder = (cache.empty() ? environment("HOME") + "/.cache/kairo" : cache) + "/kube/" + version;
+  }
+  return fs::exists(folder + "/kube-apiserver") && fs::exists(folder + "/etcd") ? folder : "";
+}
+
+KubeProcess::KubeProcess(std::string binaries) : binaries_(std::move(binaries)) {
+  const auto in = [&](const char* name) { return dir_.path + "/" + name; };
+  const std::string key = in("sa.key"), log = in("log");
+  std::ofstream(in("tokens.csv")) << token << ",test,1,\"system:masters\"\n";
+  std::ofstream(in("token")) << token << "\n";
+  const std::string make_key = "openssl genrsa -out '" + key + "' 2048 >'" + log + "' 2>&1";
+  if (std::system(make_key.c_str()) != 0)  // NOLINT(concurrency-mt-unsafe)
+    throw std::runtime_error("openssl genrsa failed");
+  const int client = free_port(), peer = free_port();
+  port_ = free_port();
+  etcd_ = std::make_unique<Child>(
+      std::vector<std::string>{binaries_ + "/etcd", "--data-dir", in("etcd"), "--log-level",
+                               "error", "--unsafe-no-fsync", "--listen-client-urls", url(client),
+                               "--advertise-client-urls", url(client), "--listen-peer-urls",
+                               url(peer), "--initial-advertise-peer-urls", url(peer),
+                               "--initial-cluster", "default=" + url(peer)},
+      log);
+  server_ = std::make_unique<Child>(
+      std::vector<std::string>{
+          binaries_ + "/kube-apiserver", "--etcd-servers=" + url(client),
+          "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+          "--endpoint-reconciler-type=none", "--secure-port=" + std::to_string(port_),
+          "--cert-dir=" + in("certs"), "--token-auth-file=" + in("tokens.csv"),
+          "--authorization-mode=RBAC", "--service-cluster-ip-range=10.215.43.0/24",
+          "--service-account-key-file=" + key, "--service-account-signing-key-file=" + key,
+          "--service-account-issuer=https://kubernetes.default.svc",
+          "--disable-admission-plugins=ServiceAccount"},
+      log);
+  for (int i = 0; i < 600; ++i, std::this_thread::sleep_for(100ms))
+    if (is_ready()) return;
+  std::ostringstream said;
+  said << std::ifstream(log).rdbuf();
+  throw std::runtime_error("the API server is not ready: " + said.str());
+}
+KubeProcess::~KubeProcess() {
+  server_->kill_hard();  // it does not end by itself while watches are open
+}
+cluster::KubeConfig KubeProcess::config() const {
+  return {"https://127.0.0.1:" + std::to_string(port_), dir_.path + "/token",
+          dir_.path + "/certs/apiserver.crt"};
+}
+bool KubeProcess::is_ready() const {
+  if (!fs::exists(dir_.path + "/certs/apiserver.crt")) return false;
+  cluster::KubeCluster cluster(config());  // the last of what it prepares: the namespaces
+  return cluster.get({{"", "v1", "namespaces", "Namespace", false}, "", "default"}).ok();
+}
+
+void install_workspaces(cluster::Cluster& cluster) {
+  const cluster::Kind definitions{"apiextensions.k8s.io", "v1", "customresourcedefinitions",
+                                  "CustomResourceDefinition", false};
+  const Json any = {{"type", "object"}, {"x-kubernetes-preserve-unknown-fields", true}};
+  Json schema = any, versions = Json::array();
+  schema["properties"]["status"] = any;
+  schema["properties"]["status"]["properties"]["conditions"] = {
+      {"type", "array"},
+      {"items",
+       {{"type", "object"},
+        {"required", {"type"}},
+        {"properties", {{"type", {{"type", "string"}}}}},
+        {"x-kubernetes-preserve-unknown-fields", true}}},
+      {"x-kubernetes-list-type", "map"},
+      {"x-kubernetes-list-map-keys", {"type"}}};
+  for (const char* name : {"v1beta1", "v1alpha1"})
+    versions.push_back({{"name", name},
+                        {"served", true},
+                        {"storage", std::string(name) == "v1beta1"},
+                        {"schema", {{"openAPIV3Schema", schema}}},
+                        {"subresources", {{"status", Json::object()}}}});
+  const Json definition = {
+      {"apiVersion", "apiextensions.k8s.io/v1"},
+      {"kind", "CustomResourceDefinition"},
+      {"metadata", {{"name", "workspaces.kaito.sh"}}},
+      {"spec",
+       {{"group", "kaito.sh"},
+        {"scope", "Namespaced"},
+        {"names", {{"plural", "workspaces"}, {"singular", "workspace"}, {"kind", "Workspace"}}},
+        {"versions", versions}}}};
+  const auto applied =
+      cluster.apply({{definitions, "", "workspaces.kaito.sh"}, definition.dump(), "test", ""});
+  if (!applied.ok()) throw std::runtime_error(applied.error().what);
+  for (int i = 0; i < 300; ++i, std::this_thread::sleep_for(100ms))
+    if (cluster.list({cluster::workspaces, "", ""}).ok()) return;
+  throw std::runtime_error("Workspaces are not served");
+}
+}  // namespace kairo::test
