@@ -8,10 +8,11 @@
 #include "agents/watcher/decide.h"
 
 namespace kairo {
-Role role_of(const std::string& agent) {
+runtime::Role role_of(const std::string& agent) {
   using wire::FactBody;
   if (agent == "watcher") return {watcher::decide, {}};  // its sources list the cluster anew
-  if (agent == "provisioner") return {provisioner::decide, {FactBody::Resources}};
+  if (agent == "provisioner")
+    return {provisioner::decide, {FactBody::Resources}, provisioner::concerns};
   if (agent == "launcher") return {launcher::decide, {FactBody::Run}};
   if (agent == "node")
     return {node::decide, {FactBody::RunDir, FactBody::Training, FactBody::Artifact}};

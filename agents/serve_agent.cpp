@@ -140,10 +140,9 @@ Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
   p.relay = std::make_unique<runtime::Relay>(
       runtime::Relay::Deps{*p.bus, *p.effects, p.clock,
                            [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }});
-  Role role = role_of(config.agent);
   p.loop = std::make_unique<runtime::Loop>(
-      runtime::Loop::Deps{config.agent, *p.bus, *p.store, *p.relay, p.clock, role.decide,
-                          std::move(role.own), config.node, [&p] { return all_listed(p); }});
+      runtime::Loop::Deps{config.agent, *p.bus, *p.store, *p.relay, p.clock, role_of(config.agent),
+                          config.node, [&p] { return all_listed(p); }});
   p.options.agent = config.agent;
   p.options.port_file = config.port_file;
   log::info("agent starts", {{"agent", config.agent},

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,15 @@ struct Decision {
 // until nothing is left to do, so a decision says one next thing and need not think two steps
 // ahead.
 using Decide = Decision (*)(const wire::RecordT& record, const View& view);
+// Whether this news of a node may change what is decided about the record. Total and pure; asked
+// for each record and node, so it is quick. before: null = nothing was known of it.
+using Concerns = bool (*)(const wire::RecordT& record, const std::string& name,
+                          const wire::NodeT* before, const wire::NodeT& after);
+struct Role {
+  Decide decide = nullptr;
+  std::set<wire::FactBody> own{};  // kinds that it alone says; said again when the bus lost them
+  Concerns concerns = nullptr;     // null: its decisions do not look at nodes
+};
 
 // Performs every command but Publish. Thread-safe: commands of different Workspaces run at the same
 // time. Idempotent: a crash repeats a command. invalid, not_found, conflict and unavailable come

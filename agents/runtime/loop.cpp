@@ -7,13 +7,11 @@
 
 #include "agents/runtime/loop_round.h"
 #include "agents/runtime/record.h"
-#include "schemas/base/assert.h"
 #include "schemas/base/codec.h"
 #include "schemas/base/log.h"
 
 namespace kairo::runtime {
 namespace {
-constexpr int decisions_max = 32;  // per record and round; more means that a decision never settles
 constexpr std::size_t dead_letter_bytes_max = 256 * 1024;
 constexpr std::int64_t sweep_every_ms = 60'000;
 
@@ -30,10 +28,6 @@ bus::Cursor cursor_of(const std::string& text) {  // none when it is not such a 
   std::from_chars(text.data() + second + 1, text.data() + text.size(), out.stamp);
   return out;
 }
-bool is_gone(const wire::RecordT& record) {
-  return !record.workspace || !record.workspace->exists;
-}
-
 }  // namespace
 
 Status Loop::start() {
@@ -51,7 +45,9 @@ Status Loop::start() {
   }
   for (const auto& [key, bytes] : TRY(deps_.store.scan("node/", "", 100'000))) {
     const wire::FactT fact = TRY(decode<wire::FactT>(bytes, wire::FactIdentifier()));
-    nodes_[fact.name] = *fact.body.AsNode();
+    const wire::NodeT& node = *fact.body.AsNode();
+    if (!node.exists) gone_nodes_[fact.name] = fact.at_ms;
+    nodes_[fact.name] = node;
   }
   const std::string last = TRY(deps_.store.get("meta/outbox")).value_or("0");
   std::from_chars(last.data(), last.data() + last.size(), outbox_);
@@ -74,82 +70,49 @@ void Loop::observe(wire::FactT fact, bool publish) {
   deps_.bus.wake();
 }
 
-wire::RecordT& Loop::edit(Round& round, const std::string& uid) {
+const wire::RecordT& Loop::peek(const Round& round, const std::string& uid) const {
+  static const wire::RecordT none;
   const auto edited = round.edits.find(uid);
   if (edited != round.edits.end()) return edited->second;
   const auto known = records_.find(uid);
-  return round.edits[uid] = known == records_.end() ? wire::RecordT{} : known->second;
+  return known == records_.end() ? none : known->second;
+}
+wire::RecordT& Loop::edit(Round& round, const std::string& uid) {
+  const auto edited = round.edits.find(uid);
+  return edited != round.edits.end() ? edited->second : round.edits[uid] = peek(round, uid);
+}
+
+void Loop::take_node(Round& round, const std::string& name, const wire::NodeT& node) {
+  const auto known = nodes_.find(name);
+  if (known != nodes_.end() && node.version <= known->second.version) return;
+  const std::lock_guard lock(records_mutex_);
+  if (known == nodes_.end())
+    round.nodes_before.emplace(name, std::nullopt);
+  else
+    round.nodes_before.emplace(name, std::move(known->second));  // the first one stays
+  nodes_[name] = node;
 }
 
 void Loop::take(Round& round, const wire::FactT& fact, bool is_news) {
-  if (fact.body.type == wire::FactBody::Node) {
-    const wire::NodeT& node = *fact.body.AsNode();
-    const auto staged = round.nodes.find(fact.name);
-    const auto known = nodes_.find(fact.name);
-    const std::uint64_t have = staged != round.nodes.end() ? staged->second.version
-                               : known != nodes_.end()     ? known->second.version
-                                                           : 0;
-    if (node.version <= have) return;
-    round.nodes[fact.name] = node;
-    for (const auto& [uid, record] : records_) round.dirty.insert(uid);
-    return;
-  }
+  if (const auto* node = fact.body.AsNode()) return take_node(round, fact.name, *node);
   if (fact.uid.empty()) return;
   const wire::FactBody type = fact.body.type;  // of what is one's own the record knows better
-  const bool is_last_word = is_news && is_of_an_agent(type) && !deps_.own.contains(type);
+  const bool is_last_word = is_news && is_of_an_agent(type) && !deps_.role.own.contains(type);
   if (absorb(edit(round, fact.uid), fact, is_last_word)) round.dirty.insert(fact.uid);
-}
-
-void Loop::command(Round& round, wire::CommandT command) {
-  if (command.body.type == wire::CommandBody::Publish) {
-    own_fact(round, std::move(*command.body.AsPublish()->fact), true);
-    return;
-  }
-  round.rows.emplace_back(outbox_key(++round.outbox), std::move(command));
-}
-
-const std::string& Loop::incarnation_of(const Round& round) const {
-  return round.incarnation.empty() ? incarnation_ : round.incarnation;
-}
-
-void Loop::settle(Round& round, const std::string& uid) {
-  for (int i = 0;; ++i) {
-    KAIRO_ASSERT(i < decisions_max, "a decision settles");
-    wire::RecordT& record = edit(round, uid);
-    const wire::RecordT before = record;
-    Decision decision =
-        deps_.decide(record, {round.view, round.now_ms, incarnation_of(round), deps_.self});
-    for (const auto& mark : decision.marks) set_mark(record, mark.key, mark.value);
-    record.wake_at_ms = decision.wake_at_ms;
-    if (decision.status) {
-      record.status = std::move(decision.status);
-      record.patched_at_ms = round.now_ms;
-    }
-    if (decision.cancel_effects) round.cancelled.insert(uid);
-    for (wire::CommandT& next : decision.commands) {
-      next.uid = record.uid;
-      next.ns = record.ns;
-      next.name = record.name;
-      command(round, std::move(next));
-    }
-    wire::RecordT after = edit(round, uid);
-    after.wake_at_ms = before.wake_at_ms;
-    if (after == before) break;
-  }
-  wire::RecordT& record = edit(round, uid);
-  if (!is_gone(record))
-    record.gone_at_ms = 0;
-  else if (record.gone_at_ms == 0)
-    record.gone_at_ms = round.now_ms;
 }
 
 void Loop::sweep(Round& round) {
   if (round.now_ms - swept_ms_ < sweep_every_ms) return;
   swept_ms_ = round.now_ms;
+  const auto is_over = [&](std::int64_t gone_at_ms) {
+    return gone_at_ms != 0 && round.now_ms - gone_at_ms > keep_gone_ms;
+  };
   for (const auto& [uid, record] : records_)
-    if (is_gone(record) && record.gone_at_ms != 0 &&
-        round.now_ms - record.gone_at_ms > keep_gone_ms && !round.edits.contains(uid))
+    if (is_gone(record) && is_over(record.gone_at_ms) && !round.edits.contains(uid))
       round.forgotten.insert(uid);
+  for (const auto& [name, gone_at_ms] : gone_nodes_)
+    if (is_over(gone_at_ms) && !round.nodes_before.contains(name))
+      round.forgotten_nodes.insert(name);
 }
 
 Status Loop::dead_letter(const bus::Message& message, const Error& why) {
@@ -210,88 +173,89 @@ std::chrono::milliseconds Loop::patience(std::chrono::milliseconds wait) const {
   return std::min(wait, std::chrono::milliseconds(std::max<std::int64_t>(left, 0)));
 }
 
-// The store may be older than what was said and done. A fact of which the bus has a newer one is
-// not said any more; a status is composed anew.
-void Loop::forget_outdated(Round& round) {
-  round.outdated = deps_.relay.rows_that([&](const wire::CommandT& row) {
-    wire::RecordT& record = edit(round, row.uid);
-    if (const auto* publish = row.body.AsPublish()) return is_outdated(record, *publish->fact);
-    if (row.body.type != wire::CommandBody::PatchStatus) return false;
-    record.status.reset();
-    return true;
-  });
-}
-
-void Loop::decide(Round& round) {
-  republish_if_lost(round);
-  if (!is_whole_) forget_outdated(round);
-  {
-    const std::lock_guard lock(observed_mutex_);
-    round.taken = observed_.size();
-    for (const auto& [fact, publish] : observed_) own_fact(round, fact, publish);
-  }
-  for (const auto& [at_ms, uid] : timers_) {
-    if (at_ms > round.now_ms) break;
-    round.dirty.insert(uid);
-  }
-  round.view = nodes_;
-  for (const auto& [name, node] : round.nodes) round.view[name] = node;
-  while (!round.dirty.empty()) {
-    const std::string uid = *round.dirty.begin();
-    settle(round, uid);
-    round.dirty.erase(uid);
-  }
-}
-
-Status Loop::commit(Round& round) {
+state::Batch Loop::batch_of(Round& round) {
   state::Batch batch;
-  std::erase_if(round.edits, [](const auto& edit) { return edit.second.uid.empty(); });
   for (const auto& [uid, record] : round.edits)
     if (const auto old = records_.find(uid); old == records_.end() || old->second != record)
       batch.put("record/" + uid, encode(record, wire::RecordIdentifier()));
   for (const std::string& uid : round.forgotten) batch.erase("record/" + uid);
-  for (const auto& [name, node] : round.nodes) {
+  for (const auto& [name, before] : round.nodes_before) {
     wire::FactT fact;
     fact.name = fact.uid = name;
-    fact.body.Set(wire::NodeT(node));
+    fact.at_ms = round.now_ms;
+    fact.body.Set(wire::NodeT(nodes_.at(name)));
     batch.put("node/" + name, encode(fact, wire::FactIdentifier()));
   }
+  for (const std::string& name : round.forgotten_nodes) batch.erase("node/" + name);
   for (const auto& [key, row] : round.rows) batch.put(key, encode(row, wire::CommandIdentifier()));
   for (const std::string& key : done_) batch.erase(key);
   for (const std::string& key : round.outdated) batch.erase(key);
   for (const std::string& uid : round.cancelled)  // here: a crash must not bring them back
     for (const std::string& key : deps_.relay.queued_effects(uid)) batch.erase(key);
+  return batch;
+}
+
+Status Loop::commit(Round& round) {
+  std::erase_if(round.edits, [](const auto& edit) { return edit.second.uid.empty(); });
+  state::Batch batch = batch_of(round);
   // A cursor that lags behind costs only that facts are read again.
   const bool is_cursor_old = round.cursor != kept_cursor_ && swept_ms_ == round.now_ms;
   if (!batch.writes.empty() || is_cursor_old) {
     batch.put("meta/outbox", std::to_string(round.outbox));
     batch.put("meta/cursor", text_of(round.cursor));
-    TRY(deps_.store.commit(batch));  // the moment the facts have happened
+    const Status done = deps_.store.commit(batch);  // the moment the facts have happened
+    if (!done.ok()) {
+      undo(round);
+      return done;
+    }
     kept_cursor_ = round.cursor;
   }
-  cursor_ = round.cursor;
-  const std::lock_guard records_lock(records_mutex_);
-  done_.clear();
-  outbox_ = round.outbox;
-  if (!round.incarnation.empty()) incarnation_ = round.incarnation;
-  for (auto& [uid, record] : round.edits) {
-    if (const auto old = records_.find(uid); old != records_.end())
-      timers_.erase({old->second.wake_at_ms, uid});
-    timers_.erase({1, uid});
-    if (record.wake_at_ms != 0) timers_.insert({record.wake_at_ms, uid});
-    records_[uid] = std::move(record);
-  }
-  for (const std::string& uid : round.forgotten) records_.erase(uid);
-  for (const auto& [name, node] : round.nodes) nodes_[name] = node;
+  keep(round);
   for (const std::string& uid : round.cancelled) deps_.relay.cancel_effects(uid);
   if (!round.outdated.empty()) deps_.relay.forget(round.outdated);
   for (auto& [key, row] : round.rows) deps_.relay.add(std::move(key), std::move(row));
-  {
-    const std::lock_guard lock(observed_mutex_);
-    observed_.erase(observed_.begin(), observed_.begin() + static_cast<long>(round.taken));
-  }
   if (round.is_whole && !is_whole_) deps_.relay.open();
   is_whole_ = round.is_whole;
   return ok();
+}
+
+// What was committed is what is known from here on.
+void Loop::keep(Round& round) {
+  cursor_ = round.cursor;
+  done_.clear();
+  outbox_ = round.outbox;
+  if (!round.incarnation.empty()) incarnation_ = round.incarnation;
+  const std::lock_guard records_lock(records_mutex_);
+  for (const auto& [uid, record] : round.edits) round.decided.insert(uid);
+  for (const std::string& uid : round.decided) {
+    const std::int64_t before = find(uid) == nullptr ? 0 : find(uid)->wake_at_ms;
+    timers_.erase({before, uid});
+    timers_.erase({1, uid});
+    const std::int64_t after = peek(round, uid).wake_at_ms;
+    if (after != 0) timers_.insert({after, uid});
+  }
+  for (auto& [uid, record] : round.edits) records_[uid] = std::move(record);
+  for (const std::string& uid : round.forgotten) {
+    records_.erase(uid);
+    quarantined_.erase(uid);
+  }
+  for (const auto& [name, before] : round.nodes_before) {
+    gone_nodes_.erase(name);
+    if (!nodes_.at(name).exists) gone_nodes_[name] = round.now_ms;
+  }
+  for (const std::string& name : round.forgotten_nodes) {
+    nodes_.erase(name);
+    gone_nodes_.erase(name);
+  }
+  const std::lock_guard lock(observed_mutex_);
+  observed_.erase(observed_.begin(), observed_.begin() + static_cast<long>(round.taken));
+}
+void Loop::undo(Round& round) {
+  const std::lock_guard lock(records_mutex_);
+  for (auto& [name, before] : round.nodes_before)
+    if (before)
+      nodes_[name] = std::move(*before);
+    else
+      nodes_.erase(name);
 }
 }  // namespace kairo::runtime

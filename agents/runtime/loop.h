@@ -35,10 +35,8 @@ class Loop {
     state::Store& store;
     Relay& relay;
     const Clock& clock;
-    Decide decide;
-    std::set<wire::FactBody>
-        own;             // kinds that this agent publishes: sent again if the bus lost them
-    std::string self{};  // View::self
+    Role role;
+    std::string self{};                // View::self
     std::function<bool()> may_read{};  // false: what the facts rest on has not been said yet
   };
   explicit Loop(Deps deps) : deps_(std::move(deps)) {}
@@ -51,6 +49,8 @@ class Loop {
   std::int64_t wake_at_ms() const;  // the next timer, Unix time; 0 = none
   std::size_t records() const { return records_.size(); }
   std::uint64_t facts() const { return facts_; }
+  std::uint64_t decisions() const { return decisions_; }
+  std::size_t quarantined() const { return quarantined_.size(); }  // records that do not settle
   const std::map<std::string, wire::RecordT>& all() const { return records_; }
   // The last fact of a kind about each Workspace, or of each node; nothing while the bus is read.
   // From any thread.
@@ -63,25 +63,34 @@ class Loop {
   static Status not_yet(std::chrono::milliseconds wait);
   Status hear(Round& round, std::chrono::milliseconds wait);
   void take(Round& round, const wire::FactT& fact, bool is_news);
-  void own_fact(Round& round, wire::FactT fact, bool publish);
+  void take_node(Round& round, const std::string& name, const wire::NodeT& node);
+  bool own_fact(Round& round, wire::FactT fact, bool publish);  // true: it says something new
   Status dead_letter(const bus::Message& message, const Error& why);
-  const std::string& incarnation_of(const Round& round) const;
   void forget_outdated(Round& round);
   void decide(Round& round);
+  void wake_concerned(Round& round);
   void settle(Round& round, const std::string& uid);
-  void command(Round& round, wire::CommandT command);
+  bool try_to_settle(Round& round, const std::string& uid);
+  bool take_up(Round& round, const std::string& uid, Decision decision);  // true: ask again
+  void quarantine(Round& round, const std::string& uid);
+  const wire::RecordT& peek(const Round& round, const std::string& uid) const;
   wire::RecordT& edit(Round& round, const std::string& uid);
   void republish_if_lost(Round& round);
   void sweep(Round& round);
   Status commit(Round& round);
+  state::Batch batch_of(Round& round);
+  void keep(Round& round);
+  void undo(Round& round);
 
   Deps deps_;
   mutable std::mutex records_mutex_;  // of the two below: this thread writes, others read
-  std::map<std::string, wire::RecordT> records_;  // by uid; what the store holds
-  Nodes nodes_;
+  std::map<std::string, wire::RecordT> records_;           // by uid; what the store holds
+  Nodes nodes_;                                            // this round's news included
+  std::map<std::string, std::int64_t> gone_nodes_;         // by name: when it was seen gone
   std::set<std::pair<std::int64_t, std::string>> timers_;  // (wake_at_ms, uid)
-  std::vector<std::string> done_;                          // outbox keys to erase in the next batch
-  std::uint64_t outbox_ = 0, facts_ = 0;
+  std::set<std::string> quarantined_;
+  std::vector<std::string> done_;  // outbox keys to erase in the next batch
+  std::uint64_t outbox_ = 0, facts_ = 0, decisions_ = 0;
   bus::Cursor cursor_, kept_cursor_;  // as far as all is committed; as the store has it
   bool is_whole_ = false;             // all last facts have been read: from here on it decides
   std::string incarnation_;           // "" = none yet: a new process says all again

@@ -30,8 +30,8 @@ wire::CommandT publication(wire::FactT fact) {
 }  // namespace
 
 // A fact of our own: newer than the last one by construction, silent when it says nothing new.
-void Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
-  wire::RecordT& record = edit(round, fact.uid);
+bool Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
+  const wire::RecordT& record = peek(round, fact.uid);
   fact.at_ms = round.now_ms;
   bool news = true;
   const auto give_version = [&](auto& body, const auto& slot) {
@@ -72,10 +72,10 @@ void Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
     case wire::FactBody::Node:
       break;  // the cluster gives their versions
   }
-  if (!news) return;
+  if (!news) return false;
   take(round, fact, false);
-  if (!publish) return;
-  round.rows.emplace_back(outbox_key(++round.outbox), publication(std::move(fact)));
+  if (publish) round.rows.emplace_back(outbox_key(++round.outbox), publication(std::move(fact)));
+  return true;
 }
 
 // The bus may lose its tail (power failure) or its whole store. Records hold our last words: say
@@ -98,7 +98,7 @@ void Loop::republish_if_lost(Round& round) {
     const wire::RecordT& record = entry.second;
     round.dirty.insert(entry.first);
     const auto again = [&](const auto& slot, wire::FactBody type) {
-      if (!slot || !deps_.own.contains(type)) return;
+      if (!slot || !deps_.role.own.contains(type)) return;
       wire::FactT fact;
       fact.uid = record.uid;
       fact.ns = record.ns;

@@ -1,6 +1,7 @@
 // agents/runtime/loop_round.h - what one step of the loop changes. Private to the loop.
 #pragma once
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,9 +13,9 @@ namespace kairo::runtime {
 struct Loop::Round {
   std::int64_t now_ms = 0;
   std::map<std::string, wire::RecordT> edits;  // records as they will be
-  std::map<std::string, wire::NodeT> nodes;    // news of nodes
-  Nodes view;                                  // all nodes, news included
-  std::set<std::string> dirty, forgotten, cancelled;
+  // Nodes of which there is news, as they were; nothing = they were not known.
+  std::map<std::string, std::optional<wire::NodeT>> nodes_before;
+  std::set<std::string> dirty, forgotten, forgotten_nodes, cancelled, decided;
   std::vector<std::pair<std::string, wire::CommandT>> rows;
   std::vector<std::string> outdated;  // keys of rows of an earlier process that are not to be done
   bus::Cursor cursor;                 // where the bus is read to
@@ -24,6 +25,9 @@ struct Loop::Round {
   std::string incarnation;  // the bus's new one; "" = as before
 };
 
+inline bool is_gone(const wire::RecordT& record) {
+  return !record.workspace || !record.workspace->exists;
+}
 inline std::string outbox_key(std::uint64_t n) {  // sorts as text
   const std::string s = std::to_string(n);
   return "outbox/" + std::string(20 - s.size(), '0') + s;

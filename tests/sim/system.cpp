@@ -115,10 +115,9 @@ void System::start(Agent& agent) {
   agent.relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
       *agent.bus, *agent.effects, agent.clock,
       [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); }});
-  const Role role = role_of(agent.name);
   agent.loop = std::make_unique<runtime::Loop>(
       runtime::Loop::Deps{agent.name, *agent.bus, *agent.store, *agent.relay, agent.clock,
-                          role.decide, role.own, node_name});
+                          role_of(agent.name), node_name});
   const Status started = agent.loop->start();
   if (!started.ok() && wrong_.empty()) wrong_ = agent.name + ": " + started.error().what;
   if (agent.name != "watcher") return;

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <random>
+
 #include "tests/support/facts.h"
 
 using namespace kairo;
@@ -98,4 +100,105 @@ TEST_CASE("provisioner: a grant stands while its node is late; deleting releases
   REQUIRE(kinds(d) == "Publish:resources");
   CHECK(d.commands[0].body.AsPublish()->fact->body.AsResources()->state ==
         wire::ResourcesState::Released);
+}
+
+TEST_CASE("provisioner: a node's news concerns whom it may help, and whoever holds it") {
+  wire::NodeT far = node(1);
+  far.local = false;
+  wire::WorkspaceT picky = tuning(1);
+  picky.match_labels.push_back(std::make_unique<wire::LabelT>());
+  picky.match_labels[0]->key = "app";
+  picky.match_labels[0]->value = "tune";
+  wire::NodeT labelled = far;
+  labelled.labels.push_back(std::make_unique<wire::LabelT>(*picky.match_labels[0]));
+  wire::NodeT other_label = far;  // what no Workspace asks for
+  other_label.version = 9;
+  other_label.labels.push_back(std::make_unique<wire::LabelT>());
+  other_label.labels[0]->key = "beta.kubernetes.io/os";
+  wire::NodeT late = far;
+  late.ready = false;
+  wire::NodeT more = far;
+  more.memory_bytes *= 2;
+  wire::WorkspaceT bare = tuning(1);
+  bare.finalized = false;
+  struct Row {
+    const char* name;
+    wire::RecordT record;
+    const wire::NodeT* before;
+    const wire::NodeT& after;
+    bool expected;
+  };
+  const wire::NodeT ended = gone(wire::NodeT(far));
+  const Row rows[] = {
+      {"waits, a node comes", record(tuning(1)), nullptr, far, true},
+      {"waits, a node that is gone comes", record(tuning(1)), nullptr, ended, false},
+      {"waits, a node goes", record(tuning(1)), &far, ended, true},
+      {"waits, a node becomes Ready", record(tuning(1)), &late, far, true},
+      {"waits, a node has more memory", record(tuning(1)), &far, more, true},
+      {"waits, a node gets another label", record(tuning(1)), &far, other_label, false},
+      {"labels do not match", record(wire::WorkspaceT(picky)), nullptr, far, false},
+      {"labels match now", record(wire::WorkspaceT(picky)), &far, labelled, true},
+      {"labels match no longer", record(wire::WorkspaceT(picky)), &labelled, far, true},
+      {"granted, its node goes", record(tuning(1), ready(1)), &far, ended, true},
+      {"granted, its node is late", record(tuning(1), ready(1)), &far, late, false},
+      {"an older revision was granted", record(tuning(1), ready(1, "rev0")), &far, late, true},
+      {"not ours yet", record(std::move(bare)), nullptr, far, false},
+      {"leaving", record(leaving(tuning(1))), nullptr, far, false},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    CHECK(provisioner::concerns(row.record, "n1", row.before, row.after) == row.expected);
+  }
+  CHECK_FALSE(provisioner::concerns(record(tuning(1), ready(1)), "n2", &far, ended));
+}
+
+TEST_CASE("provisioner: news that concerns nobody changes no decision") {
+  std::mt19937 rng(9);
+  const auto one_of = [&](unsigned n) { return rng() % n == 0; };
+  const auto label = [](const char* value) {
+    auto out = std::make_unique<wire::LabelT>();
+    out->key = "app";
+    out->value = value;
+    return out;
+  };
+  int asleep = 0, woken = 0;
+  for (int life = 0; life < 60; ++life) {
+    wire::WorkspaceT w = tuning(1);
+    if (one_of(3)) w.match_labels.push_back(label("tune"));
+    if (one_of(6)) w.tuning->preset = "phi-3-mini-128k-instruct";
+    if (one_of(8)) w.count = 2;
+    wire::RecordT r = record(std::move(w));
+    runtime::Nodes nodes;
+    const auto say = [&] {  // what the loop does
+      const auto d = provisioner::decide(r, {nodes, 1000});
+      if (d.commands.empty()) return false;
+      wire::ResourcesT said = *d.commands[0].body.AsPublish()->fact->body.AsResources();
+      said.version = r.resources ? r.resources->version : 1;
+      if (r.resources && *r.resources == said) return false;
+      ++said.version;
+      r.resources = std::make_unique<wire::ResourcesT>(said);
+      return true;
+    };
+    (void)say();
+    for (std::uint64_t step = 1; step < 100; ++step) {
+      const std::string name(1, static_cast<char>('a' + rng() % 4));
+      wire::NodeT now = node(step, !one_of(3));
+      now.exists = !one_of(4);
+      now.local = one_of(8);
+      if (one_of(2)) now.labels.push_back(label(one_of(3) ? "tune" : "serve"));
+      if (!one_of(6)) now.models.clear();
+      if (one_of(3)) now.memory_bytes = 100 << 20;
+      if (one_of(4)) now.gpus = 1;
+      const auto known = nodes.find(name);
+      const wire::NodeT before = known != nodes.end() ? known->second : wire::NodeT();
+      const bool concerned =
+          provisioner::concerns(r, name, known != nodes.end() ? &before : nullptr, now);
+      nodes[name] = std::move(now);
+      const bool changed = say();
+      CHECK((concerned || !changed));
+      ++(concerned ? woken : asleep);
+    }
+  }
+  CHECK(asleep > 1000);
+  CHECK(woken > 1000);
 }

@@ -4,83 +4,15 @@
 
 #include <doctest/doctest.h>
 
-#include "agents/bus/memory_bus.h"
 #include "agents/launcher/decide.h"
-#include "schemas/base/codec.h"
-#include "state/memory_store.h"
-#include "tests/support/facts.h"
-#include "tests/support/fake_clock.h"
+#include "tests/support/loop_world.h"
 
 using namespace kairo;
 using namespace kairo::test;
 using namespace std::chrono_literals;
 namespace {
-struct Effects final : runtime::Effects {
-  std::vector<std::string> done;
-  Status answer = ok();
-  bool throws = false;
-  Status perform(const wire::CommandT& c) override {
-    done.push_back(c.name + " " + runtime::kind_of(c.body.type));
-    if (throws) throw std::out_of_range("basic_string::substr");
-    return answer;
-  }
-};
-class FailingStore final : public state::Store {
- public:
-  state::MemoryStore inner;
-  bool full = false;
-  Result<std::optional<std::string>> get(const std::string& k) const override {
-    return inner.get(k);
-  }
-  Result<state::Rows> scan(const std::string& p, const std::string& a,
-                           std::size_t n) const override {
-    return inner.scan(p, a, n);
-  }
-  Status commit(const state::Batch& b) override {
-    if (full) return Error{Code::unavailable, "no space left on device"};
-    return inner.commit(b);
-  }
-};
-struct World {  // a launcher on memory
-  FakeClock clock;
-  bus::MemoryBroker broker{clock};
-  bus::MemoryBus outside{broker};
-  FailingStore store;
-  Effects effects;
-  std::unique_ptr<bus::MemoryBus> bus;
-  std::unique_ptr<runtime::Relay> relay;
-  std::unique_ptr<runtime::Loop> loop;
-  World() { restart(); }
-  void restart() {  // the process died and came back
-    loop.reset();
-    relay.reset();
-    bus = std::make_unique<bus::MemoryBus>(broker);
-    relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
-        *bus, effects, clock, [this](wire::FactT f) { loop->observe(std::move(f), false); }});
-    loop = std::make_unique<runtime::Loop>(runtime::Loop::Deps{
-        "launcher", *bus, store, *relay, clock, launcher::decide, {wire::FactBody::Run}});
-    REQUIRE(loop->start().ok());
-  }
-  template <class Body>
-  void say(Body body, const std::string& uid = "u1") {
-    const wire::FactT f = fact(std::move(body), uid, "w-" + uid);
-    REQUIRE(outside
-                .publish({runtime::subject_of(f), runtime::message_id_of(f),
-                          encode(f, wire::FactIdentifier())})
-                .ok());
-  }
-  void settle() {
-    for (int i = 0; i < 20; ++i) {
-      (void)loop->step(0ms);
-      while (relay->step()) {
-      }
-    }
-  }
-  std::vector<std::string> facts(const std::string& kind) const {
-    std::vector<std::string> out;
-    for (const auto& m : broker.stored("kairo.facts." + kind + ".")) out.push_back(m.id);
-    return out;
-  }
+struct World : LoopWorld {  // a launcher
+  World() : LoopWorld({launcher::decide, {wire::FactBody::Run}}) {}
 };
 }  // namespace
 

@@ -1,0 +1,182 @@
+// agents/provisioner/assess.cpp - preset known? engine? weights? room? Each node in turn.
+#include "agents/provisioner/assess.h"
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+#include "agents/provisioner/estimate.h"
+
+namespace kairo::provisioner {
+namespace {
+using Named = runtime::Nodes::value_type;
+using wire::ResourcesState;
+using wire::ResourcesT;
+
+// The rest of a node that a tuning leaves to everybody else.
+constexpr std::int64_t spare_cpu_milli = 250, serving_cpu_milli = 100;
+
+const std::string& preset_of(const wire::WorkspaceT& w) {
+  static const std::string none;
+  return w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : none;
+}
+bool carries(const wire::NodeT& node, const wire::LabelT& wanted) {
+  return std::any_of(node.labels.begin(), node.labels.end(), [&](const auto& label) {
+    return label->key == wanted.key && label->value == wanted.value;
+  });
+}
+// Local mode has one machine: labels would only ever say no.
+bool matches(const wire::NodeT& node, const wire::WorkspaceT& w) {
+  return node.local || std::all_of(w.match_labels.begin(), w.match_labels.end(),
+                                   [&](const auto& label) { return carries(node, *label); });
+}
+bool counts(const wire::NodeT& node, const wire::WorkspaceT& w) {
+  return node.exists && matches(node, w);
+}
+// All that assess() reads of a node that counts.
+auto what_counts(const wire::NodeT& n) {
+  return std::tie(n.ready, n.cpu_milli, n.memory_bytes, n.gpus, n.gpu_memory_bytes, n.local,
+                  n.models);
+}
+std::int64_t room_of(const wire::NodeT& node) {
+  return node.gpus > 0 ? node.gpu_memory_bytes : node.memory_bytes;
+}
+bool has_weights(const wire::NodeT& node, const std::string& preset) {
+  return std::find(node.models.begin(), node.models.end(), preset) != node.models.end();
+}
+
+// " instanceType ... is retired ...; use ..." when the user names a machine type that cannot serve.
+std::string about_instance_type(const wire::WorkspaceT& w, const catalogue::Preset& preset) {
+  const auto* retired = catalogue::find_retired(w.instance_type);
+  if (retired == nullptr) return {};
+  const Need need = tuning_need(preset, w.tuning ? w.tuning->method : "lora", false);
+  std::string out = " instanceType " + retired->name + " (" + std::to_string(retired->gpus) + "x " +
+                    retired->gpu + ", compute capability " + retired->compute_capability + ") is " +
+                    retired->reason + ", and the CUDA build needs 7.5 or newer; in a cluster use " +
+                    retired->successor;
+  const auto fits =
+      catalogue::skus_that_fit(static_cast<double>(need.memory_bytes) / 1073741824.0, "azure", 3);
+  std::string others;
+  for (const catalogue::Sku* sku : fits)
+    if (sku->name != retired->successor) others += (others.empty() ? "" : ", ") + sku->name;
+  return out + (others.empty() ? "." : " or " + others + ".");
+}
+
+Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu) {
+  if (w.tuning) return tuning_need(preset, w.tuning->method, on_cpu);
+  return serving_need(preset, w.inference->adapters.size(), on_cpu);
+}
+
+ResourcesT grant(const wire::WorkspaceT& w, const std::string& name, const wire::NodeT& node,
+                 const Need& need) {
+  ResourcesT out = word(w, ResourcesState::Ready, "", "");
+  out.nodes = {name};
+  out.gpus = node.gpus > 0 ? 1 : 0;
+  out.local = node.local;
+  out.memory_bytes = need.memory_bytes;
+  out.memory_limit_bytes =
+      std::min<std::int64_t>(2 * need.memory_bytes + (1LL << 30), node.memory_bytes);
+  out.cpu_milli =
+      w.tuning ? std::max<std::int64_t>(node.cpu_milli - spare_cpu_milli, 500) : serving_cpu_milli;
+  return out;
+}
+
+ResourcesT about(const std::string& node, ResourcesT said) {
+  said.measured = node;
+  return said;
+}
+
+// What this machine or these nodes lack, all of it in one message.
+ResourcesT refuse(const wire::WorkspaceT& w, const catalogue::Preset& preset,
+                  const std::string& name, const wire::NodeT& node, const Need& need) {
+  const std::string verb = w.tuning ? "tune (" + w.tuning->method + ")" : "serve";
+  const bool fits = need.memory_bytes <= room_of(node);
+  const std::string there =
+      "node " + name + " has " + gib(node.memory_bytes) + " of memory" +
+      (node.gpus > 0 ? ", " + gib(node.gpu_memory_bytes) + " on a GPU" : " and no GPU");
+  std::string message = preset.name + " needs about " + gib(need.memory_bytes) + " to " + verb +
+                        " (" + need.why + "); " + there + ".";
+  std::string reason = "InsufficientMemory";
+  if (!is_native(preset.architecture)) {
+    reason = "UnsupportedModel";
+    message = preset.name + " (" + preset.architecture + ") needs about " + gib(need.memory_bytes) +
+              " to " + verb + " (" + need.why +
+              ") and an engine for its family: kairo's own has LlamaForCausalLM so far; " + there +
+              ". Choose a Llama preset, e.g. smollm2-135m-instruct.";
+  } else if (fits) {
+    reason = "ModelNotFound";
+    message +=
+        " Its weights are not on this node: put config.json, tokenizer.json and "
+        "*.safetensors into the models folder, under " +
+        preset.name + ".";
+  }
+  return about(name,
+               word(w, ResourcesState::Refused, reason, message + about_instance_type(w, preset)));
+}
+
+}  // namespace
+
+ResourcesT word(const wire::WorkspaceT& w, ResourcesState state, std::string reason,
+                std::string message) {
+  ResourcesT out;
+  out.revision = w.revision;
+  out.state = state;
+  out.reason = std::move(reason);
+  out.message = std::move(message);
+  return out;
+}
+
+ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes) {
+  if (!w.problem.empty()) return word(w, ResourcesState::Refused, "InvalidWorkspace", w.problem);
+  if (w.count > 1)
+    return word(w, ResourcesState::Refused, "UnsupportedNodeCount",
+                "resource.count is " + std::to_string(w.count) +
+                    ", and one model runs on one node so far; set it to 1");
+  const catalogue::Preset* preset = catalogue::find_preset(preset_of(w));
+  if (preset == nullptr)
+    return word(w, ResourcesState::Refused, "UnknownPreset",
+                "preset '" + preset_of(w) + "' is not in the catalogue");
+  std::optional<Need> on_cpu, on_gpu;
+  const auto need = [&](const wire::NodeT& node) -> const Need& {
+    std::optional<Need>& known = node.gpus == 0 ? on_cpu : on_gpu;
+    return known ? *known : known.emplace(need_of(w, *preset, node.gpus == 0));
+  };
+  const bool can_run = is_native(preset->architecture);
+  const Named* late = nullptr;  // the first that is not Ready, and the first that lacks something
+  const Named* lacking = nullptr;
+  for (const Named& named : nodes) {
+    const auto& [name, node] = named;
+    if (!counts(node, w)) continue;
+    if (!node.ready) {
+      late = late == nullptr ? &named : late;
+    } else if (can_run && has_weights(node, preset->name) &&
+               need(node).memory_bytes <= room_of(node)) {
+      return grant(w, name, node, need(node));
+    } else {
+      lacking = lacking == nullptr ? &named : lacking;
+    }
+  }
+  if (lacking != nullptr)
+    return refuse(w, *preset, lacking->first, lacking->second, need(lacking->second));
+  if (late != nullptr)
+    return word(w, ResourcesState::Waiting, "NodeNotReady",
+                "node " + late->first + " is not Ready");
+  return word(w, ResourcesState::Waiting, "NodeNotFound",
+              w.match_labels.empty() ? "there is no node"
+                                     : "no node carries the labels of resource.labelSelector");
+}
+
+bool may_change(const wire::WorkspaceT& w, const wire::ResourcesT* said, const std::string& name,
+                const wire::NodeT* before, const wire::NodeT& after) {
+  const bool counted = before != nullptr && counts(*before, w), counts_now = counts(after, w);
+  if (!counted && !counts_now) return false;
+  if (counted && counts_now && what_counts(*before) == what_counts(after)) return false;
+  if (said == nullptr || said->revision != w.revision) return true;
+  const bool is_ready = counts_now && after.ready;
+  if (is_ready && has_weights(after, preset_of(w))) return true;
+  // It does not help; but the word may be about it from now on: the first by name, Ready before
+  // late ones.
+  if (said->state == ResourcesState::Refused) return name <= said->measured;
+  return is_ready || said->measured.empty() || name <= said->measured;
+}
+}  // namespace kairo::provisioner

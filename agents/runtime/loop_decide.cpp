@@ -1,0 +1,162 @@
+// agents/runtime/loop_decide.cpp - whom a round concerns, and deciding about each until it is
+// quiet.
+#include <algorithm>
+#include <optional>
+
+#include "agents/runtime/decision.h"
+#include "agents/runtime/loop.h"
+#include "agents/runtime/loop_round.h"
+#include "agents/runtime/record.h"
+#include "schemas/base/log.h"
+
+namespace kairo::runtime {
+namespace {
+constexpr int decisions_max = 32;  // per record and round; more means that a decision never settles
+constexpr const char* decision = "Decision";  // Trouble's command when it is the agent itself
+
+bool is_quarantined(const wire::RecordT& record) {
+  return record.trouble && record.trouble->command == decision;
+}
+}  // namespace
+
+// The store may be older than what was said and done. A fact of which the bus has a newer one is
+// not said any more; a status is composed anew.
+void Loop::forget_outdated(Round& round) {
+  round.outdated = deps_.relay.rows_that([&](const wire::CommandT& row) {
+    wire::RecordT& record = edit(round, row.uid);
+    if (const auto* publish = row.body.AsPublish()) return is_outdated(record, *publish->fact);
+    if (row.body.type != wire::CommandBody::PatchStatus) return false;
+    record.status.reset();
+    return true;
+  });
+}
+
+void Loop::wake_concerned(Round& round) {
+  if (deps_.role.concerns == nullptr) return;
+  struct News {
+    const std::string& name;
+    const wire::NodeT* before;
+    const wire::NodeT& after;
+  };
+  std::vector<News> news;
+  for (const auto& [name, before] : round.nodes_before)
+    news.push_back({name, before ? &*before : nullptr, nodes_.at(name)});
+  if (news.empty()) return;
+  for (const auto& [uid, record] : records_) {
+    const auto is_concerned = [&, &known = record](const News& n) {
+      return deps_.role.concerns(known, n.name, n.before, n.after);
+    };
+    if (std::any_of(news.begin(), news.end(), is_concerned)) round.dirty.insert(uid);
+  }
+}
+
+void Loop::decide(Round& round) {
+  republish_if_lost(round);
+  if (!is_whole_) forget_outdated(round);
+  {
+    const std::lock_guard lock(observed_mutex_);
+    round.taken = observed_.size();
+    for (const auto& [fact, publish] : observed_) own_fact(round, fact, publish);
+  }
+  for (const auto& [at_ms, uid] : timers_) {
+    if (at_ms > round.now_ms) break;
+    round.dirty.insert(uid);
+  }
+  wake_concerned(round);
+  while (!round.dirty.empty()) {
+    const std::string uid = *round.dirty.begin();
+    settle(round, uid);
+    round.dirty.erase(uid);
+    round.decided.insert(uid);
+  }
+}
+
+bool Loop::take_up(Round& round, const std::string& uid, Decision decided) {
+  bool is_news = false;
+  for (const auto& mark : decided.marks) {
+    if (mark_of(peek(round, uid), mark.key) == mark.value) continue;
+    set_mark(edit(round, uid), mark.key, mark.value);
+    is_news = true;
+  }
+  if (peek(round, uid).wake_at_ms != decided.wake_at_ms)
+    edit(round, uid).wake_at_ms = decided.wake_at_ms;
+  if (decided.status) {
+    wire::RecordT& record = edit(round, uid);
+    is_news = is_news || !record.status || *record.status != *decided.status;
+    record.status = std::move(decided.status);
+    record.patched_at_ms = round.now_ms;
+  }
+  if (decided.cancel_effects) round.cancelled.insert(uid);
+  for (wire::CommandT& next : decided.commands) {
+    const wire::RecordT& record = peek(round, uid);
+    next.uid = record.uid;
+    next.ns = record.ns;
+    next.name = record.name;
+    if (next.body.type == wire::CommandBody::Publish)
+      is_news = own_fact(round, std::move(*next.body.AsPublish()->fact), true) || is_news;
+    else
+      round.rows.emplace_back(outbox_key(++round.outbox), std::move(next));
+  }
+  return is_news;
+}
+
+void Loop::quarantine(Round& round, const std::string& uid) {
+  wire::RecordT& record = edit(round, uid);
+  auto trouble = std::make_unique<wire::TroubleT>();
+  trouble->version = std::max<std::uint64_t>(static_cast<std::uint64_t>(round.now_ms),
+                                             record.trouble ? record.trouble->version + 1 : 1);
+  trouble->command = decision;
+  trouble->revision = record.workspace ? record.workspace->revision : "";
+  trouble->code = static_cast<std::uint8_t>(Code::invalid);
+  trouble->what = "the " + deps_.agent + " comes to no decision about this Workspace (" +
+                  std::to_string(decisions_max) +
+                  " in a row differ): it is left alone until it changes; please report this";
+  trouble->at_ms = round.now_ms;
+  record.trouble = std::move(trouble);
+  record.wake_at_ms = 0;
+  if (quarantined_.insert(uid).second)
+    log::error("a decision does not settle; the Workspace is left alone until it changes",
+               {{"workspace", record.ns + "/" + record.name}, {"uid", uid}});
+}
+
+// false: it did not settle, and nothing of what it said is left.
+bool Loop::try_to_settle(Round& round, const std::string& uid) {
+  const auto edited = round.edits.find(uid);
+  const auto before = edited != round.edits.end() ? std::optional(edited->second) : std::nullopt;
+  const std::size_t rows = round.rows.size();
+  const std::uint64_t outbox = round.outbox;
+  const bool was_cancelled = round.cancelled.contains(uid);
+  const std::string& incarnation = round.incarnation.empty() ? incarnation_ : round.incarnation;
+  for (int i = 0; i < decisions_max; ++i) {
+    ++decisions_;
+    Decision decided =
+        deps_.role.decide(peek(round, uid), {nodes_, round.now_ms, incarnation, deps_.self});
+    if (!take_up(round, uid, std::move(decided))) return true;
+  }
+  if (before)
+    round.edits[uid] = *before;
+  else
+    round.edits.erase(uid);
+  round.rows.resize(rows);
+  round.outbox = outbox;
+  if (!was_cancelled) round.cancelled.erase(uid);
+  return false;
+}
+
+// A decision sees the effects of what it just said: it is asked again until it is quiet. One that
+// never is harms nobody else: it is asked once more with its trouble before it, so that it can say
+// so, and then again when the next fact about the Workspace comes.
+void Loop::settle(Round& round, const std::string& uid) {
+  if (is_quarantined(peek(round, uid))) edit(round, uid).trouble.reset();
+  if (try_to_settle(round, uid)) {
+    quarantined_.erase(uid);
+  } else {
+    quarantine(round, uid);
+    (void)try_to_settle(round, uid);
+  }
+  const wire::RecordT& record = peek(round, uid);
+  std::int64_t gone_at_ms = is_gone(record) ? record.gone_at_ms : 0;
+  if (is_gone(record) && gone_at_ms == 0) gone_at_ms = round.now_ms;
+  if (record.gone_at_ms != gone_at_ms) edit(round, uid).gone_at_ms = gone_at_ms;
+}
+}  // namespace kairo::runtime
