@@ -30,6 +30,7 @@ struct NoEffects final : runtime::Effects {  // the provisioner of local mode on
 struct Parts {
   const AgentConfig& config;
   const SystemClock clock{};
+  runtime::Vitals vitals{clock};
   std::unique_ptr<cluster::KubeCluster> cluster;
   std::unique_ptr<bus::Bus> bus;
   std::unique_ptr<state::Store> store;
@@ -49,10 +50,16 @@ void pause(std::int64_t ms, const std::atomic<bool>& stop) {
   for (; ms > 0 && !stop; ms -= 20) std::this_thread::sleep_for(std::chrono::milliseconds(20));
 }
 
-void follow(Parts& p, watcher::Source& source, const std::atomic<bool>& stop) {
+// A watch says at least every second whether it is alive.
+void follow(Parts& p, const cluster::Kind& kind, watcher::Source& source,
+            const std::atomic<bool>& stop) {
+  constexpr std::int64_t silent_ms_max = 30'000;
+  const std::string vital = "watch " + kind.plural;
+  p.vitals.expect(vital, silent_ms_max);
   runtime::Complaint complaint;
   while (!stop) {
     const Status done = source.step(1'000, p.clock.now_ms());
+    p.vitals.report(vital, done);
     const bool is_due = complaint.is_due(!done.ok(), p.clock.monotonic_ms());
     if (done.ok()) continue;
     if (is_due) log::warn("watch failed", {{"error", done.error().what}});
@@ -73,7 +80,7 @@ void wire_watcher(Parts& p) {
         *p.cluster, *p.bus, kind, [&p](wire::FactBody body) { return p.loop->last_facts(body); }));
     auto* source = p.sources.back().get();
     p.options.sensors.push_back(
-        [&p, source](const std::atomic<bool>& stop) { follow(p, *source, stop); });
+        [&p, kind, source](const std::atomic<bool>& stop) { follow(p, kind, *source, stop); });
   }
 }
 
@@ -142,8 +149,10 @@ Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
                            [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }});
   p.loop = std::make_unique<runtime::Loop>(
       runtime::Loop::Deps{config.agent, *p.bus, *p.store, *p.relay, p.clock, role_of(config.agent),
-                          config.node, [&p] { return all_listed(p); }});
+                          config.node, [&p] { return all_listed(p); }, &p.vitals});
   p.options.agent = config.agent;
+  p.options.vitals = &p.vitals;
+  if (!config.is_local) p.options.health_host = "0.0.0.0";
   p.options.port_file = config.port_file;
   log::info("agent starts", {{"agent", config.agent},
                              {"cluster", config.cluster.base_url},

@@ -14,7 +14,7 @@ class HttpHealthServer final : public HealthServer {
     server_.stop();
     if (thread_.joinable()) thread_.join();
   }
-  Status listen(int port) {
+  Status listen(const std::string& host, int port) {
     server_.new_task_queue = [] { return new httplib::ThreadPool(2); };
     server_.set_payload_max_length(1024);
     server_.set_socket_options([](socket_t socket) {  // without httplib's SO_REUSEPORT: one owner
@@ -35,10 +35,10 @@ class HttpHealthServer final : public HealthServer {
       reply.set_content(probe_().metrics, "text/plain; version=0.0.4");
     });
     port_ = port;
-    if (port == 0) port_ = server_.bind_to_any_port("127.0.0.1");
-    const bool bound = port == 0 ? port_ > 0 : server_.bind_to_port("127.0.0.1", port);
+    if (port == 0) port_ = server_.bind_to_any_port(host);
+    const bool bound = port == 0 ? port_ > 0 : server_.bind_to_port(host, port);
     if (!bound)
-      return Error{Code::unavailable, "health: listen on 127.0.0.1:" + std::to_string(port) +
+      return Error{Code::unavailable, "health: listen on " + host + ":" + std::to_string(port) +
                                           ": the port is taken; choose another"};
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     while (!server_.is_running()) std::this_thread::yield();  // stop() works from here on
@@ -54,9 +54,10 @@ class HttpHealthServer final : public HealthServer {
 };
 }  // namespace
 
-Result<std::unique_ptr<HealthServer>> HealthServer::start(int port, std::function<Health()> probe) {
+Result<std::unique_ptr<HealthServer>> HealthServer::start(const std::string& host, int port,
+                                                          std::function<Health()> probe) {
   auto server = std::make_unique<HttpHealthServer>(std::move(probe));
-  TRY(server->listen(port));
+  TRY(server->listen(host, port));
   return std::unique_ptr<HealthServer>(std::move(server));
 }
 }  // namespace kairo::runtime

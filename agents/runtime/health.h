@@ -15,7 +15,8 @@ struct Health {
 class HealthServer {  // its own threads; stopped by the destructor
  public:
   // probe is called for each request, from other threads.
-  static Result<std::unique_ptr<HealthServer>> start(int port, std::function<Health()> probe);
+  static Result<std::unique_ptr<HealthServer>> start(const std::string& host, int port,
+                                                     std::function<Health()> probe);
   virtual ~HealthServer() = default;
   virtual int port() const = 0;
 };

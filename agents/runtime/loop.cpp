@@ -153,6 +153,10 @@ Status Loop::step(std::chrono::milliseconds wait) {
     for (const std::string& uid : round.dirty) edit(round, uid).wake_at_ms = 1;
   sweep(round);
   const Status committed = commit(round);
+  if (deps_.vitals != nullptr) {
+    if (may_read) deps_.vitals->report("bus", heard);
+    deps_.vitals->report("store", committed);
+  }
   if (!heard.ok() || !committed.ok()) deps_.bus.read_from(cursor_);  // the same again
   return committed.ok() ? heard : committed;
 }

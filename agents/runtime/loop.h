@@ -20,6 +20,7 @@
 #include "agents/bus/bus.h"
 #include "agents/runtime/agent.h"
 #include "agents/runtime/relay.h"
+#include "agents/runtime/vitals.h"
 #include "schemas/base/clock.h"
 #include "state/store.h"
 
@@ -38,6 +39,7 @@ class Loop {
     Role role;
     std::string self{};                // View::self
     std::function<bool()> may_read{};  // false: what the facts rest on has not been said yet
+    Vitals* vitals = nullptr;          // told of "bus" and "store"
   };
   explicit Loop(Deps deps) : deps_(std::move(deps)) {}
   Status start();  // reads the store; all is decided once when the bus is read. corrupt: stop
@@ -46,7 +48,8 @@ class Loop {
   // A fact from inside this process (a sensor, a failed effect). It gets its version here.
   // publish: tell the others too.
   void observe(wire::FactT fact, bool publish);
-  std::int64_t wake_at_ms() const;  // the next timer, Unix time; 0 = none
+  std::int64_t wake_at_ms() const;             // the next timer, Unix time; 0 = none
+  bool is_whole() const { return is_whole_; }  // all last facts have been read
   std::size_t records() const { return records_.size(); }
   std::uint64_t facts() const { return facts_; }
   std::uint64_t decisions() const { return decisions_; }

@@ -2,11 +2,13 @@
 #include "agents/runtime/service.h"
 
 #include <fstream>
+#include <mutex>
 #include <thread>
 #include <utility>
 
 #include "agents/runtime/complaint.h"
 #include "agents/runtime/health.h"
+#include "agents/runtime/metrics.h"
 #include "schemas/base/log.h"
 
 namespace kairo::runtime {
@@ -14,17 +16,6 @@ namespace {
 constexpr auto round_wait = std::chrono::milliseconds(1000);
 constexpr std::int64_t alive_ms = 30'000;
 
-std::string metrics_text(const std::string& agent, std::size_t records, std::uint64_t facts,
-                         std::size_t waiting, std::uint64_t performed) {
-  const std::string label = "{agent=\"" + agent + "\"} ";
-  const auto line = [&](const char* name, const char* type, std::uint64_t value) {
-    return std::string("# TYPE ") + name + " " + type + "\n" + name + label +
-           std::to_string(value) + "\n";
-  };
-  return line("kairo_records", "gauge", records) + line("kairo_facts_total", "counter", facts) +
-         line("kairo_outbox_rows", "gauge", waiting) +
-         line("kairo_effects_total", "counter", performed);
-}
 // A sensor ends when it is told to. One that throws (a library, over bytes that nobody foresaw) is
 // started again: the others and the loop go on meanwhile.
 void keep_running(const Sensor& sensor, const std::atomic<bool>& ending) {
@@ -37,6 +28,24 @@ void keep_running(const Sensor& sensor, const std::atomic<bool>& ending) {
     }
   }
 }
+// What the loop's own thread saw last, for the health server's threads.
+class Seen {
+ public:
+  void look(const Loop& loop) {
+    const std::lock_guard lock(mutex_);
+    figures_ = {loop.records(), loop.facts(), loop.decisions(), loop.quarantined()};
+    is_reading_ = !loop.is_whole();
+  }
+  std::pair<Figures, bool> last() const {
+    const std::lock_guard lock(mutex_);
+    return {figures_, is_reading_};
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  Figures figures_;
+  bool is_reading_ = true;
+};
 }  // namespace
 
 Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
@@ -44,20 +53,19 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
   TRY(loop.start());
   const SystemClock clock;
   std::atomic<std::int64_t> round_ms{clock.monotonic_ms()};
-  std::atomic<std::size_t> records{0};
-  std::atomic<std::uint64_t> facts{0};
-  std::mutex trouble_mutex;
-  std::string trouble = "starting";
+  Seen seen;
   const auto probe = [&] {
+    auto [figures, is_reading] = seen.last();
+    figures.outbox_rows = relay.waiting();
+    figures.effects = relay.performed();
     Health health;
     health.alive = clock.monotonic_ms() - round_ms < alive_ms;
-    health.metrics =
-        metrics_text(options.agent, records, facts, relay.waiting(), relay.performed());
-    const std::lock_guard lock(trouble_mutex);
-    health.trouble = trouble;
+    health.metrics = metrics_text(options.agent, figures, options.vitals->all());
+    health.trouble = options.vitals->trouble();
+    if (health.trouble.empty() && is_reading) health.trouble = "starting: the facts are being read";
     return health;
   };
-  const auto health = TRY(HealthServer::start(options.health_port, probe));
+  const auto health = TRY(HealthServer::start(options.health_host, options.health_port, probe));
   if (!options.port_file.empty()) std::ofstream(options.port_file) << health->port() << "\n";
 
   std::atomic<bool> ending{false};
@@ -68,7 +76,7 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
         if (!relay.step()) relay.wait(round_wait / 4);
     });
   for (const auto& sensor : options.sensors)
-    threads.emplace_back([&sensor, &ending] { keep_running(sensor, ending); });
+    threads.emplace_back([&, sensor] { keep_running(sensor, ending); });
 
   Status result = ok();
   Complaint complaint;
@@ -77,12 +85,7 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
   while (!stop && result.ok()) {
     const Status round = loop.step(std::exchange(wait, round_wait));
     round_ms = clock.monotonic_ms();
-    records = loop.records();
-    facts = loop.facts();
-    {
-      const std::lock_guard lock(trouble_mutex);
-      trouble = round.ok() ? "" : round.error().what;
-    }
+    seen.look(loop);
     const bool is_due = complaint.is_due(!round.ok(), clock.monotonic_ms());
     if (round.ok()) continue;
     if (round.error().code == Code::corrupt) result = round;

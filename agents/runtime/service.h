@@ -7,13 +7,16 @@
 #include <vector>
 
 #include "agents/runtime/loop.h"
+#include "agents/runtime/vitals.h"
 
 namespace kairo::runtime {
 using Sensor = std::function<void(const std::atomic<bool>& stop)>;  // returns when stop is set
 struct ServiceOptions {
   std::string agent;
-  int workers = 4;              // effects that may run at the same time
-  int health_port = 0;          // /healthz, /readyz and /metrics on loopback; 0 = any free port
+  int workers = 4;                 // effects that may run at the same time
+  const Vitals* vitals = nullptr;  // what /readyz and /metrics tell; not null
+  std::string health_host = "127.0.0.1";
+  int health_port = 0;          // /healthz, /readyz and /metrics; 0 = any free port
   std::string port_file;        // where the chosen port is written; "" = nowhere
   std::vector<Sensor> sensors;  // a thread each
 };

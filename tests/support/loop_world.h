@@ -44,6 +44,7 @@ struct LoopWorld {  // one agent on memory
   bus::MemoryBus outside{broker};
   FailingStore store;
   CountedEffects effects;
+  runtime::Vitals vitals{clock};
   const runtime::Role role;
   std::unique_ptr<bus::MemoryBus> bus;
   std::unique_ptr<runtime::Relay> relay;
@@ -56,7 +57,7 @@ struct LoopWorld {  // one agent on memory
     relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
         *bus, effects, clock, [this](wire::FactT f) { loop->observe(std::move(f), false); }});
     loop = std::make_unique<runtime::Loop>(
-        runtime::Loop::Deps{"launcher", *bus, store, *relay, clock, role});
+        runtime::Loop::Deps{"launcher", *bus, store, *relay, clock, role, "", {}, &vitals});
     REQUIRE(loop->start().ok());
   }
   template <class Body>
