@@ -1,6 +1,11 @@
 // agents/cli/apply.cpp - apply and delete: one object that fails does not stop the others.
+#include <algorithm>
+#include <condition_variable>
 #include <iostream>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <span>
 #include <thread>
 
 #include "agents/cli/cli.h"
@@ -41,23 +46,78 @@ Status wait_until_gone(Context& context, cluster::Cluster& cluster, const Going&
   }
   return ok();
 }
+// Names that are there already, of a group that is long enough for a list to pay. nullopt: unknown.
+using Present = std::optional<std::set<std::pair<std::string, std::string>>>;  // namespace, name
+Present present_in(cluster::Cluster& cluster, std::span<const Parsed> group) {
+  constexpr std::size_t worth_a_list = 20;
+  if (group.size() < worth_a_list) return std::nullopt;
+  Present out(std::in_place);
+  std::set<std::string> namespaces;
+  for (const Parsed& object : group) namespaces.insert(object.ref.ns);
+  for (const std::string& ns : namespaces) {
+    const auto listing = cluster.list({group.front().ref.kind, ns, ""});
+    if (!listing.ok()) return std::nullopt;
+    for (const std::string& item : listing.value().items) out->emplace(ns, meta(item, "name"));
+  }
+  return out;
+}
+// "created", "configured" or "unchanged".
+Result<std::string> apply_one(cluster::Cluster& cluster, const Parsed& object,
+                              const Present& present) {
+  std::optional<std::string> before;  // its version
+  if (!present || present->contains({object.ref.ns, object.ref.name}))
+    if (const auto there = cluster.get(object.ref); there.ok())
+      before = meta(there.value(), "resourceVersion");
+  const auto after = cluster.apply({object.ref, object.json, manager, ""});
+  if (!after.ok())
+    return Error{after.error().code, printed_name(object.ref) + ": " + after.error().what};
+  if (!before) return std::string("created");
+  return std::string(*before == meta(after.value(), "resourceVersion") ? "unchanged"
+                                                                       : "configured");
+}
+// Objects of one kind do not need each other: several are on their way at a time. What became of
+// them is said in the file's order, as soon as it is known.
+void apply_group(cluster::Cluster& cluster, std::span<const Parsed> group, Failures& failures) {
+  constexpr std::size_t at_a_time = 8;
+  const Present present = present_in(cluster, group);
+  std::mutex mutex;
+  std::condition_variable news;
+  std::size_t next = 0;                                                // guarded by mutex
+  std::vector<std::optional<Result<std::string>>> done(group.size());  // guarded by mutex
+  const auto work = [&] {
+    for (std::unique_lock lock(mutex); next < group.size();) {
+      const std::size_t mine = next++;
+      lock.unlock();
+      auto verb = apply_one(cluster, group[mine], present);
+      lock.lock();
+      done[mine] = std::move(verb);
+      news.notify_one();
+    }
+  };
+  std::vector<std::jthread> workers;
+  for (std::size_t i = 0; i < std::min(at_a_time, group.size()); ++i) workers.emplace_back(work);
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    std::unique_lock lock(mutex);
+    news.wait(lock, [&] { return done[i].has_value(); });
+    const Result<std::string> verb = std::move(*done[i]);
+    lock.unlock();
+    if (verb.ok())
+      std::cout << printed_name(group[i].ref) << " " << verb.value() << std::endl;
+    else
+      failures.add(verb.error());
+  }
+}
 }  // namespace
 
 Status apply(Context& context, const std::vector<std::string>& files) {
   const auto objects = TRY(objects_in(files, context.ns));
   const auto cluster = TRY(context.connect());
   Failures failures;
-  for (const Parsed& object : objects) {
-    const auto before = cluster->get(object.ref);
-    const auto after = cluster->apply({object.ref, object.json, manager, ""});
-    if (!after.ok()) {
-      failures.add({after.error().code, printed_name(object.ref) + ": " + after.error().what});
-      continue;
-    }
-    const bool is_same = before.ok() && meta(before.value(), "resourceVersion") ==
-                                            meta(after.value(), "resourceVersion");
-    const char* verb = !before.ok() ? "created" : is_same ? "unchanged" : "configured";
-    std::cout << printed_name(object.ref) << " " << verb << std::endl;
+  for (auto begin = objects.begin(); begin != objects.end();) {
+    const auto end = std::find_if(
+        begin, objects.end(), [&](const Parsed& o) { return !(o.ref.kind == begin->ref.kind); });
+    apply_group(*cluster, {begin, end}, failures);
+    begin = end;
   }
   return failures.result();
 }

@@ -148,6 +148,30 @@ TEST_CASE("apply: a folder is its files; one object that is refused does not sto
   CHECK(none.error().what == desk.dir.path + "/empty: no *.yaml, *.yml or *.json in this folder");
 }
 
+TEST_CASE("apply: many of one kind are on their way together, and said in the file's order") {
+  Desk desk;
+  std::string all = "{apiVersion: v1, kind: Secret, metadata: {name: s}}\n---\n",
+              said = "secret/s created\n", again = "secret/s unchanged\n";
+  for (int i = 0; i < 50; ++i) {
+    const std::string name = "m" + std::to_string(i);
+    all += map_named(name);
+    said += "configmap/" + name + (i == 7 ? " unchanged\n" : " created\n");
+    again += "configmap/" + name + " unchanged\n";
+  }
+  desk.make(cluster::config_maps, "m7");
+  const std::string file = desk.file("all.yaml", all);
+  CHECK(desk.run([&] { return apply(desk.context, {file}); }).ok());
+  CHECK(desk.out == said);
+  CHECK(desk.run([&] { return apply(desk.context, {file}); }).ok());
+  CHECK(desk.out == again);
+  std::string bad;  // one that is refused between others
+  for (int i = 0; i < 30; ++i) bad += refused_named("w" + std::to_string(i));
+  const Status done = desk.run([&] { return apply(desk.context, {desk.file("bad.yaml", bad)}); });
+  CHECK(desk.out.empty());
+  CHECK(std::count(desk.err.begin(), desk.err.end(), '\n') == 29);
+  REQUIRE_FALSE(done.ok());
+  CHECK(done.error().what.find("workspace.kaito.sh/w29: ") == 0);
+}
 TEST_CASE("delete waits for the object, not for its name") {
   Desk desk;
   desk.make(cluster::config_maps, "again", {{"metadata", {{"finalizers", {"test/hold"}}}}});
