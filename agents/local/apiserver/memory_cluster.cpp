@@ -1,4 +1,5 @@
-// agents/local/apiserver/memory_cluster.cpp - Objects behind a mutex, and the clock.
+// agents/local/apiserver/memory_cluster.cpp - Objects behind a mutex, the clock, and who waits for
+// the disk.
 #include "agents/local/apiserver/memory_cluster.h"
 
 #include <charconv>
@@ -39,8 +40,53 @@ MemoryCluster::MemoryCluster(const Clock& clock, std::string seed, Persist persi
                              LogSource log_source)
     : clock_(clock),
       log_source_(std::move(log_source)),
-      objects_(std::make_unique<Objects>(std::move(seed), std::move(persist), std::move(admit))) {}
+      persist_(std::move(persist)),
+      objects_(std::make_unique<Objects>(std::move(seed), std::move(admit))),
+      next_(std::make_shared<Save>()) {}
 MemoryCluster::~MemoryCluster() = default;
+
+// Whoever comes first saves for all that have come so far; those that come meanwhile are next.
+Status MemoryCluster::settle(std::unique_lock<std::mutex>& lock) {
+  const std::shared_ptr<Save> mine = objects_->has_unsaved() ? next_ : saving_;
+  if (!mine) return ok();
+  while (!mine->is_done) {
+    if (saving_)
+      saved_.wait(lock);
+    else
+      save(lock);
+  }
+  return mine->status;
+}
+void MemoryCluster::save(std::unique_lock<std::mutex>& lock) {
+  const auto end = [](Save& save, const Status& status) {
+    save.status = status;
+    save.is_done = true;
+  };
+  const Changes rows = objects_->take_unsaved();
+  saving_ = std::exchange(next_, std::make_shared<Save>());
+  Status kept = ok();
+  if (persist_) {
+    lock.unlock();
+    kept = persist_(rows);
+    lock.lock();
+  }
+  end(*std::exchange(saving_, nullptr), kept);
+  if (kept.ok()) {
+    objects_->saved();
+  } else {
+    objects_->roll_back();
+    end(*std::exchange(next_, std::make_shared<Save>()), kept);  // it was built on what is gone
+  }
+  saved_.notify_all();
+  changed_.notify_all();
+}
+template <class Call>
+auto MemoryCluster::durably(const Call& call) -> decltype(call()) {
+  std::unique_lock lock(mutex_);
+  auto done = guarded(*objects_, call);
+  TRY(settle(lock));
+  return done;
+}
 
 Status MemoryCluster::load(const std::vector<std::pair<std::string, std::string>>& rows) {
   const std::lock_guard lock(mutex_);
@@ -54,12 +100,10 @@ Result<std::string> MemoryCluster::patch(const Patch& p) {
   return patch(p.ref, p.json, {"kairo", p.subresource, true});
 }
 Result<std::string> MemoryCluster::get(const Ref& ref) {
-  const std::lock_guard lock(mutex_);
-  return objects_->get(ref);
+  return durably([&] { return objects_->get(ref); });
 }
 Result<Listing> MemoryCluster::list(const Selection& selection) {
-  const std::lock_guard lock(mutex_);
-  return objects_->list(selection);
+  return durably([&] { return Result<Listing>(objects_->list(selection)); });
 }
 
 Result<std::vector<Event>> MemoryCluster::watch(const Selection& selection,
@@ -105,50 +149,28 @@ Result<std::string> MemoryCluster::log(const Ref& pod, const std::string& contai
 
 Result<std::string> MemoryCluster::apply(const Ref& ref, const std::string& json,
                                          const WriteOptions& options) {
-  const std::lock_guard lock(mutex_);
-  auto done =
-      guarded(*objects_, [&] { return objects_->apply(ref, json, options, clock_.now_ms()); });
-  if (done.ok()) changed_.notify_all();
-  return done;
+  return durably([&] { return objects_->apply(ref, json, options, clock_.now_ms()); });
 }
 Result<std::string> MemoryCluster::create(const Kind& kind, const std::string& ns,
                                           const std::string& json, const WriteOptions& options) {
-  const std::lock_guard lock(mutex_);
-  auto done = guarded(*objects_,
-                      [&] { return objects_->create(kind, ns, json, options, clock_.now_ms()); });
-  if (done.ok()) changed_.notify_all();
-  return done;
+  return durably([&] { return objects_->create(kind, ns, json, options, clock_.now_ms()); });
 }
 Result<std::string> MemoryCluster::replace(const Ref& ref, const std::string& json,
                                            const WriteOptions& options) {
-  const std::lock_guard lock(mutex_);
-  auto done =
-      guarded(*objects_, [&] { return objects_->replace(ref, json, options, clock_.now_ms()); });
-  if (done.ok()) changed_.notify_all();
-  return done;
+  return durably([&] { return objects_->replace(ref, json, options, clock_.now_ms()); });
 }
 Result<std::string> MemoryCluster::patch(const Ref& ref, const std::string& json,
                                          const WriteOptions& options) {
-  const std::lock_guard lock(mutex_);
-  auto done =
-      guarded(*objects_, [&] { return objects_->patch(ref, json, options, clock_.now_ms()); });
-  if (done.ok()) changed_.notify_all();
-  return done;
+  return durably([&] { return objects_->patch(ref, json, options, clock_.now_ms()); });
 }
 Status MemoryCluster::remove(const Ref& ref, const RemoveOptions& options) {
-  const std::lock_guard lock(mutex_);
-  const Status done =
-      guarded(*objects_, [&] { return objects_->remove(ref, options, clock_.now_ms()); });
-  if (done.ok()) changed_.notify_all();
-  return done;
+  return durably([&] { return objects_->remove(ref, options, clock_.now_ms()); });
 }
 Status MemoryCluster::collect_garbage() {
-  const std::lock_guard lock(mutex_);
-  const std::uint64_t before = objects_->version();
-  const Status done =
-      guarded(*objects_, [&] { return objects_->collect_garbage(clock_.now_ms()); });
-  if (objects_->version() != before) changed_.notify_all();
-  return done;
+  return durably([&]() -> Status {
+    objects_->collect_garbage(clock_.now_ms());
+    return ok();
+  });
 }
 std::uint64_t MemoryCluster::version() const {
   const std::lock_guard lock(mutex_);

@@ -1,7 +1,9 @@
 // agents/local/apiserver/memory_cluster.h - a Cluster in this process: objects without controllers.
 //
 // It is the truth of local mode (behind LocalServer) and the cluster of simulations and tests. With
-// a `persist`, a write is durable before it returns; without, it lives as long as the process.
+// a `persist`, what a call answers is durable; without, it lives as long as the process. Calls that
+// come while others are being kept share the next batch: one sync for all of them. When that fails,
+// each of them says so, and nothing of it has happened.
 // The calls beyond the port are what the REST interface needs; time comes from the clock.
 #pragma once
 #include <condition_variable>
@@ -46,18 +48,31 @@ class MemoryCluster final : public Cluster {  // thread-safe
   Result<std::string> replace(const Ref& ref, const std::string& json, const WriteOptions& options);
   Result<std::string> patch(const Ref& ref, const std::string& json, const WriteOptions& options);
   Status remove(const Ref& ref, const RemoveOptions& options);  // not_found when absent
-  Status collect_garbage();  // see Objects; a controller calls it now and then
-  std::uint64_t version() const;
+  Status collect_garbage();       // see Objects; a controller calls it now and then
+  std::uint64_t version() const;  // that is durable
   // Returns when the version has passed `version`, after wait_ms at the latest.
   void wait_past(std::uint64_t version, std::int64_t wait_ms);
   void wake();  // ends the waits that run now
 
  private:
+  struct Save {  // one batch
+    bool is_done = false;
+    Status status = ok();
+  };
+  // Does `call` on the objects; returns when what it saw and did is durable.
+  template <class Call>
+  auto durably(const Call& call) -> decltype(call());
+  Status settle(std::unique_lock<std::mutex>& lock);
+  void save(std::unique_lock<std::mutex>& lock);
+
   const Clock& clock_;
   const LogSource log_source_;
+  const Persist persist_;
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::unique_ptr<Objects> objects_;  // guarded by mutex_
-  std::uint64_t wakes_ = 0;           // guarded by mutex_
+  std::condition_variable changed_, saved_;
+  // Guarded by mutex_:
+  std::unique_ptr<Objects> objects_;
+  std::shared_ptr<Save> next_, saving_;  // saving_: null when none runs
+  std::uint64_t wakes_ = 0;
 };
 }  // namespace kairo::cluster

@@ -95,8 +95,8 @@ void drop_empty_entries(Json& managed) {
 }
 }  // namespace
 
-Objects::Objects(std::string seed, Persist persist, Admit admit)
-    : seed_(std::move(seed)), persist_(std::move(persist)), admit_(std::move(admit)) {}
+Objects::Objects(std::string seed, Admit admit)
+    : seed_(std::move(seed)), admit_(std::move(admit)) {}
 
 Objects::Key Objects::key_of(const Ref& ref) {
   return {ref.kind.group, ref.kind.plural, ref.kind.namespaced ? ref.ns : "", ref.name};
@@ -338,13 +338,11 @@ Result<std::string> Objects::write(const Ref& ref, const Stored* live, Stored ne
   const Key key = key_of(ref);
   stage(key, live, std::move(next));
   const Stored* there = find(key);
-  const std::string shown = there->object.dump();
+  std::string answer = shown(*there->text, there->kind, ref.kind);
   if (live && !at(there->object, {"metadata", "deletionTimestamp"}).is_null() &&
       at(there->object, {"metadata", "finalizers"}).empty() && ref.kind.plural != pods.plural)
     end(key, Propagation::background, now_ms);
-  TRY(finish());
-  Json out = Json::parse(shown);
-  out["apiVersion"] = api_version(ref.kind);
-  return out.dump();
+  finish();
+  return answer;
 }
 }  // namespace kairo::cluster

@@ -1,4 +1,4 @@
-// agents/local/apiserver/objects_commit.cpp - staging, deletion with its consequences, rows.
+// agents/local/apiserver/objects_commit.cpp - staging, and deletion with its consequences.
 #include <algorithm>
 #include <set>
 
@@ -9,8 +9,6 @@
 
 namespace kairo::cluster {
 namespace {
-const std::string version_row = rows_prefix + "version";
-const std::string objects_prefix = rows_prefix + "o/";
 constexpr const char* foreground_finalizer = "foregroundDeletion";
 
 Json labels_or_none(const Json& object) {  // never null
@@ -32,23 +30,21 @@ bool is_running_pod(const Kind& kind, const Json& object) {
 }
 }  // namespace
 
-std::string Objects::row_of(const Key& key) {
-  return objects_prefix + key.group + "/" + key.plural + "/" + key.ns + "/" + key.name;
-}
-
 void Objects::stage(const Key& key, const Stored* before, Stored next) {
   Json labels_before = before ? labels_or_none(before->object) : Json();
   if (before) {
     if (before->object == next.object && before->managed == next.managed) return;
     if (before->object == next.object) {  // owners only: nobody needs to see it
+      next.text = before->text;
       staged_[key] = std::move(next);
       return;
     }
   }
   next.object["metadata"]["resourceVersion"] = std::to_string(++staged_version_);
+  next.text = std::make_shared<const std::string>(next.object.dump());
   staged_log_.push_back({staged_version_, next.kind, key.ns,
-                         before ? Event::Type::modified : Event::Type::added, next.object,
-                         std::move(labels_before)});
+                         before ? Event::Type::modified : Event::Type::added, next.text,
+                         std::move(labels_before), labels_or_none(next.object)});
   staged_[key] = std::move(next);
 }
 
@@ -59,7 +55,7 @@ void Objects::stage_removal(const Key& key) {
   last["metadata"]["resourceVersion"] = std::to_string(++staged_version_);
   Json labels = labels_or_none(last);
   staged_log_.push_back({staged_version_, there->kind, key.ns, Event::Type::deleted,
-                         std::move(last), std::move(labels)});
+                         std::make_shared<const std::string>(last.dump()), labels, labels});
   staged_[key] = std::nullopt;
 }
 
@@ -174,10 +170,11 @@ Status Objects::remove(const Ref& ref, const RemoveOptions& options, std::int64_
     return Error{Code::conflict, "Precondition failed: UID in precondition: " + options.uid +
                                      ", UID in object meta: " + uid};
   begin_deletion(key, options, now_ms);
-  return finish();
+  finish();
+  return ok();
 }
 
-Status Objects::collect_garbage(std::int64_t now_ms) {
+void Objects::collect_garbage(std::int64_t now_ms) {
   std::set<std::string> uids;
   for (const auto& [key, stored] : objects_) uids.insert(text(stored.object, {"metadata", "uid"}));
   std::vector<Key> orphans;
@@ -193,67 +190,6 @@ Status Objects::collect_garbage(std::int64_t now_ms) {
   }
   for (const Key& key : orphans)
     if (find(key)) begin_deletion(key, {}, now_ms);
-  return finish();
-}
-
-void Objects::abandon() {
-  staged_.clear();
-  staged_log_.clear();
-  staged_version_ = version_;
-}
-
-Status Objects::finish() {
-  Changes rows;
-  for (const auto& [key, stored] : staged_) {
-    if (!stored) {
-      rows.emplace_back(row_of(key), std::nullopt);
-      continue;
-    }
-    const Kind& k = stored->kind;
-    const Json row = {{"kind", {k.group, k.version, k.plural, k.kind, k.namespaced}},
-                      {"object", stored->object},
-                      {"managed", stored->managed}};
-    rows.emplace_back(row_of(key), row.dump());
-  }
-  if (!rows.empty()) rows.emplace_back(version_row, std::to_string(staged_version_));
-  const Status persisted = rows.empty() || !persist_ ? ok() : persist_(rows);
-  if (persisted.ok()) {
-    for (auto& [key, stored] : staged_) {
-      if (stored)
-        objects_[key] = std::move(*stored);
-      else
-        objects_.erase(key);
-    }
-    for (Change& change : staged_log_) log_.push_back(std::move(change));
-    for (; log_.size() > events_max; log_.pop_front()) oldest_ = log_.front().version;
-    version_ = staged_version_;
-  }
-  abandon();
-  return persisted;
-}
-
-Status Objects::load(const std::vector<std::pair<std::string, std::string>>& rows) {
-  for (const auto& [name, value] : rows) {
-    const Error bad{Code::corrupt, "row " + name +
-                                       " of the local cluster is damaged; restore the "
-                                       "state directory, or remove it to start anew"};
-    if (name == version_row) {
-      version_ = std::strtoull(value.c_str(), nullptr, 10);
-      if (version_ == 0) return bad;
-      continue;
-    }
-    Json row = Json::parse(value, nullptr, false);
-    const Json& kind = at(row, {"kind"});
-    if (!kind.is_array() || kind.size() != 5 || !at(row, {"object", "metadata"}).is_object())
-      return bad;
-    Stored stored{{kind[0], kind[1], kind[2], kind[3], kind[4]}, row["object"], row["managed"]};
-    const Key key = key_of(ref_of(stored));
-    if (row_of(key) != name) return bad;
-    objects_[key] = std::move(stored);
-  }
-  if (!objects_.empty() && version_ == 0)
-    return Error{Code::corrupt, "the local cluster's rows lack their version"};
-  staged_version_ = oldest_ = version_;
-  return ok();
+  finish();
 }
 }  // namespace kairo::cluster

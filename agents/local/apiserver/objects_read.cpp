@@ -5,23 +5,18 @@
 #include "agents/local/apiserver/selector.h"
 
 namespace kairo::cluster {
-namespace {
-std::string shown(const Json& object, const Kind& kind) {
-  if (object.value("apiVersion", "") == api_version(kind)) return object.dump();
-  Json copy = object;
-  copy["apiVersion"] = api_version(kind);
-  return copy.dump();
+std::string Objects::shown(const std::string& text, const Kind& stored, const Kind& asked) {
+  if (stored.version == asked.version) return text;
+  Json object = Json::parse(text);
+  object["apiVersion"] = api_version(asked);
+  return object.dump();
 }
-const Json& labels_of(const Json& object) {
-  return at(object, {"metadata", "labels"});
-}
-}  // namespace
 
 Result<std::string> Objects::get(const Ref& ref) const {
   const auto found = objects_.find(key_of(ref));
   if (found == objects_.end())
     return Error{Code::not_found, resource_name(ref.kind) + " \"" + ref.name + "\" not found"};
-  return shown(found->second.object, ref.kind);
+  return shown(*found->second.text, found->second.kind, ref.kind);
 }
 
 Listing Objects::list(const Selection& selection) const {
@@ -33,34 +28,33 @@ Listing Objects::list(const Selection& selection) const {
        it != objects_.end() && it->first.group == kind.group && it->first.plural == kind.plural;
        ++it) {
     if (!selection.ns.empty() && it->first.ns != selection.ns) break;
-    if (selector.matches(labels_of(it->second.object)))
-      out.items.push_back(shown(it->second.object, kind));
+    if (selector.matches(at(it->second.object, {"metadata", "labels"})))
+      out.items.push_back(shown(*it->second.text, it->second.kind, kind));
   }
   return out;
 }
 
 Result<std::vector<Event>> Objects::events(const Selection& selection,
                                            std::uint64_t version) const {
-  if (version < oldest_ || version > version_)
+  if (version < oldest_ || version > saved_version_)
     return Error{Code::expired, "too old resource version: " + std::to_string(version) + " (" +
                                     std::to_string(oldest_) + ")"};
   const Selector selector(selection.label);
   std::vector<Event> out;
   auto change = std::upper_bound(log_.begin(), log_.end(), version,
                                  [](std::uint64_t v, const Change& c) { return v < c.version; });
-  for (; change != log_.end(); ++change) {
+  for (; change != log_.end() && change->version <= saved_version_; ++change) {
     if (change->kind.group != selection.kind.group || change->kind.plural != selection.kind.plural)
       continue;
     if (!selection.ns.empty() && change->ns != selection.ns) continue;
     const bool existed = !change->labels_before.is_null();
     const bool was = existed && selector.matches(change->labels_before);
-    const bool is =
-        change->type != Event::Type::deleted && selector.matches(labels_of(change->object));
+    const bool is = change->type != Event::Type::deleted && selector.matches(change->labels);
     if (!was && !is) continue;
     const Event::Type type = was && is ? Event::Type::modified
                              : is      ? Event::Type::added
                                        : Event::Type::deleted;
-    out.push_back({type, shown(change->object, selection.kind)});
+    out.push_back({type, shown(*change->text, change->kind, selection.kind)});
   }
   return out;
 }

@@ -13,28 +13,35 @@ struct Server {
   std::map<std::string, std::string> rows;
   bool is_disk_full = false;
   Json admitted_as;  // the version in which admission saw the last Workspace
-  Objects objects{"seed",
-                  [this](const Changes& changes) -> Status {
-                    if (is_disk_full) return Error{Code::unavailable, "disk full"};
-                    for (const auto& [key, value] : changes) {
-                      if (value)
-                        rows[key] = *value;
-                      else
-                        rows.erase(key);
-                    }
-                    return ok();
-                  },
-                  [this](const std::string&, const std::string& object) -> Status {
+  Objects objects{"seed", [this](const std::string&, const std::string& object) -> Status {
                     admitted_as = Json::parse(object)["apiVersion"];
                     if (object.find("forbidden") == std::string::npos) return ok();
                     return Error{Code::invalid, "no such model"};
                   }};
+  // What the owner does after a call: the rows are kept, or all of it is taken back.
+  template <class Done>
+  Done kept(Done done) {
+    if (!objects.has_unsaved()) return done;
+    for (const auto& [key, value] : objects.take_unsaved()) {
+      if (is_disk_full) break;
+      if (value)
+        rows[key] = *value;
+      else
+        rows.erase(key);
+    }
+    if (is_disk_full) {
+      objects.roll_back();
+      return Error{Code::unavailable, "disk full"};
+    }
+    objects.saved();
+    return done;
+  }
   Result<Json> apply(const Kind& kind, const std::string& name, Json body,
                      const std::string& manager = "m", const std::string& sub = "") {
     body["apiVersion"] = api_version(kind);
     body["kind"] = kind.kind;
     const Ref ref{kind, kind.namespaced ? "default" : "", name};
-    const auto done = objects.apply(ref, body.dump(), {manager, sub, true}, now);
+    const auto done = kept(objects.apply(ref, body.dump(), {manager, sub, true}, now));
     if (!done.ok()) return done.error();
     return Json::parse(done.value());
   }
@@ -46,8 +53,12 @@ struct Server {
     const auto done = apply(kind, name, body);
     return done.ok() ? "" : done.error().what;
   }
+  void collect_garbage() {
+    objects.collect_garbage(now);
+    REQUIRE(kept(ok()).ok());
+  }
   Status remove(const Kind& kind, const std::string& name, const RemoveOptions& options = {}) {
-    return objects.remove({kind, "default", name}, options, now);
+    return kept(objects.remove({kind, "default", name}, options, now));
   }
 };
 Json config(const std::string& key, const std::string& value) {
@@ -86,11 +97,11 @@ TEST_CASE("apply without force names the owner of the field") {
   body["apiVersion"] = "v1";
   body["kind"] = "ConfigMap";
   const Ref ref{config_maps, "default", "c"};
-  const auto refused = s.objects.apply(ref, body.dump(), {"second", "", false}, now);
+  const auto refused = s.kept(s.objects.apply(ref, body.dump(), {"second", "", false}, now));
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().code == Code::conflict);
   CHECK(refused.error().what == "Apply failed with conflicts:\n- conflict with \"first\": .data.a");
-  REQUIRE(s.objects.apply(ref, body.dump(), {"second", "", true}, now).ok());
+  REQUIRE(s.kept(s.objects.apply(ref, body.dump(), {"second", "", true}, now)).ok());
   // The field is second's now: first may drop it without effect.
   CHECK(s.apply(config_maps, "c", Json::object(), "first").value()["data"]["a"] == "2");
 }
@@ -174,17 +185,19 @@ TEST_CASE("replace: the version is a precondition, other managers lose what it c
   Json object = s.apply(config_maps, "c", config("a", "1")).value();
   const Ref ref{config_maps, "default", "c"};
   object["data"] = {{"a", "1"}, {"b", "2"}};
-  REQUIRE(s.objects.replace(ref, object.dump(), {"cli", "", true}, now).ok());
-  const auto late = s.objects.replace(ref, object.dump(), {"cli", "", true}, now);
+  REQUIRE(s.kept(s.objects.replace(ref, object.dump(), {"cli", "", true}, now)).ok());
+  const auto late = s.kept(s.objects.replace(ref, object.dump(), {"cli", "", true}, now));
   REQUIRE_FALSE(late.ok());
   CHECK(late.error().code == Code::conflict);
   CHECK(late.error().what.find("the object has been modified") != std::string::npos);
   CHECK(s.apply(config_maps, "c", Json::object()).value()["data"] == Json{{"b", "2"}});
-  CHECK(s.objects.patch(ref, R"({"data":{"b":null,"c":"3"}})", {"cli", "", true}, now).ok());
+  CHECK(
+      s.kept(s.objects.patch(ref, R"({"data":{"b":null,"c":"3"}})", {"cli", "", true}, now)).ok());
   CHECK(s.get(config_maps, "c")["data"] == Json{{"c", "3"}});
   Json again = config("a", "1");
   again.update(Json::parse(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}})"));
-  const auto twice = s.objects.create(config_maps, "default", again.dump(), {"cli", "", true}, now);
+  const auto twice =
+      s.kept(s.objects.create(config_maps, "default", again.dump(), {"cli", "", true}, now));
   CHECK(twice.error().what == "configmaps \"c\" already exists");
 }
 
@@ -234,12 +247,12 @@ TEST_CASE("garbage: what came after its owner went is collected, the rest stays"
   gone["metadata"]["uid"] = "gone";
   const Json late = s.apply(jobs, "late", owned_by(gone)).value();
   REQUIRE(s.apply(config_maps, "below", owned_by(late)).ok());
-  REQUIRE(s.objects.collect_garbage(now).ok());
+  s.collect_garbage();
   CHECK_FALSE(s.get(jobs, "kept").is_null());
   CHECK(s.get(jobs, "late").is_null());
   CHECK(s.get(config_maps, "below").is_null());
   const std::uint64_t version = s.objects.version();
-  REQUIRE(s.objects.collect_garbage(now).ok());
+  s.collect_garbage();
   CHECK(s.objects.version() == version);
 }
 
@@ -304,7 +317,7 @@ TEST_CASE("the data of a ControllerRevision is anybody's object") {
 TEST_CASE("hostile input is refused") {
   Server s;
   const auto apply = [&](const std::string& text) {
-    return s.objects.apply({config_maps, "default", "c"}, text, {"m", "", true}, now);
+    return s.kept(s.objects.apply({config_maps, "default", "c"}, text, {"m", "", true}, now));
   };
   std::string deep = R"({"apiVersion":"v1","kind":"ConfigMap","data":)";
   for (int i = 0; i < 100'000; ++i) deep += '[';
