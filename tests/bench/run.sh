@@ -2,7 +2,8 @@
 # tests/bench/run.sh - speed and memory, through the real parts, against peers in the same run.
 #
 # usage: run.sh BUILD    BENCH_ONLY="apply many memory recover push rows train checkpoints serve" chooses (control: the
-# first four); BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_PUSH_MB=200, BENCH_STEPS=12, BENCH_CHATS=10000 set the sizes.
+# first four); KAIRO_OLD_BUILD=folder of an older build's programs: the first four with it too, before ours, in the same run.
+# BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_PUSH_MB=200, BENCH_STEPS=12, BENCH_CHATS=10000 set the sizes.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../e2e/lib.sh"
 set -euo pipefail
@@ -22,7 +23,7 @@ wants() { # any of the topics
   for topic in "$@"; do case " $only " in *" $topic "*) return 0 ;; esac done
   return 1
 }
-title() { printf '\n%s  [load %s]\n' "$1" "$(cut -d' ' -f1 /proc/loadavg)"; }
+title() { printf '\n%s%s  [load %s]\n' "$1" "${by:+, by $by}" "$(cut -d' ' -f1 /proc/loadavg)"; }
 note() { printf '  (%s)\n' "$@"; }
 needs() { cmake --build "$build" --target "$@" >"$work/build.log" 2>&1 || { tail "$work/build.log"; exit 1; }; }
 stop_newest_child() { # and forget its pid, which may be another's later
@@ -228,7 +229,15 @@ YAML
 printf 'kairo %s; %s cores (%s), %s GiB RAM, load %s\n' "$(kairo version | tail -n 1 | sed 's/^kairo //')" \
   "$(env -u OMP_NUM_THREADS nproc)" "$(awk -F': *' '/^model name/ { print $2; exit }' /proc/cpuinfo)" \
   "$(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo)" "$(cut -d' ' -f1-3 /proc/loadavg)"
-if wants apply many memory recover; then control; fi
+if wants apply many memory recover; then
+  if [ -n "${KAIRO_OLD_BUILD:-}" ]; then
+    [ -x "$KAIRO_OLD_BUILD/kairo" ] || { echo "KAIRO_OLD_BUILD=$KAIRO_OLD_BUILD has no program kairo" >&2; exit 2; }
+    PATH=$(cd "$KAIRO_OLD_BUILD" && pwd):$PATH by="the older build" control
+    by="this build"
+  fi
+  control
+  by=
+fi
 if wants push; then push; fi
 if wants rows; then rows; fi
 if wants train; then train; fi
