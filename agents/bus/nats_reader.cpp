@@ -8,9 +8,11 @@
 #include <mutex>
 
 #include "agents/bus/nats_streams.h"
+#include "schemas/base/clock.h"
 
 namespace kairo::bus {
 namespace {
+constexpr std::int64_t retired_ms = 5'000;
 constexpr std::size_t queue_max = 4096;  // messages; the broker is held back beyond
 
 struct StreamState {
@@ -39,6 +41,23 @@ Result<Cursor> start_of(jsCtx* context, const std::string& stream, const Cursor&
   const bool is_same = natsMsg_GetTime(message) == from.stamp;
   natsMsg_Destroy(message);
   return is_same ? from : beginning;
+}
+// nats.c 3.4 finds the subscription of a message that arrives and locks it a moment later without
+// holding on to it: one that is freed in between leaves the connection's thread on a lock that is
+// no more, and every later call times out. So a subscription ends now and is freed later.
+void retire(natsSubscription* subscription) {
+  struct Retired {
+    natsSubscription* subscription;
+    std::int64_t since_ms;
+  };
+  static std::mutex mutex;
+  static auto* retired = new std::deque<Retired>;  // lives as long as the library's threads
+  natsSubscription_Unsubscribe(subscription);
+  const std::int64_t now_ms = SystemClock().monotonic_ms();
+  const std::lock_guard lock(mutex);
+  retired->push_back({subscription, now_ms});
+  for (; now_ms - retired->front().since_ms > retired_ms; retired->pop_front())
+    natsSubscription_Destroy(retired->front().subscription);
 }
 }  // namespace
 
@@ -121,7 +140,7 @@ NatsReader::~NatsReader() {
     arrivals_->queue.clear();
   }
   arrivals_->news.notify_all();
-  natsSubscription_Destroy(subscription_);
+  if (subscription_ != nullptr) retire(subscription_);
 }
 
 Batch NatsReader::next(std::size_t limit, std::chrono::milliseconds wait) {
