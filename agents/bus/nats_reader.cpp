@@ -18,13 +18,14 @@ constexpr std::size_t queue_max = 4096;  // messages; the broker is held back be
 struct StreamState {
   std::string life;  // when it was made
   bool is_empty = false;
+  std::uint64_t last = 0;  // sequence of its newest message
 };
 Result<StreamState> look_at_stream(jsCtx* context, const std::string& name) {
   jsStreamInfo* info = nullptr;
   jsErrCode code{};
   const natsStatus s = js_GetStreamInfo(&info, context, name.c_str(), nullptr, &code);
   if (s != NATS_OK) return nats_failure("stream info", s);
-  StreamState out{std::to_string(info->Created), info->State.Msgs == 0};
+  StreamState out{std::to_string(info->Created), info->State.Msgs == 0, info->State.LastSeq};
   jsStreamInfo_Destroy(info);
   return out;
 }
@@ -126,9 +127,10 @@ Result<std::unique_ptr<NatsReader>> NatsReader::start(jsCtx* context, const Name
   jsConsumerInfo* consumer = nullptr;
   s = natsSubscription_GetConsumerInfo(&consumer, out->subscription_, nullptr, &code);
   if (s != NATS_OK) return nats_failure("consumer info", s);
+  out->last_ = stream.last;
   // Nothing is there, or nothing behind the cursor: no message will tell.
-  out->is_whole_ =
-      stream.is_empty || (consumer->NumPending == 0 && consumer->Delivered.Consumer == 0);
+  out->is_whole_ = stream.is_empty || after >= stream.last ||
+                   (consumer->NumPending == 0 && consumer->Delivered.Consumer == 0);
   jsConsumerInfo_Destroy(consumer);
   return out;
 }
@@ -155,7 +157,9 @@ Batch NatsReader::next(std::size_t limit, std::chrono::milliseconds wait) {
     Arrivals::Arrived& arrived = a.queue.front();
     cursor_.sequence = arrived.cursor.sequence;
     cursor_.stamp = arrived.cursor.stamp;
-    is_whole_ = is_whole_ || arrived.is_last;
+    // By its number: nats-server 2.9 miscounts what is pending while values are replaced. The
+    // newest message is its subject's last value, so it comes, or a newer one in its place.
+    is_whole_ = is_whole_ || arrived.is_last || arrived.cursor.sequence >= last_;
     out.messages.push_back(std::move(arrived.message));
   }
   lock.unlock();

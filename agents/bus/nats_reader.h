@@ -31,7 +31,8 @@ class NatsReader {  // next() from one thread; wake() from any
   std::shared_ptr<Arrivals> arrivals_;  // the library's thread may hold it longer than we live
   __natsSubscription* subscription_ = nullptr;
   Cursor cursor_;
-  bool goes_on_ = false;  // from a cursor
+  std::uint64_t last_ = 0;  // the stream's newest message when the reading began
+  bool goes_on_ = false;    // from a cursor
   bool is_whole_ = false;
 };
 }  // namespace kairo::bus

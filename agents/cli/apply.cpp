@@ -61,6 +61,14 @@ Present present_in(cluster::Cluster& cluster, std::span<const Parsed> group) {
   }
   return out;
 }
+// An answer of a form that nobody foresaw is an error of this object, not the end of the others.
+Result<std::string> guarded(const std::string& name, const auto& call) {
+  try {
+    return call();
+  } catch (const std::exception& e) {
+    return Error{Code::corrupt, name + ": unexpected: " + e.what()};
+  }
+}
 // "created", "configured" or "unchanged".
 Result<std::string> apply_one(cluster::Cluster& cluster, const Parsed& object,
                               const Present& present) {
@@ -88,7 +96,8 @@ void apply_group(cluster::Cluster& cluster, std::span<const Parsed> group, Failu
     for (std::unique_lock lock(mutex); next < group.size();) {
       const std::size_t mine = next++;
       lock.unlock();
-      auto verb = apply_one(cluster, group[mine], present);
+      auto verb = guarded(printed_name(group[mine].ref),
+                          [&] { return apply_one(cluster, group[mine], present); });
       lock.lock();
       done[mine] = std::move(verb);
       news.notify_one();

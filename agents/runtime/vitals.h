@@ -1,4 +1,4 @@
-// agents/runtime/vitals.h - what a process rests on (bus, store, watches, lease), and how it is:
+// agents/runtime/vitals.h - what a process rests on (bus, store, watches), and how it is:
 // for /readyz in words, for /metrics in seconds.
 #pragma once
 #include <cstdint>

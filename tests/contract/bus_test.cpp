@@ -163,27 +163,31 @@ TEST_CASE_TEMPLATE("a reader goes on from its cursor, or reads all last values: 
   const auto a = broker.open(true), b = broker.open(false);
   cursors(*a, *b);
 }
-// Who begins anew while messages arrive gets to the end of it, time and again. (Freed too soon, the
-// library's subscription left the connection hanging after some dozens.)
-TEST_CASE_TEMPLATE("readings that begin anew while messages arrive come to their end: NATS", Server,
+// Who begins anew while values are replaced gets to the end of it, time and again. (The library's
+// subscription, freed too soon, left the connection hanging; nats-server 2.9, asked what is
+// pending, told a wrong number in 4 of 1,000 readings.)
+TEST_CASE_TEMPLATE("readings that begin while values are replaced come to their end: NATS", Server,
                    test::InstalledNats, test::NewestNats) {
   Broker broker(Server::program());
   if (broker.program.empty()) return;
   broker.start();
-  const auto a = broker.open(true), b = broker.open(false);
+  const auto a = broker.open(true), b = broker.open(false), c = broker.open(false);
   publish_soon(*a, {"kairo.facts.s.0", "", "v"});
+  publish_soon(*c, {"kairo.facts.s.1", "", "v"});
   (void)read_whole(*b);
   std::size_t endless = 0;
-  for (int round = 0; round < 300; ++round) {
-    std::jthread writer([&a, round] {
-      for (int i = 0; i < 4; ++i)
-        (void)a->publish({"kairo.facts.s." + std::to_string(i % 2), "",
-                          std::to_string(round) + "/" + std::to_string(i)});
-    });
-    std::this_thread::sleep_for(std::chrono::microseconds(100 * (round % 20)));
+  for (int round = 0; round < 1500; ++round) {
+    const auto write = [round](bus::Bus& bus, int subjects) {
+      for (int i = 0; i <= round % 12; ++i)
+        (void)bus.publish({"kairo.facts.s." + std::to_string(i % subjects), "",
+                           std::to_string(round) + "/" + std::to_string(i)});
+    };
+    const std::jthread one([&] { write(*a, 1 + round % 3); });
+    const std::jthread other([&] { write(*c, 1 + round % 2); });
+    std::this_thread::sleep_for(std::chrono::microseconds(37 * (round % 50)));
     b->read_from({});
     bool is_whole = false;
-    for (int i = 0; i < 40 && !is_whole; ++i) {
+    for (int i = 0; i < 100 && !is_whole; ++i) {
       const auto got = b->next(16, 50ms);
       is_whole = got.ok() && got.value().is_whole;
     }

@@ -207,7 +207,7 @@ void owners(Cluster& c, std::int64_t patience_ms) {
 void cluster_contract(Cluster& cluster, const Traits& traits) {
   writes(cluster);
   patches(cluster);
-  statuses(cluster, traits.is_http && !traits.has_controllers);
+  statuses(cluster, traits.is_real);
   lists_and_watches(cluster, traits);
   if (traits.has_controllers) owners(cluster, traits.patience_ms);
   CHECK(code_of(cluster.log({pods, "default", "none"}, "c", 0)) == Code::not_found);

@@ -22,7 +22,10 @@ namespace {
 class Borrowed final : public cluster::Cluster {  // of a cluster that outlives the command
  public:
   explicit Borrowed(cluster::Cluster& real) : real_(real) {}
-  Result<std::string> apply(const cluster::Apply& apply) override { return real_.apply(apply); }
+  Result<std::string> apply(const cluster::Apply& apply) override {
+    if (apply.ref.name == "strange") return std::string("<html>");  // a proxy's answer
+    return real_.apply(apply);
+  }
   Result<std::string> patch(const cluster::Patch& p) override { return real_.patch(p); }
   Result<std::string> get(const cluster::Ref& ref) override { return real_.get(ref); }
   Result<cluster::Listing> list(const cluster::Selection& s) override { return real_.list(s); }
@@ -171,6 +174,15 @@ TEST_CASE("apply: many of one kind are on their way together, and said in the fi
   CHECK(std::count(desk.err.begin(), desk.err.end(), '\n') == 29);
   REQUIRE_FALSE(done.ok());
   CHECK(done.error().what.find("workspace.kaito.sh/w29: ") == 0);
+}
+TEST_CASE("apply: an answer that is no object is that object's error") {
+  Desk desk;
+  desk.make(cluster::config_maps, "strange");
+  const std::string file = desk.file("two.yaml", map_named("strange") + map_named("plain"));
+  const Status done = desk.run([&] { return apply(desk.context, {file}); });
+  REQUIRE_FALSE(done.ok());
+  CHECK(done.error().what.find("configmap/strange: unexpected: ") == 0);
+  CHECK(desk.out == "configmap/plain created\n");
 }
 TEST_CASE("delete waits for the object, not for its name") {
   Desk desk;
