@@ -7,7 +7,6 @@
 #include <atomic>
 #include <future>
 #include <map>
-#include <thread>
 #include <vector>
 
 #include "agents/cluster/json.h"
@@ -60,8 +59,25 @@ class SlowDisk {
   bool is_full_ = false;
   std::map<std::string, std::string> rows_;
 };
+// A write asks for the time when it has the objects to itself: that it has come can be seen.
+class AskedClock final : public Clock {
+ public:
+  std::int64_t now_ms() const override {
+    ++asked_;
+    asked_.notify_all();
+    return real_.now_ms();
+  }
+  std::int64_t monotonic_ms() const override { return real_.monotonic_ms(); }
+  void wait_for_writes(int number) const {  // since the beginning
+    for (int seen = asked_; seen < number; seen = asked_) asked_.wait(seen);
+  }
+
+ private:
+  const SystemClock real_;
+  mutable std::atomic<int> asked_{0};
+};
 struct Desk {
-  SystemClock clock;
+  AskedClock clock;
   SlowDisk disk;
   MemoryCluster cluster{clock, "seed", [this](const Changes& c) { return disk.keep(c); }};
   std::vector<std::future<Status>> calls;
@@ -76,8 +92,6 @@ struct Desk {
     calls.push_back(
         std::async(std::launch::async, [this, name, value] { return apply(name, value); }));
   }
-  // The writes are in memory: a pause, since nothing outside may see it.
-  static void let_them_come() { std::this_thread::sleep_for(std::chrono::milliseconds(200)); }
   int good() {
     int out = 0;
     for (auto& call : calls) out += call.get().ok() ? 1 : 0;
@@ -95,7 +109,7 @@ TEST_CASE("writers that come during a sync share the next one") {
   desk.start("first");
   desk.disk.wait_for_sync(1);
   for (int i = 0; i < 20; ++i) desk.start("c" + std::to_string(i));
-  Desk::let_them_come();
+  desk.clock.wait_for_writes(21);
   desk.disk.permit(2);
   CHECK(desk.good() == 21);
   CHECK(desk.disk.syncs() == 2);
@@ -132,7 +146,7 @@ TEST_CASE("a disk that refuses: those that waited hear so, and nothing of it has
   desk.calls.push_back(
       std::async(std::launch::async, [&] { return desk.cluster.remove(Desk::named("goes"), ""); }));
   auto read = std::async(std::launch::async, [&] { return desk.cluster.get(Desk::named("goes")); });
-  Desk::let_them_come();
+  desk.clock.wait_for_writes(9);
   desk.disk.permit(1, true);
   CHECK(desk.good() == 0);
   (void)read.get();
