@@ -36,6 +36,7 @@ struct Parts {
   std::unique_ptr<state::Store> store;
   std::unique_ptr<node::RunDirs> run_dirs;
   std::unique_ptr<pusher::Uploader> uploader;
+  watcher::Workspaces workspaces;
   std::unique_ptr<runtime::Effects> effects;
   std::unique_ptr<runtime::Relay> relay;
   std::unique_ptr<runtime::Loop> loop;
@@ -51,10 +52,9 @@ void pause(std::int64_t ms, const std::atomic<bool>& stop) {
 }
 
 // A watch says at least every second whether it is alive.
-void follow(Parts& p, const cluster::Kind& kind, watcher::Source& source,
-            const std::atomic<bool>& stop) {
+void follow(Parts& p, watcher::Source& source, const std::atomic<bool>& stop) {
   constexpr std::int64_t silent_ms_max = 30'000;
-  const std::string vital = "watch " + kind.plural;
+  const std::string vital = "watch " + source.selection().kind.plural;
   p.vitals.expect(vital, silent_ms_max);
   runtime::Complaint complaint;
   while (!stop) {
@@ -73,14 +73,16 @@ bool all_listed(const Parts& p) {
 }
 
 void wire_watcher(Parts& p) {
-  p.effects = std::make_unique<watcher::WatcherEffects>(*p.cluster, *p.bus, p.clock);
-  for (const auto& kind : {cluster::workspaces, cluster::jobs, cluster::pods,
-                           cluster::stateful_sets, cluster::nodes}) {
-    p.sources.push_back(std::make_unique<watcher::Source>(
-        *p.cluster, *p.bus, kind, [&p](wire::FactBody body) { return p.loop->last_facts(body); }));
+  p.effects = std::make_unique<watcher::WatcherEffects>(*p.cluster, *p.bus, p.workspaces, p.clock);
+  const watcher::Source::Deps deps{
+      *p.cluster, *p.bus, p.workspaces,
+      [&p](wire::FactBody body) { return p.loop->last_facts(body); },
+      [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }};
+  for (const cluster::Selection& selection : watcher::followed()) {
+    p.sources.push_back(std::make_unique<watcher::Source>(deps, selection));
     auto* source = p.sources.back().get();
     p.options.sensors.push_back(
-        [&p, kind, source](const std::atomic<bool>& stop) { follow(p, kind, *source, stop); });
+        [&p, source](const std::atomic<bool>& stop) { follow(p, *source, stop); });
   }
 }
 
@@ -107,7 +109,7 @@ void tell_models(Parts& p, const std::atomic<bool>& stop) {
 void wire_node(Parts& p) {
   p.run_dirs = node::make_run_dirs(p.config.runs_dir, p.config.models_dir);
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
-  p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, observe);
+  p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, observe, p.config.node);
   p.options.sensors.push_back([&p, observe](const std::atomic<bool>& stop) {
     for (node::ProgressSensor sensor(*p.run_dirs, observe); !stop; pause(250, stop)) sensor.look();
   });

@@ -1,8 +1,11 @@
 // agents/launcher/decide.cpp - one step at a time, each from what is known now.
 #include "agents/launcher/decide.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
+#include "agents/launcher/obstacle.h"
 #include "agents/runtime/decision.h"
 
 namespace kairo::launcher {
@@ -12,22 +15,26 @@ using runtime::copy;
 using runtime::Decision;
 using runtime::mark_of;
 
-// Why the workload could not be applied: a ConfigMap or Secret that is missing or wrong.
-std::string reason_of(const wire::TroubleT& trouble) {
-  switch (static_cast<Code>(trouble.code)) {
-    case Code::invalid:
-      return "InvalidWorkload";
-    case Code::not_found:
-      return "DependencyNotFound";
-    case Code::conflict:
-      return "InvalidConfiguration";
-    case Code::unavailable:
-      return "ClusterUnavailable";
-    case Code::corrupt:
-    case Code::expired:
-      return "InternalError";
-  }
-  return "InternalError";
+// The node that was granted for this revision; "" = none.
+std::string node_of(const wire::RecordT& record) {
+  const wire::ResourcesT* r = record.resources.get();
+  const bool is_granted = r != nullptr && r->state == wire::ResourcesState::Ready &&
+                          r->revision == record.workspace->revision;
+  return is_granted && !r->nodes.empty() ? r->nodes.front() : "";
+}
+// The workload as it is wished for: a revision, on a node.
+std::string wish_of(const wire::RecordT& record) {
+  return record.workspace->revision + "/" + node_of(record);
+}
+template <class Workload>
+bool exists(const Workload& seen) {
+  return seen && seen->exists;
+}
+// Of this revision and for this node, whether it is there or gone.
+template <class Workload>
+bool is_of_wish(const wire::RecordT& record, const Workload& seen) {
+  return seen && seen->revision == record.workspace->revision &&
+         (seen->node.empty() || seen->node == node_of(record));
 }
 
 void want_run(Decision& d, const wire::RecordT& record) {
@@ -35,76 +42,71 @@ void want_run(Decision& d, const wire::RecordT& record) {
   wire::RunT run;
   run.planned = true;
   run.revision = w.revision;
-  run.node = record.resources->nodes.empty() ? "" : record.resources->nodes.front();
+  run.node = node_of(record);
   run.preset = w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : "";
-  const auto* trouble = runtime::trouble_of(record, w.tuning ? "ApplyTuning" : "ApplyInference");
-  run.reason = trouble != nullptr ? reason_of(*trouble) : "";
-  run.message = trouble != nullptr ? trouble->what : "";
+  std::tie(run.reason, run.message) = obstacle(record);
   runtime::publish(d, record, std::move(run));
+}
+
+wire::MarkT mark(const std::string& key, const std::string& value) {
+  wire::MarkT out;
+  out.key = key;
+  out.value = value;
+  return out;
 }
 
 Decision leave(const wire::RecordT& record) {
   Decision d;
-  d.cancel_effects = mark_of(record, "leaving").empty();
-  if (d.cancel_effects) {
-    wire::MarkT mark;
-    mark.key = "leaving";
-    mark.value = "yes";
-    d.marks.push_back(std::move(mark));
-  }
+  d.cancel_effects = mark_of(record, "leaving").value.empty();
+  if (d.cancel_effects) d.marks.push_back(mark("leaving", "yes"));
   // Asked for without looking whether it is there: an apply may be on its way to the cluster. Asked
   // for again when a fact shows one that is there all the same.
+  std::string removals;  // the release comes after the last of them
   const auto remove = [&](const char* kind, const char* key, const std::string& asked,
                           const std::string& seen) {
-    const std::string mark = mark_of(record, key);
-    if (asked.empty() && seen.empty()) return;
-    if (mark.starts_with("leaving") && seen.empty()) return;
+    const std::string before = mark_of(record, key).value;
+    const bool is_asked = before.starts_with("leaving") && seen.empty();
+    const bool is_needed = !is_asked && !(asked.empty() && seen.empty());
+    const std::string wish = is_needed ? "leaving " + seen : before;
+    removals += "/" + wish;
+    if (!is_needed) return;
     wire::RemoveWorkloadT body;
     body.kind = kind;
-    ask(d, record, key, "leaving " + seen, "", std::move(body));
+    ask(d, record, key, wish, "", std::move(body));
   };
-  const bool job = record.job && record.job->exists,
-             server = record.server && record.server->exists;
-  remove("Job", "remove job", mark_of(record, "job"), job ? record.job->uid : "");
-  remove("StatefulSet", "remove server", mark_of(record, "server"), server ? "seen" : "");
+  remove("Job", "remove job", mark_of(record, "job").value,
+         exists(record.job) ? record.job->uid : "");
+  remove("StatefulSet", "remove server", mark_of(record, "server").value,
+         exists(record.server) ? record.server->uid : "");
   // Effects run in order: the directory is given up when the workload is surely gone.
   if (record.run && record.run->planned) {
     wire::ReleaseRunT release;
     release.run = copy(*record.run);
-    ask(d, record, "release", record.run->revision, "", std::move(release));
+    ask(d, record, "release", record.run->revision + removals, "", std::move(release));
   }
   return d;
 }
 
-// The mark of a workload that was asked for: its revision; and when it was seen gone although it is
-// wanted (somebody deleted it), or seen to be of another revision, that version too, so that it is
-// asked for once more.
-template <class Workload>
-std::string wish(const std::string& revision, const Workload& seen, bool another_counts) {
-  const bool is_gone = seen && !seen->exists && seen->revision == revision;
-  const bool is_another = seen && seen->exists && seen->revision != revision && another_counts;
-  return is_gone || is_another ? revision + "@" + std::to_string(seen->version) : revision;
-}
-template <class Workload>
-bool is_there(const std::string& revision, const Workload& seen) {
-  return seen && seen->exists && seen->revision == revision;
-}
-std::string revision_in(const std::string& mark) {
-  return mark.substr(0, mark.find('@'));
-}
-
-// The Job of an older revision goes first: one that was asked for, or one that is seen (by a
-// launcher that has lost its store, or has taken a cluster over). Effects of one Workspace run in
-// order and a removal is done only when the object is gone, so the new Job cannot meet the old one.
+// The Job of an older revision, or for another node, goes first: one that was asked for, or one
+// that is seen (by a launcher that has lost its store, or has taken a cluster over). Effects of one
+// Workspace run in order and a removal is done only when the object is gone, so the new Job cannot
+// meet the old one.
 void remove_older(Decision& d, const wire::RecordT& record) {
   const std::string& revision = record.workspace->revision;
-  const std::string asked = mark_of(record, "job");
-  const bool is_asked = !asked.empty() && revision_in(asked) != revision;
-  const bool is_seen = record.job && record.job->exists && record.job->revision != revision;
+  const bool is_placed = !node_of(record).empty();
+  const auto is_older = [&](const std::string& wish) {
+    return is_placed ? wish != wish_of(record) : !wish.starts_with(revision + "/");
+  };
+  const std::string asked = mark_of(record, "job").value;
+  const bool is_asked = !asked.empty() && is_older(asked);
+  const bool is_seen = exists(record.job) && !is_foreign(record.job) &&
+                       is_older(record.job->revision + "/" +
+                                (record.job->node.empty() ? node_of(record) : record.job->node));
   const std::string seen = is_seen ? record.job->uid : "";
-  if (!is_asked && (seen.empty() || mark_of(record, "older job") == seen)) return;
+  if (!is_asked && (seen.empty() || mark_of(record, "older job").value == seen)) return;
   wire::RemoveWorkloadT body;
   body.kind = "Job";
+  body.node = node_of(record);
   wire::CommandT remove;
   remove.revision = revision;  // the Job of this one stays
   remove.coalesce = "remove job";
@@ -112,34 +114,42 @@ void remove_older(Decision& d, const wire::RecordT& record) {
   d.commands.push_back(std::move(remove));
   d.cancel_effects = true;
   // No Job is asked for any more, so this is said once; each revision may come back.
-  for (const auto& [key, value] : {std::pair{"job", std::string()}, {"older job", seen}}) {
-    wire::MarkT mark;
-    mark.key = key;
-    mark.value = value;
-    d.marks.push_back(std::move(mark));
-  }
+  d.marks.push_back(mark("job", ""));
+  d.marks.push_back(mark("older job", seen));
 }
 
-void tune(Decision& d, const wire::RecordT& record) {
-  if (record.artifact && record.artifact->revision == record.workspace->revision)
-    return;  // the training is over, whether its Job is still there or not
-  if (is_there(record.workspace->revision, record.job)) return;
-  wire::ApplyTuningT apply;
-  apply.workspace = copy(*record.workspace);
-  apply.resources = copy(*record.resources);
-  apply.run_dir = copy(*record.run_dir);
+// Asks for the workload: once, again when what is seen is not as wished (`counts`: also when it is
+// another one; an older Job must go first), when somebody has edited it (another generation than
+// when it was asked for), and when one of its parts is gone.
+template <class Apply, class Workload>
+void want(Decision& d, const wire::RecordT& record, const std::string& key, const Workload& seen,
+          bool counts) {
+  const std::string wish = wish_of(record);
+  const wire::MarkT& asked = mark_of(record, key);
+  const auto body = [&] {
+    Apply apply;
+    apply.workspace = copy(*record.workspace);
+    apply.resources = copy(*record.resources);
+    apply.run_dir = copy(*record.run_dir);
+    return apply;
+  };
+  const std::uint64_t generation = asked.value == wish
+                                       ? std::max<std::uint64_t>(asked.generation, 1)
+                                       : 1;  // of an object as it was made
   const std::string& revision = record.workspace->revision;
-  // A Job of another revision is removed first (remove_older), not changed.
-  ask(d, record, "job", wish(revision, record.job, false), revision, std::move(apply));
-}
-void serve(Decision& d, const wire::RecordT& record) {
-  if (is_there(record.workspace->revision, record.server)) return;
-  wire::ApplyInferenceT apply;
-  apply.workspace = copy(*record.workspace);
-  apply.resources = copy(*record.resources);
-  apply.run_dir = copy(*record.run_dir);
-  const std::string& revision = record.workspace->revision;
-  ask(d, record, "server", wish(revision, record.server, true), revision, std::move(apply));
+  if (!exists(seen) || !is_of_wish(record, seen)) {
+    runtime::Seen what;
+    if (exists(seen) && counts) what = {seen->version, seen->generation + 1};  // updated in place
+    if (!exists(seen) && is_of_wish(record, seen)) what = {seen->version, 0};
+    ask(d, record, key, wish, revision, body(), what);
+  } else if (seen->generation > generation) {
+    ask(d, record, key, wish, revision, body(), {seen->version, seen->generation});
+  }
+  std::uint64_t lost = 0;
+  for (const auto& part : record.parts)
+    if (!part->exists) lost = std::max(lost, part->version);
+  if (lost > mark_of(record, key + " parts").seen)
+    ask(d, record, key + " parts", wish, revision, body(), {lost});
 }
 }  // namespace
 
@@ -156,10 +166,14 @@ Decision decide(const wire::RecordT& record, const runtime::View&) {
   if (!granted) return d;  // what runs goes on: a node that is late again must not end a training
   want_run(d, record);
   const bool prepared = record.run_dir && record.run_dir->state == wire::RunDirState::Ready &&
-                        record.run_dir->revision == w.revision;
+                        record.run_dir->revision == w.revision &&
+                        record.run_dir->node == node_of(record);
+  const bool is_trained = record.artifact && record.artifact->revision == w.revision;
   if (!prepared) return d;
-  if (w.tuning) tune(d, record);
-  if (w.inference) serve(d, record);
+  if (w.tuning && !is_trained && !is_foreign(record.job))
+    want<wire::ApplyTuningT>(d, record, "job", record.job, false);
+  if (w.inference && !is_foreign(record.server))
+    want<wire::ApplyInferenceT>(d, record, "server", record.server, true);
   return d;
 }
 }  // namespace kairo::launcher

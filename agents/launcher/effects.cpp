@@ -12,8 +12,15 @@ std::string text_at(const std::string& object, const char* pointer) {
   const nlohmann::json::json_pointer at(pointer);
   return json.is_object() && json.contains(at) && json[at].is_string() ? json[at] : "";
 }
+// The uid of the Workspace that controls it; "" = none does.
 std::string owner_of(const std::string& object) {
-  return text_at(object, "/metadata/annotations/kairo.dev~1workspace-uid");
+  const auto json = nlohmann::json::parse(object, nullptr, false);
+  const nlohmann::json::json_pointer owners("/metadata/ownerReferences");
+  if (json.is_object() && json.contains(owners))
+    for (const auto& owner : json[owners])
+      if (owner.value("controller", false) && owner.value("kind", "") == "Workspace")
+        return owner.value("uid", "");
+  return {};
 }
 }  // namespace
 
@@ -110,10 +117,14 @@ Status LauncherEffects::remove(const wire::CommandT& command) {
   const auto there = cluster_.get(ref);
   if (!there.ok()) return there.error().code == Code::not_found ? ok() : Status(there.error());
   // A namesake of a later Workspace; or what this row made way for, and a crash repeats the row.
+  const std::string& node = command.body.AsRemoveWorkload()->node;
   const auto is_another = [&](const std::string& object) {
-    return owner_of(object) != command.uid ||
-           (!command.revision.empty() &&
-            text_at(object, "/metadata/annotations/kairo.dev~1revision") == command.revision);
+    if (owner_of(object) != command.uid) return true;
+    const auto note = [&](const char* key) {
+      return text_at(object, (std::string("/metadata/annotations/kairo.dev~1") + key).c_str());
+    };
+    return !command.revision.empty() && note("revision") == command.revision &&
+           (node.empty() || note("node").empty() || note("node") == node);
   };
   if (is_another(there.value())) return ok();
   if (text_at(there.value(), "/metadata/deletionTimestamp").empty())

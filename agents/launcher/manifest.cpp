@@ -106,6 +106,11 @@ Json pull_container(const std::string& name, const wire::DataSourceT& source, co
   return container;
 }
 
+void note_node(Json& object, const wire::ResourcesT& resources) {
+  if (!resources.nodes.empty())
+    object["metadata"]["annotations"]["kairo.dev/node"] = resources.nodes.front();
+}
+
 cluster::Apply apply_of(const cluster::Kind& kind, const Json& object) {
   const Json& meta = object["metadata"];
   return {{kind, meta.value("namespace", ""), meta.value("name", "")}, object.dump(), manager, ""};

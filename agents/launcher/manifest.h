@@ -25,5 +25,7 @@ Json host_path(const std::string& path);
 // An init container that pulls an image's /data into `to`.
 Json pull_container(const std::string& name, const wire::DataSourceT& source, const std::string& to,
                     const Settings& settings, Volumes& pod_volumes);
+// On a workload: the node that it was made for, so that one for another node is known.
+void note_node(Json& object, const wire::ResourcesT& resources);
 cluster::Apply apply_of(const cluster::Kind& kind, const Json& object);
 }  // namespace kairo::launcher

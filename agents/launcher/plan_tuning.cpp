@@ -20,7 +20,10 @@ constexpr const char* copy_to = "/mnt/output";
 Json config_map(const wire::CommandT& command, const std::string& method) {
   return {{"apiVersion", "v1"},
           {"kind", "ConfigMap"},
-          {"metadata", {{"name", template_name(method)}, {"namespace", command.ns}}},
+          {"metadata",
+           {{"name", template_name(method)},
+            {"namespace", command.ns},
+            {"labels", {{"kairo.dev/template", method}}}}},
           {"data", {{"training_config.yaml", template_text(method)}}}};
 }
 
@@ -90,6 +93,7 @@ std::vector<cluster::Apply> plan_tuning(const wire::CommandT& command, const Set
   place(spec, w, *apply.resources);
 
   Json job = object_of(command, w, "batch/v1", "Job", command.name);
+  note_node(job, *apply.resources);
   job["spec"] = {{"backoffLimit", 6},
                  {"podReplacementPolicy", "Failed"},
                  {"podFailurePolicy", pod_failure_policy},

@@ -24,12 +24,31 @@ void tell_trouble(Decision& d, const wire::RecordT& record, const wire::TroubleT
   failed.message = trouble.what;
   runtime::publish(d, record, std::move(failed));
 }
+// The run is another node's by now: what was made here goes, without a word about it, for the word
+// about a run's directory is the other's.
+Decision leave_to_another(const wire::RecordT& record, const std::string& self) {
+  Decision d;
+  const bool was_here = !runtime::mark_of(record, "prepare").value.empty();
+  const auto runs_here = [&](const auto& seen) {
+    return seen && seen->exists && seen->node == self;
+  };
+  if (!was_here || runs_here(record.job) || runs_here(record.server)) return d;
+  wire::RemoveRunT remove;
+  remove.run = copy(*record.run);
+  d.cancel_effects = true;
+  ask(d, record, "remove", "moved", "", std::move(remove));
+  wire::MarkT forgotten;
+  forgotten.key = "prepare";
+  d.marks.push_back(std::move(forgotten));
+  return d;
+}
 }  // namespace
 
 Decision decide(const wire::RecordT& record, const runtime::View& view) {
   Decision d;
-  if (!record.run || record.run->node != view.self) return d;
+  if (!record.run) return d;
   const wire::RunT& run = *record.run;
+  if (run.node != view.self) return leave_to_another(record, view.self);
   const wire::RunDirT* dir = record.run_dir.get();
   // Of this word about the run: a wish may come back, and a store may be older than what was done.
   const std::string asked_for = run.revision + "/" + std::to_string(run.version);
@@ -38,7 +57,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
     if (dir != nullptr && dir->state == wire::RunDirState::Removed) return d;
     wire::RemoveRunT remove;
     remove.run = copy(run);
-    d.cancel_effects = runtime::mark_of(record, "remove") != asked_for;
+    d.cancel_effects = runtime::mark_of(record, "remove").value != asked_for;
     ask(d, record, "remove", asked_for, run.revision, std::move(remove));
     return d;
   }

@@ -62,6 +62,7 @@ Status NodeEffects::prepare(const wire::CommandT& command, const wire::RunT& run
 
 Status NodeEffects::remove(const wire::CommandT& command, const wire::RunT& run) {
   TRY(dirs_.remove(command.uid));
+  if (run.node != self_) return ok();  // it has moved: the word is the other node's
   wire::RunDirT dir;
   dir.revision = run.revision;
   dir.state = wire::RunDirState::Removed;

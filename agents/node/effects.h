@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <string>
 
 #include "agents/node/run_dirs.h"
 #include "agents/runtime/agent.h"
@@ -11,7 +12,9 @@ using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime p
 
 class NodeEffects final : public runtime::Effects {
  public:
-  NodeEffects(RunDirs& dirs, Observe observe) : dirs_(dirs), observe_(std::move(observe)) {}
+  // self: the node that this is.
+  NodeEffects(RunDirs& dirs, Observe observe, std::string self)
+      : dirs_(dirs), observe_(std::move(observe)), self_(std::move(self)) {}
   Status perform(const wire::CommandT& command) override;
 
  private:
@@ -20,6 +23,7 @@ class NodeEffects final : public runtime::Effects {
   Status check(const wire::CommandT& command, const wire::RunT& run);
   RunDirs& dirs_;
   const Observe observe_;
+  const std::string self_;
 };
 
 // Reads every run's progress.jsonl and observes what is new. One thread.

@@ -39,12 +39,13 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   const wire::WorkspaceT& w = *record.workspace;
   const wire::ArtifactT& artifact = *record.artifact;
   if (artifact.revision != w.revision || !artifact.problem.empty()) return d;
+  if (artifact.node != view.self) return d;  // another node's pusher has it on its disk
   if (!w.tuning->output || w.tuning->output->image.empty()) return d;
   const wire::PushT* push = record.push.get();
   if (push && push->revision == w.revision && push->state == wire::PushState::Pushed) return d;
 
   const wire::TroubleT* trouble = runtime::trouble_of(record, "PushImage");
-  std::string attempt = runtime::mark_of(record, "push");
+  std::string attempt = runtime::mark_of(record, "push").value;
   if (!attempt.starts_with(w.revision + "/")) attempt = w.revision + "/0";
   if (trouble != nullptr &&
       is_refused(*trouble)) {  // each refusal earns one more try, numbered by it

@@ -22,17 +22,24 @@ void publish(Decision& decision, const wire::RecordT& record, Body body) {
   command.body.Set(std::move(publish));
   decision.commands.push_back(std::move(command));
 }
-inline std::string mark_of(const wire::RecordT& record, const std::string& key) {
+inline const wire::MarkT& mark_of(const wire::RecordT& record, const std::string& key) {
+  static const wire::MarkT none;
   for (const auto& mark : record.marks)
-    if (mark->key == key) return mark->value;
-  return {};
+    if (mark->key == key) return *mark;
+  return none;
 }
-// Asks for an effect once per `value`: nothing happens when the mark `key` says that it was asked.
+// What a decision looked at when it found that a wish is not fulfilled.
+struct Seen {
+  std::uint64_t version = 0;     // of the fact; 0 = nothing is there to see
+  std::uint64_t generation = 0;  // of the object, where that counts
+};
+// Asks for an effect: once per wish `value`, and again for each newer fact that does not show it.
 // true: it was asked for now.
 template <class Body>
 bool ask(Decision& decision, const wire::RecordT& record, const std::string& key,
-         const std::string& value, const std::string& revision, Body body) {
-  if (mark_of(record, key) == value) return false;
+         const std::string& value, const std::string& revision, Body body, Seen seen = {}) {
+  const wire::MarkT& asked = mark_of(record, key);
+  if (asked.value == value && seen.version <= asked.seen) return false;
   wire::CommandT command;
   command.revision = revision;
   command.coalesce = key;
@@ -41,6 +48,8 @@ bool ask(Decision& decision, const wire::RecordT& record, const std::string& key
   wire::MarkT mark;
   mark.key = key;
   mark.value = value;
+  mark.seen = seen.version;
+  mark.generation = seen.generation;
   decision.marks.push_back(std::move(mark));
   return true;
 }

@@ -3,7 +3,6 @@
 #include "agents/runtime/loop.h"
 
 #include <charconv>
-#include <thread>
 
 #include "agents/runtime/loop_round.h"
 #include "agents/runtime/record.h"
@@ -133,7 +132,8 @@ Status Loop::hear(Round& round, std::chrono::milliseconds wait) {
     ++facts_;
   }
   round.cursor = batch.after;
-  round.is_whole = round.is_whole || batch.is_whole;
+  round.is_read = round.is_read || batch.is_whole;
+  round.is_whole = round.is_whole || (may_decide_ && batch.is_whole);
   return ok();
 }
 
@@ -144,8 +144,11 @@ Status Loop::step(std::chrono::milliseconds wait) {
   round.cursor = cursor_;
   round.is_whole = is_whole_;
   for (std::string& key : deps_.relay.take_done()) done_.push_back(std::move(key));
-  const bool may_read = is_whole_ || !deps_.may_read || deps_.may_read();
-  const Status heard = may_read ? hear(round, patience(wait)) : not_yet(wait);
+  if (!may_decide_ && (!deps_.may_decide || deps_.may_decide())) {
+    may_decide_ = true;
+    deps_.bus.read_from(cursor_);  // to its end once more: what was said until now counts
+  }
+  const Status heard = hear(round, patience(wait));
   round.now_ms = deps_.clock.now_ms();
   if (round.is_whole)
     decide(round);
@@ -154,22 +157,17 @@ Status Loop::step(std::chrono::milliseconds wait) {
   sweep(round);
   const Status committed = commit(round);
   if (deps_.vitals != nullptr) {
-    if (may_read) deps_.vitals->report("bus", heard);
+    deps_.vitals->report("bus", heard);
     deps_.vitals->report("store", committed);
   }
   if (!heard.ok() || !committed.ok()) deps_.bus.read_from(cursor_);  // the same again
   return committed.ok() ? heard : committed;
 }
 
-Status Loop::not_yet(std::chrono::milliseconds wait) {
-  std::this_thread::sleep_for(std::min(wait, std::chrono::milliseconds(10)));
-  return Error{Code::unavailable, "the cluster's objects have not been listed yet"};
-}
-
 // How long the round may wait for a fact.
 std::chrono::milliseconds Loop::patience(std::chrono::milliseconds wait) const {
   if (!done_.empty()) return std::chrono::milliseconds(0);
-  if (!is_whole_) return wait;
+  if (!is_whole_) return std::min(wait, std::chrono::milliseconds(10));
   const std::lock_guard lock(observed_mutex_);
   if (!observed_.empty()) return std::chrono::milliseconds(0);
   if (timers_.empty()) return wait;
@@ -220,6 +218,7 @@ Status Loop::commit(Round& round) {
   for (auto& [key, row] : round.rows) deps_.relay.add(std::move(key), std::move(row));
   if (round.is_whole && !is_whole_) deps_.relay.open();
   is_whole_ = round.is_whole;
+  if (round.is_read) is_read_ = true;
   return ok();
 }
 
@@ -230,11 +229,11 @@ void Loop::keep(Round& round) {
   outbox_ = round.outbox;
   if (!round.incarnation.empty()) incarnation_ = round.incarnation;
   const std::lock_guard records_lock(records_mutex_);
+  for (const std::string& uid : round.decided) timers_.erase({1, uid});
   for (const auto& [uid, record] : round.edits) round.decided.insert(uid);
   for (const std::string& uid : round.decided) {
     const std::int64_t before = find(uid) == nullptr ? 0 : find(uid)->wake_at_ms;
     timers_.erase({before, uid});
-    timers_.erase({1, uid});
     const std::int64_t after = peek(round, uid).wake_at_ms;
     if (after != 0) timers_.insert({after, uid});
   }

@@ -37,9 +37,9 @@ class Loop {
     Relay& relay;
     const Clock& clock;
     Role role;
-    std::string self{};                // View::self
-    std::function<bool()> may_read{};  // false: what the facts rest on has not been said yet
-    Vitals* vitals = nullptr;          // told of "bus" and "store"
+    std::string self{};                  // View::self
+    std::function<bool()> may_decide{};  // false: it only listens (sources have not listed yet)
+    Vitals* vitals = nullptr;            // told of "bus" and "store"
   };
   explicit Loop(Deps deps) : deps_(std::move(deps)) {}
   Status start();  // reads the store; all is decided once when the bus is read. corrupt: stop
@@ -63,7 +63,6 @@ class Loop {
  private:
   struct Round;  // what one step changes, before it is committed
   std::chrono::milliseconds patience(std::chrono::milliseconds wait) const;
-  static Status not_yet(std::chrono::milliseconds wait);
   Status hear(Round& round, std::chrono::milliseconds wait);
   void take(Round& round, const wire::FactT& fact, bool is_news);
   void take_node(Round& round, const std::string& name, const wire::NodeT& node);
@@ -95,7 +94,9 @@ class Loop {
   std::vector<std::string> done_;  // outbox keys to erase in the next batch
   std::uint64_t outbox_ = 0, facts_ = 0, decisions_ = 0;
   bus::Cursor cursor_, kept_cursor_;  // as far as all is committed; as the store has it
-  bool is_whole_ = false;             // all last facts have been read: from here on it decides
+  std::atomic<bool> is_read_{false};  // all last facts have been read
+  bool may_decide_ = false;           // and what was said until it may decide is being read
+  bool is_whole_ = false;             // that too: from here on it decides
   std::string incarnation_;           // "" = none yet: a new process says all again
   std::int64_t said_all_ms_ = 0;      // monotonic
   std::int64_t incarnation_checked_ms_ = -1'000'000, swept_ms_ = 0;

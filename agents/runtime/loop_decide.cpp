@@ -26,7 +26,9 @@ void Loop::forget_outdated(Round& round) {
     wire::RecordT& record = edit(round, row.uid);
     if (const auto* publish = row.body.AsPublish()) return is_outdated(record, *publish->fact);
     if (row.body.type != wire::CommandBody::PatchStatus) return false;
-    record.status.reset();
+    wire::MarkT not_asked;
+    not_asked.key = row.coalesce;
+    set_mark(record, std::move(not_asked));
     return true;
   });
 }
@@ -73,9 +75,9 @@ void Loop::decide(Round& round) {
 
 bool Loop::take_up(Round& round, const std::string& uid, Decision decided) {
   bool is_news = false;
-  for (const auto& mark : decided.marks) {
-    if (mark_of(peek(round, uid), mark.key) == mark.value) continue;
-    set_mark(edit(round, uid), mark.key, mark.value);
+  for (wire::MarkT& mark : decided.marks) {
+    if (mark_of(peek(round, uid), mark.key) == mark) continue;
+    set_mark(edit(round, uid), std::move(mark));
     is_news = true;
   }
   if (peek(round, uid).wake_at_ms != decided.wake_at_ms)

@@ -70,6 +70,8 @@ bool Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
     case wire::FactBody::Pod:
     case wire::FactBody::Server:
     case wire::FactBody::Node:
+    case wire::FactBody::Part:
+    case wire::FactBody::StatusSeen:
       break;  // the cluster gives their versions
   }
   if (!news) return false;
@@ -117,7 +119,7 @@ void Loop::republish_if_lost(Round& round) {
 }
 
 std::optional<std::vector<wire::FactT>> Loop::last_facts(wire::FactBody kind) const {
-  if (!is_whole_) return std::nullopt;
+  if (!is_read_) return std::nullopt;
   const std::lock_guard lock(records_mutex_);
   std::vector<wire::FactT> out;
   const auto add = [&](const std::string& uid, const std::string& ns, const std::string& name,
@@ -136,6 +138,8 @@ std::optional<std::vector<wire::FactT>> Loop::last_facts(wire::FactBody kind) co
     if (kind == wire::FactBody::Job) add(uid, r.ns, r.name, r.job.get());
     if (kind == wire::FactBody::Pod) add(uid, r.ns, r.name, r.pod.get());
     if (kind == wire::FactBody::Server) add(uid, r.ns, r.name, r.server.get());
+    if (kind == wire::FactBody::Part)
+      for (const auto& part : r.parts) add(uid, r.ns, r.name, part.get());
   }
   return out;
 }

@@ -3,12 +3,25 @@
 
 #include <algorithm>
 #include <memory>
+#include <tuple>
 
 #include "agents/bus/bus.h"
 #include "schemas/base/codec.h"
 
 namespace kairo::runtime {
 namespace {
+// The slot of this Service or ConfigMap; an empty one when nothing was known of it.
+std::unique_ptr<wire::PartT>& part_of(wire::RecordT& record, const wire::PartT& part) {
+  const auto key = [](const wire::PartT& p) { return std::tie(p.kind, p.name); };
+  auto at = std::lower_bound(record.parts.begin(), record.parts.end(), part,
+                             [&](const auto& p, const wire::PartT& k) { return key(*p) < key(k); });
+  if (at == record.parts.end() || key(**at) != key(part)) {
+    at = record.parts.insert(at, std::make_unique<wire::PartT>());
+    (*at)->kind = part.kind;
+    (*at)->name = part.name;
+  }
+  return *at;
+}
 // Calls visit(body, the record's slot for it) for the fact's kind; false for NONE and Node.
 template <class Visit>
 bool with_slot(wire::RecordT& record, const wire::FactT& fact, Visit visit) {
@@ -39,6 +52,10 @@ bool with_slot(wire::RecordT& record, const wire::FactT& fact, Visit visit) {
       return visit(*body.AsPush(), record.push);
     case wire::FactBody::Trouble:
       return visit(*body.AsTrouble(), record.trouble);
+    case wire::FactBody::Part:
+      return visit(*body.AsPart(), part_of(record, *body.AsPart()));
+    case wire::FactBody::StatusSeen:
+      return visit(*body.AsStatusSeen(), record.status_seen);
   }
   return false;
 }
@@ -59,6 +76,8 @@ bool is_of_an_agent(wire::FactBody type) {
 }
 
 bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word) {
+  const bool is_workspace = fact.body.type == wire::FactBody::Workspace;
+  if (!is_workspace && record.workspace && fact.ns != record.ns) return false;
   const bool changed = with_slot(record, fact, [&](const auto& body, auto& slot) {
     using T = std::decay_t<decltype(body)>;
     if (body.version == 0) return false;
@@ -70,8 +89,10 @@ bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word) {
   });
   if (!changed) return false;
   record.uid = fact.uid;
-  record.ns = fact.ns;
-  record.name = fact.name;
+  if (is_workspace || !record.workspace) {
+    record.ns = fact.ns;
+    record.name = fact.name;
+  }
   return true;
 }
 
@@ -124,20 +145,20 @@ std::string subject_of(const wire::FactT& fact) {
   const std::string subject = "kairo.facts." + kind_of(fact.body.type) + "." + bus::token(fact.ns) +
                               "." + bus::token(fact.name) + "." + bus::token(fact.uid);
   // Two pods of one Workspace: the end of the older must not replace the news of the newer.
-  const auto* pod = fact.body.AsPod();
-  return pod == nullptr ? subject : subject + "." + bus::token(pod->name);
+  if (const auto* pod = fact.body.AsPod()) return subject + "." + bus::token(pod->name);
+  if (const auto* part = fact.body.AsPart())
+    return subject + "." + bus::token(part->kind + "-" + part->name);
+  return subject;
 }
 std::string message_id_of(const wire::FactT& fact) {
   return kind_of(fact.body.type) + "/" + fact.uid + "/" + std::to_string(version_of(fact));
 }
 
-void set_mark(wire::RecordT& record, const std::string& key, const std::string& value) {
-  auto at = std::lower_bound(record.marks.begin(), record.marks.end(), key,
-                             [](const auto& mark, const std::string& k) { return mark->key < k; });
-  if (at == record.marks.end() || (*at)->key != key) {
+void set_mark(wire::RecordT& record, wire::MarkT mark) {
+  auto at = std::lower_bound(record.marks.begin(), record.marks.end(), mark.key,
+                             [](const auto& m, const std::string& key) { return m->key < key; });
+  if (at == record.marks.end() || (*at)->key != mark.key)
     at = record.marks.insert(at, std::make_unique<wire::MarkT>());
-    (*at)->key = key;
-  }
-  (*at)->value = value;
+  **at = std::move(mark);
 }
 }  // namespace kairo::runtime

@@ -7,6 +7,8 @@
 #include "schemas/record_generated.h"
 
 namespace kairo::runtime {
+// Only a Workspace says which namespace and name the record has; what belongs to another namespace
+// is none of its business.
 // true: the record changed. A fact that is not newer than the one there is dropped, silently: facts
 // come twice and late, and that is ordinary. is_last_word: its agent has said it after all that is
 // in the record; then it counts whatever its version, which an agent takes from a clock.
@@ -25,5 +27,5 @@ std::string kind_of(wire::CommandBody type);
 // "kairo.facts.job.default.tune-me.<uid>", and the id that makes a second publish harmless.
 std::string subject_of(const wire::FactT& fact);
 std::string message_id_of(const wire::FactT& fact);
-void set_mark(wire::RecordT& record, const std::string& key, const std::string& value);
+void set_mark(wire::RecordT& record, wire::MarkT mark);
 }  // namespace kairo::runtime

@@ -3,6 +3,7 @@
 
 #include "agents/runtime/decision.h"
 #include "agents/watcher/status.h"
+#include "agents/watcher/status_json.h"
 
 namespace kairo::watcher {
 namespace {
@@ -11,22 +12,64 @@ using runtime::Decision;
 
 constexpr std::int64_t progress_every_ms = 1'000;
 
-// Nothing of the Workspace is left: no Job, no server, no run directory, no node held.
-bool is_cleaned_up(const wire::RecordT& record) {
-  if (record.job && record.job->exists) return false;
-  if (record.server && record.server->exists) return false;
-  if (record.run && record.run->planned) return false;
-  const bool had_run = record.run || record.run_dir;
-  if (had_run && !(record.run_dir && record.run_dir->state == wire::RunDirState::Removed))
-    return false;
-  return record.resources && record.resources->state == wire::ResourcesState::Released;
+// How long a deletion waits for a node agent that does not answer. Its node cleans up when it is
+// back: the run is no longer wanted.
+constexpr std::int64_t node_patience_ms = 10 * 60 * 1000;
+
+std::int64_t leaving_since(const wire::RecordT& record, std::int64_t now_ms) {
+  const std::uint64_t since = runtime::mark_of(record, "leaving").seen;
+  const auto at_ms = static_cast<std::int64_t>(since);
+  return since == 0 || at_ms > now_ms ? now_ms : at_ms;  // the clock may be set back
+}
+
+// What a deletion waits for; "" = nothing of the Workspace is left: no Job, no server, no run
+// directory, no node held. What lies on a node that is gone is gone too.
+std::string waits_for(const wire::RecordT& record, const runtime::View& view) {
+  if (record.job && record.job->exists) return "waiting for its Job to end";
+  if (record.server && record.server->exists) return "waiting for its StatefulSet to end";
+  if (record.run && record.run->planned) return "waiting for the launcher to let go of its run";
+  const std::string node = record.run       ? record.run->node
+                           : record.run_dir ? record.run_dir->node
+                                            : "";
+  const bool is_removed = record.run_dir && record.run_dir->state == wire::RunDirState::Removed &&
+                          record.run_dir->node == node;
+  const auto there = view.nodes.find(node);
+  const bool is_on_a_node = there != view.nodes.end() && there->second.exists;
+  const bool is_patient = view.now_ms - leaving_since(record, view.now_ms) < node_patience_ms;
+  if (is_on_a_node && !is_removed && is_patient)
+    return "waiting for node " + node + " to remove its run directory" +
+           (there->second.ready ? "" : " (the node is not Ready)");
+  if (!record.resources || record.resources->state != wire::ResourcesState::Released)
+    return "waiting for the provisioner to let go of its node";
+  return {};
 }
 
 void set_finalizer(Decision& d, const wire::RecordT& record, bool present) {
   wire::SetFinalizerT set;
   set.present = present;
-  set.workspace_uid = record.uid;
-  ask(d, record, "finalizer", present ? "on" : "off", "", std::move(set));
+  set.others = record.workspace->finalizers;
+  ask(d, record, "finalizer", present ? "on" : "off", "", std::move(set),
+      {record.workspace->version});
+}
+std::string annotation(const wire::WorkspaceT& w, const std::string& key) {
+  for (const auto& a : w.annotations)
+    if (a->key == key) return a->value;
+  return {};
+}
+void save_revision(Decision& d, const wire::RecordT& record) {
+  const wire::WorkspaceT& w = *record.workspace;
+  const bool is_noted = annotation(w, "workspace.kaito.io/hash") == w.revision &&
+                        !annotation(w, "workspace.kaito.io/revision").empty();
+  if (!is_noted)
+    ask(d, record, "revision", w.revision, w.revision, wire::SaveRevisionT{}, {w.version});
+}
+
+void set_mark(Decision& d, const char* key, const std::string& value, std::uint64_t seen) {
+  wire::MarkT mark;
+  mark.key = key;
+  mark.value = value;
+  mark.seen = seen;
+  d.marks.push_back(std::move(mark));
 }
 
 // On the bus. `as` is remembered: the incarnation of the bus that has heard it, or "gone".
@@ -37,10 +80,7 @@ void announce(Decision& d, const wire::StatusT* status, const std::string& as) {
   command.coalesce = "announce";
   command.body.Set(std::move(body));
   d.commands.push_back(std::move(command));
-  wire::MarkT mark;
-  mark.key = "announce";
-  mark.value = as;
-  d.marks.push_back(std::move(mark));
+  set_mark(d, "announce", as, 0);
 }
 
 // Another one: the bus may have lost the last status, or will soon have outlived it (30 days).
@@ -55,26 +95,47 @@ bool may_wait(const wire::RecordT& record, const wire::StatusT& status, std::int
   return record.status && is_early && !is_urgent(*record.status, status);
 }
 
-void tell(Decision& d, const wire::RecordT& record, const runtime::View& view) {
-  const wire::StatusT status = compose(record, view.now_ms);
-  if (record.status && *record.status == status) {
-    const bool is_lost =
-        !view.incarnation.empty() && runtime::mark_of(record, "announce") != heard(view);
-    if (is_lost) announce(d, &status, heard(view));
-    return;
-  }
-  if (may_wait(record, status, view.now_ms)) {
+// The object does not show it. Asked for once, and again for each other status that is seen there.
+void write(Decision& d, const wire::RecordT& record, const wire::StatusT& status) {
+  wire::PatchStatusT patch;
+  patch.status = runtime::copy(status);
+  wire::CommandT command;
+  command.coalesce = "status";
+  command.body.Set(std::move(patch));
+  d.commands.push_back(std::move(command));
+  set_mark(d, "status", "", record.status_seen ? record.status_seen->version : 0);
+}
+
+void tell(Decision& d, const wire::RecordT& record, const runtime::View& view,
+          const std::string& leaving) {
+  const wire::StatusT status = compose(record, view.now_ms, leaving);
+  const wire::StatusSeenT* seen = record.status_seen.get();
+  const bool is_told = record.status && *record.status == status;
+  const bool is_news = seen != nullptr && seen->version > runtime::mark_of(record, "status").seen;
+  const bool is_shown = is_news && seen->hash == status_hash(status);
+  if (!is_told && !is_shown && may_wait(record, status, view.now_ms)) {
     d.wake_at_ms = record.patched_at_ms + progress_every_ms;
     return;
   }
-  wire::PatchStatusT patch;
-  patch.status = runtime::copy(status);
-  wire::CommandT write;
-  write.coalesce = "status";
-  write.body.Set(std::move(patch));
-  d.commands.push_back(std::move(write));
-  announce(d, &status, heard(view));
-  d.status = runtime::copy(status);
+  if (is_news ? !is_shown : !is_told) write(d, record, status);
+  const bool is_heard = runtime::mark_of(record, "announce").value == heard(view);
+  if (!is_told || (!is_heard && !view.incarnation.empty())) announce(d, &status, heard(view));
+  if (!is_told) d.status = runtime::copy(status);
+}
+
+Decision leave(const wire::RecordT& record, const runtime::View& view) {
+  Decision d;
+  const std::string why = waits_for(record, view);
+  if (why.empty()) {
+    if (record.workspace->finalized) set_finalizer(d, record, false);
+    return d;
+  }
+  const std::int64_t since = leaving_since(record, view.now_ms);
+  if (runtime::mark_of(record, "leaving").seen == 0)
+    set_mark(d, "leaving", "", static_cast<std::uint64_t>(since));
+  tell(d, record, view, why);
+  if (d.wake_at_ms == 0) d.wake_at_ms = since + node_patience_ms;
+  return d;
 }
 }  // namespace
 
@@ -82,20 +143,14 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   Decision d;
   if (!record.workspace) return d;
   if (!record.workspace->exists) {
-    if (record.status && runtime::mark_of(record, "announce") != "gone")
+    if (record.status && runtime::mark_of(record, "announce").value != "gone")
       announce(d, nullptr, "gone");
     return d;
   }
-  const wire::WorkspaceT& w = *record.workspace;
-  if (w.deleting && is_cleaned_up(record)) {
-    if (w.finalized) set_finalizer(d, record, false);
-    return d;
-  }
-  if (!w.deleting) {
-    if (!w.finalized) set_finalizer(d, record, true);
-    ask(d, record, "revision", w.revision, w.revision, wire::SaveRevisionT{});
-  }
-  tell(d, record, view);
+  if (record.workspace->deleting) return leave(record, view);
+  if (!record.workspace->finalized) set_finalizer(d, record, true);
+  save_revision(d, record);
+  tell(d, record, view, "");
   return d;
 }
 }  // namespace kairo::watcher

@@ -1,6 +1,7 @@
-// agents/watcher/effects.cpp - server-side apply with one field manager per purpose.
+// agents/watcher/effects.cpp - merge patches that hold only for the version that was seen.
 #include "agents/watcher/effects.h"
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "agents/cluster/kinds.h"
@@ -15,17 +16,21 @@ constexpr const char* finalizer = "workspace.finalizer.kaito.sh";
 cluster::Ref ref_of(const wire::CommandT& command) {
   return {cluster::workspaces, command.ns, command.name};
 }
-Json head(const wire::CommandT& command) {
-  return {{"apiVersion", "kaito.sh/v1beta1"},
-          {"kind", "Workspace"},
-          {"metadata", {{"name", command.name}, {"namespace", command.ns}, {"uid", command.uid}}}};
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
-// The object is gone, or another one has its name: nothing is left to be done.
-Status unless_gone(const Result<std::string>& applied) {
-  if (applied.ok()) return ok();
-  const Code code = applied.error().code;
-  if (code == Code::not_found || code == Code::conflict) return ok();
-  return applied.error();
+std::uint64_t version_of(const Json& object) {
+  const std::string text = object["metadata"].value("resourceVersion", "");
+  std::uint64_t out = 0;
+  std::from_chars(text.data(), text.data() + text.size(), out);
+  return out;
+}
+Json with_finalizer(Json finalizers, bool present) {
+  Json out = Json::array();
+  for (Json& name : finalizers)
+    if (name != finalizer) out.push_back(std::move(name));
+  if (present) out.push_back(finalizer);
+  return out;
 }
 }  // namespace
 
@@ -54,12 +59,53 @@ Status WatcherEffects::perform(const wire::CommandT& command) {
   return Error{Code::invalid, "the watcher does not perform this command"};
 }
 
+// Nothing guards a UID (on /status it is not even looked at), so each write names the version of
+// the object that it is about: a namesake has another one. When that has moved on, the object is
+// read and the change made once more.
+Status WatcherEffects::write(const wire::CommandT& command, const std::string& subresource,
+                             const Change& change) {
+  const auto attempt = [&](const Json* object, std::uint64_t version) {
+    Json patch = change(object);
+    patch["metadata"]["resourceVersion"] = std::to_string(version);
+    auto done = cluster_.patch({ref_of(command), text_of(patch), subresource});
+    if (done.ok()) remember(command.uid, subresource, done.value());
+    return done;
+  };
+  Result<std::string> done = Error{Code::conflict, "no version is known"};
+  if (const std::uint64_t version = workspaces_.version(command.uid); version != 0)
+    done = attempt(nullptr, version);
+  if (!done.ok() && done.error().code == Code::conflict) {
+    const auto current = cluster_.get(ref_of(command));
+    if (!current.ok())
+      return current.error().code == Code::not_found ? ok() : Status(current.error());
+    const Json object = Json::parse(current.value());
+    if (object["metadata"].value("uid", "") != command.uid) return ok();  // a namesake's
+    done = attempt(&object, version_of(object));
+  }
+  if (done.ok() || done.error().code == Code::not_found) return ok();
+  const bool is_conflict = done.error().code == Code::conflict;  // once more, after a pause
+  return Error{is_conflict ? Code::unavailable : done.error().code, done.error().what};
+}
+
+// What the server made of our own status is what it is to show, be it that its schema leaves
+// something out. Another one that comes back with another write is somebody else's: its event
+// tells.
+void WatcherEffects::remember(const std::string& uid, const std::string& subresource,
+                              const std::string& object) {
+  const std::uint64_t version = version_of(Json::parse(object));
+  if (subresource == "status")
+    workspaces_.saw_status(uid, version, status_seen(object).hash);
+  else
+    workspaces_.saw(uid, version);
+}
+
 Status WatcherEffects::set_finalizer(const wire::CommandT& command) {
-  Json object = head(command);
-  object["metadata"]["finalizers"] = Json::array();
-  if (command.body.AsSetFinalizer()->present) object["metadata"]["finalizers"].push_back(finalizer);
-  return unless_gone(
-      cluster_.apply({ref_of(command), object.dump(), "kairo-watcher-finalizer", ""}));
+  const wire::SetFinalizerT& wish = *command.body.AsSetFinalizer();
+  return write(command, "", [&](const Json* object) -> Json {
+    const Json there = object != nullptr ? (*object)["metadata"].value("finalizers", Json::array())
+                                         : Json(wish.others);
+    return {{"metadata", {{"finalizers", with_finalizer(there, wish.present)}}}};
+  });
 }
 
 Status WatcherEffects::save_revision(const wire::CommandT& command) {
@@ -81,12 +127,12 @@ Status WatcherEffects::save_revision(const wire::CommandT& command) {
                         ""}));
   if (!plan.expired.empty())
     TRY(cluster_.remove({cluster::controller_revisions, command.ns, plan.expired}, ""));
-  Json object = head(command);
-  object["metadata"]["annotations"] = {
-      {"workspace.kaito.io/hash", command.revision},
-      {"workspace.kaito.io/revision", std::to_string(plan.number)}};
-  return unless_gone(
-      cluster_.apply({ref_of(command), object.dump(), "kairo-watcher-revision", ""}));
+  return write(command, "", [&](const Json*) -> Json {
+    return {{"metadata",
+             {{"annotations",
+               {{"workspace.kaito.io/hash", command.revision},
+                {"workspace.kaito.io/revision", std::to_string(plan.number)}}}}}};
+  });
 }
 
 Status WatcherEffects::announce(const wire::CommandT& command) {
@@ -100,7 +146,7 @@ Status WatcherEffects::announce(const wire::CommandT& command) {
 }
 
 Status WatcherEffects::patch_status(const wire::CommandT& command) {
-  return unless_gone(
-      cluster_.apply({ref_of(command), status_object(command), "kairo-watcher", "status"}));
+  const std::string patch = status_patch(*command.body.AsPatchStatus()->status);
+  return write(command, "status", [&](const Json*) { return Json::parse(patch); });
 }
 }  // namespace kairo::watcher

@@ -1,18 +1,27 @@
 // agents/watcher/effects.h - the watcher's writes on the cluster and its words for people.
 #pragma once
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+
 #include "agents/bus/bus.h"
 #include "agents/cluster/cluster.h"
 #include "agents/runtime/agent.h"
+#include "agents/watcher/workspaces.h"
 #include "schemas/base/clock.h"
 
 namespace kairo::watcher {
 class WatcherEffects final : public runtime::Effects {
  public:
-  WatcherEffects(cluster::Cluster& cluster, bus::Bus& bus, const Clock& clock)
-      : cluster_(cluster), bus_(bus), clock_(clock) {}
+  WatcherEffects(cluster::Cluster& cluster, bus::Bus& bus, Workspaces& workspaces,
+                 const Clock& clock)
+      : cluster_(cluster), bus_(bus), workspaces_(workspaces), clock_(clock) {}
   Status perform(const wire::CommandT& command) override;
 
  private:
+  // A merge patch of the Workspace; object: as it is, or null when only its version is known.
+  using Change = std::function<nlohmann::json(const nlohmann::json* object)>;
+  Status write(const wire::CommandT& command, const std::string& subresource, const Change& change);
+  void remember(const std::string& uid, const std::string& subresource, const std::string& object);
   Status set_finalizer(const wire::CommandT& command);
   Status save_revision(const wire::CommandT& command);
   Status patch_status(const wire::CommandT& command);
@@ -20,6 +29,7 @@ class WatcherEffects final : public runtime::Effects {
 
   cluster::Cluster& cluster_;
   bus::Bus& bus_;
+  Workspaces& workspaces_;
   const Clock& clock_;
 };
 }  // namespace kairo::watcher

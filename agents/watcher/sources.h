@@ -9,41 +9,63 @@
 
 #include "agents/bus/bus.h"
 #include "agents/cluster/cluster.h"
+#include "agents/watcher/workspaces.h"
 #include "schemas/fact_generated.h"
 
 namespace kairo::watcher {
 // The last fact of each object of a kind, as the bus has them; nothing while they are being read.
 using LastFacts = std::function<std::optional<std::vector<wire::FactT>>(wire::FactBody)>;
+// A fact for this process alone: the status that a Workspace carries.
+using ObserveStatus = std::function<void(wire::FactT)>;
 
-// Follows one kind: list, publish all, watch; list again when the server says that the version is
-// too old, when the bus may have lost something, and every 30 minutes. What a list does not hold
-// although the bus says that it is there is published as gone, so nothing needs to be remembered
-// here: objects may vanish while no watcher runs. Single-threaded; make one per kind.
+// What the watcher follows. Objects of Workspaces carry a label, so that nobody else's are watched.
+std::vector<cluster::Selection> followed();
+
+// Follows one selection: lists, says what differs from what the bus says, watches. It lists again
+// when the server says that the version is too old, when the bus may have lost something (then all
+// is said), after a list or a word that failed half-way, and every 30 minutes; all is said again
+// every 12 hours, for the bus forgets. Nothing needs to be remembered: objects may vanish while no
+// watcher runs.
+// Versions: a fact's is the resourceVersion, with an epoch above it that grows when the server's
+// versions go back (its store was put back from a backup), which a list shows.
+// Single-threaded; make one per selection. The source of Workspaces is heard before the others.
 class Source {
  public:
-  Source(cluster::Cluster& cluster, bus::Bus& bus, cluster::Kind kind, LastFacts last)
-      : cluster_(cluster), bus_(bus), kind_(std::move(kind)), last_(std::move(last)) {}
+  struct Deps {
+    cluster::Cluster& cluster;
+    bus::Bus& bus;
+    Workspaces& workspaces;
+    LastFacts last;
+    ObserveStatus observe;
+  };
+  Source(Deps deps, cluster::Selection selection)
+      : deps_(std::move(deps)), selection_(std::move(selection)) {}
   // One list, or one watch call of at most wait_ms. unavailable: try again after a pause.
   Status step(std::int64_t wait_ms, std::int64_t now_ms);
   // All that is there has been said once. What is decided before would rest on old facts.
   bool has_listed() const { return has_listed_; }
+  const cluster::Selection& selection() const { return selection_; }
 
  private:
+  using Facts = std::map<std::string, wire::FactT>;  // by subject
+  bool is_for_workspaces() const;
+  std::vector<wire::FactT> facts_of(const std::string& object, bool exists);
+  void saw_workspace(const wire::FactT& fact, const std::string& object);
   Status publish(const wire::FactT& fact);
-  Status say(const std::string& object);
+  Status say(wire::FactT fact, bool though_known);
   Status say_gone(wire::FactT fact, std::uint64_t version);
-  Status list(std::int64_t now_ms);
-  Status compare_with_bus();
+  Status list(const std::string& incarnation, std::int64_t now_ms);
+  Facts listed(const cluster::Listing& listing);
+  void find_epoch(const Facts& before, Facts& now);
+  Status hear(const cluster::Event& event);
 
-  cluster::Cluster& cluster_;
-  bus::Bus& bus_;
-  const cluster::Kind kind_;
-  const LastFacts last_;
+  const Deps deps_;
+  const cluster::Selection selection_;
   std::string version_;  // "" = list first
-  std::int64_t listed_ms_ = 0;
+  std::int64_t listed_ms_ = 0, said_all_ms_ = 0;
   std::string incarnation_;  // of the bus
-  bool is_compared_ = false, is_new_bus_ = true;
+  std::uint64_t epoch_ = 0;  // shifted, as in a version
   std::atomic<bool> has_listed_{false};
-  std::map<std::string, wire::FactT> there_;  // by subject: what was last said to be there
+  Facts there_;  // what was last said to be there
 };
 }  // namespace kairo::watcher

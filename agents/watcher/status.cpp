@@ -14,6 +14,14 @@ struct Verdict {  // one condition's content
 };
 const std::string yes = "True", no = "False";
 
+// Whether one of these says so: what was told last, and what the object shows (the same, unless the
+// store was lost or somebody else wrote).
+template <class Says>
+bool was_told(const wire::RecordT& record, Says says) {
+  return (record.status && says(*record.status)) ||
+         (record.status_seen && says(*record.status_seen));
+}
+
 class Story {
  public:
   explicit Story(const wire::RecordT& record) : r_(record), revision_(record.workspace->revision) {}
@@ -37,6 +45,14 @@ class Story {
   const wire::JobT* job() const {
     return r_.job && r_.job->exists && r_.job->revision == revision_ ? r_.job.get() : nullptr;
   }
+  // Of the workload that is there; another one with its label and annotation tells nothing.
+  const wire::PodT* pod() const {
+    const wire::PodT* pod = r_.pod.get();
+    if (pod == nullptr || pod->owner.empty()) return pod;
+    const bool is_ours =
+        (r_.job && r_.job->uid == pod->owner) || (r_.server && r_.server->uid == pod->owner);
+    return is_ours ? pod : nullptr;
+  }
   const wire::ProgressT* progress() const {
     if (!r_.training || r_.training->revision != revision_) return nullptr;
     return r_.training->progress.get();
@@ -55,12 +71,12 @@ class Story {
            (j != nullptr && (j->succeeded > 0 || j->ready > 0 || progress() != nullptr));
   }
   bool had_started() const {
-    if (!r_.status) return false;
-    return std::any_of(r_.status->conditions.begin(), r_.status->conditions.end(),
-                       [&](const auto& c) {
-                         return c->type == "JobStarted" && c->value == yes &&
-                                c->generation == r_.workspace->generation;
-                       });
+    return was_told(r_, [&](const auto& told) {
+      return std::any_of(told.conditions.begin(), told.conditions.end(), [&](const auto& c) {
+        return c->type == "JobStarted" && c->value == yes &&
+               c->generation == r_.workspace->generation;
+      });
+    });
   }
   bool has_failed() const {
     const auto* j = job();
@@ -125,7 +141,7 @@ std::string Story::failure() const {
   const auto* p = progress();
   if (p != nullptr && p->phase == wire::RunPhase::Failed && !p->message.empty())
     return p->code + ": " + p->message;
-  if (r_.pod && !r_.pod->reason.empty()) return words_of(*r_.pod, r_.resources.get());
+  if (pod() != nullptr && !pod()->reason.empty()) return words_of(*pod(), r_.resources.get());
   return job() != nullptr ? job()->message : "";
 }
 
@@ -133,8 +149,8 @@ std::string Story::retry() const {
   const auto* p = progress();
   if (p != nullptr && p->phase == wire::RunPhase::Failed && !p->message.empty())
     return p->code + ": " + p->message;
-  const bool has_failed_pod = r_.pod && r_.pod->exists && r_.pod->exit_code != 0;
-  return has_failed_pod ? words_of(*r_.pod, r_.resources.get()) : "";
+  const bool has_failed_pod = pod() != nullptr && pod()->exists && pod()->exit_code != 0;
+  return has_failed_pod ? words_of(*pod(), r_.resources.get()) : "";
 }
 
 Verdict Story::waiting() const {
@@ -142,8 +158,8 @@ Verdict Story::waiting() const {
   if (r_.run && !r_.run->message.empty()) return {no, r_.run->reason, r_.run->message};
   if (r_.run_dir && r_.run_dir->state == wire::RunDirState::Failed)
     return {no, r_.run_dir->reason, r_.run_dir->message};
-  if (r_.pod && r_.pod->exists && !r_.pod->reason.empty())
-    return {no, pending, "Tuning job has not started: " + words_of(*r_.pod, r_.resources.get())};
+  if (pod() != nullptr && pod()->exists && !pod()->reason.empty())
+    return {no, pending, "Tuning job has not started: " + words_of(*pod(), r_.resources.get())};
   return {no, pending, "Tuning job has not started"};
 }
 
@@ -188,10 +204,10 @@ Verdict Story::inference_ready() const {
     return {yes, "WorkspaceInferenceStatusSuccess", "Inference has been deployed successfully"};
   Verdict out = waiting();
   if (out.reason == "WorkspaceTuningJobStatusPending") {
-    const bool has_reason = r_.pod && r_.pod->exists && !r_.pod->reason.empty();
-    out.reason = has_reason ? class_of(*r_.pod) : "WorkspaceInferenceStatusPending";
+    const bool has_reason = pod() != nullptr && pod()->exists && !pod()->reason.empty();
+    out.reason = has_reason ? class_of(*pod()) : "WorkspaceInferenceStatusPending";
     out.message = "Inference deployment is not ready";
-    if (has_reason) out.message += ": " + words_of(*r_.pod, r_.resources.get());
+    if (has_reason) out.message += ": " + words_of(*pod(), r_.resources.get());
   }
   return out;
 }
@@ -219,7 +235,7 @@ std::string Story::phase() const {
         return "Retrying";
     }
   }
-  if (r_.pod && r_.pod->exists && r_.pod->reason == "Unschedulable") return "Queued";
+  if (pod() != nullptr && pod()->exists && pod()->reason == "Unschedulable") return "Queued";
   if (job() != nullptr) return retry().empty() ? "Downloading" : "Retrying";
   return is_ready() ? "Preparing" : "Waiting";
 }
@@ -232,11 +248,14 @@ void add(wire::StatusT& status, const wire::RecordT& record, const std::string& 
   condition->reason = verdict.reason;
   condition->message = verdict.message;
   condition->generation = record.workspace->generation;
-  condition->changed_at_ms = now_ms;
-  if (record.status)
-    for (const auto& before : record.status->conditions)
+  std::int64_t since = 0;
+  was_told(record, [&](const auto& told) {
+    for (const auto& before : told.conditions)
       if (before->type == type && before->value == verdict.value)
-        condition->changed_at_ms = before->changed_at_ms;
+        since = std::max(since, before->changed_at_ms);
+    return false;
+  });
+  condition->changed_at_ms = (since != 0 ? since : now_ms) / 1000 * 1000;  // it is told in seconds
   status.conditions.push_back(std::move(condition));
 }
 
@@ -279,13 +298,14 @@ std::string tuning_state(const Story& story) {
 }
 std::string inference_state(const wire::RecordT& record, const Verdict& ready) {
   if (ready.value == yes) return "Ready";
-  const bool was =
-      record.status && (record.status->state == "Ready" || record.status->state == "NotReady");
+  const bool was = was_told(
+      record, [](const auto& told) { return told.state == "Ready" || told.state == "NotReady"; });
   return was ? "NotReady" : "Pending";
 }
 }  // namespace
 
-wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms) {
+wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
+                      const std::string& leaving) {
   wire::StatusT status;
   if (!record.workspace) return status;
   const Story story(record);
@@ -319,7 +339,9 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms) {
         condition->message += " (last reconcile error: " + trouble->what + ")";
   if (record.workspace->deleting)
     add(status, record, "WorkspaceDeleting",
-        {yes, "workspaceDeleted", "workspace is being deleted"}, now_ms);
+        {yes, "workspaceDeleted",
+         leaving.empty() ? "workspace is being deleted" : "workspace is being deleted: " + leaving},
+        now_ms);
   return status;
 }
 

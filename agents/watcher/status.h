@@ -3,13 +3,16 @@
 // in status.tuning and status.artifact.
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "schemas/record_generated.h"
 #include "schemas/status_generated.h"
 
 namespace kairo::watcher {
 // lastTransitionTime is kept from record.status where a condition's status did not change.
-wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms);
+// leaving: what a deletion waits for.
+wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
+                      const std::string& leaving = "");
 // false when only numbers of a running training differ: such news may wait a second.
 bool is_urgent(const wire::StatusT& before, const wire::StatusT& after);
 }  // namespace kairo::watcher

@@ -11,6 +11,9 @@
 namespace kairo::watcher {
 namespace {
 using Ordered = nlohmann::ordered_json;
+using Json = nlohmann::json;  // keys sorted
+
+constexpr std::size_t conditions_max = 64;  // of somebody else's
 
 double rounded(double value, double digits) {  // short numbers for people; JSON has no NaN
   const double factor = std::pow(10, digits);
@@ -62,15 +65,68 @@ Ordered status_of(const wire::StatusT& status) {
   if (!status.address.empty()) out["address"] = status.address;
   return out;
 }
+// As the API server gives it back: keys in any order, 1.0 as 1.
+Json canonical(const Json& value) {
+  if (value.is_number()) return std::to_string(value.get<double>());
+  if (!value.is_structured()) return value;
+  Json out = value.is_array() ? Json::array() : Json::object();
+  for (const auto& [key, member] : value.items()) {
+    if (value.is_array())
+      out.push_back(canonical(member));
+    else if (!member.is_null())
+      out[key] = canonical(member);
+  }
+  return out;
+}
+std::string hash_of(const Json& status) {
+  Json ours = Json::object();
+  for (const char* key :
+       {"state", "targetNodeCount", "workerNodes", "conditions", "tuning", "artifact", "address"})
+    if (status.is_object() && status.contains(key)) ours[key] = status[key];
+  return sha256_hex(canonical(ours).dump(-1, ' ', false, Json::error_handler_t::replace));
+}
 }  // namespace
 
-std::string status_object(const wire::CommandT& command) {
-  const Ordered object = {
-      {"apiVersion", "kaito.sh/v1beta1"},
-      {"kind", "Workspace"},
-      {"metadata", {{"name", command.name}, {"namespace", command.ns}, {"uid", command.uid}}},
-      {"status", status_of(*command.body.AsPatchStatus()->status)}};
-  return text_of(object);
+std::string status_patch(const wire::StatusT& status) {
+  Ordered out = status_of(status);
+  const auto take_away = [](Ordered& from, std::initializer_list<const char*> keys) {
+    for (const char* key : keys)
+      if (!from.contains(key)) from[key] = nullptr;
+  };
+  take_away(out, {"tuning", "artifact", "address"});
+  if (out["tuning"].is_object())
+    take_away(out["tuning"],
+              {"etaSeconds", "attempt", "resumedFromStep", "rows", "heldOutRows", "droppedRows",
+               "truncatedRows", "evalStep", "evalLoss", "bestStep", "bestEvalLoss"});
+  return text_of({{"status", std::move(out)}});
+}
+
+std::string status_hash(const wire::StatusT& status) {
+  return hash_of(Json::parse(text_of(status_of(status))));
+}
+wire::StatusSeenT status_seen(const std::string& workspace) {
+  const Json object = Json::parse(workspace, nullptr, false);
+  const Json status = object.is_object() ? object.value("status", Json::object()) : Json::object();
+  wire::StatusSeenT out;
+  out.hash = hash_of(status);
+  const auto text = [](const Json& from, const char* key) {
+    const auto found = from.find(key);
+    return found != from.end() && found->is_string() ? found->get<std::string>() : "";
+  };
+  if (!status.is_object()) return out;
+  out.state = text(status, "state");
+  const Json conditions = status.value("conditions", Json::array());
+  for (const Json& c : conditions) {
+    if (!c.is_object() || out.conditions.size() == conditions_max) continue;
+    auto condition = std::make_unique<wire::ConditionT>();
+    condition->type = text(c, "type");
+    condition->value = text(c, "status");
+    if (const auto g = c.find("observedGeneration"); g != c.end() && g->is_number_unsigned())
+      condition->generation = g->get<std::uint64_t>();
+    condition->changed_at_ms = parse_rfc3339(text(c, "lastTransitionTime"));
+    out.conditions.push_back(std::move(condition));
+  }
+  return out;
 }
 
 std::string status_event(const wire::CommandT& command, std::int64_t now_ms) {

@@ -4,12 +4,16 @@
 #include <string>
 
 #include "schemas/command_generated.h"
+#include "schemas/fact_generated.h"
 #include "schemas/status_generated.h"
 
 namespace kairo::watcher {
-// The object for server-side apply on the status sub-resource.
-// It names the uid: a namesake that was applied meanwhile is a conflict and keeps its own status.
-std::string status_object(const wire::CommandT& command);
+// The merge patch of a Workspace's status: {"status": {...}}, null for what it does not have.
+std::string status_patch(const wire::StatusT& status);
+// Names the content of a status as far as it is ours to write.
+std::string status_hash(const wire::StatusT& status);
+// What a Workspace (its JSON) shows of one; version 0.
+wire::StatusSeenT status_seen(const std::string& workspace);
 // CloudEvents 1.0, structured JSON mode; type dev.kairo.workspace.status.v1, or .deleted.v1 when
 // the command has no status: the Workspace is gone. `id` is unique per status of one Workspace, so
 // that a subscriber can drop repeats.

@@ -139,6 +139,8 @@ wire::WorkspaceT workspace(Json object) {
   out.generation = number<std::uint64_t>(meta, "generation", 1);
   out.deleting = at(meta, "deletionTimestamp").is_string();
   for (const Json& name : at(meta, "finalizers"))
+    if (name.is_string()) out.finalizers.push_back(name.get<std::string>());
+  for (const std::string& name : out.finalizers)
     out.finalized = out.finalized || name == "workspace.finalizer.kaito.sh";
   const std::string text = object.dump();
   try {
@@ -156,12 +158,25 @@ wire::WorkspaceT workspace(Json object) {
   return out;
 }
 
+template <class Workload>
+void read_workload(const Json& meta, Workload& out) {
+  out.uid = text(meta, "uid");
+  out.generation = number<std::uint64_t>(meta, "generation", 1);
+  out.revision = text(at(meta, "annotations"), "kairo.dev/revision");
+  out.node = text(at(meta, "annotations"), "kairo.dev/node");
+}
+// The owner that controls it; null = none.
+const Json& controller_of(const Json& meta) {
+  static const Json none;
+  for (const Json& owner : at(meta, "ownerReferences"))
+    if (at(owner, "controller") == true) return owner;
+  return none;
+}
 wire::JobT job(const Json& object) {
   wire::JobT out;
   const Json& meta = at(object, "metadata");
   const Json& status = at(object, "status");
-  out.uid = text(meta, "uid");
-  out.revision = text(at(meta, "annotations"), "kairo.dev/revision");
+  read_workload(meta, out);
   out.active = number<std::uint32_t>(status, "active");
   out.ready = number<std::uint32_t>(status, "ready");
   out.succeeded = number<std::uint32_t>(status, "succeeded");
@@ -210,17 +225,24 @@ wire::PodT pod(const Json& object) {
   out.name = text(at(object, "metadata"), "name");
   out.phase = text(at(object, "status"), "phase");
   out.node = text(at(object, "spec"), "nodeName");
+  out.owner = text(controller_of(at(object, "metadata")), "uid");
   explain(at(object, "status"), out);
   return out;
 }
 
 wire::ServerT server(const Json& object) {
   wire::ServerT out;
-  const Json& annotations = at(at(object, "metadata"), "annotations");
-  out.revision = text(annotations, "kairo.dev/revision");
+  read_workload(at(object, "metadata"), out);
   out.replicas = number<std::uint32_t>(at(object, "spec"), "replicas", 1);
   out.ready_replicas = number<std::uint32_t>(at(object, "status"), "readyReplicas");
-  out.address = text(annotations, "kairo.dev/local-address");
+  out.address = text(at(at(object, "metadata"), "annotations"), "kairo.dev/local-address");
+  return out;
+}
+
+wire::PartT part(const std::string& kind, const std::string& name) {
+  wire::PartT out;
+  out.kind = kind;
+  out.name = name;
   return out;
 }
 
@@ -273,16 +295,27 @@ Result<wire::FactT> read(const cluster::Kind& kind, const Json& object, bool exi
     set(node(object));
     return fact;
   }
-  // The others belong to a Workspace, named by annotation: a pod's owner is its Job.
-  const std::string owner = text(at(meta, "annotations"), "kairo.dev/workspace-uid");
-  const std::string name = text(at(meta, "labels"), "kaito.sh/workspace");
-  if (owner.empty() || name.empty())
-    return Error{Code::not_found, kind.kind + " " + fact.name + " belongs to no Workspace"};
-  fact.uid = owner;
   if (kind.kind == "Job") set(job(object));
   if (kind.kind == "Pod") set(pod(object));
   if (kind.kind == "StatefulSet") set(server(object));
-  fact.name = name;
+  if (kind.kind == "Service" || kind.kind == "ConfigMap") set(part(kind.kind, fact.name));
+  const Json& owner = controller_of(meta);
+  const std::string by = text(owner, "kind");
+  if (kind.kind == "ConfigMap") {
+    fact.uid = fact.name = "";
+  } else if (kind.kind == "Pod" && (by == "Job" || by == "StatefulSet")) {
+    fact.uid = text(at(meta, "annotations"), "kairo.dev/workspace-uid");
+    fact.name = text(owner, "name");
+  } else if (kind.kind != "Pod" && by == "Workspace" &&
+             text(owner, "apiVersion").starts_with("kaito.sh/")) {
+    fact.uid = text(owner, "uid");
+    fact.name = text(owner, "name");
+  } else {
+    fact.uid.clear();
+  }
+  if (fact.uid.empty() && kind.kind != "ConfigMap")
+    return Error{Code::not_found,
+                 kind.kind + " " + text(meta, "name") + " belongs to no Workspace"};
   if (fact.body.type == wire::FactBody::NONE)
     return Error{Code::not_found, kind.kind + " is not watched"};
   return fact;

@@ -111,7 +111,7 @@ void patches(Cluster& c) {
   REQUIRE(c.remove(ref, "").ok());
 }
 
-void statuses(Cluster& c, bool is_real) {
+void statuses(Cluster& c) {
   // A Workspace: no controller of the cluster itself writes its status.
   const Json workspace = {{"apiVersion", "kaito.sh/v1beta1"},
                           {"kind", "Workspace"},
@@ -144,7 +144,7 @@ void statuses(Cluster& c, bool is_real) {
   CHECK(code_of(c.patch(patch("Failed"))) == Code::conflict);  // that version is of the past
 
   const std::string uid = parsed(c.get(ref))["metadata"]["uid"];
-  if (is_real) uids(c, ref);
+  uids(c, ref);
   CHECK(code_of(c.remove(ref, "other")) == Code::conflict);
   CHECK(c.remove(ref, uid).ok());
   CHECK(parsed(c.get(ref))["metadata"]["deletionTimestamp"].is_string());  // the finalizer holds
@@ -207,7 +207,7 @@ void owners(Cluster& c, std::int64_t patience_ms) {
 void cluster_contract(Cluster& cluster, const Traits& traits) {
   writes(cluster);
   patches(cluster);
-  statuses(cluster, traits.is_real);
+  statuses(cluster);
   lists_and_watches(cluster, traits);
   if (traits.has_controllers) owners(cluster, traits.patience_ms);
   CHECK(code_of(cluster.log({pods, "default", "none"}, "c", 0)) == Code::not_found);

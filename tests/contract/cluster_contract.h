@@ -7,7 +7,6 @@ struct Traits {
   std::int64_t patience_ms = 10'000;  // how long an event may take to arrive
   bool is_http = true;                // it serves a fixed set of kinds
   bool has_controllers = true;        // one collects garbage
-  bool is_real = false;               // Kubernetes' own: a UID in a body is no precondition there
 };
 void cluster_contract(cluster::Cluster& cluster, const Traits& traits);  // failures are doctest's
 }  // namespace kairo::test

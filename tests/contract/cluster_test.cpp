@@ -41,7 +41,7 @@ TEST_CASE("KubeCluster keeps the contract on a real Kubernetes API server") {
   test::KubeProcess process(bin);
   KubeCluster cluster(process.config());
   test::install_workspaces(cluster);
-  test::cluster_contract(cluster, {10'000, true, false, true});
+  test::cluster_contract(cluster, {10'000, true, false});
 }
 
 TEST_CASE("rights: who only reads cannot write, and sees no Secret; a stranger sees nothing") {

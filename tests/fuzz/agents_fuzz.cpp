@@ -104,7 +104,7 @@ void decide_all(const wire::FactT& fact) {
         const std::string row = encode(command, wire::CommandIdentifier());
         REQUIRE(decode<wire::CommandT>(row, wire::CommandIdentifier()).ok());
         if (command.body.type == wire::CommandBody::PatchStatus)
-          (void)watcher::status_object(command);
+          (void)watcher::status_patch(*command.body.AsPatchStatus()->status);
         if (command.body.type == wire::CommandBody::AnnounceStatus)
           (void)watcher::status_event(command, 1000);
       }

@@ -98,16 +98,18 @@ void System::start(Agent& agent) {
   agent.store = std::make_unique<FaultyStore>(agent.disk, dice_);
   agent.raw_bus = std::make_unique<bus::MemoryBus>(broker_);
   agent.bus = std::make_unique<FaultyBus>(*agent.raw_bus, dice_);
+  agent.workspaces = std::make_unique<watcher::Workspaces>();
   agent.cluster = std::make_unique<FaultyCluster>(cluster_, dice_, agent.seen, applied_);
   const auto observe = [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), true); };
   std::unique_ptr<runtime::Effects> effects = std::make_unique<NoEffects>();
   if (agent.name == "watcher")
-    effects = std::make_unique<watcher::WatcherEffects>(*agent.cluster, *agent.bus, agent.clock);
+    effects = std::make_unique<watcher::WatcherEffects>(*agent.cluster, *agent.bus,
+                                                        *agent.workspaces, agent.clock);
   else if (agent.name == "launcher")
     effects = std::make_unique<launcher::LauncherEffects>(*agent.cluster, launcher::Settings{},
                                                           no_check, observe);
   else if (agent.name == "node")
-    effects = std::make_unique<node::NodeEffects>(disk_, observe);
+    effects = std::make_unique<node::NodeEffects>(disk_, observe, node_name);
   else if (agent.name == "pusher")
     effects =
         std::make_unique<pusher::PusherEffects>(*agent.cluster, registry_, agent.clock, observe);
@@ -117,15 +119,20 @@ void System::start(Agent& agent) {
       [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); }});
   agent.loop = std::make_unique<runtime::Loop>(
       runtime::Loop::Deps{agent.name, *agent.bus, *agent.store, *agent.relay, agent.clock,
-                          role_of(agent.name), node_name});
+                          role_of(agent.name), node_name, [&agent] {
+                            return std::all_of(agent.sources.begin(), agent.sources.end(),
+                                               [](const auto& s) { return s->has_listed(); });
+                          }});
   const Status started = agent.loop->start();
   if (!started.ok() && wrong_.empty()) wrong_ = agent.name + ": " + started.error().what;
   if (agent.name != "watcher") return;
-  for (const auto& kind :
-       {cluster::workspaces, cluster::jobs, cluster::pods, cluster::stateful_sets, cluster::nodes})
+  for (const cluster::Selection& selection : watcher::followed())
     agent.sources.push_back(std::make_unique<watcher::Source>(
-        *agent.cluster, *agent.bus, kind,
-        [&agent](wire::FactBody body) { return agent.loop->last_facts(body); }));
+        watcher::Source::Deps{
+            *agent.cluster, *agent.bus, *agent.workspaces,
+            [&agent](wire::FactBody body) { return agent.loop->last_facts(body); },
+            [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); }},
+        selection));
 }
 
 // What node::ProgressSensor does, on the model's disk.

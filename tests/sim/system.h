@@ -23,6 +23,7 @@ struct Agent {  // one process; dies and comes back
   std::unique_ptr<bus::MemoryBus> raw_bus;
   std::unique_ptr<FaultyBus> bus;
   std::unique_ptr<FaultyCluster> cluster;
+  std::unique_ptr<watcher::Workspaces> workspaces;  // the watcher's
   std::unique_ptr<runtime::Effects> effects;
   std::unique_ptr<runtime::Relay> relay;
   std::unique_ptr<runtime::Loop> loop;

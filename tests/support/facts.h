@@ -13,12 +13,20 @@ inline std::unique_ptr<wire::DataDestinationT> image_output(const std::string& i
   out->image_push_secret = "push";
   return out;
 }
+inline std::unique_ptr<wire::LabelT> label(const std::string& key, const std::string& value) {
+  auto out = std::make_unique<wire::LabelT>();
+  out->key = key;
+  out->value = value;
+  return out;
+}
 inline wire::WorkspaceT tuning(std::uint64_t version, const std::string& revision = "rev1") {
   wire::WorkspaceT w;
   w.version = version;
   w.generation = 1;
   w.revision = revision;
   w.exists = w.finalized = true;
+  w.annotations.push_back(label("workspace.kaito.io/hash", revision));
+  w.annotations.push_back(label("workspace.kaito.io/revision", "1"));
   w.tuning = std::make_unique<wire::TuningT>();
   w.tuning->preset = "smollm2-135m-instruct";
   w.tuning->method = "qlora";
@@ -152,8 +160,14 @@ inline std::string kinds(const runtime::Decision& decision) {
   }
   return out;
 }
-inline wire::RecordT marked(wire::RecordT r, const std::string& key, const std::string& value) {
-  runtime::set_mark(r, key, value);
+inline wire::RecordT marked(wire::RecordT r, const std::string& key, const std::string& value,
+                            std::uint64_t seen = 0, std::uint64_t generation = 0) {
+  wire::MarkT mark;
+  mark.key = key;
+  mark.value = value;
+  mark.seen = seen;
+  mark.generation = generation;
+  runtime::set_mark(r, std::move(mark));
   return r;
 }
 }  // namespace kairo::test

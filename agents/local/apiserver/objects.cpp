@@ -151,11 +151,12 @@ Status Objects::check_version(const Ref& ref, const Json& body, const Stored* li
                                    "\": the object has been modified; please apply your changes "
                                    "to the latest version and try again"};
 }
-// Stricter than the API server, where it is an immutable field of an object that is there (invalid)
-// and not looked at on /status: the watcher's writes still rely on it.
+// Of an object that is there it is an immutable field; of one that is not, an update of something
+// that has gone. (On /status the API server does not look at it.)
 Status Objects::check_uid(const Ref& ref, const Json& body, const Stored* live) const {
   const std::string uid = text(body, {"metadata", "uid"});
   if (uid.empty() || (live && uid == text(live->object, {"metadata", "uid"}))) return ok();
+  if (live) return refused(ref, "metadata.uid: Invalid value: \"" + uid + "\": field is immutable");
   return Error{Code::conflict, "Operation cannot be fulfilled on " + resource_name(ref.kind) +
                                    " \"" + ref.name +
                                    "\": uid mismatch: the provided object "
@@ -178,7 +179,7 @@ Result<std::string> Objects::apply(const Ref& ref, const std::string& json,
   if (!live && is_status)
     return Error{Code::not_found, resource_name(ref.kind) + " \"" + ref.name + "\" not found"};
   TRY(check_version(ref, body, live));
-  TRY(check_uid(ref, body, live));
+  if (!is_status) TRY(check_uid(ref, body, live));
   const std::string written_in = ref.kind.version;
   Json config = opinion(body);
   if (is_status)

@@ -30,6 +30,8 @@ TEST_CASE("pusher: one record, one step") {
   };
   wire::ArtifactT broken = artifact(1);
   broken.problem = "no adapter";
+  wire::ArtifactT elsewhere = artifact(1);
+  elsewhere.node = "n2";
   wire::WorkspaceT to_volume = tuning(1);
   to_volume.tuning->output->image.clear();
   to_volume.tuning->output->volume = "{}";
@@ -40,6 +42,7 @@ TEST_CASE("pusher: one record, one step") {
       {"a run without adapter", record(tuning(1), std::move(broken)), ""},
       {"output is a volume", record(std::move(to_volume), artifact(1)), ""},
       {"push", record(tuning(1), artifact(1)), "PushImage Publish:push"},
+      {"another node has it", record(tuning(1), std::move(elsewhere)), ""},
       {"asked for", marked(record(tuning(1), artifact(1)), "push", "rev1/0"), "Publish:push"},
       {"pushed", record(tuning(1), artifact(1), pushed(1)), ""},
       {"leaving", record(leaving(tuning(1)), artifact(1)), ""},
@@ -49,31 +52,31 @@ TEST_CASE("pusher: one record, one step") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
-    CHECK(kinds(pusher::decide(row.record, {no_nodes, 1000})) == row.commands);
+    CHECK(kinds(pusher::decide(row.record, {no_nodes, 1000, "", "n1"})) == row.commands);
   }
 }
 
 TEST_CASE("pusher: a refusal is told, and tried again after a while") {
   const auto r =
       marked(record(tuning(1), artifact(1), trouble(Code::invalid, 10'000, 1)), "push", "rev1/0");
-  const auto early = pusher::decide(r, {no_nodes, 24'999});
+  const auto early = pusher::decide(r, {no_nodes, 24'999, "", "n1"});
   REQUIRE(kinds(early) == "Publish:push");
   const auto* told = early.commands[0].body.AsPublish()->fact->body.AsPush();
   CHECK(told->state == wire::PushState::Waiting);
   CHECK(told->reason == "PushRefused");
   CHECK(early.wake_at_ms == 25'000);
-  const auto late = pusher::decide(r, {no_nodes, 25'000});
+  const auto late = pusher::decide(r, {no_nodes, 25'000, "", "n1"});
   CHECK(kinds(late).starts_with("PushImage"));
   // A clock that was set back must not make the push wait for the old time.
-  CHECK(kinds(pusher::decide(r, {no_nodes, 9'000})).starts_with("PushImage"));
+  CHECK(kinds(pusher::decide(r, {no_nodes, 9'000, "", "n1"})).starts_with("PushImage"));
 }
 
 TEST_CASE("pusher: what is queued for a Workspace that leaves or is gone is forgotten") {
   for (const auto& w : {leaving(tuning(2)), gone(tuning(2))}) {
     const auto r = marked(record(wire::WorkspaceT(w), artifact(1)), "push", "rev1/0");
-    const auto d = pusher::decide(r, {no_nodes, 1000});
+    const auto d = pusher::decide(r, {no_nodes, 1000, "", "n1"});
     CHECK(d.cancel_effects);
     CHECK(kinds(d).empty());
   }
-  CHECK_FALSE(pusher::decide(record(artifact(1)), {no_nodes, 1000}).cancel_effects);
+  CHECK_FALSE(pusher::decide(record(artifact(1)), {no_nodes, 1000, "", "n1"}).cancel_effects);
 }

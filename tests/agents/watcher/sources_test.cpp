@@ -18,11 +18,41 @@
 using namespace kairo;
 using Json = nlohmann::json;
 namespace {
+// A server whose store can be put back from a backup while its clients run.
+class Restorable final : public cluster::Cluster {
+ public:
+  explicit Restorable(const Clock& clock) : clock_(clock) { restore(); }
+  void restore() { now_ = std::make_unique<cluster::MemoryCluster>(clock_, "seed"); }
+  Result<std::string> apply(const cluster::Apply& a) override { return now_->apply(a); }
+  Result<std::string> patch(const cluster::Patch& p) override { return now_->patch(p); }
+  Result<std::string> get(const cluster::Ref& r) override { return now_->get(r); }
+  Result<cluster::Listing> list(const cluster::Selection& s) override { return now_->list(s); }
+  Result<std::vector<cluster::Event>> watch(const cluster::Selection& s, const std::string& version,
+                                            std::int64_t wait_ms) override {
+    return now_->watch(s, version, wait_ms);
+  }
+  Status remove(const cluster::Ref& r, const std::string& uid) override {
+    return now_->remove(r, uid);
+  }
+  Result<std::string> log(const cluster::Ref& p, const std::string& c, std::uint64_t o) override {
+    return now_->log(p, c, o);
+  }
+
+ private:
+  const Clock& clock_;
+  std::unique_ptr<cluster::MemoryCluster> now_;
+};
+
 struct World {
-  explicit World(const cluster::Kind& watched) : kind(watched) { restart(); }
+  explicit World(const cluster::Kind& watched) : kind(watched) {
+    workspaces.add({"u1", "d", "w"});
+    workspaces.complete({"u1"});
+    restart();
+  }
   const cluster::Kind& kind;
   test::FakeClock clock;
-  cluster::MemoryCluster cluster{clock, "seed"};
+  Restorable cluster{clock};
+  std::string ns = "d", owner = "u1";  // of what is applied
   bus::MemoryBroker broker{clock};
   bus::MemoryBus bus{broker};
   // What the watcher's own loop has read of the bus; it keeps what the bus loses.
@@ -36,25 +66,34 @@ struct World {
     for (const auto& [subject, fact] : records) out.push_back(fact);
     return out;
   }
+  watcher::Workspaces workspaces;
+  std::vector<wire::FactT> observed;  // inside the watcher only
   std::unique_ptr<watcher::Source> source;
   void restart() {
-    source = std::make_unique<watcher::Source>(cluster, bus, kind,
-                                               [this](wire::FactBody) { return read(); });
+    source = std::make_unique<watcher::Source>(
+        watcher::Source::Deps{cluster, bus, workspaces, [this](wire::FactBody) { return read(); },
+                              [this](wire::FactT fact) { observed.push_back(std::move(fact)); }},
+        cluster::Selection{kind, "", ""});
   }
   void step() {
     for (int i = 0; i < 2; ++i) REQUIRE(source->step(0, clock.now_ms()).ok());
     (void)read();
   }
   void apply(const std::string& revision) {
-    const Json object = {
-        {"apiVersion", kind.group + "/" + kind.version},
-        {"kind", kind.kind},
-        {"metadata",
-         {{"name", "w"},
-          {"namespace", "d"},
-          {"labels", {{"kaito.sh/workspace", "w"}}},
-          {"annotations", {{"kairo.dev/workspace-uid", "u1"}, {"kairo.dev/revision", revision}}}}}};
-    REQUIRE(cluster.apply({{kind, "d", "w"}, object.dump(), "launcher", ""}).ok());
+    const Json object = {{"apiVersion", kind.group + "/" + kind.version},
+                         {"kind", kind.kind},
+                         {"metadata",
+                          {{"name", "w"},
+                           {"namespace", ns},
+                           {"labels", {{"kaito.sh/workspace", "w"}}},
+                           {"annotations", {{"kairo.dev/revision", revision}}},
+                           {"ownerReferences",
+                            {{{"apiVersion", "kaito.sh/v1beta1"},
+                              {"kind", "Workspace"},
+                              {"name", "w"},
+                              {"uid", owner},
+                              {"controller", true}}}}}}};
+    REQUIRE(cluster.apply({{kind, ns, "w"}, object.dump(), "launcher", ""}).ok());
     step();
   }
   void remove() {
@@ -124,10 +163,59 @@ TEST_CASE("sources: what vanished while no watcher ran is gone when one has read
   w.is_read = false;
   REQUIRE(w.cluster.remove({w.kind, "d", "w"}, "").ok());
   w.step();
-  CHECK(w.source->has_listed());
-  CHECK(w.last().body.AsJob()->exists);  // not yet known here that anybody thinks so
+  CHECK_FALSE(w.source->has_listed());   // not yet known here what the others think
+  CHECK(w.last().body.AsJob()->exists);  // so nothing is said
   w.is_read = true;
   w.step();
+  CHECK(w.source->has_listed());
   CHECK_FALSE(w.last().body.AsJob()->exists);
   CHECK(w.last().body.AsJob()->version > version);
+}
+TEST_CASE("sources: versions that go back (a store put back from a backup) hide nothing") {
+  for (const bool is_new_process : {true, false}) {
+    CAPTURE(is_new_process);
+    World w(cluster::jobs);
+    for (int i = 0; i < 20; ++i) w.apply("r" + std::to_string(i));
+    const std::uint64_t before = w.last().body.AsJob()->version;
+    w.cluster.restore();
+    if (is_new_process) w.restart();
+    for (const char* revision : {"r0", "after"}) {
+      w.apply(revision);
+      CHECK(w.last().body.AsJob()->exists);
+      CHECK(w.last().body.AsJob()->revision == revision);
+    }
+    CHECK(w.last().body.AsJob()->version > before);
+    w.restart();  // the bus remembers the epoch
+    w.apply("later");
+    CHECK(w.last().body.AsJob()->revision == "later");
+  }
+}
+TEST_CASE("sources: an object counts when its controller is a Workspace of its namespace") {
+  World w(cluster::jobs);
+  w.ns = "evil";
+  w.apply("forged");
+  CHECK(w.broker.stored("kairo.facts.").empty());
+  w.ns = "d";
+  w.owner = "u2";  // of nobody
+  w.apply("orphan");
+  CHECK(w.broker.stored("kairo.facts.").empty());
+}
+TEST_CASE("sources: the status that a Workspace shows is told inside, when somebody changed it") {
+  World w(cluster::workspaces);
+  w.apply("r");
+  const auto write = [&](const char* state) {
+    const Json patch = {{"status", {{"state", state}}}};
+    REQUIRE(w.cluster.patch({{w.kind, "d", "w"}, patch.dump(), "status"}).ok());
+    w.step();
+  };
+  w.observed.clear();
+  const std::uint64_t told = w.last().body.AsWorkspace()->version;
+  write("Foreign");
+  REQUIRE(w.observed.size() == 1);
+  CHECK(w.observed[0].body.AsStatusSeen()->state == "Foreign");
+  CHECK(w.last().body.AsWorkspace()->version == told);  // no news for five agents
+  w.apply("r");                                         // changes nothing
+  CHECK(w.observed.size() == 1);
+  write("Again");
+  CHECK(w.observed.size() == 2);
 }

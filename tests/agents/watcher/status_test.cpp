@@ -3,7 +3,6 @@
 
 #include <doctest/doctest.h>
 
-#include "agents/watcher/decide.h"
 #include "agents/watcher/status_json.h"
 #include "tests/support/facts.h"
 
@@ -154,83 +153,32 @@ TEST_CASE("status: a revision that cannot be kept is told, and holds nothing up"
 
 TEST_CASE("status: lastTransitionTime stays while a condition's status stays") {
   auto r = record(tuning(1), ready(1));
-  r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 100));
-  const auto later = watcher::compose(r, 900);
-  for (const auto& c : later.conditions) CHECK(c->changed_at_ms == 100);
+  r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 100'900));
+  const auto later = watcher::compose(r, 900'000);
+  for (const auto& c : later.conditions) CHECK(c->changed_at_ms == 100'000);  // in seconds
   runtime::absorb(r, fact(job(1)));
-  for (const auto& c : watcher::compose(r, 900).conditions)
-    CHECK(c->changed_at_ms == (c->type == "JobStarted" ? 900 : 100));
+  for (const auto& c : watcher::compose(r, 900'000).conditions)
+    CHECK(c->changed_at_ms == (c->type == "JobStarted" ? 900'000 : 100'000));
 }
 
-TEST_CASE("watcher: numbers may wait a second, news may not") {
-  auto r = record(tuning(1), ready(1), job(1), training(wire::RunPhase::Training, 1));
-  r = marked(marked(std::move(r), "revision", "rev1"), "finalizer", "on");
-  r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 10'000));
-  r.patched_at_ms = 10'000;
-  const runtime::Nodes nodes;
-  CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "");
-  r.training->progress->step = 2;
-  const auto soon = watcher::decide(r, {nodes, 10'500});
-  CHECK(kinds(soon) == "");
-  CHECK(soon.wake_at_ms == 11'000);
-  CHECK(kinds(watcher::decide(r, {nodes, 11'000})) == "PatchStatus AnnounceStatus");
-  runtime::absorb(r, fact(finished(2, 0)));
-  CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "PatchStatus AnnounceStatus");
-}
-
-TEST_CASE("watcher: a bus that is new hears the status again; the end is said once") {
-  auto r = record(tuning(1), ready(1));
-  r = marked(marked(std::move(r), "revision", "rev1"), "finalizer", "on");
-  r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 10));
-  const runtime::Nodes nodes;
-  r = marked(std::move(r), "announce", "bus1/0");
-  CHECK(kinds(watcher::decide(r, {nodes, 20, "bus1"})) == "");
-  CHECK(kinds(watcher::decide(r, {nodes, 20, ""})) == "");
-  CHECK(kinds(watcher::decide(r, {nodes, 21LL * 24 * 3600 * 1000, "bus1"})) == "AnnounceStatus");
-  CHECK(kinds(watcher::decide(r, {nodes, 20, "bus2"})) == "AnnounceStatus");
-  runtime::absorb(r, fact(gone(tuning(9))));
-  const auto end = watcher::decide(r, {nodes, 30, "bus1"});
-  REQUIRE(kinds(end) == "AnnounceStatus");
-  CHECK(end.marks[0].value == "gone");
-  CHECK(watcher::status_event(end.commands[0], 5).find("\"dev.kairo.workspace.deleted.v1\"") !=
-        std::string::npos);
-  CHECK(kinds(watcher::decide(marked(std::move(r), "announce", "gone"), {nodes, 30, "bus2"})) ==
-        "");
-}
-
-TEST_CASE("watcher: progress goes on when the clock is set back") {
-  auto r = record(tuning(1), ready(1), job(1), training(wire::RunPhase::Training, 1));
-  r = marked(marked(std::move(r), "revision", "rev1"), "finalizer", "on");
-  r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 3'600'000));
-  r.patched_at_ms = 3'600'000;
-  r.training->progress->step = 2;
-  const runtime::Nodes nodes;
-  CHECK(kinds(watcher::decide(r, {nodes, 1'000})) == "PatchStatus AnnounceStatus");
-}
-
-TEST_CASE("status: written for one uid, whatever bytes a message quotes") {
-  wire::CommandT c;
-  c.uid = "u1";
-  c.ns = "default";
-  c.name = "w";
-  wire::PatchStatusT patch;
-  patch.status = std::make_unique<wire::StatusT>();
-  patch.status->state = "Running \xff";
-  c.body.Set(std::move(patch));
-  const std::string object = watcher::status_object(c);
-  CHECK(object.find("\"uid\":\"u1\"") != std::string::npos);
-  CHECK(object.find("Running \xef\xbf\xbd") != std::string::npos);
+TEST_CASE("status: written whole, whatever bytes a message quotes") {
+  wire::StatusT status;
+  status.state = "Running \xff";
+  const std::string patch = watcher::status_patch(status);
+  CHECK(patch.find("Running \xef\xbf\xbd") != std::string::npos);
+  for (const char* key : {"tuning", "artifact", "address"})  // of an earlier status: taken away
+    CHECK(patch.find("\"" + std::string(key) + "\":null") != std::string::npos);
 }
 
 TEST_CASE("status: rows and evaluations of a tuning") {
   auto t = training(wire::RunPhase::Training, 9);
   const auto told_of = [&] {
-    wire::CommandT c;
-    wire::PatchStatusT patch;
-    patch.status = std::make_unique<wire::StatusT>(
+    std::string object = watcher::status_patch(
         watcher::compose(record(tuning(1), ready(1), job(1), wire::TrainingT(t)), 1000));
-    c.body.Set(std::move(patch));
-    const std::string object = watcher::status_object(c);
+    for (auto to = object.find(":null"); to != std::string::npos; to = object.find(":null")) {
+      const auto comma = object.rfind(',', to);
+      object.erase(comma, to + 5 - comma);
+    }
     const auto begin = object.find("\"attempt\"");
     const auto from = begin == std::string::npos ? object.find("\"tokensPerSecond\"") : begin;
     return object.substr(from, object.find('}', from) - from);
@@ -250,23 +198,4 @@ TEST_CASE("status: rows and evaluations of a tuning") {
   t.progress->dropped_rows = 1;
   CHECK(told_of() == R"("attempt":1,"rows":40,"heldOutRows":10,"droppedRows":1,"truncatedRows":2,)"
                      R"("evalStep":8,"evalLoss":1.2346,"bestStep":4,"bestEvalLoss":1.25)");
-}
-
-TEST_CASE("watcher: the finalizer goes when nothing is left, not before") {
-  const runtime::Nodes nodes;
-  wire::ResourcesT released = ready(2);
-  released.state = wire::ResourcesState::Released;
-  const auto base = [&] {
-    return record(leaving(tuning(3)), wire::ResourcesT(released), planned(2, "rev1", false),
-                  run_dir(2, "rev1", wire::RunDirState::Removed));
-  };
-  CHECK(kinds(watcher::decide(base(), {nodes, 1})) == "SetFinalizer");
-  auto with_job = base();
-  runtime::absorb(with_job, fact(job(1)));
-  CHECK(kinds(watcher::decide(with_job, {nodes, 1})) == "PatchStatus AnnounceStatus");
-  auto with_dir =
-      record(leaving(tuning(3)), wire::ResourcesT(released), planned(2, "rev1", false), run_dir(2));
-  CHECK(kinds(watcher::decide(with_dir, {nodes, 1})) == "PatchStatus AnnounceStatus");
-  auto unheard = record(leaving(tuning(3)));
-  CHECK(kinds(watcher::decide(unheard, {nodes, 1})) == "PatchStatus AnnounceStatus");
 }

@@ -16,13 +16,22 @@ namespace {
 using Json = nlohmann::json;
 const Json meta = {
     {"name", "w"}, {"namespace", "default"}, {"uid", "u1"}, {"resourceVersion", "7"}};
+Json controller(const std::string& api, const std::string& kind, const std::string& uid) {
+  return {{"apiVersion", api}, {"kind", kind}, {"name", "w"}, {"uid", uid}, {"controller", true}};
+}
 Json owned(const std::string& name) {
   return {{"name", name},
           {"namespace", "default"},
           {"uid", "x"},
           {"resourceVersion", "9"},
           {"labels", {{"kaito.sh/workspace", "w"}}},
-          {"annotations", {{"kairo.dev/workspace-uid", "u1"}, {"kairo.dev/revision", "rev1"}}}};
+          {"annotations", {{"kairo.dev/workspace-uid", "u1"}, {"kairo.dev/revision", "rev1"}}},
+          {"ownerReferences", {controller("kaito.sh/v1alpha1", "Workspace", "u1")}}};
+}
+Json owned_pod(const std::string& name) {
+  Json out = owned(name);
+  out["ownerReferences"] = {controller("batch/v1", "Job", "j1")};
+  return out;
 }
 wire::FactT fact_of(const cluster::Kind& kind, const Json& object, bool exists = true) {
   const auto fact = translate(kind, object.dump(), exists);
@@ -101,7 +110,8 @@ TEST_CASE("a tuning Workspace") {
   CHECK_FALSE(fact_of(cluster::workspaces, tuning_workspace, false).body.AsWorkspace()->exists);
 }
 
-TEST_CASE("Jobs and pods belong to the Workspace that their annotation names") {
+TEST_CASE(
+    "a Job belongs to the Workspace that controls it, a pod to its Job's; words prove nothing") {
   const Json job = {
       {"metadata", owned("w")},
       {"status",
@@ -115,9 +125,32 @@ TEST_CASE("Jobs and pods belong to the Workspace that their annotation names") {
   CHECK(fact.body.AsJob()->failed == 2);
   CHECK(fact.body.AsJob()->finished);
   CHECK(fact.body.AsJob()->reason == "BackoffLimitExceeded");
-  Json stranger = job;
-  stranger["metadata"].erase("annotations");
-  CHECK(translate(cluster::jobs, stranger.dump(), true).error().code == Code::not_found);
+  Json plain = job;  // KAITO's own have no annotation of ours
+  plain["metadata"].erase("annotations");
+  CHECK(fact_of(cluster::jobs, plain).uid == "u1");
+  const Json pod = {{"metadata", owned_pod("w-x")}, {"status", Json::object()}};
+  CHECK(fact_of(cluster::pods, pod).uid == "u1");
+  CHECK(fact_of(cluster::pods, pod).name == "w");
+
+  const auto is_stranger = [](const cluster::Kind& kind, Json object, const Json& owners) {
+    object["metadata"]["ownerReferences"] = owners;
+    const auto read = translate(kind, object.dump(), true);
+    return !read.ok() && read.error().code == Code::not_found;
+  };
+  Json no_controller = controller("kaito.sh/v1beta1", "Workspace", "u1");
+  no_controller["controller"] = false;
+  for (const Json& owners :
+       {Json(), Json::array(), Json{no_controller}, Json{controller("x.dev/v1", "Workspace", "u1")},
+        Json{controller("batch/v1", "Job", "u1")},
+        Json{controller("kaito.sh/v1beta1", "Workspace", "")}}) {
+    CAPTURE(owners.dump());
+    CHECK(is_stranger(cluster::jobs, job, owners));
+    CHECK(is_stranger(cluster::stateful_sets, job, owners));
+  }
+  // A copy of a pod (kubectl debug --copy-to) has its labels and annotations, and no owner.
+  for (const Json& owners : {Json(), Json{controller("kaito.sh/v1beta1", "Workspace", "u1")},
+                             Json{controller("apps/v1", "ReplicaSet", "r1")}})
+    CHECK(is_stranger(cluster::pods, pod, owners));
 }
 
 TEST_CASE("a pod's reason is what a person wants to know first") {
@@ -143,8 +176,8 @@ TEST_CASE("a pod's reason is what a person wants to know first") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
-    const wire::FactT fact =
-        fact_of(cluster::pods, {{"metadata", owned("w-x")}, {"status", Json::parse(row.status)}});
+    const wire::FactT fact = fact_of(
+        cluster::pods, {{"metadata", owned_pod("w-x")}, {"status", Json::parse(row.status)}});
     const wire::PodT& pod = *fact.body.AsPod();
     CHECK(pod.container == row.container);
     CHECK(pod.reason == row.reason);

@@ -1,0 +1,44 @@
+// agents/watcher/workspaces.h - which Workspace objects there are, as this process has seen them.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace kairo::watcher {
+// The source of Workspaces tells; the other sources ask whether an object's owner is one, the
+// effects with which resourceVersion they may write. A memory, not the truth: it begins empty, and
+// a write whose version has moved on reads the object.
+class Workspaces {  // thread-safe
+ public:
+  struct Name {
+    std::string uid, ns, name;
+  };
+  void add(const Name& workspace);
+  // All that are there, and all that the bus knows of, are these; others are forgotten.
+  void complete(const std::set<std::string>& uids);
+  bool is_complete() const;
+  bool has(const Name& workspace) const;  // with this namespace and name
+  std::vector<Name> in(const std::string& ns) const;
+
+  // The object has been heard of, or written.
+  void saw(const std::string& uid, std::uint64_t version);
+  // With this status: true when that is another one than the last one seen.
+  bool saw_status(const std::string& uid, std::uint64_t version, const std::string& status_hash);
+  std::uint64_t version(const std::string& uid) const;  // the newest seen; 0 = none
+  void forget_versions();                               // the server's have gone back
+  void forget(const std::string& uid);  // the object is gone; its name stays for what it leaves
+
+ private:
+  struct Entry {
+    std::string ns, name;
+    std::uint64_t version = 0, status_version = 0;
+    std::string status_hash;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::string, Entry> entries_;  // by uid
+  bool is_complete_ = false;
+};
+}  // namespace kairo::watcher
