@@ -109,7 +109,7 @@ void tell_models(Parts& p, const std::atomic<bool>& stop) {
 void wire_node(Parts& p) {
   p.run_dirs = node::make_run_dirs(p.config.runs_dir, p.config.models_dir);
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
-  p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, observe, p.config.node);
+  p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, *p.cluster, observe, p.config.node);
   p.options.sensors.push_back([&p, observe](const std::atomic<bool>& stop) {
     for (node::ProgressSensor sensor(*p.run_dirs, observe); !stop; pause(250, stop)) sensor.look();
   });

@@ -1,17 +1,7 @@
 // agents/launcher/manifest.cpp - labels, owners, volumes, placement.
 #include "agents/launcher/manifest.h"
 
-#include <algorithm>
-
 namespace kairo::launcher {
-namespace {
-std::string annotation(const wire::WorkspaceT& w, const std::string& key) {
-  for (const auto& a : w.annotations)
-    if (a->key == key) return a->value;
-  return {};
-}
-}  // namespace
-
 void Volumes::add(const std::string& name, Json source, const std::string& path, bool read_only) {
   source["name"] = name;
   list.push_back(std::move(source));
@@ -31,8 +21,6 @@ Json object_of(const wire::CommandT& command, const wire::WorkspaceT& w, const s
   Json object = {{"apiVersion", version}, {"kind", kind}};
   Json meta = {{"name", name}, {"namespace", command.ns}};
   meta.update(pod_metadata(command, w));
-  const std::string number = annotation(w, "workspace.kaito.io/revision");
-  if (!number.empty()) meta["annotations"]["workspace.kaito.io/revision"] = number;
   meta["ownerReferences"] = Json::array({{{"apiVersion", "kaito.sh/v1beta1"},
                                           {"kind", "Workspace"},
                                           {"name", command.name},

@@ -95,6 +95,9 @@ std::vector<cluster::Apply> plan_tuning(const wire::CommandT& command, const Set
   Json job = object_of(command, w, "batch/v1", "Job", command.name);
   note_node(job, *apply.resources);
   job["spec"] = {{"backoffLimit", 6},
+                 {"completions", 1},  // said, so that it is ours: somebody may edit it
+                 {"parallelism", 1},
+                 {"suspend", false},
                  {"podReplacementPolicy", "Failed"},
                  {"podFailurePolicy", pod_failure_policy},
                  {"template", {{"metadata", pod_metadata(command, w)}, {"spec", spec}}}};

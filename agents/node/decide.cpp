@@ -9,6 +9,7 @@ using runtime::ask;
 using runtime::copy;
 using runtime::Decision;
 
+// Its processes may still write there.
 bool is_used(const wire::RecordT& record) {
   return (record.job && record.job->exists) || (record.server && record.server->exists);
 }
@@ -53,7 +54,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   // Of this word about the run: a wish may come back, and a store may be older than what was done.
   const std::string asked_for = run.revision + "/" + std::to_string(run.version);
   if (!run.planned) {
-    if (is_used(record)) return d;  // its processes still write there
+    if (is_used(record)) return d;
     if (dir != nullptr && dir->state == wire::RunDirState::Removed) return d;
     wire::RemoveRunT remove;
     remove.run = copy(run);

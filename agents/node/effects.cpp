@@ -1,6 +1,10 @@
 // agents/node/effects.cpp - run directories and their contents as facts.
 #include "agents/node/effects.h"
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "agents/cluster/kinds.h"
 #include "agents/node/progress.h"
 
 namespace kairo::node {
@@ -23,6 +27,24 @@ wire::TrainingT training_of(const std::string& revision, const wire::ProgressT& 
   training.revision = revision;
   training.progress = std::make_unique<wire::ProgressT>(progress);
   return training;
+}
+
+// A pod of that Workspace whose processes may still run on the node. (A copy of one, as kubectl
+// debug makes it, has no controller.)
+bool may_run(const std::string& pod, const std::string& workspace, const std::string& node) {
+  const auto json = nlohmann::json::parse(pod, nullptr, false);
+  const auto at = [&](const char* path) {
+    const nlohmann::json::json_pointer pointer(path);
+    return json.contains(pointer) ? json.at(pointer) : nlohmann::json();
+  };
+  const auto owners = at("/metadata/ownerReferences");
+  const bool is_controlled = std::any_of(owners.begin(), owners.end(), [](const auto& owner) {
+    return owner.is_object() && owner.value("controller", false);
+  });
+  const auto phase = at("/status/phase");
+  return is_controlled && phase != "Succeeded" && phase != "Failed" &&
+         at("/spec/nodeName") == node &&
+         at("/metadata/annotations/kairo.dev~1workspace-uid") == workspace;
 }
 }  // namespace
 
@@ -60,7 +82,19 @@ Status NodeEffects::prepare(const wire::CommandT& command, const wire::RunT& run
   return ok();
 }
 
+// A pod can outlive what made it (a StatefulSet that somebody deletes), and a fact about it may
+// have been lost: so the cluster is asked.
+Status NodeEffects::check_unused(const wire::CommandT& command) {
+  const auto pods =
+      TRY(cluster_.list({cluster::pods, command.ns, "kaito.sh/workspace=" + command.name}));
+  const bool is_used =
+      std::any_of(pods.items.begin(), pods.items.end(),
+                  [&](const std::string& pod) { return may_run(pod, command.uid, self_); });
+  return is_used ? Status(Error{Code::unavailable, "a pod of the run is still ending"}) : ok();
+}
+
 Status NodeEffects::remove(const wire::CommandT& command, const wire::RunT& run) {
+  TRY(check_unused(command));
   TRY(dirs_.remove(command.uid));
   if (run.node != self_) return ok();  // it has moved: the word is the other node's
   wire::RunDirT dir;

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "agents/cluster/cluster.h"
 #include "agents/node/run_dirs.h"
 #include "agents/runtime/agent.h"
 
@@ -13,15 +14,17 @@ using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime p
 class NodeEffects final : public runtime::Effects {
  public:
   // self: the node that this is.
-  NodeEffects(RunDirs& dirs, Observe observe, std::string self)
-      : dirs_(dirs), observe_(std::move(observe)), self_(std::move(self)) {}
+  NodeEffects(RunDirs& dirs, cluster::Cluster& cluster, Observe observe, std::string self)
+      : dirs_(dirs), cluster_(cluster), observe_(std::move(observe)), self_(std::move(self)) {}
   Status perform(const wire::CommandT& command) override;
 
  private:
   Status prepare(const wire::CommandT& command, const wire::RunT& run);
   Status remove(const wire::CommandT& command, const wire::RunT& run);
   Status check(const wire::CommandT& command, const wire::RunT& run);
+  Status check_unused(const wire::CommandT& command);
   RunDirs& dirs_;
+  cluster::Cluster& cluster_;
   const Observe observe_;
   const std::string self_;
 };

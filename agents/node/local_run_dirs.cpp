@@ -16,6 +16,7 @@
 namespace kairo::node {
 namespace {
 namespace fs = std::filesystem;
+constexpr const char* current = "current";  // in a Workspace's folder: a link to that run's
 
 Error disk(const std::string& what, const std::error_code& error) {
   return {Code::unavailable, "run directory: " + what + ": " + error.message()};
@@ -48,6 +49,7 @@ class LocalRunDirs final : public RunDirs {
     return fs::path(root_) / run.uid / run.revision.substr(0, 12);
   }
   Status link_weights(const fs::path& from, const fs::path& to) const;
+  static Status make_current(const fs::path& dir);
   Result<RunKey> about(const fs::path& dir);
   const std::string root_, models_;
   std::map<std::string, RunKey> known_;  // by directory: run.json never changes; list()'s alone
@@ -67,6 +69,17 @@ Status LocalRunDirs::link_weights(const fs::path& from, const fs::path& to) cons
     }
     if (error && error != std::errc::file_exists) return disk("link " + target.string(), error);
   }
+  return ok();
+}
+
+Status LocalRunDirs::make_current(const fs::path& dir) {
+  const fs::path link = dir.parent_path() / current, draft = dir.parent_path() / "current.new";
+  std::error_code error;
+  fs::remove(draft, error);
+  fs::create_symlink(dir.filename(), draft, error);
+  if (error) return disk("link " + draft.string(), error);
+  fs::rename(draft, link, error);
+  if (error) return disk("rename " + link.string(), error);
   return ok();
 }
 
@@ -99,6 +112,7 @@ Result<std::string> LocalRunDirs::prepare(const RunKey& run) {
   if (!out) return Error{Code::unavailable, "run directory: write " + draft.string() + " failed"};
   fs::rename(draft, file, error);
   if (error) return disk("rename " + file.string(), error);
+  TRY(make_current(dir));
   return dir.string();
 }
 
@@ -146,15 +160,17 @@ Result<RunKey> LocalRunDirs::about(const fs::path& dir) {
 Result<std::vector<RunKey>> LocalRunDirs::list() {
   std::map<std::string, RunKey> there;
   std::error_code error;
-  for (const auto& of_uid : fs::directory_iterator(root_, error))
-    for (const auto& dir : fs::directory_iterator(of_uid.path(), error)) {
-      const std::string path = dir.path().string();
-      if (const auto known = known_.find(path); known != known_.end()) {
-        there.insert(*known);
-      } else if (const auto run = about(dir.path()); run.ok()) {
-        there.emplace(path, run.value());
-      }
+  for (const auto& of_uid : fs::directory_iterator(root_, error)) {
+    std::error_code none;
+    const fs::path to = fs::read_symlink(of_uid.path() / current, none);
+    const fs::path dir = of_uid.path() / to.filename();
+    if (to.empty()) continue;  // being made
+    if (const auto known = known_.find(dir.string()); known != known_.end()) {
+      there.insert(*known);
+    } else if (const auto run = about(dir); run.ok()) {
+      there.emplace(dir.string(), run.value());
     }
+  }
   known_ = std::move(there);
   std::vector<RunKey> out;
   for (const auto& [path, run] : known_) out.push_back(run);

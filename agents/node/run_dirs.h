@@ -28,12 +28,13 @@ struct Adapter {
 class RunDirs {
  public:
   virtual ~RunDirs() = default;
-  // The directory, made if it is not there. not_found: the preset's weights are not on this node;
-  // the message says what to do. unavailable: disk full and the like.
+  // The directory, made if it is not there; from now on the Workspace's current one. not_found: the
+  // preset's weights are not on this node; the message says what to do. unavailable: disk full.
   virtual Result<std::string> prepare(const RunKey& run) = 0;
   virtual Status remove(const std::string& uid) = 0;  // all revisions; absent: ok
   // The finished adapter. not_found: the run ended without one (the message says what lacks).
   virtual Result<Adapter> adapter(const RunKey& run) = 0;
+  // The current run of each Workspace: what an older revision left tells nothing any more.
   virtual Result<std::vector<RunKey>> list() = 0;
   virtual std::string progress_file(const RunKey& run) = 0;
 };

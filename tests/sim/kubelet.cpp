@@ -80,7 +80,12 @@ void KubeletModel::control_job(const Json& job) {
   const Json& meta = job["metadata"];
   JobState& state = jobs_[meta["uid"]];
   const bool finished = state.succeeded > 0 || state.gave_up;
-  const bool wants_pod = !finished && !is_leaving(job) && !has_pod(meta["uid"], false);
+  const bool is_suspended = at(job, "/spec/suspend") == true;
+  const bool wants_pod =
+      !finished && !is_leaving(job) && !is_suspended && !has_pod(meta["uid"], false);
+  if (is_suspended)
+    for (const auto& [name, pod] : pods_)
+      if (pod.owner == meta["uid"]) (void)cluster_.remove({cluster::pods, "default", name}, "");
   if (wants_pod && !dice_.healed && dice_.below(2) != 0)
     is_late_ = true;
   else if (wants_pod)
@@ -103,14 +108,16 @@ void KubeletModel::control_server(const Json& set) {
   const Json& meta = set["metadata"];
   const std::string name = meta["name"].get<std::string>() + "-0";
   const auto pod = pods_.find(name);
+  const Json& replicas = at(set, "/spec/replicas");
   if (pod == pods_.end()) {
-    if (!is_leaving(set)) start(set, name, true);
-  } else if (pod->second.revision !=
-             at(set, "/spec/template/metadata/annotations/kairo.dev~1revision")) {
+    if (!is_leaving(set) && replicas != 0) start(set, name, true);
+  } else if (replicas == 0 || pod->second.revision != at(set,
+                                                         "/spec/template/metadata/annotations/"
+                                                         "kairo.dev~1revision")) {
     (void)cluster_.remove({cluster::pods, meta["namespace"], name}, "");  // replaced: it ends first
   }
   const bool ready = serves(meta["name"], at(set, "/metadata/annotations/kairo.dev~1revision"));
-  const Json status = {{"replicas", 1}, {"readyReplicas", ready ? 1 : 0}};
+  const Json status = {{"replicas", replicas}, {"readyReplicas", ready ? 1 : 0}};
   if (servers_[meta["uid"]] == status) return;
   if (cluster_.apply(status_of(cluster::stateful_sets, meta, status)).ok())
     servers_[meta["uid"]] = status;
@@ -201,7 +208,8 @@ bool KubeletModel::step() {
   if (before != version_) {  // controllers look when something has changed
     is_late_ = false;
     for (const bool is_job : {true, false}) {
-      const auto listing = cluster_.list({is_job ? cluster::jobs : cluster::stateful_sets, "", ""});
+      const auto listing =
+          cluster_.list({is_job ? cluster::jobs : cluster::stateful_sets, "default", ""});
       if (!listing.ok()) continue;
       for (const std::string& text : listing.value().items) {
         const Json object = Json::parse(text);

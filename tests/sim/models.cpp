@@ -4,12 +4,13 @@
 namespace kairo::sim {
 Result<std::string> DiskModel::prepare(const node::RunKey& run) {
   if (dice_.fault(10)) return Error{Code::unavailable, "no space left on device"};
-  dirs[key_of(run)] = run;
+  dirs[key_of(run)] = current[run.uid] = run;
   return key_of(run);
 }
 Status DiskModel::remove(const std::string& uid) {
   if (dice_.fault(10)) return Error{Code::unavailable, "device busy"};
   const auto is_its = [&](const auto& row) { return row.first.starts_with(uid + "/"); };
+  current.erase(uid);
   std::erase_if(dirs, is_its);
   std::erase_if(adapters, is_its);
   std::erase_if(steps, is_its);
@@ -22,7 +23,7 @@ Result<node::Adapter> DiskModel::adapter(const node::RunKey& run) {
 }
 Result<std::vector<node::RunKey>> DiskModel::list() {
   std::vector<node::RunKey> out;
-  for (const auto& [key, run] : dirs) out.push_back(run);
+  for (const auto& [uid, run] : current) out.push_back(run);
   return out;
 }
 

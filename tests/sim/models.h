@@ -21,6 +21,7 @@ class DiskModel final : public node::RunDirs {
   std::string progress_file(const node::RunKey&) override { return {}; }
 
   std::map<std::string, node::RunKey> dirs;     // by uid/revision
+  std::map<std::string, node::RunKey> current;  // by uid
   std::map<std::string, std::string> adapters;  // uid/revision -> what it was trained from
   std::map<std::string, unsigned> steps;        // uid/revision -> the last checkpoint
 

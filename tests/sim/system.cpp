@@ -41,7 +41,8 @@ System::System(std::uint64_t seed)
       registry_(dice_),
       kubelet_(cluster_, disk_, dice_),
       user_(cluster_, dice_),
-      witness_({cluster_, broker_, disk_, registry_, kubelet_, user_}),
+      meddler_(cluster_, dice_),
+      witness_({cluster_, broker_, disk_, registry_, kubelet_, user_, meddler_}),
       applied_([this](const cluster::Apply& apply, const std::string& object) {
         witness_.applied(apply, object);
       }) {
@@ -49,6 +50,7 @@ System::System(std::uint64_t seed)
   dice_.rarity = 1 + static_cast<unsigned>(seed % 4);
   dice_.aim = aim_of(seed);
   stores_fail_ = dice_.below(2) == 0;
+  is_meddled_with_ = dice_.below(3) == 0;
   registry_.content_of = [this](const std::string& directory) {
     const auto found = disk_.adapters.find(directory);
     return found == disk_.adapters.end() ? std::string() : found->second;
@@ -109,7 +111,7 @@ void System::start(Agent& agent) {
     effects = std::make_unique<launcher::LauncherEffects>(*agent.cluster, launcher::Settings{},
                                                           no_check, observe);
   else if (agent.name == "node")
-    effects = std::make_unique<node::NodeEffects>(disk_, observe, node_name);
+    effects = std::make_unique<node::NodeEffects>(disk_, *agent.cluster, observe, node_name);
   else if (agent.name == "pusher")
     effects =
         std::make_unique<pusher::PusherEffects>(*agent.cluster, registry_, agent.clock, observe);
@@ -137,10 +139,14 @@ void System::start(Agent& agent) {
 
 // What node::ProgressSensor does, on the model's disk.
 void System::sense(Agent& agent) {
+  std::map<std::string, unsigned> told;
   for (const node::RunKey& run : disk_.list().value()) {
     const auto step = disk_.steps.find(DiskModel::key_of(run));
-    if (step == disk_.steps.end() || agent.sensed[step->first] == step->second) continue;
-    agent.sensed[step->first] = step->second;
+    if (step == disk_.steps.end()) continue;
+    told.insert(*step);
+    if (const auto before = agent.sensed.find(step->first);
+        before != agent.sensed.end() && before->second == step->second)
+      continue;
     wire::TrainingT training;
     training.revision = run.revision;
     training.progress = std::make_unique<wire::ProgressT>();
@@ -153,6 +159,7 @@ void System::sense(Agent& agent) {
     fact.body.Set(std::move(training));
     agent.loop->observe(std::move(fact), true);
   }
+  agent.sensed = std::move(told);
 }
 
 bool System::step(Agent& agent, Part part) {
@@ -192,21 +199,6 @@ bool System::everybody() {
   return kubelet_.step() || busy;
 }
 
-// Somebody deletes a workload that the agents have seen: it must be made again.
-void System::delete_by_hand(const cluster::Kind& kind, const std::string& name) {
-  const auto object = cluster_.get({kind, "default", name});
-  if (!object.ok()) return;
-  const std::string owner = Json::parse(object.value())
-                                .value(Json::json_pointer("/metadata/annotations/"
-                                                          "kairo.dev~1workspace-uid"),
-                                       "");
-  const std::string fact = kind == cluster::jobs ? "job" : "server";
-  if (broker_.stored("kairo.facts." + fact + ".default." + name + "." + owner).empty()) return;
-  (void)cluster_.remove({kind, "default", name}, "");
-  dice_.journal.note("deleted by hand: " + kind.kind, name);
-  witness_.deleted_by_hand();
-}
-
 void System::restart_with(Agent& agent, const state::Rows& rows) {
   agent.disk.wipe();
   state::Batch batch;
@@ -229,7 +221,7 @@ void System::act() {
     step(*agents_[3], Part::sensor);
   } else if (what < 180) {
     (void)kubelet_.step();
-  } else if (what < 190) {
+  } else if (what < 189) {
     clock_.advance(static_cast<std::int64_t>(dice_.below(1'000)));
   } else if (what == 193) {  // somebody sets the wall clock: seconds, or hours
     const std::int64_t far = dice_.fault(2) ? 50 * hour_ms : 10'000;
@@ -247,18 +239,23 @@ void System::act() {
   } else if (what == 196 && dice_.fault(4)) {
     show_node(!is_node_ready_);
   } else if (what == 197 && dice_.fault(3)) {
-    delete_by_hand(dice_.below(2) == 0 ? cluster::jobs : cluster::stateful_sets,
-                   dice_.below(2) == 0 ? "a" : "b");
+    meddler_.delete_workload();
+  } else if (what == 189 && is_meddled_with_) {
+    meddler_.act();
   } else if (what > 197) {
     user_.act();
   }
 }
 
-// Time passes as long as somebody has something to do; then three quarters of a minute more:
-// backoffs and timers.
 void System::heal() {
   dice_.healed = true;
+  meddler_.let_go();
   if (dice_.below(8) != 0) show_node(true);
+  settle();
+}
+// Time passes as long as somebody has something to do; then three quarters of a minute more:
+// backoffs and timers.
+void System::settle() {
   for (int round = 0, quiet = 0; round < 1'000 && quiet < 15; ++round) {
     const bool busy = everybody();
     clock_.advance(busy ? 500 : 3'000);
@@ -266,10 +263,37 @@ void System::heal() {
   }
 }
 
+// What a user sees: every object, down to its version.
+std::string System::after_losing_all() {
+  const auto look = [&] {
+    std::map<std::string, std::string> out;
+    for (const auto& kind :
+         {cluster::workspaces, cluster::jobs, cluster::stateful_sets, cluster::services,
+          cluster::config_maps, cluster::controller_revisions, cluster::pods})
+      for (const std::string& object : cluster_.list({kind, "", ""}).value().items)
+        out[kind.kind + " " + Json::parse(object)["metadata"].value("name", "")] = object;
+    return out;
+  };
+  const auto before = look();
+  for (auto& agent : agents_) restart_with(*agent, {});
+  settle();
+  for (const auto& [name, object] : look()) {
+    const auto known = before.find(name);
+    if (known == before.end()) return "with empty stores, something was made: " + object;
+    if (known->second != object)
+      return "with empty stores, something changed: " + known->second + " -> " + object;
+  }
+  return look().size() == before.size() ? "" : "with empty stores, something went";
+}
+
 std::string System::live(int acts) {
   user_.apply("a");
   for (int i = 0; i < acts; ++i) act();
   heal();
-  return wrong_.empty() ? witness_.verdict() : wrong_;
+  const auto verdict = [&] { return wrong_.empty() ? witness_.verdict() : wrong_; };
+  if (std::string wrong = verdict(); !wrong.empty()) return wrong;
+  if (dice_.below(4) != 0) return {};
+  if (std::string wrong = after_losing_all(); !wrong.empty()) return wrong;
+  return verdict();
 }
 }  // namespace kairo::sim

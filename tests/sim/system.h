@@ -8,6 +8,7 @@
 #include "agents/watcher/sources.h"
 #include "state/memory_store.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/meddler.h"
 #include "tests/sim/witness.h"
 #include "tests/support/fake_clock.h"
 
@@ -48,9 +49,10 @@ class System {
   bool everybody();
   void act();
   void show_node(bool ready);
-  void delete_by_hand(const cluster::Kind& kind, const std::string& name);
+  std::string after_losing_all();
   void restart_with(Agent& agent, const state::Rows& rows);  // its disk is lost, or an older one
   void heal();
+  void settle();
 
   Dice dice_;
   test::FakeClock clock_;
@@ -60,11 +62,13 @@ class System {
   RegistryModel registry_;
   KubeletModel kubelet_;
   User user_;
+  Meddler meddler_;
   Witness witness_;
   Applied applied_;
   bool is_node_ready_ = false;
   // In one life either the agents lose stores or the bus does: each makes good the other.
   bool stores_fail_ = false;
+  bool is_meddled_with_ = false;  // one life in three
   std::vector<std::unique_ptr<Agent>> agents_;
   std::string wrong_;
 };

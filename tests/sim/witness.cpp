@@ -44,6 +44,7 @@ void Witness::wrong(const std::string& what) {
 
 void Witness::applied(const cluster::Apply& apply, const std::string& object) {
   const Json written = Json::parse(object);
+  if (apply.ref.ns == "evil") wrong("written where a forger wanted it: " + object);
   if (apply.ref.kind == cluster::jobs) job_written(written);
   if (apply.ref.kind == cluster::workspaces && apply.subresource == "status")
     status_written(written);
@@ -57,12 +58,15 @@ void Witness::job_written(const Json& job) {
                           notes["kairo.dev/revision"].get<std::string>();
   if (!job_uids_.emplace(job["metadata"]["uid"], key).second) return;
   const auto restarts = restarts_.find("launcher");
-  const unsigned repeats = by_hand_ + (restarts == restarts_.end() ? 0 : restarts->second);
+  const unsigned repeats =
+      world_.meddler.jobs_ended() + (restarts == restarts_.end() ? 0 : restarts->second);
   if (++jobs_[key] > world_.user.times(key) + repeats)
     wrong("a Job that nobody wished for: " + key);
 }
 
 void Witness::status_written(const Json& w) {
+  if (w["status"].dump().find("orged") != std::string::npos)
+    wrong("a forger was believed: " + w["status"].dump());
   const std::string uid = w["metadata"]["uid"], state = text(w, "/status/state"),
                     digest = text(w, "/status/artifact/digest");
   Shown& before = shown_[uid];
@@ -72,7 +76,8 @@ void Witness::status_written(const Json& w) {
   // What is told of a wish that has been replaced tells how it is taken apart. A wish that came
   // back finds the facts of its first time, then those of the wish between.
   const bool may_turn = w["metadata"].contains("deletionTimestamp") || now != generation_of(w) ||
-                        world_.user.came_back(uid) || by_hand_ > 0;
+                        world_.user.came_back(uid) || world_.meddler.jobs_ended() > 0 ||
+                        world_.meddler.has_meddled_with(uid);
   if (now == before.generation && !may_turn) {
     if (is_final(before.state) && state != before.state)
       wrong("status went back from " + before.state + " to " + state + ": " + which);
@@ -166,6 +171,9 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
       return state == "Failed" ? "" : name + ": bad data ended in " + w["status"].dump();
     case Want::server:
       if (state != "Ready") return name + ": a server ended in " + w["status"].dump();
+      for (const std::string& service : {name, name + "-headless"})
+        if (!world_.cluster.get({cluster::services, "default", service}).ok())
+          return name + ": Service " + service + " is missing";
       return world_.kubelet.serves(name, wish.revision) ? "" : name + ": an older server answers";
     case Want::adapter:
     case Want::forbidden:

@@ -6,6 +6,7 @@
 
 #include "agents/bus/memory_bus.h"
 #include "tests/sim/kubelet.h"
+#include "tests/sim/meddler.h"
 #include "tests/sim/user.h"
 
 namespace kairo::sim {
@@ -16,6 +17,7 @@ struct World {  // what there is to look at
   const RegistryModel& registry;
   const KubeletModel& kubelet;
   const User& user;
+  const Meddler& meddler;
 };
 
 class Witness {
@@ -25,7 +27,6 @@ class Witness {
   void applied(const cluster::Apply& apply, const std::string& object);
   void restarted(const std::string& agent) { ++restarts_[agent]; }
   void node_is(bool ready) { node_ready_ = ready; }
-  void deleted_by_hand() { ++by_hand_; }  // a Job or StatefulSet
   // When all is quiet: "" when every promise was kept.
   std::string verdict() const;
 
@@ -48,7 +49,6 @@ class Witness {
   std::map<std::string, std::string> job_uids_;  // Job uid -> uid/revision it was made for
   std::map<std::string, unsigned> jobs_;         // uid/revision -> Jobs made
   std::map<std::string, unsigned> restarts_;     // agent -> how often
-  unsigned by_hand_ = 0;
   bool node_ready_ = true;
   std::string wrong_;
 };

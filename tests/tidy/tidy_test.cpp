@@ -30,7 +30,7 @@ const std::vector<Layer> layers = {
       "agents/watcher/"}},
     {"agents/provisioner/", {"schemas/", "agents/runtime/", "agents/provisioner/"}},
     {"agents/launcher/", {"schemas/", "agents/cluster/", "agents/runtime/", "agents/launcher/"}},
-    {"agents/node/", {"schemas/", "agents/runtime/", "agents/node/"}},
+    {"agents/node/", {"schemas/", "agents/runtime/", "agents/cluster/", "agents/node/"}},
     {"agents/pusher/",
      {"schemas/", "state/", "agents/cluster/", "agents/runtime/", "agents/transfer/",
       "agents/pusher/"}},

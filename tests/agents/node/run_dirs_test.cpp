@@ -8,10 +8,16 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <random>
 
+#include "agents/cluster/kinds.h"
+#include "agents/local/apiserver/memory_cluster.h"
+#include "agents/local/apiserver/objects.h"
+#include "agents/node/effects.h"
 #include "agents/node/local_run_dirs.h"
 #include "agents/node/progress.h"
+#include "tests/support/fake_clock.h"
 
 using namespace kairo;
 using namespace kairo::node;
@@ -64,6 +70,17 @@ TEST_CASE("a run directory: made, made again, listed, removed") {
   CHECK(fs::exists(b.root / "models/tiny/model.safetensors"));
 }
 
+TEST_CASE("the run that was prepared last is the current one; it may come back") {
+  Bench b;
+  RunKey next = b.run;
+  next.revision = "fedcba9876543210";
+  for (const RunKey& run : {b.run, next, b.run}) {
+    REQUIRE(b.dirs->prepare(run).ok());
+    CHECK(b.dirs->list().value() == std::vector<RunKey>{run});
+  }
+  REQUIRE(b.dirs->remove(b.run.uid).ok());
+  CHECK(b.dirs->list().value().empty());
+}
 TEST_CASE("a preset that is not here says where it belongs; names cannot leave the folder") {
   Bench b;
   RunKey absent = b.run;
@@ -167,4 +184,63 @@ TEST_CASE("a file's tail is bounded; changed bytes never crash the reader") {
     read += last_progress(text) ? 1 : 0;
   }
   CHECK(read > 1000);
+}
+TEST_CASE("a run is removed when no pod of its Workspace can write there any more") {
+  Bench b;
+  test::FakeClock clock;
+  cluster::MemoryCluster cluster(clock, "seed");
+  std::vector<wire::FactT> said;
+  NodeEffects effects(
+      *b.dirs, cluster, [&](wire::FactT f) { said.push_back(std::move(f)); }, "n1");
+  REQUIRE(b.dirs->prepare(b.run).ok());
+  const cluster::Ref pod{cluster::pods, "default", "tune-me-x"};
+  const auto show = [&](const char* node, const char* phase, bool is_copy) {
+    nlohmann::json object = {{"apiVersion", "v1"},
+                             {"kind", "Pod"},
+                             {"metadata",
+                              {{"name", pod.name},
+                               {"namespace", "default"},
+                               {"labels", {{"kaito.sh/workspace", "tune-me"}}},
+                               {"annotations", {{"kairo.dev/workspace-uid", "uid-1"}}}}},
+                             {"spec", {{"nodeName", node}}},
+                             {"status", {{"phase", phase}}}};
+    if (!is_copy)
+      object["metadata"]["ownerReferences"] = {{{"apiVersion", "batch/v1"},
+                                                {"kind", "Job"},
+                                                {"name", "tune-me"},
+                                                {"uid", "j1"},
+                                                {"controller", true}}};
+    (void)cluster.remove(pod, cluster::RemoveOptions{"", cluster::Propagation::background, true});
+    for (const char* part : {"", "status"})
+      REQUIRE(cluster.apply({pod, object.dump(), "kubelet", part}).ok());
+  };
+  wire::CommandT command;
+  command.uid = b.run.uid;
+  command.ns = "default";
+  command.name = "tune-me";
+  wire::RemoveRunT remove;
+  remove.run = std::make_unique<wire::RunT>();
+  remove.run->node = "n1";
+  command.body.Set(std::move(remove));
+  for (const char* phase : {"Pending", "Running"}) {
+    show("n1", phase, false);
+    const Status busy = effects.perform(command);
+    REQUIRE_FALSE(busy.ok());
+    CHECK(busy.error().code == Code::unavailable);
+    CHECK(b.dirs->list().value().size() == 1);
+  }
+  CHECK(said.empty());
+  SUBCASE("it has ended") {
+    show("n1", "Succeeded", false);
+  }
+  SUBCASE("it runs elsewhere") {
+    show("n2", "Running", false);
+  }
+  SUBCASE("it is a copy, for debugging") {
+    show("n1", "Running", true);
+  }
+  CHECK(effects.perform(command).ok());
+  CHECK(b.dirs->list().value().empty());
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].body.AsRunDir()->state == wire::RunDirState::Removed);
 }
