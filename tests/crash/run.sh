@@ -87,7 +87,7 @@ for round in $(seq "$rounds"); do
   fi
   digest=$(field "$name" .status.artifact.digest)
   losses "$(run_dir "$name")" >"$work/losses"
-  seen="image $(digest_in_registry "crash/$name") tags $(tags_of "crash/$name") runs $(ls "$(run_dir "$name")" | wc -l)"
+  seen="image $(digest_in_registry "crash/$name") tags $(tags_of "crash/$name") runs $(find "$(run_dir "$name")" -mindepth 1 -type d -prune | wc -l)"
   wanted="image $digest tags 1 runs 1"
   if [ "$seen" = "$wanted" ] && [ "$digest" = "$layer" ] && agrees "$work/losses" "$work/reference"; then
     pass "$name: one image, bit-equal adapter, same losses ($(wc -l <"$work/losses") steps seen)"
