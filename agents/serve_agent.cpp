@@ -111,7 +111,8 @@ void wire_node(Parts& p) {
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
   p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, *p.cluster, observe, p.config.node);
   p.options.sensors.push_back([&p, observe](const std::atomic<bool>& stop) {
-    for (node::ProgressSensor sensor(*p.run_dirs, observe); !stop; pause(250, stop)) sensor.look();
+    node::ProgressSensor sensor(*p.run_dirs, observe, p.config.node);
+    for (; !stop; pause(250, stop)) sensor.look();
   });
   p.options.sensors.push_back([&p](const std::atomic<bool>& stop) { tell_models(p, stop); });
 }

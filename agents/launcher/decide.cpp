@@ -22,9 +22,13 @@ std::string node_of(const wire::RecordT& record) {
                           r->revision == record.workspace->revision;
   return is_granted && !r->nodes.empty() ? r->nodes.front() : "";
 }
-// The workload as it is wished for: a revision, on a node.
+std::string place_of(const wire::RecordT& record) {
+  const bool is_named = !node_of(record).empty() && !record.resources->places.empty();
+  return is_named ? record.resources->places.front() : node_of(record);
+}
+// The workload as it is wished for: a revision, in a place.
 std::string wish_of(const wire::RecordT& record) {
-  return record.workspace->revision + "/" + node_of(record);
+  return record.workspace->revision + "/" + place_of(record);
 }
 template <class Workload>
 bool exists(const Workload& seen) {
@@ -34,7 +38,7 @@ bool exists(const Workload& seen) {
 template <class Workload>
 bool is_of_wish(const wire::RecordT& record, const Workload& seen) {
   return seen && seen->revision == record.workspace->revision &&
-         (seen->node.empty() || seen->node == node_of(record));
+         (seen->place.empty() || seen->place == place_of(record));
 }
 
 void want_run(Decision& d, const wire::RecordT& record) {
@@ -43,6 +47,7 @@ void want_run(Decision& d, const wire::RecordT& record) {
   run.planned = true;
   run.revision = w.revision;
   run.node = node_of(record);
+  run.place = place_of(record);
   run.preset = w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : "";
   std::tie(run.reason, run.message) = obstacle(record);
   runtime::publish(d, record, std::move(run));
@@ -87,7 +92,7 @@ Decision leave(const wire::RecordT& record) {
   return d;
 }
 
-// The Job of an older revision, or for another node, goes first: one that was asked for, or one
+// The Job of an older revision, or for another place, goes first: one that was asked for, or one
 // that is seen (by a launcher that has lost its store, or has taken a cluster over). Effects of one
 // Workspace run in order and a removal is done only when the object is gone, so the new Job cannot
 // meet the old one.
@@ -101,12 +106,12 @@ void remove_older(Decision& d, const wire::RecordT& record) {
   const bool is_asked = !asked.empty() && is_older(asked);
   const bool is_seen = exists(record.job) && !is_foreign(record.job) &&
                        is_older(record.job->revision + "/" +
-                                (record.job->node.empty() ? node_of(record) : record.job->node));
+                                (record.job->place.empty() ? place_of(record) : record.job->place));
   const std::string seen = is_seen ? record.job->uid : "";
   if (!is_asked && (seen.empty() || mark_of(record, "older job").value == seen)) return;
   wire::RemoveWorkloadT body;
   body.kind = "Job";
-  body.node = node_of(record);
+  body.place = place_of(record);
   wire::CommandT remove;
   remove.revision = revision;  // the Job of this one stays
   remove.coalesce = "remove job";
@@ -122,15 +127,15 @@ void remove_older(Decision& d, const wire::RecordT& record) {
 // another one; an older Job must go first), when somebody has edited it (another generation than
 // when it was asked for), and when one of its parts is gone.
 template <class Apply, class Workload>
-void want(Decision& d, const wire::RecordT& record, const std::string& key, const Workload& seen,
-          bool counts) {
+void want(Decision& d, const wire::RecordT& record, const runtime::View& view,
+          const std::string& key, const Workload& seen, bool counts) {
   const std::string wish = wish_of(record);
   const wire::MarkT& asked = mark_of(record, key);
   const auto body = [&] {
     Apply apply;
     apply.workspace = copy(*record.workspace);
     apply.resources = copy(*record.resources);
-    apply.run_dir = copy(*record.run_dir);
+    apply.run_dir = copy(*runtime::run_dir_of(record));
     return apply;
   };
   const std::uint64_t generation = asked.value == wish
@@ -141,7 +146,11 @@ void want(Decision& d, const wire::RecordT& record, const std::string& key, cons
     runtime::Seen what;
     if (exists(seen) && counts) what = {seen->version, seen->generation + 1};  // updated in place
     if (!exists(seen) && is_of_wish(record, seen)) what = {seen->version, 0};
-    ask(d, record, key, wish, revision, body(), what);
+    const char* command = record.workspace->tuning ? "ApplyTuning" : "ApplyInference";
+    if (runtime::trouble_of(record, command) == nullptr) what.now_ms = view.now_ms;
+    const bool is_asked_now = ask(d, record, key, wish, revision, body(), what);
+    if (what.now_ms != 0)
+      d.wake_at_ms = (is_asked_now ? view.now_ms : asked.at_ms) + runtime::unseen_ms_max + 1;
   } else if (seen->generation > generation) {
     ask(d, record, key, wish, revision, body(), {seen->version, seen->generation});
   }
@@ -153,7 +162,7 @@ void want(Decision& d, const wire::RecordT& record, const std::string& key, cons
 }
 }  // namespace
 
-Decision decide(const wire::RecordT& record, const runtime::View&) {
+Decision decide(const wire::RecordT& record, const runtime::View& view) {
   // A Workspace that is gone is left too: it may have gone while something was on its way.
   if (record.workspace && !runtime::is_live(record)) return leave(record);
   Decision d;
@@ -165,15 +174,16 @@ Decision decide(const wire::RecordT& record, const runtime::View&) {
       resources.state == wire::ResourcesState::Ready && resources.revision == w.revision;
   if (!granted) return d;  // what runs goes on: a node that is late again must not end a training
   want_run(d, record);
-  const bool prepared = record.run_dir && record.run_dir->state == wire::RunDirState::Ready &&
-                        record.run_dir->revision == w.revision &&
-                        record.run_dir->node == node_of(record);
-  const bool is_trained = record.artifact && record.artifact->revision == w.revision;
+  const wire::RunDirT* dir = runtime::of_node(record.run_dirs, node_of(record));
+  const bool prepared = dir != nullptr && dir->state == wire::RunDirState::Ready &&
+                        dir->revision == w.revision && dir->place == place_of(record) &&
+                        record.run && record.run->node == dir->node;
+  const bool is_trained = runtime::artifact_of(record) != nullptr;
   if (!prepared) return d;
   if (w.tuning && !is_trained && !is_foreign(record.job))
-    want<wire::ApplyTuningT>(d, record, "job", record.job, false);
+    want<wire::ApplyTuningT>(d, record, view, "job", record.job, false);
   if (w.inference && !is_foreign(record.server))
-    want<wire::ApplyInferenceT>(d, record, "server", record.server, true);
+    want<wire::ApplyInferenceT>(d, record, view, "server", record.server, true);
   return d;
 }
 }  // namespace kairo::launcher

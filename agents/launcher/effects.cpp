@@ -117,14 +117,14 @@ Status LauncherEffects::remove(const wire::CommandT& command) {
   const auto there = cluster_.get(ref);
   if (!there.ok()) return there.error().code == Code::not_found ? ok() : Status(there.error());
   // A namesake of a later Workspace; or what this row made way for, and a crash repeats the row.
-  const std::string& node = command.body.AsRemoveWorkload()->node;
+  const std::string& place = command.body.AsRemoveWorkload()->place;
   const auto is_another = [&](const std::string& object) {
     if (owner_of(object) != command.uid) return true;
     const auto note = [&](const char* key) {
       return text_at(object, (std::string("/metadata/annotations/kairo.dev~1") + key).c_str());
     };
     return !command.revision.empty() && note("revision") == command.revision &&
-           (node.empty() || note("node").empty() || note("node") == node);
+           (place.empty() || note("place").empty() || note("place") == place);
   };
   if (is_another(there.value())) return ok();
   if (text_at(there.value(), "/metadata/deletionTimestamp").empty())

@@ -66,7 +66,7 @@ void place(Json& pod_spec, const wire::WorkspaceT& w, const wire::ResourcesT& re
 }
 
 Json host_path(const std::string& path) {
-  return {{"hostPath", {{"path", path}, {"type", "DirectoryOrCreate"}}}};
+  return {{"hostPath", {{"path", path}, {"type", "Directory"}}}};
 }
 
 Json pull_container(const std::string& name, const wire::DataSourceT& source, const std::string& to,
@@ -94,9 +94,9 @@ Json pull_container(const std::string& name, const wire::DataSourceT& source, co
   return container;
 }
 
-void note_node(Json& object, const wire::ResourcesT& resources) {
-  if (!resources.nodes.empty())
-    object["metadata"]["annotations"]["kairo.dev/node"] = resources.nodes.front();
+void note_place(Json& object, const wire::ResourcesT& resources) {
+  if (!resources.places.empty())
+    object["metadata"]["annotations"]["kairo.dev/place"] = resources.places.front();
 }
 
 cluster::Apply apply_of(const cluster::Kind& kind, const Json& object) {

@@ -21,11 +21,12 @@ Json pod_metadata(const wire::CommandT& command, const wire::WorkspaceT& w);
 Json room_of(const wire::ResourcesT& resources);
 // Node affinity to the granted node's labels and KAITO's tolerations.
 void place(Json& pod_spec, const wire::WorkspaceT& w, const wire::ResourcesT& resources);
+// A pod waits for it: what the node agent has not prepared is not made by the kubelet.
 Json host_path(const std::string& path);
 // An init container that pulls an image's /data into `to`.
 Json pull_container(const std::string& name, const wire::DataSourceT& source, const std::string& to,
                     const Settings& settings, Volumes& pod_volumes);
-// On a workload: the node that it was made for, so that one for another node is known.
-void note_node(Json& object, const wire::ResourcesT& resources);
+// On a workload: the place that it was made for, so that one for another place is known.
+void note_place(Json& object, const wire::ResourcesT& resources);
 cluster::Apply apply_of(const cluster::Kind& kind, const Json& object);
 }  // namespace kairo::launcher

@@ -76,7 +76,7 @@ std::vector<cluster::Apply> plan_inference(const wire::CommandT& command,
   place(spec, w, *apply.resources);
 
   Json set = object_of(command, w, "apps/v1", "StatefulSet", command.name);
-  note_node(set, *apply.resources);
+  note_place(set, *apply.resources);
   set["spec"] = {{"replicas", 1},
                  {"podManagementPolicy", "Parallel"},
                  {"serviceName", command.name + "-headless"},

@@ -93,7 +93,7 @@ std::vector<cluster::Apply> plan_tuning(const wire::CommandT& command, const Set
   place(spec, w, *apply.resources);
 
   Json job = object_of(command, w, "batch/v1", "Job", command.name);
-  note_node(job, *apply.resources);
+  note_place(job, *apply.resources);
   job["spec"] = {{"backoffLimit", 6},
                  {"completions", 1},  // said, so that it is ours: somebody may edit it
                  {"parallelism", 1},

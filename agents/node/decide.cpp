@@ -9,9 +9,12 @@ using runtime::ask;
 using runtime::copy;
 using runtime::Decision;
 
-// Its processes may still write there.
-bool is_used(const wire::RecordT& record) {
-  return (record.job && record.job->exists) || (record.server && record.server->exists);
+// Its processes may still write here.
+bool is_used(const wire::RecordT& record, const std::string& self) {
+  const auto is_here = [&](const auto& seen) {
+    return seen && seen->exists && (seen->place.empty() || seen->place.starts_with(self + "/"));
+  };
+  return is_here(record.job) || is_here(record.server);
 }
 
 // The directory could not be made (disk full, weights missing): said once per cause; the relay goes
@@ -21,27 +24,10 @@ void tell_trouble(Decision& d, const wire::RecordT& record, const wire::TroubleT
   failed.revision = trouble.revision;
   failed.state = wire::RunDirState::Failed;
   failed.node = record.run->node;
+  failed.place = record.run->place;
   failed.reason = "RunDirectoryFailed";
   failed.message = trouble.what;
   runtime::publish(d, record, std::move(failed));
-}
-// The run is another node's by now: what was made here goes, without a word about it, for the word
-// about a run's directory is the other's.
-Decision leave_to_another(const wire::RecordT& record, const std::string& self) {
-  Decision d;
-  const bool was_here = !runtime::mark_of(record, "prepare").value.empty();
-  const auto runs_here = [&](const auto& seen) {
-    return seen && seen->exists && seen->node == self;
-  };
-  if (!was_here || runs_here(record.job) || runs_here(record.server)) return d;
-  wire::RemoveRunT remove;
-  remove.run = copy(*record.run);
-  d.cancel_effects = true;
-  ask(d, record, "remove", "moved", "", std::move(remove));
-  wire::MarkT forgotten;
-  forgotten.key = "prepare";
-  d.marks.push_back(std::move(forgotten));
-  return d;
 }
 }  // namespace
 
@@ -49,12 +35,13 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   Decision d;
   if (!record.run) return d;
   const wire::RunT& run = *record.run;
-  if (run.node != view.self) return leave_to_another(record, view.self);
-  const wire::RunDirT* dir = record.run_dir.get();
+  const wire::RunDirT* dir = runtime::of_node(record.run_dirs, view.self);
   // Of this word about the run: a wish may come back, and a store may be older than what was done.
   const std::string asked_for = run.revision + "/" + std::to_string(run.version);
-  if (!run.planned) {
-    if (is_used(record)) return d;
+  if (!run.planned || run.node != view.self) {  // no longer wanted, or another node's by now
+    const bool was_here = dir != nullptr || run.node == view.self ||
+                          !runtime::mark_of(record, "prepare").value.empty();
+    if (!was_here || is_used(record, view.self)) return d;
     if (dir != nullptr && dir->state == wire::RunDirState::Removed) return d;
     wire::RemoveRunT remove;
     remove.run = copy(run);
@@ -62,8 +49,8 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
     ask(d, record, "remove", asked_for, run.revision, std::move(remove));
     return d;
   }
-  const bool ready =
-      dir != nullptr && dir->state == wire::RunDirState::Ready && dir->revision == run.revision;
+  const bool ready = dir != nullptr && dir->state == wire::RunDirState::Ready &&
+                     dir->revision == run.revision && dir->place == run.place;
   if (!ready) {
     wire::PrepareRunT prepare;
     prepare.run = copy(run);
@@ -72,13 +59,16 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
       tell_trouble(d, record, *trouble);
     return d;
   }
-  const bool ended = record.job && record.job->revision == run.revision && record.job->finished &&
-                     record.job->succeeded > 0;
-  const bool checked = record.artifact && record.artifact->revision == run.revision;
+  const wire::JobT* job = record.job.get();
+  const bool ended = job != nullptr && job->revision == run.revision && job->finished &&
+                     job->succeeded > 0 && (job->place.empty() || job->place == run.place);
+  const wire::ArtifactT* artifact = runtime::of_node(record.artifacts, view.self);
+  const bool checked =
+      artifact != nullptr && artifact->revision == run.revision && artifact->place == run.place;
   if (ended && !checked) {
     wire::CheckArtifactT check;
     check.run = copy(run);
-    ask(d, record, "check", run.revision, run.revision, std::move(check));
+    ask(d, record, "check", asked_for, run.revision, std::move(check));
   }
   return d;
 }

@@ -22,8 +22,10 @@ wire::FactT fact_of(const std::string& uid, const std::string& ns, const std::st
   fact.body.Set(std::move(body));
   return fact;
 }
-wire::TrainingT training_of(const std::string& revision, const wire::ProgressT& progress) {
+wire::TrainingT training_of(const std::string& node, const std::string& revision,
+                            const wire::ProgressT& progress) {
   wire::TrainingT training;
+  training.node = node;
   training.revision = revision;
   training.progress = std::make_unique<wire::ProgressT>(progress);
   return training;
@@ -77,7 +79,8 @@ Status NodeEffects::prepare(const wire::CommandT& command, const wire::RunT& run
   dir.path = TRY(dirs_.prepare(key_of(command, run)));
   dir.revision = run.revision;
   dir.state = wire::RunDirState::Ready;
-  dir.node = run.node;
+  dir.node = self_;
+  dir.place = run.place;
   observe_(fact_of(command.uid, command.ns, command.name, std::move(dir)));
   return ok();
 }
@@ -96,11 +99,10 @@ Status NodeEffects::check_unused(const wire::CommandT& command) {
 Status NodeEffects::remove(const wire::CommandT& command, const wire::RunT& run) {
   TRY(check_unused(command));
   TRY(dirs_.remove(command.uid));
-  if (run.node != self_) return ok();  // it has moved: the word is the other node's
   wire::RunDirT dir;
   dir.revision = run.revision;
   dir.state = wire::RunDirState::Removed;
-  dir.node = run.node;
+  dir.node = self_;
   observe_(fact_of(command.uid, command.ns, command.name, std::move(dir)));
   return ok();
 }
@@ -108,7 +110,8 @@ Status NodeEffects::remove(const wire::CommandT& command, const wire::RunT& run)
 Status NodeEffects::check(const wire::CommandT& command, const wire::RunT& run) {
   wire::ArtifactT artifact;
   artifact.revision = run.revision;
-  artifact.node = run.node;
+  artifact.node = self_;
+  artifact.place = run.place;
   const RunKey key = key_of(command, run);
   const auto adapter = dirs_.adapter(key);
   if (!adapter.ok() && adapter.error().code != Code::not_found) return adapter.error();
@@ -121,7 +124,8 @@ Status NodeEffects::check(const wire::CommandT& command, const wire::RunT& run) 
   }
   // The trainer's last word first: who sees the artifact has seen the last step.
   if (const auto progress = last_progress(tail_of(dirs_.progress_file(key))))
-    observe_(fact_of(command.uid, command.ns, command.name, training_of(run.revision, *progress)));
+    observe_(fact_of(command.uid, command.ns, command.name,
+                     training_of(self_, run.revision, *progress)));
   observe_(fact_of(command.uid, command.ns, command.name, std::move(artifact)));
   return ok();
 }
@@ -141,7 +145,7 @@ void ProgressSensor::look() {
     const auto progress = last_progress(tail_of(file));
     if (!progress || told.progress == *progress) continue;
     told.progress = *progress;
-    observe_(fact_of(run.uid, run.ns, run.name, training_of(run.revision, *progress)));
+    observe_(fact_of(run.uid, run.ns, run.name, training_of(self_, run.revision, *progress)));
   }
   told_ = std::move(seen);
 }

@@ -32,12 +32,14 @@ class NodeEffects final : public runtime::Effects {
 // Reads every run's progress.jsonl and observes what is new. One thread.
 class ProgressSensor {
  public:
-  ProgressSensor(RunDirs& dirs, Observe observe) : dirs_(dirs), observe_(std::move(observe)) {}
+  ProgressSensor(RunDirs& dirs, Observe observe, std::string self)
+      : dirs_(dirs), observe_(std::move(observe)), self_(std::move(self)) {}
   void look();  // call it a few times a second
 
  private:
   RunDirs& dirs_;
   const Observe observe_;
+  const std::string self_;
   struct Told {
     std::string stamp;  // of the file when it was read
     wire::ProgressT progress;

@@ -71,6 +71,7 @@ ResourcesT grant(const wire::WorkspaceT& w, const std::string& name, const wire:
                  const Need& need) {
   ResourcesT out = word(w, ResourcesState::Ready, "", "");
   out.nodes = {name};
+  out.places = {name + "/" + node.uid};
   out.gpus = node.gpus > 0 ? 1 : 0;
   out.local = node.local;
   out.memory_bytes = need.memory_bytes;

@@ -15,20 +15,26 @@ bool asks_for_nodes(const wire::RecordT& record) {
   return runtime::is_live(record) && record.workspace->finalized;
 }
 // The nodes that this revision was given; null = it was given none.
-const std::vector<std::string>* granted_to(const wire::RecordT& record) {
+const wire::ResourcesT* granted_to(const wire::RecordT& record) {
   const wire::ResourcesT* said = record.resources.get();
   if (said == nullptr || said->state != ResourcesState::Ready ||
       said->revision != record.workspace->revision)
     return nullptr;
-  return &said->nodes;
+  return said;
 }
-// A grant stands while its nodes are there: one that is late, or that holds other models by now,
-// ends nothing that runs there.
-bool stands(const std::vector<std::string>& granted, const runtime::Nodes& nodes) {
-  return std::all_of(granted.begin(), granted.end(), [&](const std::string& name) {
-    const auto node = nodes.find(name);
-    return node != nodes.end() && node->second.exists;
-  });
+// A grant stands while its nodes are there, the same ones: one that is late, or that holds other
+// models by now, ends nothing that runs there. What is done needs them no more.
+bool stands(const wire::RecordT& record, const wire::ResourcesT& granted,
+            const runtime::Nodes& nodes) {
+  if (runtime::is_done(record)) return true;
+  const auto is_there = [&](const std::string& place) {
+    const std::size_t slash = place.find('/');
+    const auto node = nodes.find(place.substr(0, slash));
+    return node != nodes.end() && node->second.exists &&
+           place.substr(slash + 1) == node->second.uid;
+  };
+  return !granted.places.empty() &&
+         std::all_of(granted.places.begin(), granted.places.end(), is_there);
 }
 }  // namespace
 
@@ -40,7 +46,7 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view)
   }
   if (!asks_for_nodes(record)) return d;
   const auto* granted = granted_to(record);
-  if (granted != nullptr && stands(*granted, view.nodes)) return d;
+  if (granted != nullptr && stands(record, *granted, view.nodes)) return d;
   runtime::publish(d, record, assess(*record.workspace, view.nodes));
   return d;
 }
@@ -49,7 +55,8 @@ bool concerns(const wire::RecordT& record, const std::string& name, const wire::
               const wire::NodeT& after) {
   if (!asks_for_nodes(record)) return false;
   if (const auto* granted = granted_to(record))
-    return !after.exists && std::find(granted->begin(), granted->end(), name) != granted->end();
+    return (!after.exists || (before != nullptr && before->uid != after.uid)) &&
+           std::find(granted->nodes.begin(), granted->nodes.end(), name) != granted->nodes.end();
   return may_change(*record.workspace, record.resources.get(), name, before, after);
 }
 }  // namespace kairo::provisioner

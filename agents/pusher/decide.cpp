@@ -10,8 +10,9 @@ using runtime::Decision;
 // the Secret: ask again now and then.
 constexpr std::int64_t refused_again_ms = 15'000;
 
-wire::PushT said(const wire::RecordT& record, wire::PushState state) {
+wire::PushT said(const wire::RecordT& record, const std::string& self, wire::PushState state) {
   wire::PushT push;
+  push.node = self;
   push.state = state;
   push.revision = record.workspace->revision;
   push.image = record.workspace->tuning->output->image;
@@ -35,14 +36,17 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
     d.cancel_effects = true;
     return d;
   }
-  if (!record.workspace || !record.workspace->tuning || !record.artifact) return d;
+  if (!record.workspace || !record.workspace->tuning) return d;
+  const wire::ArtifactT* found = runtime::of_node(record.artifacts, view.self);
+  if (found == nullptr) return d;  // what another node has, its pusher pushes
   const wire::WorkspaceT& w = *record.workspace;
-  const wire::ArtifactT& artifact = *record.artifact;
+  const wire::ArtifactT& artifact = *found;
   if (artifact.revision != w.revision || !artifact.problem.empty()) return d;
-  if (artifact.node != view.self) return d;  // another node's pusher has it on its disk
   if (!w.tuning->output || w.tuning->output->image.empty()) return d;
-  const wire::PushT* push = record.push.get();
-  if (push && push->revision == w.revision && push->state == wire::PushState::Pushed) return d;
+  if (const wire::PushT* done = runtime::push_of(record);
+      done != nullptr && done->state == wire::PushState::Pushed)
+    return d;
+  const wire::PushT* push = runtime::of_node(record.pushes, view.self);
 
   const wire::TroubleT* trouble = runtime::trouble_of(record, "PushImage");
   std::string attempt = runtime::mark_of(record, "push").value;
@@ -62,10 +66,10 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   const bool asked = runtime::ask(d, record, "push", attempt, w.revision, std::move(body));
   if (trouble == nullptr || asked) {
     if (push == nullptr || push->revision != w.revision)
-      runtime::publish(d, record, said(record, wire::PushState::Pushing));
+      runtime::publish(d, record, said(record, view.self, wire::PushState::Pushing));
     return d;
   }
-  wire::PushT waiting = said(record, wire::PushState::Waiting);
+  wire::PushT waiting = said(record, view.self, wire::PushState::Waiting);
   waiting.attempt = is_refused(*trouble) ? 0 : trouble->attempt;  // 0: at a fixed rhythm
   waiting.reason = reason_of(*trouble);
   waiting.message = trouble->what;

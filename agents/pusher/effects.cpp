@@ -43,6 +43,7 @@ void PusherEffects::tell(const wire::CommandT& command, wire::PushT push) {
   fact.ns = command.ns;
   fact.name = command.name;
   push.revision = command.revision;
+  push.node = command.body.AsPushImage()->artifact->node;
   push.image = command.body.AsPushImage()->workspace->tuning->output->image;
   fact.body.Set(std::move(push));
   observe_(std::move(fact));

@@ -1,8 +1,10 @@
 // agents/runtime/decision.h - words for decisions: small pure functions that every agent uses.
 #pragma once
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "agents/runtime/agent.h"
 
@@ -32,14 +34,20 @@ inline const wire::MarkT& mark_of(const wire::RecordT& record, const std::string
 struct Seen {
   std::uint64_t version = 0;     // of the fact; 0 = nothing is there to see
   std::uint64_t generation = 0;  // of the object, where that counts
+  std::int64_t now_ms = 0;       // not 0: asked again when for a while nothing is seen at all
 };
+// Made and taken away again while nobody looked, an object is never seen.
+constexpr std::int64_t unseen_ms_max = 30'000;
 // Asks for an effect: once per wish `value`, and again for each newer fact that does not show it.
 // true: it was asked for now.
 template <class Body>
 bool ask(Decision& decision, const wire::RecordT& record, const std::string& key,
          const std::string& value, const std::string& revision, Body body, Seen seen = {}) {
   const wire::MarkT& asked = mark_of(record, key);
-  if (asked.value == value && seen.version <= asked.seen) return false;
+  const bool is_overdue =
+      seen.now_ms != 0 &&
+      (seen.now_ms < asked.at_ms || seen.now_ms - asked.at_ms > unseen_ms_max);  // or set back
+  if (asked.value == value && seen.version <= asked.seen && !is_overdue) return false;
   wire::CommandT command;
   command.revision = revision;
   command.coalesce = key;
@@ -50,6 +58,7 @@ bool ask(Decision& decision, const wire::RecordT& record, const std::string& key
   mark.value = value;
   mark.seen = seen.version;
   mark.generation = seen.generation;
+  mark.at_ms = seen.now_ms;
   decision.marks.push_back(std::move(mark));
   return true;
 }
@@ -62,6 +71,61 @@ inline bool is_live(const wire::RecordT& record) {
 }
 inline bool is_leaving(const wire::RecordT& record) {
   return record.workspace && record.workspace->exists && record.workspace->deleting;
+}
+// A node's word, of those that a record keeps (run_dirs, trainings, artifacts, pushes).
+template <class T>
+const T* of_node(const std::vector<std::unique_ptr<T>>& words, const std::string& node) {
+  for (const auto& word : words)
+    if (word->node == node) return word.get();
+  return nullptr;
+}
+// The words that count: of the node on which the run is wished for.
+inline std::string run_node_of(const wire::RecordT& record) {
+  if (record.run) return record.run->node;
+  return record.resources && !record.resources->nodes.empty() ? record.resources->nodes.front()
+                                                              : "";
+}
+inline const wire::RunDirT* run_dir_of(const wire::RecordT& record) {
+  return of_node(record.run_dirs, run_node_of(record));
+}
+inline const wire::TrainingT* training_of(const wire::RecordT& record) {
+  return of_node(record.trainings, run_node_of(record));
+}
+// The push of the revision that is wished for: one that is over, else the one under way.
+inline const wire::PushT* push_of(const wire::RecordT& record) {
+  const wire::PushT* out = nullptr;
+  for (const auto& push : record.pushes) {
+    if (push->revision != record.workspace->revision) continue;
+    const bool is_better =
+        push->state == wire::PushState::Pushed || (record.run && push->node == record.run->node);
+    if (out == nullptr || (out->state != wire::PushState::Pushed && is_better)) out = push.get();
+  }
+  return out;
+}
+// Its adapter: pushed, or in a place that is granted. What lies on a node that is gone is gone.
+inline const wire::ArtifactT* artifact_of(const wire::RecordT& record) {
+  const wire::PushT* push = push_of(record);
+  const bool is_pushed = push != nullptr && push->state == wire::PushState::Pushed;
+  for (const auto& artifact : record.artifacts) {
+    if (artifact->revision != record.workspace->revision) continue;
+    if (is_pushed && artifact->node == push->node) return artifact.get();
+    const wire::ResourcesT* granted = record.resources.get();
+    if (is_pushed || granted == nullptr) continue;
+    const auto& places = granted->places;
+    if (std::find(places.begin(), places.end(), artifact->place) != places.end())
+      return artifact.get();
+  }
+  return nullptr;
+}
+// A tuning that is over: all is where it was wanted, or there is no adapter to be had.
+inline bool is_done(const wire::RecordT& record) {
+  if (!record.workspace->tuning) return false;
+  const wire::ArtifactT* artifact = artifact_of(record);
+  if (artifact == nullptr) return false;
+  const auto& output = record.workspace->tuning->output;
+  const wire::PushT* push = push_of(record);
+  return !artifact->problem.empty() || !output || output->image.empty() ||
+         (push != nullptr && push->state == wire::PushState::Pushed);
 }
 // A failed effect that still stands: for this revision, of this command.
 inline const wire::TroubleT* trouble_of(const wire::RecordT& record, const std::string& command) {

@@ -29,7 +29,17 @@ bus::Cursor cursor_of(const std::string& text) {  // none when it is not such a 
 }
 }  // namespace
 
+// What another version has stored is not read: the bus makes an empty store good.
+Status Loop::empty_if_foreign() {
+  if (TRY(deps_.store.get("meta/format")) == std::string(record_format)) return ok();
+  state::Batch batch;
+  for (const char* prefix : {"record/", "node/", "outbox/", "meta/"})
+    for (const auto& [key, bytes] : TRY(deps_.store.scan(prefix, "", 10'000'000))) batch.erase(key);
+  return batch.writes.empty() ? ok() : deps_.store.commit(batch);
+}
+
 Status Loop::start() {
+  TRY(empty_if_foreign());
   std::string after;
   for (;;) {
     const state::Rows rows = TRY(deps_.store.scan("record/", after, 512));
@@ -96,7 +106,9 @@ void Loop::take(Round& round, const wire::FactT& fact, bool is_news) {
   if (const auto* node = fact.body.AsNode()) return take_node(round, fact.name, *node);
   if (fact.uid.empty()) return;
   const wire::FactBody type = fact.body.type;  // of what is one's own the record knows better
-  const bool is_last_word = is_news && is_of_an_agent(type) && !deps_.role.own.contains(type);
+  const std::string node = node_of(fact);
+  const bool is_own = deps_.role.own.contains(type) && (node.empty() || node == deps_.self);
+  const bool is_last_word = is_news && is_of_an_agent(type) && !is_own;
   if (absorb(edit(round, fact.uid), fact, is_last_word)) round.dirty.insert(fact.uid);
 }
 
@@ -203,6 +215,7 @@ Status Loop::commit(Round& round) {
   // A cursor that lags behind costs only that facts are read again.
   const bool is_cursor_old = round.cursor != kept_cursor_ && swept_ms_ == round.now_ms;
   if (!batch.writes.empty() || is_cursor_old) {
+    batch.put("meta/format", record_format);
     batch.put("meta/outbox", std::to_string(round.outbox));
     batch.put("meta/cursor", text_of(round.cursor));
     const Status done = deps_.store.commit(batch);  // the moment the facts have happened

@@ -25,6 +25,7 @@
 #include "state/store.h"
 
 namespace kairo::runtime {
+constexpr const char* record_format = "2";  // of what the store holds
 constexpr std::size_t facts_per_batch = 256;
 constexpr std::int64_t keep_gone_ms = 3600 * 1000;  // longer than a message can come late
 
@@ -62,6 +63,7 @@ class Loop {
 
  private:
   struct Round;  // what one step changes, before it is committed
+  Status empty_if_foreign();
   std::chrono::milliseconds patience(std::chrono::milliseconds wait) const;
   Status hear(Round& round, std::chrono::milliseconds wait);
   void take(Round& round, const wire::FactT& fact, bool is_news);
@@ -99,6 +101,7 @@ class Loop {
   bool is_whole_ = false;             // that too: from here on it decides
   std::string incarnation_;           // "" = none yet: a new process says all again
   std::int64_t said_all_ms_ = 0;      // monotonic
+  std::int64_t decided_ms_ = 0;       // Unix time of the last round that decided
   std::int64_t incarnation_checked_ms_ = -1'000'000, swept_ms_ = 0;
   mutable std::mutex observed_mutex_;
   std::deque<std::pair<wire::FactT, bool>> observed_;

@@ -2,6 +2,7 @@
 // quiet.
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "agents/runtime/decision.h"
 #include "agents/runtime/loop.h"
@@ -60,8 +61,10 @@ void Loop::decide(Round& round) {
     round.taken = observed_.size();
     for (const auto& [fact, publish] : observed_) own_fact(round, fact, publish);
   }
+  // A clock that was set back must not make anybody wait for the old time.
+  const bool is_set_back = round.now_ms < std::exchange(decided_ms_, round.now_ms);
   for (const auto& [at_ms, uid] : timers_) {
-    if (at_ms > round.now_ms) break;
+    if (at_ms > round.now_ms && !is_set_back) break;
     round.dirty.insert(uid);
   }
   wake_concerned(round);

@@ -1,4 +1,5 @@
 // agents/runtime/loop_facts.cpp - the loop's own words: given a version, said again, shown.
+#include "agents/runtime/decision.h"
 #include "agents/runtime/loop.h"
 #include "agents/runtime/loop_round.h"
 #include "agents/runtime/record.h"
@@ -34,34 +35,34 @@ bool Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
   const wire::RecordT& record = peek(round, fact.uid);
   fact.at_ms = round.now_ms;
   bool news = true;
-  const auto give_version = [&](auto& body, const auto& slot) {
+  const auto give_version = [&](auto& body, const auto* slot) {
     body.version = static_cast<std::uint64_t>(std::max<std::int64_t>(round.now_ms, 1));
-    if (!slot) return;
+    if (slot == nullptr) return;
     news = !same_but_version(*slot, body);
     body.version = std::max(body.version, slot->version + 1);
   };
   switch (fact.body.type) {
     case wire::FactBody::Resources:
-      give_version(*fact.body.AsResources(), record.resources);
+      give_version(*fact.body.AsResources(), record.resources.get());
       break;
     case wire::FactBody::Run:
-      give_version(*fact.body.AsRun(), record.run);
+      give_version(*fact.body.AsRun(), record.run.get());
       break;
     case wire::FactBody::RunDir:
-      give_version(*fact.body.AsRunDir(), record.run_dir);
+      give_version(*fact.body.AsRunDir(), of_node(record.run_dirs, deps_.self));
       break;
     case wire::FactBody::Training:
-      give_version(*fact.body.AsTraining(), record.training);
+      give_version(*fact.body.AsTraining(), of_node(record.trainings, deps_.self));
       break;
     case wire::FactBody::Artifact:
-      give_version(*fact.body.AsArtifact(), record.artifact);
+      give_version(*fact.body.AsArtifact(), of_node(record.artifacts, deps_.self));
       break;
     case wire::FactBody::Push:
-      give_version(*fact.body.AsPush(), record.push);
+      give_version(*fact.body.AsPush(), of_node(record.pushes, deps_.self));
       break;
     case wire::FactBody::Trouble:
       fact.body.AsTrouble()->at_ms = round.now_ms;
-      give_version(*fact.body.AsTrouble(), record.trouble);
+      give_version(*fact.body.AsTrouble(), record.trouble.get());
       news = true;  // the same refusal once more is news: a decision may wait for its answer
       break;
     case wire::FactBody::NONE:
@@ -99,8 +100,8 @@ void Loop::republish_if_lost(Round& round) {
   for (const auto& entry : records_) {
     const wire::RecordT& record = entry.second;
     round.dirty.insert(entry.first);
-    const auto again = [&](const auto& slot, wire::FactBody type) {
-      if (!slot || !deps_.role.own.contains(type)) return;
+    const auto again = [&](const auto* slot, wire::FactBody type) {
+      if (slot == nullptr || !deps_.role.own.contains(type)) return;
       wire::FactT fact;
       fact.uid = record.uid;
       fact.ns = record.ns;
@@ -109,12 +110,12 @@ void Loop::republish_if_lost(Round& round) {
       fact.body.Set(std::decay_t<decltype(*slot)>(*slot));
       round.rows.emplace_back(outbox_key(++round.outbox), publication(std::move(fact)));
     };
-    again(record.resources, wire::FactBody::Resources);
-    again(record.run, wire::FactBody::Run);
-    again(record.run_dir, wire::FactBody::RunDir);
-    again(record.training, wire::FactBody::Training);
-    again(record.artifact, wire::FactBody::Artifact);
-    again(record.push, wire::FactBody::Push);
+    again(record.resources.get(), wire::FactBody::Resources);
+    again(record.run.get(), wire::FactBody::Run);
+    again(of_node(record.run_dirs, deps_.self), wire::FactBody::RunDir);
+    again(of_node(record.trainings, deps_.self), wire::FactBody::Training);
+    again(of_node(record.artifacts, deps_.self), wire::FactBody::Artifact);
+    again(of_node(record.pushes, deps_.self), wire::FactBody::Push);
   }
 }
 

@@ -10,17 +10,24 @@
 
 namespace kairo::runtime {
 namespace {
-// The slot of this Service or ConfigMap; an empty one when nothing was known of it.
-std::unique_ptr<wire::PartT>& part_of(wire::RecordT& record, const wire::PartT& part) {
-  const auto key = [](const wire::PartT& p) { return std::tie(p.kind, p.name); };
-  auto at = std::lower_bound(record.parts.begin(), record.parts.end(), part,
-                             [&](const auto& p, const wire::PartT& k) { return key(*p) < key(k); });
-  if (at == record.parts.end() || key(**at) != key(part)) {
-    at = record.parts.insert(at, std::make_unique<wire::PartT>());
-    (*at)->kind = part.kind;
-    (*at)->name = part.name;
-  }
-  return *at;
+auto key_of(const wire::PartT& part) {
+  return std::tie(part.kind, part.name);
+}
+template <class T>
+auto key_of(const T& word) {  // of a node
+  return std::tie(word.node);
+}
+// As with_slot, for a kind of which a record keeps several.
+template <class T, class Visit>
+bool with_entry(std::vector<std::unique_ptr<T>>& entries, const T& body, Visit visit) {
+  const auto at =
+      std::lower_bound(entries.begin(), entries.end(), body,
+                       [](const auto& entry, const T& b) { return key_of(*entry) < key_of(b); });
+  const bool is_known = at != entries.end() && key_of(**at) == key_of(body);
+  std::unique_ptr<T> none;
+  const bool done = visit(body, is_known ? *at : none);
+  if (none) entries.insert(at, std::move(none));
+  return done;
 }
 // Calls visit(body, the record's slot for it) for the fact's kind; false for NONE and Node.
 template <class Visit>
@@ -43,17 +50,17 @@ bool with_slot(wire::RecordT& record, const wire::FactT& fact, Visit visit) {
     case wire::FactBody::Run:
       return visit(*body.AsRun(), record.run);
     case wire::FactBody::RunDir:
-      return visit(*body.AsRunDir(), record.run_dir);
+      return with_entry(record.run_dirs, *body.AsRunDir(), visit);
     case wire::FactBody::Training:
-      return visit(*body.AsTraining(), record.training);
+      return with_entry(record.trainings, *body.AsTraining(), visit);
     case wire::FactBody::Artifact:
-      return visit(*body.AsArtifact(), record.artifact);
+      return with_entry(record.artifacts, *body.AsArtifact(), visit);
     case wire::FactBody::Push:
-      return visit(*body.AsPush(), record.push);
+      return with_entry(record.pushes, *body.AsPush(), visit);
     case wire::FactBody::Trouble:
       return visit(*body.AsTrouble(), record.trouble);
     case wire::FactBody::Part:
-      return visit(*body.AsPart(), part_of(record, *body.AsPart()));
+      return with_entry(record.parts, *body.AsPart(), visit);
     case wire::FactBody::StatusSeen:
       return visit(*body.AsStatusSeen(), record.status_seen);
   }
@@ -131,6 +138,14 @@ std::string content_of(const wire::FactT& fact) {
   return encode(content, wire::FactIdentifier());
 }
 
+std::string node_of(const wire::FactT& fact) {
+  if (const auto* dir = fact.body.AsRunDir()) return dir->node;
+  if (const auto* training = fact.body.AsTraining()) return training->node;
+  if (const auto* artifact = fact.body.AsArtifact()) return artifact->node;
+  if (const auto* push = fact.body.AsPush()) return push->node;
+  return {};
+}
+
 std::string kind_of(wire::FactBody type) {
   std::string text = wire::EnumNameFactBody(type);
   std::transform(text.begin(), text.end(), text.begin(),
@@ -148,10 +163,13 @@ std::string subject_of(const wire::FactT& fact) {
   if (const auto* pod = fact.body.AsPod()) return subject + "." + bus::token(pod->name);
   if (const auto* part = fact.body.AsPart())
     return subject + "." + bus::token(part->kind + "-" + part->name);
-  return subject;
+  const std::string node = node_of(fact);
+  return node.empty() ? subject : subject + "." + bus::token(node);
 }
 std::string message_id_of(const wire::FactT& fact) {
-  return kind_of(fact.body.type) + "/" + fact.uid + "/" + std::to_string(version_of(fact));
+  const std::string node = node_of(fact);
+  return kind_of(fact.body.type) + "/" + fact.uid + (node.empty() ? "" : "/" + node) + "/" +
+         std::to_string(version_of(fact));
 }
 
 void set_mark(wire::RecordT& record, wire::MarkT mark) {

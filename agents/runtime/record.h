@@ -17,6 +17,8 @@ bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word = 
 bool is_of_an_agent(wire::FactBody type);
 // The record holds a newer fact of its kind. (Changes nothing.)
 bool is_outdated(wire::RecordT& record, const wire::FactT& fact);
+// The node whose agent said it; "" = it is of a kind that one agent says for all.
+std::string node_of(const wire::FactT& fact);
 // The version of the fact's body; 0 = a body without one, which is refused.
 std::uint64_t version_of(const wire::FactT& fact);
 // What the fact says, whatever its version: equal texts are equal news.

@@ -54,15 +54,12 @@ class Story {
     return is_ours ? pod : nullptr;
   }
   const wire::ProgressT* progress() const {
-    if (!r_.training || r_.training->revision != revision_) return nullptr;
-    return r_.training->progress.get();
+    const wire::TrainingT* training = runtime::training_of(r_);
+    return training != nullptr && training->revision == revision_ ? training->progress.get()
+                                                                  : nullptr;
   }
-  const wire::ArtifactT* artifact() const {
-    return r_.artifact && r_.artifact->revision == revision_ ? r_.artifact.get() : nullptr;
-  }
-  const wire::PushT* push() const {
-    return r_.push && r_.push->revision == revision_ ? r_.push.get() : nullptr;
-  }
+  const wire::ArtifactT* artifact() const { return runtime::artifact_of(r_); }
+  const wire::PushT* push() const { return runtime::push_of(r_); }
   bool has_started() const {
     const auto* j = job();
     if (had_started())
@@ -155,9 +152,11 @@ std::string Story::retry() const {
 
 Verdict Story::waiting() const {
   const std::string pending = "WorkspaceTuningJobStatusPending";
+  if (!is_ready()) return {no, pending, "Tuning job has not started"};  // no node: said elsewhere
   if (r_.run && !r_.run->message.empty()) return {no, r_.run->reason, r_.run->message};
-  if (r_.run_dir && r_.run_dir->state == wire::RunDirState::Failed)
-    return {no, r_.run_dir->reason, r_.run_dir->message};
+  if (const auto* dir = runtime::run_dir_of(r_);
+      dir != nullptr && dir->state == wire::RunDirState::Failed)
+    return {no, dir->reason, dir->message};
   if (pod() != nullptr && pod()->exists && !pod()->reason.empty())
     return {no, pending, "Tuning job has not started: " + words_of(*pod(), r_.resources.get())};
   return {no, pending, "Tuning job has not started"};
@@ -259,7 +258,7 @@ void add(wire::StatusT& status, const wire::RecordT& record, const std::string& 
   status.conditions.push_back(std::move(condition));
 }
 
-void tell_tuning(wire::StatusT& status, const wire::RecordT& record, const Story& story) {
+void tell_tuning(wire::StatusT& status, const Story& story) {
   status.tuning = std::make_unique<wire::TuningStatusT>();
   auto& out = *status.tuning;
   out.phase = story.phase();
@@ -286,9 +285,9 @@ void tell_tuning(wire::StatusT& status, const wire::RecordT& record, const Story
   const auto* push = story.push();
   if (push == nullptr || push->state != wire::PushState::Pushed) return;
   status.artifact = std::make_unique<wire::ArtifactStatusT>();
-  status.artifact->image = record.push->image;
-  status.artifact->digest = record.push->digest;
-  status.artifact->size_bytes = record.push->bytes;
+  status.artifact->image = push->image;
+  status.artifact->digest = push->digest;
+  status.artifact->size_bytes = push->bytes;
 }
 
 std::string tuning_state(const Story& story) {
@@ -318,7 +317,7 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
     add(status, record, "JobStarted", story.job_started(), now_ms);
     add(status, record, "WorkspaceSucceeded", story.tuning_succeeded(), now_ms);
     status.state = tuning_state(story);
-    tell_tuning(status, record, story);
+    tell_tuning(status, story);
   }
   if (record.workspace->inference) {
     const Verdict ready = story.inference_ready();

@@ -163,7 +163,7 @@ void read_workload(const Json& meta, Workload& out) {
   out.uid = text(meta, "uid");
   out.generation = number<std::uint64_t>(meta, "generation", 1);
   out.revision = text(at(meta, "annotations"), "kairo.dev/revision");
-  out.node = text(at(meta, "annotations"), "kairo.dev/node");
+  out.place = text(at(meta, "annotations"), "kairo.dev/place");
 }
 // The owner that controls it; null = none.
 const Json& controller_of(const Json& meta) {
@@ -250,6 +250,7 @@ wire::NodeT node(const Json& object) {
   wire::NodeT out;
   const Json& meta = at(object, "metadata");
   const Json& room = at(at(object, "status"), "allocatable");
+  out.uid = text(meta, "uid");
   out.labels = labels(at(meta, "labels"));
   out.cpu_milli = quantity(at(room, "cpu"), 1000);
   out.memory_bytes = quantity(at(room, "memory"), 1);

@@ -21,6 +21,11 @@ std::string urls_of(const Json& pod_spec) {
       if (variable["name"] == "DATA_URLS") return variable["value"];
   return {};
 }
+std::string node_of(const Json& workload) {  // its affinity
+  const Json& place = at(workload, "/metadata/annotations/kairo.dev~1place");
+  return place.is_string() ? place.get<std::string>().substr(0, place.get<std::string>().find('/'))
+                           : "";
+}
 cluster::Apply status_of(const cluster::Kind& kind, const Json& meta, const Json& status) {
   const Json patch = {
       {"apiVersion", kind.group.empty() ? kind.version : kind.group + "/" + kind.version},
@@ -39,20 +44,25 @@ bool KubeletModel::has_pod(const std::string& owner, bool running) const {
     return row.second.owner == owner && (!running || row.second.stage == Stage::running);
   });
 }
+void KubeletModel::lose(const std::string& node) {
+  for (auto& [name, pod] : pods_)
+    if (pod.node == node) pod.stage = Stage::pending;
+}
 bool KubeletModel::serves(const std::string& name, const std::string& revision) const {
   const auto pod = pods_.find(name + "-0");
   return pod != pods_.end() && pod->second.stage == Stage::running &&
-         pod->second.revision == revision;
+         pod->second.revision == revision && !machines_.is_lost(pod->second.node);
 }
 
 void KubeletModel::start(const Json& owner, const std::string& pod_name, bool is_server) {
   const Json& meta = owner["metadata"];
   const Json& pod_template = at(owner, "/spec/template");
   const Json& notes = at(pod_template, "/metadata/annotations");
+  const std::string node = node_of(owner);
   Json object = {{"apiVersion", "v1"},
                  {"kind", "Pod"},
                  {"metadata", pod_template["metadata"]},
-                 {"spec", {{"nodeName", "machine"}, {"terminationGracePeriodSeconds", 30}}}};
+                 {"spec", {{"nodeName", node}, {"terminationGracePeriodSeconds", 30}}}};
   object["metadata"]["name"] = pod_name;
   object["metadata"]["namespace"] = meta["namespace"];
   object["metadata"]["ownerReferences"] = Json::array({{{"apiVersion", owner["apiVersion"]},
@@ -67,6 +77,7 @@ void KubeletModel::start(const Json& owner, const std::string& pod_name, bool is
   Pod pod;
   pod.name = pod_name;
   pod.owner = meta["uid"];
+  pod.node = node;
   pod.workspace = meta["name"];
   pod.revision = notes["kairo.dev/revision"];
   pod.key = notes["kairo.dev/workspace-uid"].get<std::string>() + "/" + pod.revision;
@@ -111,9 +122,9 @@ void KubeletModel::control_server(const Json& set) {
   const Json& replicas = at(set, "/spec/replicas");
   if (pod == pods_.end()) {
     if (!is_leaving(set) && replicas != 0) start(set, name, true);
-  } else if (replicas == 0 || pod->second.revision != at(set,
-                                                         "/spec/template/metadata/annotations/"
-                                                         "kairo.dev~1revision")) {
+  } else if (replicas == 0 || pod->second.node != node_of(set) ||
+             pod->second.revision !=
+                 at(set, "/spec/template/metadata/annotations/kairo.dev~1revision")) {
     (void)cluster_.remove({cluster::pods, meta["namespace"], name}, "");  // replaced: it ends first
   }
   const bool ready = serves(meta["name"], at(set, "/metadata/annotations/kairo.dev~1revision"));
@@ -146,15 +157,16 @@ bool KubeletModel::train(Pod& pod) {
     return false;
   };
   if (pod.urls.ends_with("/bad")) return fails(2, "Error", true);
-  if (!disk_.adapters.contains(pod.key)) {  // else its trainer sees it and ends at once
+  DiskModel& disk = machines_.disk(pod.node);
+  if (!disk.adapters.contains(pod.key)) {  // else its trainer sees it and ends at once
     if (dice_.fault(20)) return fails(137, "OOMKilled", false);
-    unsigned& step = disk_.steps[pod.key];
+    unsigned& step = disk.steps[pod.key];
     if (step < steps_total) {
       ++step;
       return true;
     }
-    disk_.adapters[pod.key] = pod.key + "|" + pod.urls;
-    if (++trained[pod.key] > 1 && wrong.empty())
+    disk.adapters[pod.key] = pod.key + "|" + pod.urls;
+    if (++trained[pod.key] > 1 + machines_.losses && wrong.empty())
       wrong = "a revision that had been trained was trained again: " + pod.key;
   }
   end(pod, "Succeeded", 0, "Completed");
@@ -166,9 +178,11 @@ bool KubeletModel::run(Pod& pod) {
   const cluster::Ref ref{cluster::pods, "default", pod.name};
   const auto object = cluster_.get(ref);
   if (!object.ok()) return false;
-  if (pod.stage == Stage::running && !disk_.dirs.contains(pod.key) && wrong.empty())
-    wrong = "a run directory was removed under " + pod.name;
   const bool leaves = is_leaving(Json::parse(object.value()));
+  const bool is_lost = machines_.is_lost(pod.node);
+  const DiskModel& disk = machines_.disk(pod.node);
+  if (pod.stage == Stage::running && !is_lost && !disk.dirs.contains(pod.key) && wrong.empty())
+    wrong = "a run directory was removed under " + pod.name;
   const auto take_away = [&] {  // the kubelet's last word about a pod
     say("takes away " + pod.name);
     cluster::RemoveOptions last_word;
@@ -176,7 +190,10 @@ bool KubeletModel::run(Pod& pod) {
     (void)cluster_.remove(ref, last_word);
     return false;
   };
-  if (leaves && (dice_.healed || dice_.below(4) == 0)) return take_away();
+  // Its node is gone: what ran there is collected; what was to run there waits for it.
+  const bool is_orphan = is_lost && pod.was_bound;
+  if ((leaves || is_orphan) && (dice_.healed || dice_.below(4) == 0)) return take_away();
+  if (is_lost) return true;
   if (pod.stage == Stage::running) {
     if (!pod.is_server) return train(pod) || (leaves && take_away());
     if (!dice_.fault(60)) return true;
@@ -191,13 +208,15 @@ bool KubeletModel::run(Pod& pod) {
     pod.was_shown = true;
     return true;
   }
-  if (!disk_.dirs.contains(pod.key) && wrong.empty())
+  if (!disk.dirs.contains(pod.key) && machines_.losses > 0) return true;  // hostPath: Directory
+  if (!disk.dirs.contains(pod.key) && wrong.empty())
     wrong = pod.name + " runs without its run directory";
   for (const auto& [name, other] : pods_)
     if (&other != &pod && other.workspace == pod.workspace && other.stage == Stage::running &&
-        wrong.empty())
+        !machines_.is_lost(other.node) && wrong.empty())
       wrong = "two at a time for one Workspace: " + name + " and " + pod.name;
   pod.stage = Stage::running;
+  pod.was_bound = true;
   say("runs " + pod.name);
   show(pod, {{"phase", "Running"}});
   return true;
@@ -207,6 +226,7 @@ bool KubeletModel::step() {
   const std::uint64_t before = cluster_.version();
   if (before != version_) {  // controllers look when something has changed
     is_late_ = false;
+    (void)cluster_.collect_garbage();
     for (const bool is_job : {true, false}) {
       const auto listing =
           cluster_.list({is_job ? cluster::jobs : cluster::stateful_sets, "default", ""});
@@ -220,7 +240,7 @@ bool KubeletModel::step() {
   const std::size_t pods = pods_.size();
   bool is_training = false;
   for (auto pod = pods_.begin(); pod != pods_.end();) {
-    is_training = is_training || !pod->second.is_server;
+    is_training = is_training || (!pod->second.is_server && !machines_.is_lost(pod->second.node));
     pod = run(pod->second) ? std::next(pod) : pods_.erase(pod);
   }
   const bool changed =

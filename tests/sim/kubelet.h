@@ -14,9 +14,10 @@
 namespace kairo::sim {
 class KubeletModel {
  public:
-  KubeletModel(cluster::MemoryCluster& cluster, DiskModel& disk, Dice& dice)
-      : cluster_(cluster), disk_(disk), dice_(dice) {}
-  bool step();  // true: something has changed, or is on its way
+  KubeletModel(cluster::MemoryCluster& cluster, Machines& machines, Dice& dice)
+      : cluster_(cluster), machines_(machines), dice_(dice) {}
+  void lose(const std::string& node);  // all that ran there has ended
+  bool step();                         // true: something has changed, or is on its way
   bool serves(const std::string& name, const std::string& revision) const;
 
   std::map<std::string, unsigned> trained;  // uid/revision -> trainings that reached their end
@@ -28,7 +29,8 @@ class KubeletModel {
   enum class Stage { pending, running };
   struct Pod {
     std::string name, owner, workspace, key, revision, urls;  // owner: the Job's or set's uid
-    bool is_server = false, was_shown = false;
+    std::string node;
+    bool is_server = false, was_shown = false, was_bound = false;
     Stage stage = Stage::pending;
   };
   struct JobState {
@@ -47,7 +49,7 @@ class KubeletModel {
   bool has_pod(const std::string& owner, bool running) const;
 
   cluster::MemoryCluster& cluster_;
-  DiskModel& disk_;
+  Machines& machines_;
   Dice& dice_;
   std::map<std::string, Pod> pods_;       // by name
   std::map<std::string, JobState> jobs_;  // by uid

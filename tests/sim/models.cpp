@@ -16,6 +16,12 @@ Status DiskModel::remove(const std::string& uid) {
   std::erase_if(steps, is_its);
   return ok();
 }
+void DiskModel::wipe() {
+  dirs.clear();
+  current.clear();
+  adapters.clear();
+  steps.clear();
+}
 Result<node::Adapter> DiskModel::adapter(const node::RunKey& run) {
   const auto found = adapters.find(key_of(run));
   if (found == adapters.end()) return Error{Code::not_found, "the run ended without an adapter"};

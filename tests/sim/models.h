@@ -19,11 +19,25 @@ class DiskModel final : public node::RunDirs {
   Result<node::Adapter> adapter(const node::RunKey& run) override;
   Result<std::vector<node::RunKey>> list() override;
   std::string progress_file(const node::RunKey&) override { return {}; }
+  void wipe();
 
   std::map<std::string, node::RunKey> dirs;     // by uid/revision
   std::map<std::string, node::RunKey> current;  // by uid
   std::map<std::string, std::string> adapters;  // uid/revision -> what it was trained from
   std::map<std::string, unsigned> steps;        // uid/revision -> the last checkpoint
+
+ private:
+  Dice& dice_;
+};
+
+// The machines that are nodes of the cluster, or were.
+struct Machines {
+  explicit Machines(Dice& dice) : dice_(dice) {}
+  DiskModel& disk(const std::string& node) { return disks.try_emplace(node, dice_).first->second; }
+  bool is_lost(const std::string& node) const { return lost.contains(node); }
+  std::map<std::string, DiskModel> disks;  // by node
+  std::set<std::string> lost;              // not there now: nothing runs, nothing can be read
+  unsigned losses = 0;
 
  private:
   Dice& dice_;

@@ -17,7 +17,8 @@ namespace kairo::sim {
 namespace {
 using Json = nlohmann::json;
 using namespace std::chrono_literals;
-constexpr const char* node_name = "machine";
+constexpr const char* first_node = "machine";
+constexpr const char* second_node = "n2";
 constexpr std::int64_t hour_ms = 3'600'000;
 
 struct NoEffects final : runtime::Effects {  // the provisioner of local mode only speaks
@@ -37,12 +38,12 @@ std::string aim_of(std::uint64_t seed) {
 System::System(std::uint64_t seed)
     : broker_(clock_),
       cluster_(clock_, "seed" + std::to_string(seed)),
-      disk_(dice_),
+      machines_(dice_),
       registry_(dice_),
-      kubelet_(cluster_, disk_, dice_),
+      kubelet_(cluster_, machines_, dice_),
       user_(cluster_, dice_),
       meddler_(cluster_, dice_),
-      witness_({cluster_, broker_, disk_, registry_, kubelet_, user_, meddler_}),
+      witness_({cluster_, broker_, machines_, registry_, kubelet_, user_, meddler_}),
       applied_([this](const cluster::Apply& apply, const std::string& object) {
         witness_.applied(apply, object);
       }) {
@@ -51,44 +52,79 @@ System::System(std::uint64_t seed)
   dice_.aim = aim_of(seed);
   stores_fail_ = dice_.below(2) == 0;
   is_meddled_with_ = dice_.below(3) == 0;
-  registry_.content_of = [this](const std::string& directory) {
-    const auto found = disk_.adapters.find(directory);
-    return found == disk_.adapters.end() ? std::string() : found->second;
+  registry_.content_of = [this](const std::string& directory) -> std::string {
+    for (const auto& [node, disk] : machines_.disks)
+      if (const auto found = disk.adapters.find(directory);
+          found != disk.adapters.end() && !machines_.is_lost(node))
+        return found->second;
+    return {};
   };
-  show_node(true);
+  show_node(first_node, true);
   const Json secret = {{"apiVersion", "v1"},
                        {"kind", "Secret"},
                        {"metadata", {{"name", "push"}, {"namespace", "default"}}},
                        {"data", {{".dockerconfigjson", base64_encode("{\"auths\":{}}")}}}};
   (void)cluster_.apply({{cluster::secrets, "default", "push"}, secret.dump(), "user", ""});
-  for (const char* name : {"watcher", "provisioner", "launcher", "node", "pusher"}) {
-    agents_.push_back(std::make_unique<Agent>(name, clock_));
-    if (dice_.fault(3)) {  // its machine's clock is hours off
-      agents_.back()->clock.skew_ms =
-          static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(6 * hour_ms))) -
-          3 * hour_ms;
-    }
-    start(*agents_.back());
-  }
+  for (const char* name : {"watcher", "provisioner", "launcher", "node", "pusher"})
+    add_agent(name, first_node);
+  if (dice_.below(3) != 0) return;
+  show_node(second_node, true);
+  for (const char* name : {"node", "pusher"}) add_agent(name, second_node);
 }
 
-void System::show_node(bool ready) {
-  if (is_node_ready_ == ready) return;
-  is_node_ready_ = ready;
+void System::add_agent(const std::string& name, const std::string& node) {
+  agents_.push_back(std::make_unique<Agent>(name, node, clock_));
+  if (dice_.fault(3)) {  // its machine's clock is hours off
+    agents_.back()->clock.skew_ms =
+        static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(6 * hour_ms))) -
+        3 * hour_ms;
+  }
+  start(*agents_.back());
+}
+
+void System::show_node(const std::string& name, bool ready) {
+  if (const auto known = nodes_.find(name); known != nodes_.end() && known->second == ready) return;
+  nodes_[name] = ready;
   const Json ready_now = {{"type", "Ready"}, {"status", ready ? "True" : "False"}};
   const Json node = {{"apiVersion", "v1"},
                      {"kind", "Node"},
                      {"metadata",
-                      {{"name", node_name},
+                      {{"name", name},
                        {"labels", {{"kairo.dev/local", "true"}}},
                        {"annotations", {{"kairo.dev/models", "smollm2-135m-instruct"}}}}},
                      {"status",
                       {{"allocatable", {{"cpu", "2"}, {"memory", "16Gi"}}},
                        {"conditions", Json::array({ready_now})}}}};
   for (const char* part : {"", "status"})
-    (void)cluster_.apply({{cluster::nodes, "", node_name}, node.dump(), "kubelet", part});
-  dice_.journal.note("node", ready ? "ready" : "not ready");
-  witness_.node_is(ready);
+    (void)cluster_.apply({{cluster::nodes, "", name}, node.dump(), "kubelet", part});
+  dice_.journal.note("node " + name, ready ? "ready" : "not ready");
+  tell_witness_of_nodes();
+}
+
+void System::tell_witness_of_nodes() {
+  witness_.some_node_is(
+      std::any_of(nodes_.begin(), nodes_.end(), [](const auto& row) { return row.second; }));
+}
+
+// The machine and all that runs on it; at times its disk too.
+void System::lose_node(const std::string& name) {
+  (void)cluster_.remove({cluster::nodes, "", name}, "");
+  nodes_.erase(name);
+  tell_witness_of_nodes();
+  machines_.lost.insert(name);
+  kubelet_.lose(name);
+  ++machines_.losses;
+  if (dice_.below(2) == 0) machines_.disk(name).wipe();
+  dice_.journal.note("node " + name, "lost");
+}
+// Its agents' stores lie on its disk.
+void System::bring_back(const std::string& name) {
+  machines_.lost.erase(name);
+  show_node(name, true);
+  const bool is_new = machines_.disk(name).dirs.empty();
+  for (auto& agent : agents_)
+    if (agent->node == name && (agent->name == "node" || agent->name == "pusher"))
+      is_new ? restart_with(*agent, {}) : start(*agent);
 }
 
 void System::start(Agent& agent) {
@@ -111,7 +147,8 @@ void System::start(Agent& agent) {
     effects = std::make_unique<launcher::LauncherEffects>(*agent.cluster, launcher::Settings{},
                                                           no_check, observe);
   else if (agent.name == "node")
-    effects = std::make_unique<node::NodeEffects>(disk_, *agent.cluster, observe, node_name);
+    effects = std::make_unique<node::NodeEffects>(machines_.disk(agent.node), *agent.cluster,
+                                                  observe, agent.node);
   else if (agent.name == "pusher")
     effects =
         std::make_unique<pusher::PusherEffects>(*agent.cluster, registry_, agent.clock, observe);
@@ -121,7 +158,7 @@ void System::start(Agent& agent) {
       [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); }});
   agent.loop = std::make_unique<runtime::Loop>(
       runtime::Loop::Deps{agent.name, *agent.bus, *agent.store, *agent.relay, agent.clock,
-                          role_of(agent.name), node_name, [&agent] {
+                          role_of(agent.name), agent.node, [&agent] {
                             return std::all_of(agent.sources.begin(), agent.sources.end(),
                                                [](const auto& s) { return s->has_listed(); });
                           }});
@@ -140,14 +177,16 @@ void System::start(Agent& agent) {
 // What node::ProgressSensor does, on the model's disk.
 void System::sense(Agent& agent) {
   std::map<std::string, unsigned> told;
-  for (const node::RunKey& run : disk_.list().value()) {
-    const auto step = disk_.steps.find(DiskModel::key_of(run));
-    if (step == disk_.steps.end()) continue;
+  DiskModel& disk = machines_.disk(agent.node);
+  for (const node::RunKey& run : disk.list().value()) {
+    const auto step = disk.steps.find(DiskModel::key_of(run));
+    if (step == disk.steps.end()) continue;
     told.insert(*step);
     if (const auto before = agent.sensed.find(step->first);
         before != agent.sensed.end() && before->second == step->second)
       continue;
     wire::TrainingT training;
+    training.node = agent.node;
     training.revision = run.revision;
     training.progress = std::make_unique<wire::ProgressT>();
     training.progress->phase = wire::RunPhase::Training;
@@ -163,6 +202,8 @@ void System::sense(Agent& agent) {
 }
 
 bool System::step(Agent& agent, Part part) {
+  const bool is_of_node = agent.name == "node" || agent.name == "pusher";
+  if (is_of_node && machines_.is_lost(agent.node)) return false;
   try {
     if (part == Part::sensor) {
       if (agent.name == "node") sense(agent);
@@ -193,7 +234,7 @@ bool System::everybody() {
   for (auto& agent : agents_) {
     for (const Part part : {Part::sources, Part::sensor, Part::loop})
       busy = step(*agent, part) || busy;
-    while (agent->relay->due_in_ms() == 0) busy = step(*agent, Part::relay) || busy;
+    while (agent->relay->due_in_ms() == 0 && step(*agent, Part::relay)) busy = true;
     busy = step(*agent, Part::loop) || busy;
   }
   return kubelet_.step() || busy;
@@ -218,10 +259,10 @@ void System::act() {
   } else if (what < 160) {
     step(*agents_[0], Part::sources);
   } else if (what < 165) {
-    step(*agents_[3], Part::sensor);
+    for (auto& each : agents_) step(*each, Part::sensor);
   } else if (what < 180) {
     (void)kubelet_.step();
-  } else if (what < 189) {
+  } else if (what < 188) {
     clock_.advance(static_cast<std::int64_t>(dice_.below(1'000)));
   } else if (what == 193) {  // somebody sets the wall clock: seconds, or hours
     const std::int64_t far = dice_.fault(2) ? 50 * hour_ms : 10'000;
@@ -237,7 +278,12 @@ void System::act() {
   } else if (what == 190) {
     agent.backup = agent.disk.scan("", "", 1'000'000).value();
   } else if (what == 196 && dice_.fault(4)) {
-    show_node(!is_node_ready_);
+    const std::string name = dice_.below(2) == 0 ? first_node : second_node;
+    if (const auto node = nodes_.find(name); node != nodes_.end()) show_node(name, !node->second);
+  } else if (what == 188 && nodes_.size() > 1 && dice_.fault(2)) {
+    lose_node(dice_.below(2) == 0 ? first_node : second_node);
+  } else if (what == 188 && !machines_.lost.empty() && dice_.fault(2)) {
+    bring_back(*machines_.lost.begin());
   } else if (what == 197 && dice_.fault(3)) {
     meddler_.delete_workload();
   } else if (what == 189 && is_meddled_with_) {
@@ -250,7 +296,9 @@ void System::act() {
 void System::heal() {
   dice_.healed = true;
   meddler_.let_go();
-  if (dice_.below(8) != 0) show_node(true);
+  if (!machines_.lost.empty() && dice_.below(2) == 0) bring_back(*machines_.lost.begin());
+  if (dice_.below(8) != 0)
+    for (const auto& [name, ready] : std::map(nodes_)) show_node(name, true);
   settle();
 }
 // Time passes as long as somebody has something to do; then three quarters of a minute more:

@@ -14,8 +14,9 @@
 
 namespace kairo::sim {
 struct Agent {  // one process; dies and comes back
-  Agent(std::string n, const Clock& right) : name(std::move(n)), clock(right) {}
-  std::string name;
+  Agent(std::string n, std::string on, const Clock& right)
+      : name(std::move(n)), node(std::move(on)), clock(right) {}
+  std::string name, node;
   test::SkewedClock clock;
   state::MemoryStore disk;
   state::Rows backup;  // the disk as it was once
@@ -48,7 +49,11 @@ class System {
   void sense(Agent& agent);
   bool everybody();
   void act();
-  void show_node(bool ready);
+  void show_node(const std::string& node, bool ready);
+  void tell_witness_of_nodes();
+  void lose_node(const std::string& node);
+  void bring_back(const std::string& node);
+  void add_agent(const std::string& name, const std::string& node);
   std::string after_losing_all();
   void restart_with(Agent& agent, const state::Rows& rows);  // its disk is lost, or an older one
   void heal();
@@ -58,14 +63,14 @@ class System {
   test::FakeClock clock_;
   bus::MemoryBroker broker_;
   cluster::MemoryCluster cluster_;
-  DiskModel disk_;
+  Machines machines_;
   RegistryModel registry_;
   KubeletModel kubelet_;
   User user_;
   Meddler meddler_;
   Witness witness_;
   Applied applied_;
-  bool is_node_ready_ = false;
+  std::map<std::string, bool> nodes_;  // those that are there -> ready
   // In one life either the agents lose stores or the bus does: each makes good the other.
   bool stores_fail_ = false;
   bool is_meddled_with_ = false;  // one life in three

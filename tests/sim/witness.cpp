@@ -58,8 +58,8 @@ void Witness::job_written(const Json& job) {
                           notes["kairo.dev/revision"].get<std::string>();
   if (!job_uids_.emplace(job["metadata"]["uid"], key).second) return;
   const auto restarts = restarts_.find("launcher");
-  const unsigned repeats =
-      world_.meddler.jobs_ended() + (restarts == restarts_.end() ? 0 : restarts->second);
+  const unsigned repeats = world_.meddler.jobs_ended() + world_.machines.losses +
+                           (restarts == restarts_.end() ? 0 : restarts->second);
   if (++jobs_[key] > world_.user.times(key) + repeats)
     wrong("a Job that nobody wished for: " + key);
 }
@@ -77,7 +77,7 @@ void Witness::status_written(const Json& w) {
   // back finds the facts of its first time, then those of the wish between.
   const bool may_turn = w["metadata"].contains("deletionTimestamp") || now != generation_of(w) ||
                         world_.user.came_back(uid) || world_.meddler.jobs_ended() > 0 ||
-                        world_.meddler.has_meddled_with(uid);
+                        world_.machines.losses > 0 || world_.meddler.has_meddled_with(uid);
   if (now == before.generation && !may_turn) {
     if (is_final(before.state) && state != before.state)
       wrong("status went back from " + before.state + " to " + state + ": " + which);
@@ -108,12 +108,14 @@ std::string Witness::left_behind() const {
         return name + " was deleted, a " + kind.kind + " is there: " + object.value();
     }
   }
-  for (const auto& [key, run] : world_.disk.dirs) {
-    const auto wish = world_.user.wishes().find(run.name);
-    if (wish == world_.user.wishes().end() || wish->second.uid != run.uid ||
-        wish->second.want == Want::none)
-      return "a run directory was left behind: " + key + " of " + run.name;
-  }
+  for (const auto& [node, disk] : world_.machines.disks)
+    for (const auto& [key, run] : disk.dirs) {
+      const auto wish = world_.user.wishes().find(run.name);
+      const bool is_wanted = wish != world_.user.wishes().end() && wish->second.uid == run.uid &&
+                             wish->second.want != Want::none;
+      if (!world_.machines.is_lost(node) && !is_wanted)
+        return "a run directory was left behind on " + node + ": " + key + " of " + run.name;
+    }
   return {};
 }
 

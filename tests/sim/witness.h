@@ -13,7 +13,7 @@ namespace kairo::sim {
 struct World {  // what there is to look at
   cluster::MemoryCluster& cluster;
   const bus::MemoryBroker& broker;
-  const DiskModel& disk;
+  const Machines& machines;
   const RegistryModel& registry;
   const KubeletModel& kubelet;
   const User& user;
@@ -26,7 +26,7 @@ class Witness {
   // Every write of an agent, as it is done.
   void applied(const cluster::Apply& apply, const std::string& object);
   void restarted(const std::string& agent) { ++restarts_[agent]; }
-  void node_is(bool ready) { node_ready_ = ready; }
+  void some_node_is(bool ready) { node_ready_ = ready; }
   // When all is quiet: "" when every promise was kept.
   std::string verdict() const;
 

@@ -50,6 +50,7 @@ inline wire::NodeT node(std::uint64_t version, bool ready = true) {
   n.cpu_milli = 2000;
   n.memory_bytes = 16LL << 30;
   n.models = {"smollm2-135m-instruct"};
+  n.uid = "uid-n1";
   return n;
 }
 template <class Body>
@@ -73,6 +74,7 @@ inline wire::ResourcesT ready(std::uint64_t version, const std::string& revision
   x.revision = revision;
   x.state = wire::ResourcesState::Ready;
   x.nodes = {"n1"};
+  x.places = {"n1/uid-n1"};
   return x;
 }
 inline wire::RunT planned(std::uint64_t version, const std::string& revision = "rev1",
@@ -82,6 +84,7 @@ inline wire::RunT planned(std::uint64_t version, const std::string& revision = "
   x.revision = revision;
   x.planned = wanted;
   x.node = "n1";
+  x.place = "n1/uid-n1";
   x.preset = "smollm2-135m-instruct";
   return x;
 }
@@ -92,6 +95,7 @@ inline wire::RunDirT run_dir(std::uint64_t version, const std::string& revision 
   x.revision = revision;
   x.state = state;
   x.node = "n1";
+  x.place = "n1/uid-n1";
   x.path = "/runs/u1/" + revision;
   return x;
 }
@@ -131,6 +135,7 @@ inline wire::ArtifactT artifact(std::uint64_t version, const std::string& revisi
   x.version = version;
   x.revision = revision;
   x.node = "n1";
+  x.place = "n1/uid-n1";
   x.path = "/runs/u1/results";
   x.bytes = 10;
   x.digest = "d";
@@ -144,7 +149,21 @@ inline wire::PushT pushed(std::uint64_t version, const std::string& revision = "
   x.image = "localhost:5000/a:1";
   x.digest = "sha256:1";
   x.bytes = 10;
+  x.node = "n1";
   return x;
+}
+inline wire::TrainingT training(wire::RunPhase phase, std::uint32_t step) {
+  wire::TrainingT t;
+  t.version = 1;
+  t.revision = "rev1";
+  t.node = "n1";
+  t.progress = std::make_unique<wire::ProgressT>();
+  t.progress->phase = phase;
+  t.progress->step = step;
+  t.progress->total_steps = 36;
+  t.progress->message = "column \"question\" is missing";
+  t.progress->code = "bad_data";
+  return t;
 }
 inline wire::WorkspaceT leaving(wire::WorkspaceT w) {
   w.deleting = true;

@@ -12,8 +12,8 @@ using namespace kairo;
 using namespace kairo::test;
 namespace {
 template <class Workload>
-Workload on(Workload workload, const std::string& node) {
-  workload.node = node;
+Workload on(Workload workload, const std::string& place) {
+  workload.place = place;
   return workload;
 }
 template <class Workload>
@@ -54,63 +54,66 @@ TEST_CASE("launcher: one record, one step") {
        record(tuning(1), ready(1), planned(1), run_dir(1, "rev1", wire::RunDirState::Failed)),
        "Publish:run"},
       {"directory ready: the Job", with(tuning(1)), "Publish:run ApplyTuning"},
-      {"the Job was asked for", marked(with(tuning(1)), "job", "rev1/n1"), "Publish:run"},
+      {"the Job was asked for", marked(with(tuning(1)), "job", "rev1/n1/uid-n1"), "Publish:run"},
       {"somebody deleted the Job: once more",
-       marked(record(tuning(1), ready(1), planned(1), run_dir(1), gone(job(5))), "job", "rev1/n1"),
+       marked(record(tuning(1), ready(1), planned(1), run_dir(1), gone(job(5))), "job",
+              "rev1/n1/uid-n1"),
        "Publish:run ApplyTuning"},
       {"and only once",
-       marked(record(tuning(1), ready(1), planned(1), run_dir(1), gone(job(5))), "job", "rev1/n1",
-              5),
+       marked(record(tuning(1), ready(1), planned(1), run_dir(1), gone(job(5))), "job",
+              "rev1/n1/uid-n1", 5),
        "Publish:run"},
       {"an older revision's Job is gone",
        marked(record(tuning(2, "rev2"), ready(2, "rev2"), planned(2, "rev2"), run_dir(2, "rev2"),
                      gone(job(5))),
-              "job", "rev2/n1"),
+              "job", "rev2/n1/uid-n1"),
        "Publish:run"},
       {"the Job is gone after the training",
        marked(record(tuning(1), ready(1), planned(1), run_dir(1), gone(job(5)), artifact(1)), "job",
-              "rev1/n1"),
+              "rev1/n1/uid-n1"),
        "Publish:run"},
       {"somebody deleted the server: once more",
        marked(record(serving(1), ready(1), planned(1), run_dir(1), gone(server(5))), "server",
-              "rev1/n1"),
+              "rev1/n1/uid-n1"),
        "Publish:run ApplyInference"},
       {"directory ready: the server", with(serving(1)), "Publish:run ApplyInference"},
       {"new revision: the old Job goes first",
-       marked(record(tuning(2, "rev2"), ready(1)), "job", "rev1/n1"), "RemoveWorkload"},
+       marked(record(tuning(2, "rev2"), ready(1)), "job", "rev1/n1/uid-n1"), "RemoveWorkload"},
       {"new revision, all ready: removal, then the new Job",
        marked(record(tuning(2, "rev2"), ready(2, "rev2"), planned(2, "rev2"), run_dir(2, "rev2")),
-              "job", "rev1/n1"),
+              "job", "rev1/n1/uid-n1"),
        "RemoveWorkload Publish:run ApplyTuning"},
       {"to and fro: the old Job goes each time",
-       marked(marked(record(tuning(2, "rev2"), ready(1)), "job", "rev1/n2", 7), "remove job",
+       marked(marked(record(tuning(2, "rev2"), ready(1)), "job", "rev1/n2/uid-n2", 7), "remove job",
               "rev2"),
        "RemoveWorkload"},
       {"another node was granted: the old Job goes first",
-       marked(record(tuning(1), ready(2), planned(1), run_dir(1), on(job(3), "n2")), "job",
-              "rev1/n2"),
+       marked(record(tuning(1), ready(2), planned(1), run_dir(1), on(job(3), "n2/uid-n2")), "job",
+              "rev1/n2/uid-n2"),
        "RemoveWorkload Publish:run ApplyTuning"},
       {"somebody edited the Job: once more",
-       marked(with(tuning(1), edited(job(3), 2)), "job", "rev1/n1"), "Publish:run ApplyTuning"},
+       marked(with(tuning(1), edited(job(3), 2)), "job", "rev1/n1/uid-n1"),
+       "Publish:run ApplyTuning"},
       {"and only once for this edit",
-       marked(with(tuning(1), edited(job(3), 2)), "job", "rev1/n1", 3, 2), "Publish:run"},
+       marked(with(tuning(1), edited(job(3), 2)), "job", "rev1/n1/uid-n1", 3, 2), "Publish:run"},
       {"somebody scaled the server: once more",
-       marked(with(serving(1), edited(server(3), 2)), "server", "rev1/n1"),
+       marked(with(serving(1), edited(server(3), 2)), "server", "rev1/n1/uid-n1"),
        "Publish:run ApplyInference"},
       {"a Service is gone: once more",
-       marked(with(serving(1), server(3), lost(4)), "server", "rev1/n1"),
+       marked(with(serving(1), server(3), lost(4)), "server", "rev1/n1/uid-n1"),
        "Publish:run ApplyInference"},
       {"and only once for this loss",
-       marked(marked(with(serving(1), server(3), lost(4)), "server", "rev1/n1"), "server parts",
-              "rev1/n1", 4),
+       marked(marked(with(serving(1), server(3), lost(4)), "server", "rev1/n1/uid-n1"),
+              "server parts", "rev1/n1/uid-n1", 4),
        "Publish:run"},
       {"another controller's Job is left alone", with(tuning(1), job(3, "")), "Publish:run"},
       {"another controller's server is left alone", with(serving(1), server(3, "")), "Publish:run"},
       {"leaving, never started", record(leaving(tuning(1))), ""},
-      {"leaving with a Job", marked(record(leaving(tuning(1)), planned(1)), "job", "rev1/n1"),
+      {"leaving with a Job",
+       marked(record(leaving(tuning(1)), planned(1)), "job", "rev1/n1/uid-n1"),
        "RemoveWorkload ReleaseRun"},
       {"leaving with a server",
-       marked(record(leaving(serving(1)), planned(1)), "server", "rev1/n1"),
+       marked(record(leaving(serving(1)), planned(1)), "server", "rev1/n1/uid-n1"),
        "RemoveWorkload ReleaseRun"},
   };
   const runtime::Nodes nodes;
@@ -128,7 +131,7 @@ TEST_CASE("launcher: a missing Secret is told through the run") {
   trouble.code = static_cast<std::uint8_t>(Code::not_found);
   trouble.what = "Secret 'push' not found";
   auto r = marked(record(tuning(1), ready(1), planned(1), run_dir(1), std::move(trouble)), "job",
-                  "rev1/n1");
+                  "rev1/n1/uid-n1");
   const runtime::Nodes nodes;
   const auto d = launcher::decide(r, {nodes, 1000});
   REQUIRE(kinds(d) == "Publish:run");

@@ -8,6 +8,18 @@
 
 using namespace kairo;
 using namespace kairo::test;
+namespace {
+template <class Body>
+Body in(Body body, const std::string& place) {
+  body.place = place;
+  return body;
+}
+wire::RunT to_n2(wire::RunT run) {
+  run.node = "n2";
+  run.place = "n2/uid-n2";
+  return run;
+}
+}  // namespace
 
 TEST_CASE("node: one record, one step") {
   struct Row {
@@ -37,6 +49,19 @@ TEST_CASE("node: one record, one step") {
       {"job done: check", record(tuning(1), planned(1), run_dir(1), finished(2, 1)),
        "CheckArtifact"},
       {"checked", record(tuning(1), planned(1), run_dir(1), finished(2, 1), artifact(1)), ""},
+      {"job done in another place of that name: its adapter is not here",
+       record(tuning(1), planned(1), run_dir(1), in(finished(2, 1), "n1/older")), ""},
+      {"a directory of another place of that name: prepare again",
+       record(tuning(1), planned(3), in(run_dir(1), "n1/older")), "PrepareRun"},
+      {"an adapter of another place: check",
+       record(tuning(1), planned(1), run_dir(1), finished(2, 1), in(artifact(1), "n1/older")),
+       "CheckArtifact"},
+      {"moved away, but its job still runs here",
+       record(tuning(1), to_n2(planned(3)), run_dir(1), in(job(1), "n1/uid-n1")), ""},
+      {"moved away: what lies here goes",
+       record(tuning(1), to_n2(planned(3)), run_dir(1), in(job(1), "n2/uid-n2")), "RemoveRun"},
+      {"moved away and removed",
+       record(tuning(1), to_n2(planned(3)), run_dir(1, "rev1", wire::RunDirState::Removed)), ""},
       {"unwanted, but its job runs", record(leaving(tuning(1)), planned(2, "rev1", false), job(1)),
        ""},
       {"unwanted: remove",

@@ -202,3 +202,17 @@ TEST_CASE("provisioner: news that concerns nobody changes no decision") {
   CHECK(asleep > 1000);
   CHECK(woken > 1000);
 }
+TEST_CASE("provisioner: another node of the same name is another place, but not for what is done") {
+  const auto granted = answer(tuning(1), one(node(1)));
+  CHECK(granted.places == std::vector<std::string>{"n1/uid-n1"});
+  wire::NodeT other = node(2);
+  other.uid = "uid-2";
+  const auto again = [&](wire::RecordT r) {
+    return kinds(provisioner::decide(r, {one(wire::NodeT(other)), 1000}));
+  };
+  const wire::NodeT before = node(1);
+  CHECK(provisioner::concerns(record(tuning(1), ready(2)), "n1", &before, other));
+  CHECK(again(record(tuning(1), ready(2))) == "Publish:resources");
+  CHECK(again(record(tuning(1), ready(2), artifact(3))) == "Publish:resources");  // not pushed yet
+  CHECK(again(record(tuning(1), ready(2), artifact(3), pushed(4))) == "");
+}

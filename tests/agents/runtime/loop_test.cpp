@@ -205,9 +205,41 @@ TEST_CASE("relay: unavailable is tried again with backoff and told; success clea
   CHECK(w.effects.done.size() == 3);
   CHECK(w.loop->find("u1")->trouble->what.empty());
   CHECK(w.loop->find("u1")->run->message.empty());
+  w.say(job(2));
   w.clock.advance(60'000);
   w.settle();
   CHECK(w.effects.done.size() == 3);
+}
+TEST_CASE("launcher: a Job that was made and taken away unseen is asked for again") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.say(run_dir(1));
+  w.settle();
+  CHECK(w.effects.done.size() == 1);
+  w.clock.advance(29'000);
+  w.settle();
+  CHECK(w.effects.done.size() == 1);
+  w.clock.jump(-3'600'000);  // who set the clock must not make it wait for the old time
+  w.settle();
+  CHECK(w.effects.done.size() == 2);
+  w.clock.advance(31'000);
+  w.settle();
+  CHECK(w.effects.done.size() == 3);
+}
+TEST_CASE("loop: what another version has stored is not read; the bus makes it good") {
+  World w;
+  w.say(tuning(1));
+  w.settle();
+  state::Batch older;
+  older.put("meta/format", "1");
+  older.put("record/u1", "of another schema");
+  older.put("outbox/00000000000000000001", "of another schema");
+  REQUIRE(w.store.commit(older).ok());
+  w.restart();
+  w.settle();
+  REQUIRE(w.loop->find("u1") != nullptr);
+  CHECK(w.loop->find("u1")->workspace->version == 1);
 }
 TEST_CASE("relay: one Workspace's trouble holds up nobody else") {
   World w;

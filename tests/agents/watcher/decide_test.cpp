@@ -18,7 +18,7 @@ TEST_CASE("watcher: numbers may wait a second, news may not") {
   r.patched_at_ms = 10'000;
   const runtime::Nodes nodes;
   CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "");
-  r.training->progress->step = 2;
+  r.trainings.at(0)->progress->step = 2;
   const auto soon = watcher::decide(r, {nodes, 10'500});
   CHECK(kinds(soon) == "");
   CHECK(soon.wake_at_ms == 11'000);
@@ -52,7 +52,7 @@ TEST_CASE("watcher: progress goes on when the clock is set back") {
   r = marked(marked(std::move(r), "revision", "rev1"), "finalizer", "on");
   r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 3'600'000));
   r.patched_at_ms = 3'600'000;
-  r.training->progress->step = 2;
+  r.trainings.at(0)->progress->step = 2;
   const runtime::Nodes nodes;
   CHECK(kinds(watcher::decide(r, {nodes, 1'000})) == "PatchStatus AnnounceStatus");
 }

@@ -17,18 +17,6 @@ std::string told(const wire::RecordT& r) {
     if (c->type != "NodesReady") out += " " + c->type + "=" + c->value + "/" + c->reason;
   return out;
 }
-wire::TrainingT training(wire::RunPhase phase, std::uint32_t step) {
-  wire::TrainingT t;
-  t.version = 1;
-  t.revision = "rev1";
-  t.progress = std::make_unique<wire::ProgressT>();
-  t.progress->phase = phase;
-  t.progress->step = step;
-  t.progress->total_steps = 36;
-  t.progress->message = "column \"question\" is missing";
-  t.progress->code = "bad_data";
-  return t;
-}
 }  // namespace
 
 TEST_CASE("status: the life of a tuning") {
