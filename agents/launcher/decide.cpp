@@ -83,11 +83,13 @@ Decision leave(const wire::RecordT& record) {
          exists(record.job) ? record.job->uid : "");
   remove("StatefulSet", "remove server", mark_of(record, "server").value,
          exists(record.server) ? record.server->uid : "");
-  // Effects run in order: the directory is given up when the workload is surely gone.
-  if (record.run && record.run->planned) {
+  // Effects run in order: the directory is given up when the workload is surely gone. Said though
+  // no run is known here: others may know of one that was lost.
+  if (!record.run || record.run->planned) {
     wire::ReleaseRunT release;
-    release.run = copy(*record.run);
-    ask(d, record, "release", record.run->revision + removals, "", std::move(release));
+    release.run = record.run ? copy(*record.run) : std::make_unique<wire::RunT>();
+    const std::string wish = release.run->revision + removals;
+    ask(d, record, "release", wish, "", std::move(release));
   }
   return d;
 }

@@ -108,7 +108,7 @@ TEST_CASE("launcher: one record, one step") {
        "Publish:run"},
       {"another controller's Job is left alone", with(tuning(1), job(3, "")), "Publish:run"},
       {"another controller's server is left alone", with(serving(1), server(3, "")), "Publish:run"},
-      {"leaving, never started", record(leaving(tuning(1))), ""},
+      {"leaving, never started", record(leaving(tuning(1))), "ReleaseRun"},
       {"leaving with a Job",
        marked(record(leaving(tuning(1)), planned(1)), "job", "rev1/n1/uid-n1"),
        "RemoveWorkload ReleaseRun"},
