@@ -3,7 +3,8 @@
 // An object is its Kubernetes JSON (UTF-8 text); who needs a field parses it. A reference names the
 // resource as the REST path does, so that no implementation needs a discovery call.
 // Errors: invalid (the server refused the object; `what` is its message), not_found (no such
-// object), conflict (a resourceVersion or UID precondition does not hold: read and decide again),
+// object), conflict (a resourceVersion or UID precondition does not hold, or it exists already: read and
+// decide again),
 // expired (a watch cannot go on from that version: list again), unavailable (try again; also while
 // the kind itself is not served, e.g. before its CRD is there).
 #pragma once
@@ -60,6 +61,10 @@ class Cluster {  // thread-safe
   // Both: the object as it is afterwards. apply() creates what is absent, patch() does not
   // (not_found). A UID in the body guards nothing: the status sub-resource ignores it.
   virtual Result<std::string> apply(const Apply& apply) = 0;
+  // Like apply() where nothing has that name; else conflict, and nothing is touched. It owns its
+  // fields as an update does: a later apply() that leaves one out does not take it away. So it is
+  // for what nobody edits in place.
+  virtual Result<std::string> create(const Apply& object) = 0;
   virtual Result<std::string> patch(const Patch& patch) = 0;
   virtual Result<std::string> get(const Ref& ref) = 0;  // not_found when absent
   virtual Result<Listing> list(const Selection& selection) = 0;

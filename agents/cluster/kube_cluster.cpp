@@ -68,6 +68,16 @@ Result<std::string> KubeCluster::apply(const Apply& a) {
   return TRY(ask(request, "apply " + name_of(a.ref))).body;
 }
 
+Result<std::string> KubeCluster::create(const Apply& a) {
+  HttpRequest request;
+  request.method = "POST";
+  request.url =
+      collection_path(a.ref.kind, a.ref.ns) + "?fieldManager=" + percent_encoded(a.manager);
+  request.headers = {"Content-Type: application/json"};
+  request.body = a.json;
+  return TRY(ask(request, "create " + name_of(a.ref))).body;
+}
+
 Result<std::string> KubeCluster::patch(const Patch& p) {
   HttpRequest request;
   request.method = "PATCH";

@@ -28,6 +28,7 @@ class KubeCluster final : public Cluster {  // thread-safe
   explicit KubeCluster(KubeConfig config);
   ~KubeCluster() override;
   Result<std::string> apply(const Apply& apply) override;
+  Result<std::string> create(const Apply& object) override;
   Result<std::string> patch(const Patch& patch) override;
   Result<std::string> get(const Ref& ref) override;
   Result<Listing> list(const Selection& selection) override;

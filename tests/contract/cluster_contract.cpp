@@ -72,6 +72,26 @@ void writes(Cluster& c) {
   CHECK(code_of(c.apply(wrong)) == Code::invalid);
 }
 
+// What is there is left alone, whoever's it is. What is created can be applied later, by its maker
+// too.
+void creates(Cluster& c) {
+  const Ref ref{config_maps, "default", "n"};
+  const Json made = parsed(c.create(config("n", {{"x", "1"}})));
+  CHECK(made["kind"] == "ConfigMap");
+  CHECK(made["metadata"]["namespace"] == "default");
+  CHECK(parsed(c.get(ref)) == made);
+  for (const char* manager : {"one", "two"})
+    CHECK(code_of(c.create(config("n", {{"x", "2"}}, "blue", manager))) == Code::conflict);
+  CHECK(parsed(c.get(ref))["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]);
+  CHECK(parsed(c.apply(config("n", {{"x", "1"}, {"z", "3"}})))["data"] ==
+        Json{{"x", "1"}, {"z", "3"}});
+  CHECK(parsed(c.apply(config("n", {{"y", "4"}})))["data"] == Json{{"x", "1"}, {"y", "4"}});
+  Apply wrong = config("n2", {{"x", 1}});
+  CHECK(code_of(c.create(wrong)) == Code::invalid);
+  CHECK(code_of(c.get(wrong.ref)) == Code::not_found);
+  REQUIRE(c.remove(ref, "").ok());
+}
+
 // A UID in the body is no precondition: an immutable field of what is there, and not looked at in a
 // status. Only resourceVersion guards a status.
 void uids(Cluster& c, const Ref& ref) {
@@ -206,6 +226,7 @@ void owners(Cluster& c, std::int64_t patience_ms) {
 
 void cluster_contract(Cluster& cluster, const Traits& traits) {
   writes(cluster);
+  creates(cluster);
   patches(cluster);
   statuses(cluster);
   lists_and_watches(cluster, traits);

@@ -112,6 +112,17 @@ class FaultyCluster final : public cluster::Cluster {
     TRY(after());
     return result;
   }
+  Result<std::string> create(const cluster::Apply& object) override {
+    TRY(before());
+    const auto result = inner_.create(object);
+    dice_.journal.note("create " + object.ref.name, object.json);
+    if (result.ok()) {
+      applied_(object, result.value());
+      seen_.objects[object.ref] = result.value();
+    }
+    TRY(after());
+    return result;
+  }
   Result<std::string> patch(const cluster::Patch& patch) override {
     TRY(before());
     const auto result = inner_.patch(patch);

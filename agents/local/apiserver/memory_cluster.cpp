@@ -96,6 +96,9 @@ Status MemoryCluster::load(const std::vector<std::pair<std::string, std::string>
 Result<std::string> MemoryCluster::apply(const Apply& a) {
   return apply(a.ref, a.json, {a.manager, a.subresource, true});
 }
+Result<std::string> MemoryCluster::create(const Apply& a) {
+  return create(a.ref.kind, a.ref.ns, a.json, {a.manager, "", true});
+}
 Result<std::string> MemoryCluster::patch(const Patch& p) {
   return patch(p.ref, p.json, {"kairo", p.subresource, true});
 }

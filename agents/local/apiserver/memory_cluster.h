@@ -33,6 +33,7 @@ class MemoryCluster final : public Cluster {  // thread-safe
   Status load(const std::vector<std::pair<std::string, std::string>>& rows);  // once, at first
 
   Result<std::string> apply(const Apply& apply) override;
+  Result<std::string> create(const Apply& object) override;
   Result<std::string> patch(const Patch& patch) override;
   Result<std::string> get(const Ref& ref) override;
   Result<Listing> list(const Selection& selection) override;

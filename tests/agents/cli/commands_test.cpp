@@ -26,6 +26,7 @@ class Borrowed final : public cluster::Cluster {  // of a cluster that outlives 
     if (apply.ref.name == "strange") return std::string("<html>");  // a proxy's answer
     return real_.apply(apply);
   }
+  Result<std::string> create(const cluster::Apply& a) override { return real_.create(a); }
   Result<std::string> patch(const cluster::Patch& p) override { return real_.patch(p); }
   Result<std::string> get(const cluster::Ref& ref) override { return real_.get(ref); }
   Result<cluster::Listing> list(const cluster::Selection& s) override { return real_.list(s); }

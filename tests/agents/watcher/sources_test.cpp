@@ -24,6 +24,7 @@ class Restorable final : public cluster::Cluster {
   explicit Restorable(const Clock& clock) : clock_(clock) { restore(); }
   void restore() { now_ = std::make_unique<cluster::MemoryCluster>(clock_, "seed"); }
   Result<std::string> apply(const cluster::Apply& a) override { return now_->apply(a); }
+  Result<std::string> create(const cluster::Apply& a) override { return now_->create(a); }
   Result<std::string> patch(const cluster::Patch& p) override { return now_->patch(p); }
   Result<std::string> get(const cluster::Ref& r) override { return now_->get(r); }
   Result<cluster::Listing> list(const cluster::Selection& s) override { return now_->list(s); }
