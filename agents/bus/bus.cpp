@@ -1,4 +1,4 @@
-// agents/bus/bus.cpp - subject tokens.
+// agents/bus/bus.cpp - subject tokens, the size of a message.
 #include "agents/bus/bus.h"
 
 namespace kairo::bus {
@@ -18,5 +18,11 @@ std::string token(const std::string& text) {
     out.push_back("0123456789abcdef"[byte & 15]);
   }
   return out;
+}
+Status check_size(const Message& message) {
+  if (message.bytes.size() <= message_bytes_max) return ok();
+  return Error{Code::invalid, "publish " + message.subject + ": " +
+                                  std::to_string(message.bytes.size()) + " bytes, at most " +
+                                  std::to_string(message_bytes_max)};
 }
 }  // namespace kairo::bus

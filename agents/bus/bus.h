@@ -43,6 +43,9 @@ class Bus {  // thread-safe
   // ok: the bus has stored it. invalid: larger than message_bytes_max. unavailable: nothing was
   // promised; publish again.
   virtual Status publish(const Message& message) = 0;
+  // In their order, without waiting for one before the next. ok: the bus has stored all of them.
+  // Else the first error; some may be stored: publish all again, of each subject the newest only.
+  virtual Status publish(const std::vector<Message>& messages) = 0;
   // The next messages are those after the cursor; the last values of all subjects when the broker
   // cannot go on from there: another life of the stream, a lost tail, or no cursor.
   virtual void read_from(Cursor cursor) = 0;
@@ -56,6 +59,7 @@ class Bus {  // thread-safe
   // must be known. Sequence numbers cannot tell: others publish and hide a tail that is gone.
   virtual Result<std::string> incarnation() = 0;
 };
+Status check_size(const Message& message);  // invalid: no bus takes it
 // One subject token: characters outside [A-Za-z0-9-] become "_hh" (lower-case hex), "" becomes "_".
 std::string token(const std::string& text);
 }  // namespace kairo::bus

@@ -52,11 +52,13 @@ std::vector<Message> MemoryBroker::stored(const std::string& prefix) const {
   return out;
 }
 
+Status MemoryBus::publish(const std::vector<Message>& messages) {
+  for (const Message& message : messages) TRY(check_size(message));
+  for (const Message& message : messages) TRY(publish(message));
+  return ok();
+}
 Status MemoryBus::publish(const Message& message) {
-  if (message.bytes.size() > message_bytes_max)
-    return Error{Code::invalid, "publish " + message.subject + ": " +
-                                    std::to_string(message.bytes.size()) + " bytes, at most " +
-                                    std::to_string(message_bytes_max)};
+  TRY(check_size(message));
   const std::lock_guard lock(broker_.mutex_);
   if (!message.id.empty() && broker_.is_repeated(message.id)) return ok();
   const std::uint64_t sequence = ++broker_.last_;

@@ -48,6 +48,7 @@ class MemoryBus final : public Bus {
   explicit MemoryBus(MemoryBroker& broker, std::string prefix = "kairo.facts.")
       : broker_(broker), prefix_(std::move(prefix)) {}
   Status publish(const Message& message) override;
+  Status publish(const std::vector<Message>& messages) override;
   void read_from(Cursor cursor) override;
   Result<Batch> next(std::size_t limit, std::chrono::milliseconds wait) override;
   void wake() override { woken_ = true; }

@@ -13,9 +13,26 @@
 
 namespace kairo::bus {
 namespace {
+constexpr std::int64_t publish_ms_max = 5'000;
+
 struct Options {
   natsOptions* raw = nullptr;
   ~Options() { natsOptions_Destroy(raw); }
+};
+
+struct Outgoing {  // options point into the message that it is made of
+  Outgoing(const std::string& subject, const Message& message) {
+    jsPubOptions_Init(&options);
+    options.MsgId = message.id.empty() ? nullptr : message.id.c_str();
+    status = natsMsg_Create(&raw, subject.c_str(), nullptr, message.bytes.data(),
+                            static_cast<int>(message.bytes.size()));
+  }
+  ~Outgoing() { natsMsg_Destroy(raw); }  // nothing when the library has taken it
+  Outgoing(const Outgoing&) = delete;
+  Outgoing& operator=(const Outgoing&) = delete;
+  jsPubOptions options{};
+  natsMsg* raw = nullptr;
+  natsStatus status = NATS_OK;
 };
 
 // Pids repeat: each container's is 1.
@@ -34,12 +51,14 @@ class NatsBus final : public Bus {
         client_("kairo " + (options_.client.empty() ? "" : options_.client + " ") + id_) {}
   ~NatsBus() override {
     reader_.reset();
+    jsCtx_Destroy(batch_context_);
     jsCtx_Destroy(context_);
     natsConnection_Close(connection_);
     natsConnection_Destroy(connection_);
   }
   Status connect();
   Status publish(const Message& message) override;
+  Status publish(const std::vector<Message>& messages) override;
   void read_from(Cursor cursor) override;
   Result<Batch> next(std::size_t limit, std::chrono::milliseconds wait) override;
   void wake() override;
@@ -49,6 +68,7 @@ class NatsBus final : public Bus {
   bool connected() const {
     return natsConnection_Status(connection_) == NATS_CONN_STATUS_CONNECTED;
   }
+  static void answered(jsCtx*, natsMsg* message, jsPubAck*, jsPubAckErr* error, void* self);
   Status prepare();
   Status renew_reader();
   static void reconnected(natsConnection*, void* self) { ++static_cast<NatsBus*>(self)->connects_; }
@@ -60,6 +80,10 @@ class NatsBus final : public Bus {
   std::atomic<std::uint64_t> connects_{1};
   std::mutex prepare_mutex_;
   std::uint64_t prepared_ = 0;  // the connects_ for which the admin has looked after the streams
+
+  std::mutex batch_mutex_;
+  jsCtx* batch_context_ = nullptr;            // its acks come to answered()
+  std::atomic<natsStatus> refusal_{NATS_OK};  // what the broker said to one of the batch
 
   std::mutex next_mutex_;  // one next() at a time
   Cursor cursor_;
@@ -92,8 +116,11 @@ Status NatsBus::connect() {
     return nats_failure("connect " + options_.url, s);
   jsOptions js;
   jsOptions_Init(&js);
-  js.Wait = 5'000;
+  js.Wait = publish_ms_max;
   s = natsConnection_JetStream(&context_, connection_, &js);
+  js.PublishAsync.AckHandler = answered;
+  js.PublishAsync.AckHandlerClosure = this;
+  if (s == NATS_OK) s = natsConnection_JetStream(&batch_context_, connection_, &js);
   if (s != NATS_OK) return nats_failure("JetStream context", s);
   return ok();
 }
@@ -112,25 +139,52 @@ Status NatsBus::prepare() {
 }
 
 Status NatsBus::publish(const Message& message) {
-  if (message.bytes.size() > message_bytes_max)
-    return Error{Code::invalid, "publish " + message.subject + ": " +
-                                    std::to_string(message.bytes.size()) + " bytes, at most " +
-                                    std::to_string(message_bytes_max)};
+  TRY(check_size(message));
   TRY(prepare());
-  natsMsg* raw = nullptr;
-  const std::string subject = options_.names.subject(message.subject);
-  natsStatus s = natsMsg_Create(&raw, subject.c_str(), nullptr, message.bytes.data(),
-                                static_cast<int>(message.bytes.size()));
-  if (s != NATS_OK) return nats_failure("publish " + message.subject, s);
-  jsPubOptions options;
-  jsPubOptions_Init(&options);
-  options.MsgId = message.id.empty() ? nullptr : message.id.c_str();
+  Outgoing out(options_.names.subject(message.subject), message);
   jsPubAck* stored = nullptr;
-  s = js_PublishMsg(&stored, context_, raw, &options, nullptr);
-  natsMsg_Destroy(raw);
+  if (out.status == NATS_OK)
+    out.status = js_PublishMsg(&stored, context_, out.raw, &out.options, nullptr);
   jsPubAck_Destroy(stored);
-  if (s != NATS_OK) return nats_failure("publish " + message.subject, s);
+  if (out.status != NATS_OK) return nats_failure("publish " + message.subject, out.status);
   return ok();
+}
+
+// Acks of all come to one context: one batch at a time.
+Status NatsBus::publish(const std::vector<Message>& messages) {
+  if (messages.size() == 1) return publish(messages.front());
+  for (const Message& message : messages) TRY(check_size(message));
+  TRY(prepare());
+  const std::lock_guard batch(batch_mutex_);
+  refusal_ = NATS_OK;
+  const std::uint64_t connects = connects_;
+  natsStatus s = NATS_OK;
+  for (const Message& message : messages) {
+    Outgoing out(options_.names.subject(message.subject), message);
+    s = out.status != NATS_OK ? out.status
+                              : js_PublishMsgAsync(batch_context_, &out.raw, &out.options);
+    if (s != NATS_OK) break;
+  }
+  for (int waits = 0; s == NATS_OK; ++waits) {
+    jsPubOptions wait;
+    jsPubOptions_Init(&wait);
+    wait.MaxWait = 100;  // then looks whether the connection is still the same
+    s = js_PublishAsyncComplete(batch_context_, &wait);
+    if (s == NATS_OK) break;
+    const bool may_come = s == NATS_TIMEOUT && connected() && connects_ == connects;
+    if (may_come && waits * wait.MaxWait < publish_ms_max) s = NATS_OK;
+  }
+  natsMsgList unanswered{};
+  if (s != NATS_OK && js_PublishAsyncGetPendingList(&unanswered, batch_context_) == NATS_OK)
+    natsMsgList_Destroy(&unanswered);
+  if (s == NATS_OK) s = refusal_;
+  if (s != NATS_OK)
+    return nats_failure("publish " + std::to_string(messages.size()) + " messages", s);
+  return ok();
+}
+void NatsBus::answered(jsCtx*, natsMsg* message, jsPubAck*, jsPubAckErr* error, void* self) {
+  if (error != nullptr) static_cast<NatsBus*>(self)->refusal_ = error->Err;
+  natsMsg_Destroy(message);
 }
 
 void NatsBus::read_from(Cursor cursor) {

@@ -50,6 +50,38 @@ void contract(bus::Bus& a, bus::Bus& b) {
   CHECK(drain(a).size() == 2);
   CHECK(drain(b).size() == 1);
 }
+// Many at once, while others publish too: each is there, in its order, an id only once.
+void batches(bus::Bus& a, bus::Bus& b) {
+  publish_soon(a, {"kairo.facts.m.0", "m0", "first"});
+  REQUIRE(a.publish(std::vector<bus::Message>{}).ok());
+  std::vector<bus::Message> many{{"kairo.facts.m.0", "m0", "the same id"}};
+  for (int i = 1; i <= 1000; ++i)
+    many.push_back({"kairo.facts.m." + std::to_string(i), "m" + std::to_string(i), "v"});
+  many.push_back({"kairo.facts.m.1", "m1 again", "newer"});
+  {
+    const std::jthread other([&] {
+      for (int i = 0; i < 50; ++i)
+        CHECK(a.publish({"kairo.facts.o." + std::to_string(i), "", "one by one"}).ok());
+      CHECK(a.publish(std::vector<bus::Message>{{"kairo.facts.o.50", "", "x"},
+                                                {"kairo.facts.o.51", "", "y"}})
+                .ok());
+    });
+    REQUIRE(a.publish(many).ok());
+  }
+  const Map got = drain(b);
+  CHECK(got.size() == 1001 + 52);
+  CHECK(got.at("kairo.facts.m.0") == "first");
+  CHECK(got.at("kairo.facts.m.1") == "newer");
+  CHECK(got.at("kairo.facts.m.1000") == "v");
+
+  const std::string big(bus::message_bytes_max + 1, 'x');
+  const Status refused = a.publish(
+      std::vector<bus::Message>{{"kairo.facts.m.1", "m1 last", "v"}, {"kairo.facts.m.2", "", big}});
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == Code::invalid);
+  CHECK(drain(b).empty());  // none of it has been said
+  (void)drain(a);
+}
 // From where a store left off, from nowhere, and from a cursor that the broker does not know.
 void cursors(bus::Bus& a, bus::Bus& b) {
   constexpr std::size_t all = 1100, last = 3;
@@ -142,6 +174,7 @@ TEST_CASE("bus contract: memory") {
   bus::MemoryBroker broker(clock_now);
   bus::MemoryBus a(broker), b(broker);
   contract(a, b);
+  batches(a, b);
 }
 TEST_CASE_TEMPLATE("bus contract: NATS", Server, test::InstalledNats, test::NewestNats) {
   Broker broker(Server::program());
@@ -149,6 +182,7 @@ TEST_CASE_TEMPLATE("bus contract: NATS", Server, test::InstalledNats, test::Newe
   broker.start();
   const auto a = broker.open(true), b = broker.open(false);
   contract(*a, *b);
+  batches(*a, *b);
 }
 TEST_CASE("a reader goes on from its cursor, or reads all last values: memory") {
   bus::MemoryBroker broker(clock_now);

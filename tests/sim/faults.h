@@ -50,6 +50,10 @@ class FaultyBus final : public bus::Bus {
     if (dice_.fault(30)) return Error{Code::unavailable, "the ack was lost"};
     return ok();
   }
+  Status publish(const std::vector<bus::Message>& messages) override {
+    for (const bus::Message& message : messages) TRY(publish(message));
+    return ok();
+  }
   void read_from(bus::Cursor cursor) override { inner_.read_from(std::move(cursor)); }
   Result<bus::Batch> next(std::size_t limit, std::chrono::milliseconds wait) override {
     if (dice_.fault(30)) return Error{Code::unavailable, "not connected"};
