@@ -11,7 +11,7 @@
 namespace kairo::cluster {
 namespace {
 constexpr std::size_t stream_bytes_max = 8 << 20;
-constexpr std::size_t idle_max = 8;
+constexpr std::size_t idle_max = 16;
 
 void start_curl() {
   static std::once_flag once;

@@ -10,7 +10,7 @@ namespace {
 using runtime::ask;
 using runtime::Decision;
 
-constexpr std::int64_t progress_every_ms = 1'000;
+constexpr std::int64_t progress_every_ms = 1'000, first_after_ms = 500;
 
 // How long a deletion waits for a node agent that does not answer. Its node cleans up when it is
 // back: the run is no longer wanted.
@@ -54,12 +54,17 @@ std::string annotation(const wire::WorkspaceT& w, const std::string& key) {
     if (a->key == key) return a->value;
   return {};
 }
-void save_revision(Decision& d, const wire::RecordT& record) {
+// Finalizer and annotations are one write when both are missing.
+void adopt(Decision& d, const wire::RecordT& record) {
   const wire::WorkspaceT& w = *record.workspace;
   const bool is_noted = annotation(w, "workspace.kaito.io/hash") == w.revision &&
                         !annotation(w, "workspace.kaito.io/revision").empty();
+  wire::SaveRevisionT save;
+  save.finalize = !w.finalized;
   if (!is_noted)
-    ask(d, record, "revision", w.revision, w.revision, wire::SaveRevisionT{}, {w.version});
+    ask(d, record, "revision", w.revision, w.revision, std::move(save), {w.version});
+  else if (!w.finalized)
+    set_finalizer(d, record, true);
 }
 
 void set_mark(Decision& d, const char* key, const std::string& value, std::uint64_t seen) {
@@ -87,10 +92,25 @@ std::string heard(const runtime::View& view) {
   return view.incarnation + "/" + std::to_string(view.now_ms / period_ms);
 }
 
-bool may_wait(const wire::RecordT& record, const wire::StatusT& status, std::int64_t now_ms) {
+// The first status waits a moment, unless there is something to complain of: it tells of the node
+// and of the workload at once then. The moment ends when the decision is asked again as it wished.
+std::int64_t first_due_ms(const wire::RecordT& record, std::int64_t now_ms) {
+  const bool is_refused =
+      record.resources && record.resources->state != wire::ResourcesState::Ready;
+  const bool has_news = is_refused || record.trouble || !record.workspace->problem.empty() ||
+                        record.workspace->deleting ||
+                        (record.status_seen && !record.status_seen->conditions.empty());
+  if (has_news) return 0;
+  const std::int64_t due_ms = record.wake_at_ms == 0 ? now_ms + first_after_ms : record.wake_at_ms;
+  return due_ms > now_ms && due_ms <= now_ms + first_after_ms ? due_ms : 0;  // else: set back
+}
+// When the status is to be written; 0 = now.
+std::int64_t due_ms(const wire::RecordT& record, const wire::StatusT& status, std::int64_t now_ms) {
+  if (!record.status) return first_due_ms(record, now_ms);
   const bool is_early = now_ms >= record.patched_at_ms &&  // else the clock was set back
                         now_ms < record.patched_at_ms + progress_every_ms;
-  return record.status && is_early && !is_urgent(*record.status, status);
+  return is_early && !is_urgent(*record.status, status) ? record.patched_at_ms + progress_every_ms
+                                                        : 0;
 }
 
 // The object does not show it. Asked for once, and again for each other status that is seen there.
@@ -111,10 +131,8 @@ void tell(Decision& d, const wire::RecordT& record, const runtime::View& view,
   const bool is_told = record.status && *record.status == status;
   const bool is_news = seen != nullptr && seen->version > runtime::mark_of(record, "status").seen;
   const bool is_shown = is_news && seen->hash == status_hash(status);
-  if (!is_told && !is_shown && may_wait(record, status, view.now_ms)) {
-    d.wake_at_ms = record.patched_at_ms + progress_every_ms;
-    return;
-  }
+  if (!is_told && !is_shown) d.wake_at_ms = due_ms(record, status, view.now_ms);
+  if (d.wake_at_ms != 0) return;
   if (is_news ? !is_shown : !is_told) write(d, record, status);
   const bool is_heard = runtime::mark_of(record, "announce").value == heard(view);
   if (!is_told || (!is_heard && !view.incarnation.empty())) announce(d, &status, heard(view));
@@ -146,8 +164,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
     return d;
   }
   if (record.workspace->deleting) return leave(record, view);
-  if (!record.workspace->finalized) set_finalizer(d, record, true);
-  save_revision(d, record);
+  adopt(d, record);
   tell(d, record, view, "");
   return d;
 }

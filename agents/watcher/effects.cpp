@@ -32,6 +32,13 @@ Json with_finalizer(Json finalizers, bool present) {
   if (present) out.push_back(finalizer);
   return out;
 }
+Json annotations_of(const Noted& note) {
+  return {{"workspace.kaito.io/hash", note.hash},
+          {"workspace.kaito.io/revision", std::to_string(note.number)}};
+}
+cluster::Apply apply_of(const wire::CommandT& command, const RevisionPlan& plan) {
+  return {{cluster::controller_revisions, command.ns, plan.name}, plan.object, "kairo-watcher", ""};
+}
 }  // namespace
 
 Status WatcherEffects::perform(const wire::CommandT& command) {
@@ -64,39 +71,40 @@ Status WatcherEffects::perform(const wire::CommandT& command) {
 // read and the change made once more.
 Status WatcherEffects::write(const wire::CommandT& command, const std::string& subresource,
                              const Change& change) {
-  const auto attempt = [&](const Json* object, std::uint64_t version) {
-    Json patch = change(object);
-    patch["metadata"]["resourceVersion"] = std::to_string(version);
-    auto done = cluster_.patch({ref_of(command), text_of(patch), subresource});
-    if (done.ok()) remember(command.uid, subresource, done.value());
-    return done;
-  };
+  const std::lock_guard lock(turn(command.uid));
   Result<std::string> done = Error{Code::conflict, "no version is known"};
-  if (const std::uint64_t version = workspaces_.version(command.uid); version != 0)
-    done = attempt(nullptr, version);
+  if (const std::uint64_t version = workspaces_.newest(command.uid).version; version != 0)
+    done = attempt(command, subresource, change(nullptr), version);
   if (!done.ok() && done.error().code == Code::conflict) {
     const auto current = cluster_.get(ref_of(command));
     if (!current.ok())
       return current.error().code == Code::not_found ? ok() : Status(current.error());
     const Json object = Json::parse(current.value());
     if (object["metadata"].value("uid", "") != command.uid) return ok();  // a namesake's
-    done = attempt(&object, version_of(object));
+    done = attempt(command, subresource, change(&object), version_of(object));
   }
   if (done.ok() || done.error().code == Code::not_found) return ok();
   const bool is_conflict = done.error().code == Code::conflict;  // once more, after a pause
   return Error{is_conflict ? Code::unavailable : done.error().code, done.error().what};
 }
+std::mutex& WatcherEffects::turn(const std::string& uid) {
+  return turns_[std::hash<std::string>{}(uid) % turns_.size()];
+}
 
 // What the server made of our own status is what it is to show, be it that its schema leaves
 // something out. Another one that comes back with another write is somebody else's: its event
 // tells.
-void WatcherEffects::remember(const std::string& uid, const std::string& subresource,
-                              const std::string& object) {
-  const std::uint64_t version = version_of(Json::parse(object));
-  if (subresource == "status")
-    workspaces_.saw_status(uid, version, status_seen(object).hash);
-  else
-    workspaces_.saw(uid, version);
+Result<std::string> WatcherEffects::attempt(const wire::CommandT& command,
+                                            const std::string& subresource, Json patch,
+                                            std::uint64_t version) {
+  patch["metadata"]["resourceVersion"] = std::to_string(version);
+  auto done = cluster_.patch({ref_of(command), text_of(patch), subresource});
+  if (!done.ok()) return done;
+  const auto object = std::make_shared<const Json>(Json::parse(done.value()));
+  const std::uint64_t now = version_of(*object);
+  workspaces_.saw(command.uid, now, object);
+  if (subresource == "status") workspaces_.saw_status(command.uid, now, status_seen(*object).hash);
+  return done;
 }
 
 Status WatcherEffects::set_finalizer(const wire::CommandT& command) {
@@ -108,30 +116,66 @@ Status WatcherEffects::set_finalizer(const wire::CommandT& command) {
   });
 }
 
+// The Workspace names its revision before there is its ControllerRevision: the finalizer, which
+// others wait for, comes with that. When this is cut short, the row is still there.
 Status WatcherEffects::save_revision(const wire::CommandT& command) {
+  return TRY(save_first(command)) ? ok() : save_next(command);
+}
+
+// The first revision needs no reading: that there was none before it shows the object.
+Result<bool> WatcherEffects::save_first(const wire::CommandT& command) {
+  RevisionPlan plan;
+  {
+    const std::lock_guard lock(turn(command.uid));
+    const Workspaces::Newest known = workspaces_.newest(command.uid);
+    if (!known.object) return false;
+    plan = TRY(plan_revision(*known.object, {}));
+    if (plan.note.hash != command.revision) return false;
+    Json patch = {{"metadata", {{"annotations", annotations_of(plan.note)}}}};
+    const Json there = (*known.object)["metadata"].value("finalizers", Json::array());
+    if (command.body.AsSaveRevision()->finalize)
+      patch["metadata"]["finalizers"] = with_finalizer(there, true);
+    const auto noted = attempt(command, "", patch, known.version);
+    if (!noted.ok() && noted.error().code == Code::not_found) return true;
+    if (!noted.ok() && noted.error().code == Code::conflict) return false;
+    TRY(noted);
+  }
+  const auto made = cluster_.create(apply_of(command, plan));
+  if (!made.ok() && made.error().code == Code::conflict) return false;
+  TRY(made);
+  return true;
+}
+
+Status WatcherEffects::save_next(const wire::CommandT& command) {
   const auto current = cluster_.get(ref_of(command));
   if (!current.ok())
     return current.error().code == Code::not_found ? ok() : Status(current.error());
-  const Json meta = Json::parse(current.value())["metadata"];
+  const Json object = Json::parse(current.value());
+  const Json& meta = object["metadata"];
   if (meta.value("uid", "") != command.uid || meta.contains("deletionTimestamp")) return ok();
+  const Json there = meta.value("finalizers", Json::array()), all = with_finalizer(there, true);
+  if (command.body.AsSaveRevision()->finalize && there != all)
+    TRY(write(command, "", [&](const Json*) -> Json {
+      return {{"metadata", {{"finalizers", all}}}};
+    }));
   // Changed meanwhile: a newer row takes this one's place, or the same wish comes back unseen.
-  if (TRY(revision_of(current.value())) != command.revision)
+  if (revision_of_object(object) != command.revision)
     return Error{Code::unavailable, "the Workspace has been changed"};
   const auto listing = TRY(cluster_.list(
       {cluster::controller_revisions, command.ns, "workspace.kaito.io/name=" + command.name}));
-  const RevisionPlan plan = TRY(plan_revision(current.value(), listing.items));
-  if (!plan.object.empty())
-    TRY(cluster_.apply({{cluster::controller_revisions, command.ns, plan.name},
-                        plan.object,
-                        "kairo-watcher",
-                        ""}));
-  if (!plan.expired.empty())
-    TRY(cluster_.remove({cluster::controller_revisions, command.ns, plan.expired}, ""));
+  const RevisionPlan plan = TRY(plan_revision(object, listing.items));
+  const cluster::Kind& kind = cluster::controller_revisions;
+  if (!plan.leftover.empty()) TRY(cluster_.remove({kind, command.ns, plan.name}, plan.leftover));
+  if (!plan.object.empty()) {
+    const auto made = cluster_.create(apply_of(command, plan));
+    if (!made.ok() && made.error().code == Code::conflict)  // the leftover is still ending
+      return Error{Code::unavailable, made.error().what};
+    TRY(made);
+  }
+  if (!plan.expired.empty()) TRY(cluster_.remove({kind, command.ns, plan.expired}, ""));
+  if (noted_on(object) == plan.note) return ok();
   return write(command, "", [&](const Json*) -> Json {
-    return {{"metadata",
-             {{"annotations",
-               {{"workspace.kaito.io/hash", command.revision},
-                {"workspace.kaito.io/revision", std::to_string(plan.number)}}}}}};
+    return {{"metadata", {{"annotations", annotations_of(plan.note)}}}};
   });
 }
 

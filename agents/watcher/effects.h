@@ -1,6 +1,8 @@
 // agents/watcher/effects.h - the watcher's writes on the cluster and its words for people.
 #pragma once
+#include <array>
 #include <functional>
+#include <mutex>
 #include <nlohmann/json_fwd.hpp>
 
 #include "agents/bus/bus.h"
@@ -21,9 +23,13 @@ class WatcherEffects final : public runtime::Effects {
   // A merge patch of the Workspace; object: as it is, or null when only its version is known.
   using Change = std::function<nlohmann::json(const nlohmann::json* object)>;
   Status write(const wire::CommandT& command, const std::string& subresource, const Change& change);
-  void remember(const std::string& uid, const std::string& subresource, const std::string& object);
+  Result<std::string> attempt(const wire::CommandT& command, const std::string& subresource,
+                              nlohmann::json patch, std::uint64_t version);
+  std::mutex& turn(const std::string& uid);
   Status set_finalizer(const wire::CommandT& command);
   Status save_revision(const wire::CommandT& command);
+  Result<bool> save_first(const wire::CommandT& command);  // false: it must be read first
+  Status save_next(const wire::CommandT& command);
   Status patch_status(const wire::CommandT& command);
   Status announce(const wire::CommandT& command);
 
@@ -31,5 +37,7 @@ class WatcherEffects final : public runtime::Effects {
   bus::Bus& bus_;
   Workspaces& workspaces_;
   const Clock& clock_;
+  // Writes on one Workspace take turns: each names the version that the one before it made.
+  std::array<std::mutex, 64> turns_;
 };
 }  // namespace kairo::watcher

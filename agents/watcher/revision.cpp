@@ -2,7 +2,9 @@
 #include "agents/watcher/revision.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "schemas/base/digest.h"
 
@@ -11,6 +13,8 @@ namespace {
 using Json = nlohmann::json;             // sorted keys: Go's maps
 using Ordered = nlohmann::ordered_json;  // Go's structs
 constexpr std::size_t revisions_max = 10;
+constexpr const char* hash_note = "workspace.kaito.io/hash";
+constexpr const char* number_note = "workspace.kaito.io/revision";
 
 bool is_empty(const Json& value) {  // what `omitempty` leaves out
   if (value.is_null()) return true;
@@ -136,11 +140,6 @@ std::string go(const Ordered& value) {
   }
   return out + "\n";
 }
-std::string hash_of(const Json& w) {
-  const Struct in(w);
-  return sha256_hex(go(resource(in["resource"])) + go(inference(in["inference"])) +
-                    go(tuning(in["tuning"])));
-}
 std::string annotation(const Json& object, const char* key) {
   const Json& notes = Struct(Struct(object)["metadata"])["annotations"];
   const Json& value = Struct(notes)[key];
@@ -148,6 +147,12 @@ std::string annotation(const Json& object, const char* key) {
 }
 std::string name_of(const Json& object) {
   return object["metadata"].value("name", "");
+}
+
+std::string controller_of(const Json& object) {  // its uid; "" = none
+  for (const Json& owner : Struct(Struct(object)["metadata"])["ownerReferences"])
+    if (Struct(owner)["controller"] == true) return owner.value("uid", "");
+  return {};
 }
 
 Ordered revision_object(const Json& w, const std::string& name, const std::string& hash,
@@ -160,7 +165,7 @@ Ordered revision_object(const Json& w, const std::string& name, const std::strin
            {{"name", name},
             {"namespace", meta.value("namespace", "")},
             {"labels", {{"workspace.kaito.io/name", meta.value("name", "")}}},
-            {"annotations", {{"workspace.kaito.io/hash", hash}}},
+            {"annotations", {{hash_note, hash}}},
             {"ownerReferences", Ordered::array({{{"apiVersion", "kaito.sh/v1beta1"},
                                                  {"kind", "Workspace"},
                                                  {"name", meta.value("name", "")},
@@ -178,23 +183,45 @@ Ordered revision_object(const Json& w, const std::string& name, const std::strin
 Result<std::string> revision_of(const std::string& workspace_json) {
   const Json w = Json::parse(workspace_json, nullptr, false);
   if (!w.is_object()) return Error{Code::invalid, "Workspace: not a JSON object"};
-  return hash_of(w);
+  return revision_of_object(w);
+}
+std::string revision_of_object(const Json& w) {
+  const Struct in(w);
+  return sha256_hex(go(resource(in["resource"])) + go(inference(in["inference"])) +
+                    go(tuning(in["tuning"])));
 }
 
-Result<RevisionPlan> plan_revision(const std::string& workspace_json,
-                                   const std::vector<std::string>& existing) {
-  const Json w = Json::parse(workspace_json, nullptr, false);
+Noted noted_on(const Json& w) {
+  Noted out{annotation(w, hash_note), 0};
+  const std::string number = annotation(w, number_note);
+  std::from_chars(number.data(), number.data() + number.size(), out.number);
+  return out;
+}
+bool has_first_revision(const Json& w) {
+  const Struct in(w), meta(in["metadata"]);
+  return noted_on(w) == Noted{} && meta["generation"] == 1 && meta["deletionTimestamp"].is_null();
+}
+
+Result<RevisionPlan> plan_revision(const Json& w, const std::vector<std::string>& existing) {
   if (!w.is_object() || !w.contains("metadata"))
     return Error{Code::invalid, "Workspace: not a JSON object with metadata"};
-  const std::string hash = hash_of(w);
+  const std::string hash = revision_of_object(w), uid = w["metadata"].value("uid", "");
   RevisionPlan plan;
   plan.name = name_of(w) + "-" + hash.substr(0, 5);
-  std::int64_t latest = 0, oldest = INT64_MAX;
+  const Noted noted = noted_on(w);
+  std::int64_t latest = noted.number, oldest = INT64_MAX;
+  std::optional<std::int64_t> known;
   std::string oldest_name;
-  bool known = false;
+  std::size_t ours = 0;
   for (const std::string& text : existing) {
     const Json revision = Json::parse(text, nullptr, false);
     if (!revision.is_object() || !revision.contains("metadata")) continue;
+    const bool has_its_name = name_of(revision) == plan.name;
+    if (const std::string owner = controller_of(revision); !owner.empty() && owner != uid) {
+      if (has_its_name) plan.leftover = revision["metadata"].value("uid", "");
+      continue;
+    }
+    ++ours;
     const Json& written = Struct(revision)["revision"];
     const std::int64_t number = written.is_number_integer() ? written.get<std::int64_t>() : 0;
     latest = std::max(latest, number);
@@ -202,16 +229,16 @@ Result<RevisionPlan> plan_revision(const std::string& workspace_json,
       oldest = number;
       oldest_name = name_of(revision);
     }
-    if (name_of(revision) != plan.name) continue;
-    if (annotation(revision, "workspace.kaito.io/hash") != hash)
+    if (!has_its_name) continue;
+    if (annotation(revision, hash_note) != hash)
       return Error{Code::conflict, "revision name conflicts, the hash values are different"};
-    plan.number = number;
-    known = true;
+    known = number;
   }
+  const bool is_noted = noted.hash == hash && noted.number != 0;
+  plan.note = {hash, known ? *known : is_noted ? noted.number : latest + 1};
   if (known) return plan;
-  plan.number = latest + 1;
-  plan.object = revision_object(w, plan.name, hash, plan.number).dump();
-  if (existing.size() > revisions_max) plan.expired = oldest_name;
+  plan.object = revision_object(w, plan.name, hash, plan.note.number).dump();
+  if (ours > revisions_max) plan.expired = oldest_name;
   return plan;
 }
 }  // namespace kairo::watcher

@@ -9,6 +9,7 @@
 
 #include "agents/cluster/kinds.h"
 #include "agents/runtime/record.h"
+#include "agents/watcher/revision.h"
 #include "agents/watcher/status_json.h"
 #include "agents/watcher/translate.h"
 #include "schemas/base/codec.h"
@@ -22,11 +23,13 @@ constexpr std::uint64_t version_mask = (std::uint64_t{1} << epoch_bits) - 1;
 
 using Json = nlohmann::json;
 
-std::string version_in(const std::string& object) {
-  const Json json = Json::parse(object, nullptr, false);
-  return json.is_object() && json.contains("metadata")
-             ? json["metadata"].value("resourceVersion", "")
+std::string version_in(const Json& object) {
+  return object.is_object() && object.contains("metadata")
+             ? object["metadata"].value("resourceVersion", "")
              : "";
+}
+Object read(const std::string& text) {
+  return std::make_shared<const Json>(Json::parse(text, nullptr, false));
 }
 std::uint64_t number(const std::string& version) {
   std::uint64_t out = 0;
@@ -76,8 +79,8 @@ bool Source::is_for_workspaces() const {
 
 // An object that cannot be read, or is no business of ours, is none: it must not hold up the
 // others.
-std::vector<wire::FactT> Source::facts_of(const std::string& object, bool exists) {
-  auto read = translate(selection_.kind, object, exists);
+std::vector<wire::FactT> Source::facts_of(const Json& object) {
+  auto read = translate(selection_.kind, object, true);
   if (!read.ok()) {
     if (read.error().code != Code::not_found)
       log::warn("an object that cannot be read", {{"error", read.error().what}});
@@ -85,25 +88,26 @@ std::vector<wire::FactT> Source::facts_of(const std::string& object, bool exists
   }
   wire::FactT fact = std::move(read).value();
   with_body(fact, [&](auto& body) { body.version |= epoch_; });
-  if (is_for_workspaces() || selection_.kind == cluster::nodes) return {fact};
   std::vector<wire::FactT> out;
-  if (fact.uid.empty()) {  // of all in its namespace
+  if (is_for_workspaces() || selection_.kind == cluster::nodes) {
+    out.push_back(std::move(fact));
+  } else if (fact.uid.empty()) {  // of all in its namespace
     for (const auto& workspace : deps_.workspaces.in(fact.ns)) {
       out.push_back(fact);
       out.back().uid = workspace.uid;
       out.back().name = workspace.name;
     }
   } else if (deps_.workspaces.has({fact.uid, fact.ns, fact.name})) {
-    out.push_back(fact);
+    out.push_back(std::move(fact));
   }
   return out;
 }
 
-void Source::saw_workspace(const wire::FactT& fact, const std::string& object) {
+void Source::saw_workspace(const wire::FactT& fact, const Object& object, wire::StatusSeenT seen) {
+  const std::uint64_t version = seen.version = fact.body.AsWorkspace()->version;
   deps_.workspaces.add({fact.uid, fact.ns, fact.name});
-  wire::StatusSeenT seen = status_seen(object);
-  seen.version = fact.body.AsWorkspace()->version;
-  if (!deps_.workspaces.saw_status(fact.uid, seen.version & version_mask, seen.hash)) return;
+  deps_.workspaces.saw(fact.uid, version & version_mask, object);
+  if (!deps_.workspaces.saw_status(fact.uid, version & version_mask, seen.hash)) return;
   wire::FactT out;
   out.uid = fact.uid;
   out.ns = fact.ns;
@@ -112,42 +116,42 @@ void Source::saw_workspace(const wire::FactT& fact, const std::string& object) {
   deps_.observe(std::move(out));
 }
 
-Status Source::publish(const wire::FactT& fact) {
-  return deps_.bus.publish({runtime::subject_of(fact), runtime::message_id_of(fact),
-                            encode(fact, wire::FactIdentifier())});
-}
-
 // A change of what no fact holds (our own status writes above all) is no news for five agents.
-Status Source::say(wire::FactT fact, bool though_known) {
+void Source::note(wire::FactT fact) {
   const std::string subject = runtime::subject_of(fact);
   const auto said = there_.find(subject);
-  if (!though_known && said != there_.end() &&
-      runtime::content_of(said->second) == runtime::content_of(fact))
-    return ok();
-  TRY(publish(fact));
-  there_[subject] = std::move(fact);
-  return ok();
+  const bool is_known = !unsaid_.contains(subject) && said != there_.end() &&
+                        runtime::content_of(said->second) == runtime::content_of(fact);
+  if (!is_known) unsaid_[subject] = std::move(fact);
 }
-
-Status Source::say_gone(wire::FactT fact, std::uint64_t version) {
+void Source::note_gone(wire::FactT fact, std::uint64_t version) {
   with_body(fact, [&](auto& body) {
     body.exists = false;
     body.version = std::max(body.version, version | epoch_);
   });
-  TRY(publish(fact));
-  there_.erase(runtime::subject_of(fact));
-  if (is_for_workspaces()) deps_.workspaces.forget(fact.uid);
-  return ok();
+  const std::string subject = runtime::subject_of(fact);
+  unsaid_[subject] = std::move(fact);
 }
 
-Source::Facts Source::listed(const cluster::Listing& listing) {
-  Facts out;
-  for (const std::string& object : listing.items)
-    for (wire::FactT& fact : facts_of(object, true)) {
-      const std::string subject = runtime::subject_of(fact);
-      out[subject] = std::move(fact);
-    }
-  return out;
+// The newest of each subject. When it fails, some may have been heard: the same is said again, and
+// never something older, which would be the last word then.
+Status Source::say() {
+  if (unsaid_.empty()) return ok();
+  std::vector<bus::Message> messages;
+  for (const auto& [subject, fact] : unsaid_)
+    messages.push_back(
+        {subject, runtime::message_id_of(fact), encode(fact, wire::FactIdentifier())});
+  TRY(deps_.bus.publish(messages));
+  for (auto& [subject, fact] : unsaid_) {
+    const bool is_gone = !is_there(fact);
+    if (is_gone && is_for_workspaces()) deps_.workspaces.forget(fact.uid);
+    if (is_gone)
+      there_.erase(subject);
+    else
+      there_[subject] = std::move(fact);
+  }
+  unsaid_.clear();
+  return ok();
 }
 
 // A list is never older than what was said before: an object with a lower version than then shows
@@ -180,7 +184,17 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
     for (const wire::FactT& fact : *last)  // of those that are gone something may be left
       deps_.workspaces.add({fact.uid, fact.ns, fact.name});
   const cluster::Listing listing = TRY(deps_.cluster.list(selection_));
-  Facts now = listed(listing), before = there_;
+  Facts now, before = there_;
+  std::map<std::string, std::pair<Object, wire::StatusSeenT>> shown;  // by Workspaces
+  for (const std::string& item : listing.items) {
+    const Object object = read(item);
+    for (wire::FactT& fact : facts_of(*object)) {
+      const std::string subject = runtime::subject_of(fact);
+      now[subject] = std::move(fact);
+      if (is_for_workspaces())
+        shown[subject] = {has_first_revision(*object) ? object : nullptr, status_seen(*object)};
+    }
+  }
   std::vector<wire::FactT> gone;
   for (wire::FactT& fact : *last) {
     if (!is_of(fact, selection_.kind)) continue;
@@ -193,20 +207,25 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
   find_epoch(before, now);
   const bool is_due = now_ms < said_all_ms_ || now_ms - said_all_ms_ > say_all_ms;
   const bool say_all = is_new_bus || is_due || (epoch_ != epoch_before && has_listed_);
-  if (is_for_workspaces()) {
-    if (epoch_ != epoch_before) deps_.workspaces.forget_versions();
-    for (const std::string& object : listing.items)
-      for (const wire::FactT& fact : facts_of(object, true)) saw_workspace(fact, object);
-  }
+  if (is_for_workspaces() && epoch_ != epoch_before) deps_.workspaces.forget_versions();
+  for (auto& [subject, seen] : shown)
+    saw_workspace(now.at(subject), seen.first, std::move(seen.second));
   there_ = before;
+  unsaid_.clear();
   for (auto& [subject, fact] : before)
-    if (!now.contains(subject)) TRY(say_gone(std::move(fact), number(listing.resource_version)));
-  for (const wire::FactT& fact : gone)
-    if (!now.contains(runtime::subject_of(fact))) TRY(publish(fact));
+    if (!now.contains(subject)) note_gone(std::move(fact), number(listing.resource_version));
+  for (wire::FactT& fact : gone) {
+    const std::string subject = runtime::subject_of(fact);
+    if (!now.contains(subject)) unsaid_.emplace(subject, std::move(fact));
+  }
   for (auto& [subject, fact] : now) {
     uids.insert(fact.uid);
-    TRY(say(std::move(fact), say_all));
+    if (say_all)
+      unsaid_[subject] = std::move(fact);
+    else
+      note(std::move(fact));
   }
+  TRY(say());
   if (is_for_workspaces()) deps_.workspaces.complete(uids);
   version_ = listing.resource_version;
   incarnation_ = incarnation;
@@ -216,18 +235,18 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
   return ok();
 }
 
-Status Source::hear(const cluster::Event& event) {
-  if (event.type == cluster::Event::Type::bookmark) return ok();
+void Source::hear(const cluster::Event& event, const Object& object) {
   const bool exists = event.type != cluster::Event::Type::deleted;
-  for (wire::FactT& fact : facts_of(event.object, true)) {
-    if (exists && is_for_workspaces()) saw_workspace(fact, event.object);
-    const bool was_said = there_.contains(runtime::subject_of(fact)) || fact.body.AsPart();
+  for (wire::FactT& fact : facts_of(*object)) {
+    if (exists && is_for_workspaces()) saw_workspace(fact, object, status_seen(*object));
+    const std::string subject = runtime::subject_of(fact);
+    const bool was_said =
+        there_.contains(subject) || unsaid_.contains(subject) || fact.body.AsPart() != nullptr;
     if (exists)
-      TRY(say(std::move(fact), false));
+      note(std::move(fact));
     else if (was_said)
-      TRY(say_gone(std::move(fact), number(version_in(event.object))));
+      note_gone(std::move(fact), number(version_in(*object)));
   }
-  return ok();
 }
 
 Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
@@ -239,15 +258,17 @@ Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
       std::this_thread::sleep_for(std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, 10)));
     return ok();
   }
+  TRY(say());  // what could not be said, before anything newer is heard
   const auto events = deps_.cluster.watch(selection_, version_, wait_ms);
   if (!events.ok()) {
     if (events.error().code == Code::expired) version_.clear();
     return events.error().code == Code::expired ? ok() : Status(events.error());
   }
   for (const cluster::Event& event : events.value()) {
-    TRY(hear(event));
-    if (const std::string version = version_in(event.object); !version.empty()) version_ = version;
+    const Object object = read(event.object);
+    if (event.type != cluster::Event::Type::bookmark) hear(event, object);
+    if (const std::string version = version_in(*object); !version.empty()) version_ = version;
   }
-  return ok();
+  return say();
 }
 }  // namespace kairo::watcher

@@ -23,7 +23,7 @@ std::vector<cluster::Selection> followed();
 
 // Follows one selection: lists, says what differs from what the bus says, watches. It lists again
 // when the server says that the version is too old, when the bus may have lost something (then all
-// is said), after a list or a word that failed half-way, and every 30 minutes; all is said again
+// is said), after a list that failed half-way, and every 30 minutes; all is said again
 // every 12 hours, for the bus forgets. Nothing needs to be remembered: objects may vanish while no
 // watcher runs.
 // Versions: a fact's is the resourceVersion, with an epoch above it that grows when the server's
@@ -49,15 +49,15 @@ class Source {
  private:
   using Facts = std::map<std::string, wire::FactT>;  // by subject
   bool is_for_workspaces() const;
-  std::vector<wire::FactT> facts_of(const std::string& object, bool exists);
-  void saw_workspace(const wire::FactT& fact, const std::string& object);
-  Status publish(const wire::FactT& fact);
-  Status say(wire::FactT fact, bool though_known);
-  Status say_gone(wire::FactT fact, std::uint64_t version);
+  std::vector<wire::FactT> facts_of(const nlohmann::json& object);
+  void saw_workspace(const wire::FactT& fact, const Object& object, wire::StatusSeenT seen);
+  // What is to be said: of an object that is there, unless that is known; of one that is gone.
+  void note(wire::FactT fact);
+  void note_gone(wire::FactT fact, std::uint64_t version);
+  Status say();
   Status list(const std::string& incarnation, std::int64_t now_ms);
-  Facts listed(const cluster::Listing& listing);
   void find_epoch(const Facts& before, Facts& now);
-  Status hear(const cluster::Event& event);
+  void hear(const cluster::Event& event, const Object& object);
 
   const Deps deps_;
   const cluster::Selection selection_;
@@ -66,6 +66,7 @@ class Source {
   std::string incarnation_;  // of the bus
   std::uint64_t epoch_ = 0;  // shifted, as in a version
   std::atomic<bool> has_listed_{false};
-  Facts there_;  // what was last said to be there
+  Facts there_;   // what was last said to be there
+  Facts unsaid_;  // what is to be said
 };
 }  // namespace kairo::watcher

@@ -347,11 +347,7 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
 bool is_urgent(const wire::StatusT& before, const wire::StatusT& after) {
   wire::StatusT a(before), b(after);
   for (wire::StatusT* s : {&a, &b})
-    if (s->tuning) {
-      const std::string phase = s->tuning->phase;
-      *s->tuning = {};
-      s->tuning->phase = phase;
-    }
+    if (s->tuning) *s->tuning = {};
   return a != b;
 }
 }  // namespace kairo::watcher

@@ -13,6 +13,6 @@ namespace kairo::watcher {
 // leaving: what a deletion waits for.
 wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
                       const std::string& leaving = "");
-// false when only numbers of a running training differ: such news may wait a second.
+// false when only numbers and the phase of a training differ: such news may wait a second.
 bool is_urgent(const wire::StatusT& before, const wire::StatusT& after);
 }  // namespace kairo::watcher

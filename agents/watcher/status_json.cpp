@@ -104,9 +104,10 @@ std::string status_patch(const wire::StatusT& status) {
 std::string status_hash(const wire::StatusT& status) {
   return hash_of(Json::parse(text_of(status_of(status))));
 }
-wire::StatusSeenT status_seen(const std::string& workspace) {
-  const Json object = Json::parse(workspace, nullptr, false);
-  const Json status = object.is_object() ? object.value("status", Json::object()) : Json::object();
+wire::StatusSeenT status_seen(const Json& object) {
+  static const Json nothing = Json::object();
+  const bool has_status = object.is_object() && object.contains("status");
+  const Json& status = has_status ? object["status"] : nothing;
   wire::StatusSeenT out;
   out.hash = hash_of(status);
   const auto text = [](const Json& from, const char* key) {

@@ -1,6 +1,7 @@
 // agents/watcher/status_json.h - a status as JSON: for the Workspace object and for NATS. Pure.
 #pragma once
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "schemas/command_generated.h"
@@ -12,8 +13,8 @@ namespace kairo::watcher {
 std::string status_patch(const wire::StatusT& status);
 // Names the content of a status as far as it is ours to write.
 std::string status_hash(const wire::StatusT& status);
-// What a Workspace (its JSON) shows of one; version 0.
-wire::StatusSeenT status_seen(const std::string& workspace);
+// What a Workspace shows of one; version 0.
+wire::StatusSeenT status_seen(const nlohmann::json& workspace);
 // CloudEvents 1.0, structured JSON mode; type dev.kairo.workspace.status.v1, or .deleted.v1 when
 // the command has no status: the Workspace is gone. `id` is unique per status of one Workspace, so
 // that a subscriber can drop repeats.

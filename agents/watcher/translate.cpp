@@ -130,11 +130,21 @@ void read_wishes(const Json& object, wire::WorkspaceT& out) {
   out.tuning = tuning(at(object, "tuning"));
   out.inference = inference(at(object, "inference"));
 }
+// Of what the user wrote: without what the server and the agents add.
+std::size_t size_of(const Json& object) {
+  std::size_t out = 0;
+  for (const auto& [key, value] : object.items())
+    if (key == "metadata") {
+      for (const auto& [name, part] : value.items())
+        if (name != "managedFields") out += name.size() + part.dump().size() + 4;
+    } else if (key != "status") {
+      out += key.size() + value.dump().size() + 4;
+    }
+  return out;
+}
 // Never an error: a Workspace that cannot be worked on must hear why.
-wire::WorkspaceT workspace(Json object) {
+wire::WorkspaceT workspace(const Json& object) {
   wire::WorkspaceT out;
-  object.erase("status");
-  object["metadata"].erase("managedFields");
   const Json& meta = at(object, "metadata");
   out.generation = number<std::uint64_t>(meta, "generation", 1);
   out.deleting = at(meta, "deletionTimestamp").is_string();
@@ -142,12 +152,11 @@ wire::WorkspaceT workspace(Json object) {
     if (name.is_string()) out.finalizers.push_back(name.get<std::string>());
   for (const std::string& name : out.finalizers)
     out.finalized = out.finalized || name == "workspace.finalizer.kaito.sh";
-  const std::string text = object.dump();
   try {
-    if (const auto revision = revision_of(text); revision.ok()) out.revision = revision.value();
-    if (text.size() > workspace_json_max) {
-      out.problem = "the Workspace has " + std::to_string(text.size()) +
-                    " bytes of JSON, at most " + std::to_string(workspace_json_max) +
+    out.revision = revision_of_object(object);
+    if (const std::size_t size = size_of(object); size > workspace_json_max) {
+      out.problem = "the Workspace has " + std::to_string(size) + " bytes of JSON, at most " +
+                    std::to_string(workspace_json_max) +
                     " can be worked on; shorten its labels, annotations or template";
       return out;
     }
@@ -323,8 +332,7 @@ Result<wire::FactT> read(const cluster::Kind& kind, const Json& object, bool exi
 }
 }  // namespace
 
-Result<wire::FactT> translate(const cluster::Kind& kind, const std::string& json, bool exists) {
-  const Json object = Json::parse(json, nullptr, false);
+Result<wire::FactT> translate(const cluster::Kind& kind, const Json& object, bool exists) {
   if (!object.is_object()) return Error{Code::invalid, kind.kind + ": not a JSON object"};
   try {
     return read(kind, object, exists);

@@ -1,6 +1,6 @@
 // agents/watcher/translate.h - Kubernetes JSON -> fact. Pure.
 #pragma once
-#include <string>
+#include <nlohmann/json_fwd.hpp>
 
 #include "agents/cluster/cluster.h"
 #include "schemas/base/result.h"
@@ -14,5 +14,5 @@ namespace kairo::watcher {
 // A ConfigMap (a template) is everybody's in its namespace: the fact has no uid and no name.
 // not_found: an object that is no business of ours. invalid: JSON that is not such an object; the
 // message names the field.
-Result<wire::FactT> translate(const cluster::Kind& kind, const std::string& json, bool exists);
+Result<wire::FactT> translate(const cluster::Kind& kind, const nlohmann::json& object, bool exists);
 }  // namespace kairo::watcher

@@ -2,7 +2,10 @@
 #include "agents/watcher/workspaces.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
+
+#include "agents/watcher/revision.h"
 
 namespace kairo::watcher {
 void Workspaces::add(const Name& workspace) {
@@ -34,33 +37,37 @@ std::vector<Workspaces::Name> Workspaces::in(const std::string& ns) const {
   return out;
 }
 
-void Workspaces::saw(const std::string& uid, std::uint64_t version) {
+void Workspaces::saw(const std::string& uid, std::uint64_t version, const Object& object) {
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[uid];
-  entry.version = std::max(entry.version, version);
+  if (version <= entry.newest.version) return;
+  entry.newest = {version, object && has_first_revision(*object) ? object : nullptr};
 }
 bool Workspaces::saw_status(const std::string& uid, std::uint64_t version,
                             const std::string& status_hash) {
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[uid];
-  entry.version = std::max(entry.version, version);
   if (version <= entry.status_version) return false;  // late: what came after it is known
   entry.status_version = version;
   return std::exchange(entry.status_hash, status_hash) != status_hash;
 }
-std::uint64_t Workspaces::version(const std::string& uid) const {
+Workspaces::Newest Workspaces::newest(const std::string& uid) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(uid);
-  return found == entries_.end() ? 0 : found->second.version;
+  return found == entries_.end() ? Newest{} : found->second.newest;
 }
 void Workspaces::forget_versions() {
   const std::lock_guard lock(mutex_);
-  for (auto& [uid, entry] : entries_) entry.version = entry.status_version = 0;
+  for (auto& [uid, entry] : entries_) {
+    entry.newest = {};
+    entry.status_version = 0;
+  }
 }
 void Workspaces::forget(const std::string& uid) {
   const std::lock_guard lock(mutex_);
   if (const auto found = entries_.find(uid); found != entries_.end()) {
-    found->second.version = found->second.status_version = 0;
+    found->second.newest = {};
+    found->second.status_version = 0;
     found->second.status_hash.clear();
   }
 }

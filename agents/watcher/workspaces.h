@@ -2,12 +2,16 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 #include <vector>
 
 namespace kairo::watcher {
+using Object = std::shared_ptr<const nlohmann::json>;  // as the cluster has it; read once
+
 // The source of Workspaces tells; the other sources ask whether an object's owner is one, the
 // effects with which resourceVersion they may write. A memory, not the truth: it begins empty, and
 // a write whose version has moved on reads the object.
@@ -23,18 +27,23 @@ class Workspaces {  // thread-safe
   bool has(const Name& workspace) const;  // with this namespace and name
   std::vector<Name> in(const std::string& ns) const;
 
-  // The object has been heard of, or written.
-  void saw(const std::string& uid, std::uint64_t version);
-  // With this status: true when that is another one than the last one seen.
+  // The object has been heard of, or written. It is kept while its first revision is not noted.
+  void saw(const std::string& uid, std::uint64_t version, const Object& object);
+  // It has this status: true when that is another one than the last one seen.
   bool saw_status(const std::string& uid, std::uint64_t version, const std::string& status_hash);
-  std::uint64_t version(const std::string& uid) const;  // the newest seen; 0 = none
-  void forget_versions();                               // the server's have gone back
+  struct Newest {
+    std::uint64_t version = 0;  // 0 = none is known
+    Object object;              // in that version; null = not kept
+  };
+  Newest newest(const std::string& uid) const;
+  void forget_versions();               // the server's have gone back
   void forget(const std::string& uid);  // the object is gone; its name stays for what it leaves
 
  private:
   struct Entry {
     std::string ns, name;
-    std::uint64_t version = 0, status_version = 0;
+    Newest newest;
+    std::uint64_t status_version = 0;
     std::string status_hash;
   };
   mutable std::mutex mutex_;

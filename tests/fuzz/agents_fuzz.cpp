@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "agents/admission/admit.h"
 #include "agents/admission/admit_config.h"
@@ -37,6 +38,9 @@
 
 using namespace kairo;
 namespace {
+nlohmann::json parsed(const std::string& bytes) {
+  return nlohmann::json::parse(bytes, nullptr, false);
+}
 const std::string workspace = R"({"apiVersion":"kaito.sh/v1beta1","kind":"Workspace","metadata":
  {"name":"w","namespace":"default","uid":"u","resourceVersion":"7","annotations":{"kaito.sh/a":"b"}},
  "resource":{"count":1,"instanceType":"Standard_NC24ads_A100_v4","labelSelector":{"matchLabels":
@@ -136,7 +140,7 @@ TEST_CASE("agents' decoders") {
       {"workspace",
        {workspace},
        [](const std::string& b) {
-         const auto read = watcher::translate(cluster::workspaces, b, true);
+         const auto read = watcher::translate(cluster::workspaces, parsed(b), true);
          if (!read.ok()) return;
          decide_all(read.value());
          const std::string bytes = encode(read.value(), wire::FactIdentifier());
@@ -144,7 +148,7 @@ TEST_CASE("agents' decoders") {
        }},
       {"pod",
        {pod},
-       [](const std::string& b) { (void)watcher::translate(cluster::pods, b, true); }},
+       [](const std::string& b) { (void)watcher::translate(cluster::pods, parsed(b), true); }},
       {"admission",
        {workspace},
        [](const std::string& b) {

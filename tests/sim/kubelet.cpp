@@ -217,6 +217,7 @@ bool KubeletModel::run(Pod& pod) {
       wrong = "two at a time for one Workspace: " + name + " and " + pod.name;
   pod.stage = Stage::running;
   pod.was_bound = true;
+  is_late_ = true;  // controllers look again, be it that the pod's object shows what it did before
   say("runs " + pod.name);
   show(pod, {{"phase", "Running"}});
   return true;

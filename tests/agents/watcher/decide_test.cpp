@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "agents/watcher/status.h"
 #include "agents/watcher/status_json.h"
 #include "tests/support/facts.h"
@@ -23,8 +25,58 @@ TEST_CASE("watcher: numbers may wait a second, news may not") {
   CHECK(kinds(soon) == "");
   CHECK(soon.wake_at_ms == 11'000);
   CHECK(kinds(watcher::decide(r, {nodes, 11'000})) == "PatchStatus AnnounceStatus");
+  r.trainings.at(0)->progress->phase = wire::RunPhase::Saving;
+  CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "");
   runtime::absorb(r, fact(finished(2, 0)));
   CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "PatchStatus AnnounceStatus");
+}
+
+TEST_CASE(
+    "watcher: the first status waits half a second, unless there is something to complain of") {
+  const runtime::Nodes nodes;
+  auto r = record(tuning(1));
+  r = marked(marked(std::move(r), "revision", "rev1"), "finalizer", "on");
+  const auto first = watcher::decide(r, {nodes, 10'000});
+  CHECK(kinds(first) == "");
+  CHECK(first.wake_at_ms == 10'500);
+  r.wake_at_ms = 10'500;
+  CHECK(watcher::decide(r, {nodes, 10'400}).wake_at_ms == 10'500);
+  CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "PatchStatus AnnounceStatus");
+  CHECK(kinds(watcher::decide(r, {nodes, 9'000})) == "PatchStatus AnnounceStatus");  // set back
+  auto granted = wire::RecordT(r), refused = wire::RecordT(r);
+  runtime::absorb(granted, fact(ready(1)));
+  CHECK(watcher::decide(granted, {nodes, 10'400}).wake_at_ms == 10'500);
+  wire::ResourcesT no = ready(1);
+  no.state = wire::ResourcesState::Refused;
+  runtime::absorb(refused, fact(std::move(no)));
+  CHECK(kinds(watcher::decide(refused, {nodes, 10'400})) == "PatchStatus AnnounceStatus");
+  r.workspace->problem = "the Workspace cannot be read";
+  CHECK(kinds(watcher::decide(r, {nodes, 10'400})) == "PatchStatus AnnounceStatus");
+}
+TEST_CASE("watcher: finalizer and revision are one wish while both are missing") {
+  const auto bare = [](bool finalized, const char* noted) {
+    wire::WorkspaceT w = tuning(1);
+    w.finalized = finalized;
+    w.annotations.clear();
+    for (const char* key : {"workspace.kaito.io/hash", "workspace.kaito.io/revision"}) {
+      if (noted == nullptr) break;
+      w.annotations.push_back(std::make_unique<wire::LabelT>());
+      w.annotations.back()->key = key;
+      w.annotations.back()->value = noted;
+    }
+    auto r = record(std::move(w), ready(1));
+    r.status = std::make_unique<wire::StatusT>(watcher::compose(r, 10'000));
+    return r;
+  };
+  const runtime::Nodes nodes;
+  const auto both = watcher::decide(bare(false, nullptr), {nodes, 10'000});
+  REQUIRE(kinds(both) == "SaveRevision");
+  CHECK(both.commands[0].body.AsSaveRevision()->finalize);
+  const auto later = watcher::decide(bare(true, "another"), {nodes, 10'000});
+  REQUIRE(kinds(later) == "SaveRevision");
+  CHECK_FALSE(later.commands[0].body.AsSaveRevision()->finalize);
+  CHECK(kinds(watcher::decide(bare(false, "rev1"), {nodes, 10'000})) == "SetFinalizer");
+  CHECK(kinds(watcher::decide(bare(true, "rev1"), {nodes, 10'000})) == "");
 }
 
 TEST_CASE("watcher: a bus that is new hears the status again; the end is said once") {
@@ -81,7 +133,8 @@ namespace {
 // A record whose Workspace shows `status`, seen in `version`.
 wire::RecordT showing(wire::RecordT r, const wire::StatusT& status, std::uint64_t version) {
   const auto patch = watcher::status_patch(status);
-  r.status_seen = std::make_unique<wire::StatusSeenT>(watcher::status_seen(patch));
+  r.status_seen =
+      std::make_unique<wire::StatusSeenT>(watcher::status_seen(nlohmann::json::parse(patch)));
   r.status_seen->version = version;
   return r;
 }

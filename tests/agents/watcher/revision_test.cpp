@@ -48,19 +48,20 @@ TEST_CASE("revision: the golden value of KAITO's controller") {
   CHECK_FALSE(watcher::revision_of("{").ok());
 }
 TEST_CASE("revision: numbers, reuse, the bound, collisions") {
-  const std::string w = documented().dump(), name = "workspace-tuning-phi-3-7d717";
+  const Json w = documented();
+  const std::string name = "workspace-tuning-phi-3-7d717";
   const auto first = watcher::plan_revision(w, {}).value();
   CHECK(first.name == name);
-  CHECK(first.number == 1);
+  CHECK(first.note == watcher::Noted{golden, 1});
   const Json object = Json::parse(first.object);
   CHECK(object["data"]["inference"].is_null());
   CHECK(object["data"]["tuning"]["preset"]["presetOptions"] == Json::object());
   CHECK(object["metadata"]["ownerReferences"][0]["uid"] == "u");
   const auto again =
       watcher::plan_revision(w, {revision(name, 3, golden), revision("x", 7, "h")}).value();
-  CHECK(again.number == 3);  // an older spec keeps its number
+  CHECK(again.note.number == 3);  // an older spec keeps its number
   CHECK(again.object.empty());
-  CHECK(watcher::plan_revision(w, {revision("x", 7, "h")}).value().number == 8);
+  CHECK(watcher::plan_revision(w, {revision("x", 7, "h")}).value().note.number == 8);
   const auto clash = watcher::plan_revision(w, {revision(name, 1, "other")});
   REQUIRE_FALSE(clash.ok());
   CHECK(clash.error().what == "revision name conflicts, the hash values are different");
@@ -69,4 +70,56 @@ TEST_CASE("revision: numbers, reuse, the bound, collisions") {
   CHECK(watcher::plan_revision(w, many).value().expired == "r2");
   many.pop_back();
   CHECK(watcher::plan_revision(w, many).value().expired.empty());
+  CHECK_FALSE(watcher::plan_revision(Json::array(), {}).ok());
+}
+TEST_CASE("revision: what a deleted namesake left counts for nothing, and goes") {
+  const Json w = documented();
+  const std::string name = "workspace-tuning-phi-3-7d717";
+  const auto of = [](std::string text, const char* owner, const char* uid) {
+    Json object = Json::parse(text);
+    object["metadata"]["uid"] = uid;
+    object["metadata"]["ownerReferences"] = {
+        {{"kind", "Workspace"}, {"uid", owner}, {"controller", true}}};
+    return object.dump();
+  };
+  const auto plan = watcher::plan_revision(w, {of(revision(name, 5, golden), "old", "r5"),
+                                               of(revision("x", 6, "h"), "old", "r6")})
+                        .value();
+  CHECK(plan.note.number == 1);
+  CHECK(plan.leftover == "r5");
+  CHECK_FALSE(plan.object.empty());
+  const auto ours = watcher::plan_revision(w, {of(revision(name, 5, golden), "u", "r5")}).value();
+  CHECK(ours.note.number == 5);
+  CHECK(ours.leftover.empty());
+}
+TEST_CASE("revision: what the Workspace names is believed when its ControllerRevision is missing") {
+  Json w = documented();
+  const auto note = [&](const std::string& hash, const std::string& number) {
+    w["metadata"]["annotations"] = {{"workspace.kaito.io/hash", hash},
+                                    {"workspace.kaito.io/revision", number}};
+  };
+  note(golden, "4");
+  const auto missing = watcher::plan_revision(w, {}).value();
+  CHECK(missing.note == watcher::Noted{golden, 4});
+  CHECK_FALSE(missing.object.empty());
+  note("another", "4");
+  CHECK(watcher::plan_revision(w, {}).value().note.number == 5);
+  note("another", "not a number");
+  CHECK(watcher::plan_revision(w, {}).value().note.number == 1);
+}
+TEST_CASE("revision: it is the first one when the wishes never changed and none is named") {
+  const auto is_first = [](const std::string& change) {
+    Json w = documented();
+    w["metadata"]["generation"] = 1;
+    w.merge_patch(Json::parse(change));
+    return watcher::has_first_revision(w);
+  };
+  CHECK(is_first("{}"));
+  CHECK(is_first(R"({"metadata":{"annotations":{"other":"1"}}})"));
+  CHECK_FALSE(is_first(R"({"metadata":{"generation":2}})"));
+  CHECK_FALSE(is_first(R"({"metadata":{"generation":null}})"));
+  CHECK_FALSE(is_first(R"({"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"}})"));
+  CHECK_FALSE(is_first(R"({"metadata":{"annotations":{"workspace.kaito.io/revision":"1"}}})"));
+  CHECK_FALSE(is_first(R"({"metadata":{"annotations":{"workspace.kaito.io/hash":"h"}}})"));
+  CHECK_FALSE(watcher::has_first_revision(Json()));
 }

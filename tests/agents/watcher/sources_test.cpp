@@ -4,9 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "agents/bus/memory_bus.h"
 #include "agents/cluster/kinds.h"
@@ -30,8 +32,11 @@ class Restorable final : public cluster::Cluster {
   Result<cluster::Listing> list(const cluster::Selection& s) override { return now_->list(s); }
   Result<std::vector<cluster::Event>> watch(const cluster::Selection& s, const std::string& version,
                                             std::int64_t wait_ms) override {
-    return now_->watch(s, version, wait_ms);
+    auto events = TRY(now_->watch(s, version, wait_ms));
+    if (events.size() > events_at_once) events.resize(events_at_once);
+    return events;
   }
+  std::size_t events_at_once = 1'000;
   Status remove(const cluster::Ref& r, const std::string& uid) override {
     return now_->remove(r, uid);
   }
@@ -42,6 +47,28 @@ class Restorable final : public cluster::Cluster {
  private:
   const Clock& clock_;
   std::unique_ptr<cluster::MemoryCluster> now_;
+};
+
+// The connection breaks when all is stored, before the word of it comes back.
+class Breaking final : public bus::Bus {
+ public:
+  explicit Breaking(bus::MemoryBroker& broker) : real_(broker) {}
+  bool breaks = false;
+  Status publish(const bus::Message& message) override { return real_.publish(message); }
+  Status publish(const std::vector<bus::Message>& messages) override {
+    TRY(real_.publish(messages));
+    if (std::exchange(breaks, false)) return Error{Code::unavailable, "no answer"};
+    return ok();
+  }
+  void read_from(bus::Cursor cursor) override { real_.read_from(std::move(cursor)); }
+  Result<bus::Batch> next(std::size_t limit, std::chrono::milliseconds wait) override {
+    return real_.next(limit, wait);
+  }
+  void wake() override { real_.wake(); }
+  Result<std::string> incarnation() override { return real_.incarnation(); }
+
+ private:
+  bus::MemoryBus real_;
 };
 
 struct World {
@@ -55,7 +82,7 @@ struct World {
   Restorable cluster{clock};
   std::string ns = "d", owner = "u1";  // of what is applied
   bus::MemoryBroker broker{clock};
-  bus::MemoryBus bus{broker};
+  Breaking bus{broker};
   // What the watcher's own loop has read of the bus; it keeps what the bus loses.
   std::map<std::string, wire::FactT> records;
   bool is_read = true;
@@ -80,7 +107,7 @@ struct World {
     for (int i = 0; i < 2; ++i) REQUIRE(source->step(0, clock.now_ms()).ok());
     (void)read();
   }
-  void apply(const std::string& revision) {
+  void apply(const std::string& revision, bool is_heard = true) {
     const Json object = {{"apiVersion", kind.group + "/" + kind.version},
                          {"kind", kind.kind},
                          {"metadata",
@@ -95,7 +122,7 @@ struct World {
                               {"uid", owner},
                               {"controller", true}}}}}}};
     REQUIRE(cluster.apply({{kind, ns, "w"}, object.dump(), "launcher", ""}).ok());
-    step();
+    if (is_heard) step();
   }
   void remove() {
     REQUIRE(cluster.remove({kind, "d", "w"}, "").ok());
@@ -219,4 +246,17 @@ TEST_CASE("sources: the status that a Workspace shows is told inside, when someb
   CHECK(w.observed.size() == 1);
   write("Again");
   CHECK(w.observed.size() == 2);
+}
+
+TEST_CASE("sources: a word without an answer is said again as it was, not as it had been before") {
+  World w(cluster::jobs);
+  w.apply("r");
+  w.apply("r2", false);
+  REQUIRE(w.cluster.remove({w.kind, "d", "w"}, "").ok());
+  w.bus.breaks = true;
+  CHECK_FALSE(w.source->step(0, w.clock.now_ms()).ok());
+  CHECK_FALSE(w.last().body.AsJob()->exists);
+  w.cluster.events_at_once = 1;
+  for (int i = 0; i < 3; ++i) w.step();
+  CHECK_FALSE(w.last().body.AsJob()->exists);
 }

@@ -34,7 +34,7 @@ Json owned_pod(const std::string& name) {
   return out;
 }
 wire::FactT fact_of(const cluster::Kind& kind, const Json& object, bool exists = true) {
-  const auto fact = translate(kind, object.dump(), exists);
+  const auto fact = translate(kind, object, exists);
   REQUIRE_MESSAGE(fact.ok(), (fact.ok() ? "" : fact.error().what));
   return fact.value();
 }
@@ -134,7 +134,7 @@ TEST_CASE(
 
   const auto is_stranger = [](const cluster::Kind& kind, Json object, const Json& owners) {
     object["metadata"]["ownerReferences"] = owners;
-    const auto read = translate(kind, object.dump(), true);
+    const auto read = translate(kind, object, true);
     return !read.ok() && read.error().code == Code::not_found;
   };
   Json no_controller = controller("kaito.sh/v1beta1", "Workspace", "u1");
@@ -212,7 +212,7 @@ TEST_CASE("a Node: quantities, GPUs, models") {
 
 TEST_CASE("what is no such object is an error that says why") {
   const auto why = [](const std::string& json) {
-    const auto fact = translate(cluster::workspaces, json, true);
+    const auto fact = translate(cluster::workspaces, Json::parse(json, nullptr, false), true);
     REQUIRE_FALSE(fact.ok());
     CHECK(fact.error().code == Code::invalid);
     return fact.error().what;
@@ -242,7 +242,7 @@ TEST_CASE("changed bytes never crash the translation") {
       if (what == 1) text.erase(at, 1 + random() % 6);
       if (what == 2) text.insert(at, "[1e999,null,{\"a\":-1}]");
     }
-    translated += translate(kind, text, true).ok() ? 1 : 0;
+    translated += translate(kind, Json::parse(text, nullptr, false), true).ok() ? 1 : 0;
   }
   CHECK(translated > 500);
 }

@@ -1,0 +1,47 @@
+// tests/support/counted_cluster.h - a Cluster that writes down which calls are made.
+#pragma once
+#include "agents/cluster/cluster.h"
+
+namespace kairo::test {
+class CountedCluster final : public cluster::Cluster {
+ public:
+  explicit CountedCluster(cluster::Cluster& real) : real_(real) {}
+  std::string calls;  // "patch create get"
+  Result<std::string> apply(const cluster::Apply& a) override {
+    note("apply");
+    return real_.apply(a);
+  }
+  Result<std::string> create(const cluster::Apply& a) override {
+    note("create");
+    return real_.create(a);
+  }
+  Result<std::string> patch(const cluster::Patch& p) override {
+    note("patch");
+    return real_.patch(p);
+  }
+  Result<std::string> get(const cluster::Ref& ref) override {
+    note("get");
+    return real_.get(ref);
+  }
+  Result<cluster::Listing> list(const cluster::Selection& s) override {
+    note("list");
+    return real_.list(s);
+  }
+  Result<std::vector<cluster::Event>> watch(const cluster::Selection& s, const std::string& version,
+                                            std::int64_t wait_ms) override {
+    return real_.watch(s, version, wait_ms);
+  }
+  Status remove(const cluster::Ref& ref, const std::string& uid) override {
+    note("remove");
+    return real_.remove(ref, uid);
+  }
+  Result<std::string> log(const cluster::Ref& pod, const std::string& container,
+                          std::uint64_t offset) override {
+    return real_.log(pod, container, offset);
+  }
+
+ private:
+  void note(const char* call) { calls += (calls.empty() ? "" : " ") + std::string(call); }
+  cluster::Cluster& real_;
+};
+}  // namespace kairo::test
