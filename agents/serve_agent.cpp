@@ -22,6 +22,9 @@
 
 namespace kairo {
 namespace {
+// Effects that wait for the API server, which answers many at a time.
+constexpr int api_workers = 16;
+
 struct NoEffects final : runtime::Effects {  // the provisioner of local mode only speaks
   Status perform(const wire::CommandT&) override { return Error{Code::invalid, "no such effect"}; }
 };
@@ -120,6 +123,7 @@ void wire_node(Parts& p) {
 void wire_effects(Parts& p, const std::atomic<bool>& stop) {
   const std::string& agent = p.config.agent;
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
+  if (agent == "watcher" || agent == "launcher") p.options.workers = api_workers;
   if (agent == "watcher") {
     wire_watcher(p);
   } else if (agent == "launcher") {
@@ -127,7 +131,7 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
     settings.listen = p.config.is_local ? "127.0.0.1" : "0.0.0.0";
     settings.allow_loopback = p.config.is_local;
     p.effects = std::make_unique<launcher::LauncherEffects>(
-        *p.cluster, settings, admission::check_training_config, observe);
+        *p.cluster, p.clock, settings, admission::check_training_config, observe);
   } else if (agent == "node") {
     wire_node(p);
   } else if (agent == "pusher") {

@@ -3,9 +3,9 @@
 // An object is its Kubernetes JSON (UTF-8 text); who needs a field parses it. A reference names the
 // resource as the REST path does, so that no implementation needs a discovery call.
 // Errors: invalid (the server refused the object; `what` is its message), not_found (no such
-// object), conflict (a resourceVersion or UID precondition does not hold, or it exists already: read
-// and decide again), expired (a watch cannot go on from that version: list again), unavailable (try
-// again; also while the kind itself is not served, e.g. before its CRD is there).
+// object), conflict (it exists already, or a resourceVersion or UID precondition does not hold:
+// read and decide again), expired (a watch cannot go on from that version: list again), unavailable
+// (try again; also while the kind itself is not served, e.g. before its CRD is there).
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "agents/launcher/obstacle.h"
@@ -133,8 +134,10 @@ void want(Decision& d, const wire::RecordT& record, const runtime::View& view,
           const std::string& key, const Workload& seen, bool counts) {
   const std::string wish = wish_of(record);
   const wire::MarkT& asked = mark_of(record, key);
-  const auto body = [&] {
+  const auto body = [&](bool is_first) {
     Apply apply;
+    if constexpr (std::is_same_v<Apply, wire::ApplyTuningT>)
+      if (is_first) apply.since_ms = static_cast<std::int64_t>(mark_of(record, "known").seen);
     apply.workspace = copy(*record.workspace);
     apply.resources = copy(*record.resources);
     apply.run_dir = copy(*runtime::run_dir_of(record));
@@ -147,20 +150,20 @@ void want(Decision& d, const wire::RecordT& record, const runtime::View& view,
   if (!exists(seen) || !is_of_wish(record, seen)) {
     runtime::Seen what;
     if (exists(seen) && counts) what = {seen->version, seen->generation + 1};  // updated in place
-    if (!exists(seen) && is_of_wish(record, seen)) what = {seen->version, 0};
+    if (seen && !seen->exists && (counts || is_of_wish(record, seen))) what = {seen->version, 0};
     const char* command = record.workspace->tuning ? "ApplyTuning" : "ApplyInference";
     if (runtime::trouble_of(record, command) == nullptr) what.now_ms = view.now_ms;
-    const bool is_asked_now = ask(d, record, key, wish, revision, body(), what);
+    const bool is_asked_now = ask(d, record, key, wish, revision, body(asked.value != wish), what);
     if (what.now_ms != 0)
       d.wake_at_ms = (is_asked_now ? view.now_ms : asked.at_ms) + runtime::unseen_ms_max + 1;
   } else if (seen->generation > generation) {
-    ask(d, record, key, wish, revision, body(), {seen->version, seen->generation});
+    ask(d, record, key, wish, revision, body(false), {seen->version, seen->generation});
   }
   std::uint64_t lost = 0;
   for (const auto& part : record.parts)
     if (!part->exists) lost = std::max(lost, part->version);
   if (lost > mark_of(record, key + " parts").seen)
-    ask(d, record, key + " parts", wish, revision, body(), {lost});
+    ask(d, record, key + " parts", wish, revision, body(false), {lost});
 }
 }  // namespace
 
@@ -168,6 +171,10 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   // A Workspace that is gone is left too: it may have gone while something was on its way.
   if (record.workspace && !runtime::is_live(record)) return leave(record);
   Decision d;
+  if (record.workspace && mark_of(record, "known").seen == 0) {
+    d.marks.push_back(mark("known", ""));
+    d.marks.back().seen = static_cast<std::uint64_t>(view.now_ms);
+  }
   if (!runtime::is_live(record) || !record.resources) return d;
   const wire::WorkspaceT& w = *record.workspace;
   if (w.tuning) remove_older(d, record);

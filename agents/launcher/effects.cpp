@@ -27,8 +27,7 @@ std::string owner_of(const std::string& object) {
 Status LauncherEffects::perform(const wire::CommandT& command) {
   switch (command.body.type) {
     case wire::CommandBody::ApplyTuning:
-      TRY(check_tuning(command));
-      return apply(command, plan_tuning(command, settings_));
+      return apply_tuning(command);
     case wire::CommandBody::ApplyInference:
       return apply(command, plan_inference(command, settings_));
     case wire::CommandBody::RemoveWorkload:
@@ -80,22 +79,49 @@ Status LauncherEffects::check_tuning(const wire::CommandT& command) {
   return ok();
 }
 
+// Created where nothing is: that needs no look before. What is there is touched only when it is
+// this Workspace's.
+Status LauncherEffects::apply_tuning(const wire::CommandT& command) {
+  TRY(check_tuning(command));
+  for (const cluster::Apply& object : plan_tuning(command, settings_)) {
+    const bool is_shared = object.ref.kind == cluster::config_maps;
+    const std::int64_t since_ms = command.body.AsApplyTuning()->since_ms;
+    if (is_shared && was_there(object.ref, since_ms)) continue;
+    const std::int64_t now_ms = clock_.now_ms();
+    const auto made = cluster_.create(object);
+    const bool is_taken = !made.ok() && made.error().code == Code::conflict;
+    if (!is_taken) TRY(made);
+    if (is_shared)
+      note_there(object.ref, now_ms);  // taken: the template, the user's own by now
+    else if (is_taken)
+      TRY(apply(command, {object}));
+  }
+  return ok();
+}
+// A look from before the Workspace was known says nothing; what went after that asks anew.
+bool LauncherEffects::was_there(const cluster::Ref& ref, std::int64_t since_ms) {
+  const std::lock_guard lock(there_mutex_);
+  const auto seen = there_.find(ref);
+  return seen != there_.end() && since_ms > 0 && seen->second > since_ms &&
+         seen->second <= clock_.now_ms();  // else the clock was set back
+}
+void LauncherEffects::note_there(const cluster::Ref& ref, std::int64_t now_ms) {
+  const std::lock_guard lock(there_mutex_);
+  there_[ref] = now_ms;
+}
+
 Status LauncherEffects::apply(const wire::CommandT& command,
                               const std::vector<cluster::Apply>& plan) {
-  std::vector<const cluster::Apply*> wanted;
   for (const cluster::Apply& object : plan) {
     const auto there = cluster_.get(object.ref);
     if (!there.ok() && there.error().code != Code::not_found) return there.error();
-    const bool is_shared = object.ref.kind == cluster::config_maps;
-    if (there.ok() && is_shared) continue;  // the template: the user's own by now
     if (there.ok() && owner_of(there.value()) != command.uid)
       return Error{Code::unavailable, object.ref.kind.kind + " " + command.ns + "/" +
                                           object.ref.name +
                                           " belongs to another owner; remove it or rename the "
                                           "workspace"};
-    wanted.push_back(&object);
   }
-  for (const cluster::Apply* object : wanted) TRY(cluster_.apply(*object));
+  for (const cluster::Apply& object : plan) TRY(cluster_.apply(object));
   return ok();
 }
 

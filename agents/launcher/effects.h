@@ -1,10 +1,13 @@
 // agents/launcher/effects.h - the launcher's writes on the cluster.
 #pragma once
 #include <functional>
+#include <map>
+#include <mutex>
 
 #include "agents/cluster/cluster.h"
 #include "agents/launcher/plan.h"
 #include "agents/runtime/agent.h"
+#include "schemas/base/clock.h"
 
 namespace kairo::launcher {
 // Checks what the manifests name (ConfigMap, Secrets) before anything is started; a missing one is
@@ -16,14 +19,19 @@ using CheckConfig = std::string (*)(const std::string& config_map, const std::st
 using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime publishes it
 class LauncherEffects final : public runtime::Effects {
  public:
-  LauncherEffects(cluster::Cluster& cluster, Settings settings, CheckConfig check, Observe observe)
+  LauncherEffects(cluster::Cluster& cluster, const Clock& clock, Settings settings,
+                  CheckConfig check, Observe observe)
       : cluster_(cluster),
+        clock_(clock),
         settings_(std::move(settings)),
         check_config_(check),
         observe_(std::move(observe)) {}
   Status perform(const wire::CommandT& command) override;
 
  private:
+  Status apply_tuning(const wire::CommandT& command);
+  bool was_there(const cluster::Ref& ref, std::int64_t since_ms);
+  void note_there(const cluster::Ref& ref, std::int64_t now_ms);
   Status apply(const wire::CommandT& command, const std::vector<cluster::Apply>& plan);
   Status remove(const wire::CommandT& command);
   Status release(const wire::CommandT& command);
@@ -31,8 +39,11 @@ class LauncherEffects final : public runtime::Effects {
   Status check_secret(const std::string& ns, const std::string& name, const std::string& field);
 
   cluster::Cluster& cluster_;
+  const Clock& clock_;
   const Settings settings_;
   const CheckConfig check_config_;
   const Observe observe_;
+  std::mutex there_mutex_;
+  std::map<cluster::Ref, std::int64_t> there_;  // templates: when each was last seen
 };
 }  // namespace kairo::launcher

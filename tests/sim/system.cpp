@@ -144,8 +144,8 @@ void System::start(Agent& agent) {
     effects = std::make_unique<watcher::WatcherEffects>(*agent.cluster, *agent.bus,
                                                         *agent.workspaces, agent.clock);
   else if (agent.name == "launcher")
-    effects = std::make_unique<launcher::LauncherEffects>(*agent.cluster, launcher::Settings{},
-                                                          no_check, observe);
+    effects = std::make_unique<launcher::LauncherEffects>(*agent.cluster, agent.clock,
+                                                          launcher::Settings{}, no_check, observe);
   else if (agent.name == "node")
     effects = std::make_unique<node::NodeEffects>(machines_.disk(agent.node), *agent.cluster,
                                                   observe, agent.node);

@@ -25,7 +25,7 @@ TEST_CASE("watcher: numbers may wait a second, news may not") {
   CHECK(kinds(soon) == "");
   CHECK(soon.wake_at_ms == 11'000);
   CHECK(kinds(watcher::decide(r, {nodes, 11'000})) == "PatchStatus AnnounceStatus");
-  r.trainings.at(0)->progress->phase = wire::RunPhase::Saving;
+  r.trainings[0]->progress->phase = wire::RunPhase::Saving;
   CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "");
   runtime::absorb(r, fact(finished(2, 0)));
   CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "PatchStatus AnnounceStatus");

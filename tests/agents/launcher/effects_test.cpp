@@ -1,0 +1,97 @@
+// What this proves: a tuning's Job is created without a look before; nothing that is there is
+// touched unless it is the Workspace's own.
+#include "agents/launcher/effects.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "agents/cluster/kinds.h"
+#include "agents/local/apiserver/memory_cluster.h"
+#include "tests/support/counted_cluster.h"
+#include "tests/support/facts.h"
+#include "tests/support/fake_clock.h"
+
+using namespace kairo;
+using namespace kairo::test;
+using Json = nlohmann::json;
+namespace {
+std::string nothing_wrong(const std::string&, const std::string&, const std::string&) {
+  return {};
+}
+struct Bench {
+  FakeClock clock;
+  cluster::MemoryCluster real{clock, "seed"};
+  CountedCluster cluster{real};
+  launcher::LauncherEffects effects{cluster, clock, launcher::Settings{}, nothing_wrong,
+                                    [](const wire::FactT&) {}};
+  const cluster::Ref job{cluster::jobs, "d", "w"},
+      preset{cluster::config_maps, "d", "qlora-params-template"};
+
+  // since: the Workspace was known that long before now
+  Status apply(const std::string& uid = "u1", std::int64_t since_ms_ago = 0) {
+    wire::CommandT command;
+    command.uid = uid;
+    command.ns = "d";
+    command.name = "w";
+    command.revision = "rev1";
+    wire::ApplyTuningT body;
+    body.workspace = std::make_unique<wire::WorkspaceT>(tuning(1));
+    body.workspace->tuning->output->image_push_secret.clear();
+    body.resources = std::make_unique<wire::ResourcesT>(ready(1));
+    body.run_dir = std::make_unique<wire::RunDirT>(run_dir(1));
+    if (since_ms_ago >= 0) body.since_ms = clock.now_ms() - since_ms_ago;
+    command.body.Set(std::move(body));
+    cluster.calls.clear();
+    return effects.perform(command);
+  }
+  Json at(const cluster::Ref& ref) { return Json::parse(real.get(ref).value()); }
+};
+}  // namespace
+
+TEST_CASE("launcher: template and Job are created; a repetition finds them") {
+  Bench b;
+  REQUIRE(b.apply().ok());
+  CHECK(b.cluster.calls == "create create");
+  const Json made = b.at(b.job);
+  REQUIRE(b.apply("u1", -1).ok());  // a crash repeats it
+  CHECK(b.cluster.calls == "create create get apply");
+  CHECK(b.at(b.job)["metadata"]["uid"] == made["metadata"]["uid"]);
+  CHECK(b.at(b.job)["spec"] == made["spec"]);
+}
+TEST_CASE(
+    "launcher: a template that was seen since the Workspace was known is not asked for again") {
+  Bench b;
+  REQUIRE(b.apply().ok());
+  REQUIRE(b.real.remove(b.job, "").ok());
+  b.clock.advance(1'000);
+  REQUIRE(b.apply("u1", 1'500).ok());
+  CHECK(b.cluster.calls == "create");
+  REQUIRE(b.real.remove(b.job, "").ok());
+  REQUIRE(b.real.remove(b.preset, "").ok());
+  REQUIRE(b.apply("u1", 500).ok());  // known since: it may have gone before that
+  CHECK(b.cluster.calls == "create create");
+  CHECK(b.at(b.preset)["kind"] == "ConfigMap");
+}
+TEST_CASE("launcher: an edited Job of its own is made right") {
+  Bench b;
+  REQUIRE(b.apply().ok());
+  REQUIRE(b.real.patch({b.job, R"({"spec":{"suspend":true}})", ""}).ok());
+  REQUIRE(b.apply().ok());
+  CHECK(b.at(b.job)["spec"]["suspend"] == false);
+}
+TEST_CASE("launcher: another's Job and another's template stay as they are") {
+  Bench b;
+  REQUIRE(b.apply("a namesake").ok());
+  Json mine = b.at(b.preset);
+  mine["data"] = {{"training_config.yaml", "mine"}};
+  REQUIRE(b.real.patch({b.preset, Json{{"data", mine["data"]}}.dump(), ""}).ok());
+  const Json before = b.at(b.job);
+  const Status refused = b.apply("u1", -1);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == Code::unavailable);
+  CHECK(refused.error().what ==
+        "Job d/w belongs to another owner; remove it or rename the workspace");
+  CHECK(b.at(b.job) == before);
+  CHECK(b.at(b.preset)["data"] == mine["data"]);
+}
