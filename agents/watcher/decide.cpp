@@ -10,7 +10,7 @@ namespace {
 using runtime::ask;
 using runtime::Decision;
 
-constexpr std::int64_t progress_every_ms = 1'000, first_after_ms = 500;
+constexpr std::int64_t progress_every_ms = 1'000, first_after_ms = 300;
 
 // How long a deletion waits for a node agent that does not answer. Its node cleans up when it is
 // back: the run is no longer wanted.

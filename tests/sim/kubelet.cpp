@@ -166,7 +166,8 @@ bool KubeletModel::train(Pod& pod) {
       return true;
     }
     disk.adapters[pod.key] = pod.key + "|" + pod.urls;
-    if (++trained[pod.key] > 1 + machines_.losses && wrong.empty())
+    // A wish that comes back when its node is not ready moves, and its adapter stays behind.
+    if (++trained[pod.node + "/" + pod.key] > 1 + machines_.losses && wrong.empty())
       wrong = "a revision that had been trained was trained again: " + pod.key;
   }
   end(pod, "Succeeded", 0, "Completed");

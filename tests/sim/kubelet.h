@@ -20,7 +20,7 @@ class KubeletModel {
   bool step();                         // true: something has changed, or is on its way
   bool serves(const std::string& name, const std::string& revision) const;
 
-  std::map<std::string, unsigned> trained;  // uid/revision -> trainings that reached their end
+  std::map<std::string, unsigned> trained;  // node/uid/revision -> trainings to their end
   std::set<std::string> failed;             // uid/revision whose Job gave up
   std::string wrong;                        // the first invariant that broke; "" = none
 
