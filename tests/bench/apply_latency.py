@@ -38,6 +38,7 @@ def by_program(document):
 threading.Thread(target=follow, daemon=True).start()
 time.sleep(0.5)
 print(f"  {'applied by':34}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'count':>7}")
+rows = {}
 for label, apply in (("REST request", by_rest), ("`kairo apply`, process start incl.", by_program)):
     took = []
     for number in range(count + WARM_UP):
@@ -53,4 +54,6 @@ for label, apply in (("REST request", by_rest), ("`kairo apply`, process start i
         cluster.ask("DELETE", f"{WORKSPACES}/{name}")
         while cluster.ask("GET", f"{WORKSPACES}/{name}")[0] != 404:
             time.sleep(0.01)
+    rows[apply.__name__] = percentile(took, 0.5)
     print(f"  {label:34}{percentile(took, 0.5):9.1f}{percentile(took, 0.99):9.1f}{max(took):9.1f}{count:7}")
+print("ROWS " + json.dumps({"apply": rows["by_rest"]}))

@@ -62,6 +62,20 @@ def metric(home, agent, name):
     return sum(int(line.split()[-1]) for line in text.splitlines() if line.startswith(name + "{"))
 
 
+def is_ready(home, agent):
+    try:
+        with open(f"{home}/run/{agent}.port") as file:
+            port = int(file.read())
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2).status == 200
+    except (OSError, ValueError):
+        return False
+
+
+def pid_of(home, agent):
+    with open(f"{home}/run/pids") as file:
+        return dict(line.split() for line in file).get(agent)
+
+
 def percentile(values, share):
     """Nearest rank: the smallest value that at least this share of the values does not exceed."""
     ordered = sorted(values)

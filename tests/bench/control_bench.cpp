@@ -72,10 +72,11 @@ void idle_rounds(int nodes) {
   const double took = seconds([&] {
     for (int i = 0; i < rounds; ++i) (void)p.loop.step(0ms);
   });
-  std::printf("  a round with %d nodes known and nothing new %21.4f ms\n", nodes,
-              took / rounds * 1e3);
+  const double ms = took / rounds * 1e3;
+  std::printf("  a round with %d nodes known and nothing new %21.4f ms\n", nodes, ms);
+  std::printf("ROWS {\"round\": %.5f}\n", ms);
 }
-void waiting(int workspaces, int nodes, bool picky, bool one_by_one, const char* name) {
+double waiting(int workspaces, int nodes, bool picky, bool one_by_one, const char* name) {
   Provisioner p;
   for (int i = 0; i < workspaces; ++i) p.say_workspace(i, picky);
   p.settle();
@@ -88,13 +89,16 @@ void waiting(int workspaces, int nodes, bool picky, bool one_by_one, const char*
   });
   std::printf("  %d waiting Workspaces, %d new nodes, %-34s %8.2f s\n", workspaces, nodes, name,
               took);
+  return took;
 }
 }  // namespace
 
 int main() {
   idle_rounds(1000);
+  const double took = waiting(10'000, 1000, true, true, "labels do not match, one by one");
+  std::printf("ROWS {\"waiting\": %.3f}\n", took);
+  std::fflush(stdout);
   waiting(10'000, 1000, true, false, "labels do not match, in a burst");
-  waiting(10'000, 1000, true, true, "labels do not match, one by one");
   waiting(10'000, 1000, false, false, "labels match, no weights, in a burst");
   waiting(10'000, 100, false, true, "the same, one by one");
   return 0;

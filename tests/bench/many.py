@@ -61,3 +61,4 @@ print(f"\n  {'agent':12}{'facts':>9}{'facts/s':>10}{'effects':>10}{'effects/s':>
 rows = [(a, facts_after[a] - facts[a], effects_after[a] - effects[a]) for a in AGENTS]
 for agent, f, e in rows + [("all five", sum(r[1] for r in rows), sum(r[2] for r in rows))]:
     print(f"  {agent:12}{f:9}{f / took:10.0f}{e:10}{e / took:11.0f}")
+print("ROWS " + json.dumps({"applied": applied, "decided": took}))

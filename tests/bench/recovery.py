@@ -6,32 +6,16 @@ import signal
 import statistics
 import sys
 import time
-import urllib.error
-import urllib.request
 
-from cluster_client import AGENTS, metric
+from cluster_client import AGENTS, is_ready, metric, pid_of
 
 home = sys.argv[1]
-
-
-def pid_of(agent):
-    with open(f"{home}/run/pids") as file:
-        return dict(line.split() for line in file).get(agent)
-
-
-def is_ready(agent):
-    try:
-        with open(f"{home}/run/{agent}.port") as file:
-            port = int(file.read())
-        return urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2).status == 200
-    except (OSError, ValueError, urllib.error.URLError):
-        return False
 
 
 took = []
 print(f"  {'agent':12}{'ready after ms':>15}{'records read':>14}")
 for agent in AGENTS:
-    old = pid_of(agent)
+    old = pid_of(home, agent)
     with open(f"/proc/{old}/cmdline", "rb") as file:
         words = file.read().decode().split("\0")
     if agent not in words:
@@ -39,12 +23,12 @@ for agent in AGENTS:
     os.remove(f"{home}/run/{agent}.port")  # else the dead one's port would be asked
     begin = time.monotonic()
     os.kill(int(old), signal.SIGKILL)
-    while not is_ready(agent):
+    while not is_ready(home, agent):
         if time.monotonic() - begin > 30:
             sys.exit(f"recovery: {agent} is not ready 30 s after kill -9")
         time.sleep(0.005)
     took.append((time.monotonic() - begin) * 1000)
-    if pid_of(agent) == old:
+    if pid_of(home, agent) == old:
         sys.exit(f"recovery: {agent} kept pid {old}")
     print(f"  {agent:12}{took[-1]:15.0f}{metric(home, agent, 'kairo_records'):14}")
 print(f"  {'median':12}{statistics.median(took):15.0f}")

@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
 # tests/bench/run.sh - speed and memory, through the real parts, against peers in the same run.
 #
-# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover push rows train checkpoints serve" chooses (control: the
-# first four); KAIRO_OLD_BUILD=folder of an older build's programs: the first four with it too, before ours, in the same run.
-# BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_PUSH_MB=200, BENCH_STEPS=12, BENCH_CHATS=10000 set the sizes.
+# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover lost kube loop push rows train checkpoints serve" chooses
+# (control: the first seven, whose figures end in a table beside their goals); KAIRO_OLD_BUILD=folder of an older build's
+# programs: those with it too, before ours, in the same run.
+# BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_TUNINGS=100, BENCH_PODS=3000, BENCH_PUSH_MB=200, BENCH_STEPS=12,
+# BENCH_CHATS=10000 set the sizes.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../e2e/lib.sh"
 set -euo pipefail
 trap 'status=$?; set +e; finish >/dev/null; exit $status' EXIT
-only=${BENCH_ONLY:-apply many memory recover push rows train checkpoints serve}
-only=${only//control/apply many memory recover}
+control_topics="apply many memory recover lost kube loop"
+only=${BENCH_ONLY:-$control_topics push rows train checkpoints serve}
+only=${only//control/$control_topics}
 applies=${BENCH_APPLIES:-50} many=${BENCH_MANY:-1000} push_mb=${BENCH_PUSH_MB:-200} steps=${BENCH_STEPS:-12} chats=${BENCH_CHATS:-10000}
-began=$SECONDS
+began=$SECONDS by=
 for topic in $only; do
   case $topic in
-    apply | many | memory | recover | push | rows | train | checkpoints | serve) ;;
-    *) echo "BENCH_ONLY: no topic $topic; there are: apply many memory recover push rows train checkpoints serve" >&2; exit 2 ;;
+    apply | many | memory | recover | lost | kube | loop | push | rows | train | checkpoints | serve) ;;
+    *) echo "BENCH_ONLY: no topic $topic; there are: $control_topics push rows train checkpoints serve" >&2; exit 2 ;;
   esac
 done
 wants() { # any of the topics
@@ -46,7 +49,39 @@ memory() { # FILE: "name MiB" of each process
 is_ready() { curl -sf -o /dev/null "http://127.0.0.1:$(cat "$KAIRO_HOME/run/$1.port")/readyz"; }
 down() { timeout 120 kairo down --purge >"$work/down.log" 2>&1; }
 
+figures() { # shows the lines, keeps the figures of ROWS lines for goals()
+  awk -v file="$work/figures${by:+.$by}" '/^ROWS / { sub("ROWS ", ""); print >> file; next } { print; fflush() }'
+}
 control() {
+  local agent
+  if wants apply many memory recover lost; then local_control; fi
+  if wants kube; then kube; fi
+  if wants loop; then loop; fi
+}
+kube() {
+  local status=0
+  title "kube: the five agents on a real Kubernetes API server (no kubelet, no controllers; no Secret is named)"
+  note "calls through a proxy that counts, watches aside; applies one after the other, without a pause"
+  needs kube_server make_tiny_model
+  "$build/tests/gpu/make_tiny_model" "$model" || exit 1
+  timeout 500 python3 "$here/kube.py" "$build/tests/bench/kube_server" "$KAIRO_MODELS" "${BENCH_TUNINGS:-100}" \
+    "${BENCH_PODS:-3000}" >"$work/kube.log" || status=$?
+  if [ $status = 77 ]; then skip kube "no kube-apiserver and etcd; run deploy/setup/kube.sh"; return; fi
+  figures <"$work/kube.log"
+  return $status
+}
+loop() {
+  local program=$build/tests/bench/control_bench
+  title "loop: what many nodes cost the provisioner's loop, on memory"
+  if [ "$by" = "the older build" ]; then
+    program=$KAIRO_OLD_BUILD/tests/bench/control_bench
+    if ! [ -x "$program" ]; then note "the older build has no control_bench"; return; fi
+  else
+    needs control_bench
+  fi
+  timeout 240 "$program" | figures || [ "$by" = "the older build" ] # which takes minutes for each line
+}
+local_control() {
   local agent
   start_kairo
   serve_data
@@ -57,12 +92,12 @@ control() {
     title "apply: until the Job is there (API, watch, bus, RocksDB of three agents, run folder, Job)"
     note "wall clock to the Job's event in a watch; one Workspace after the other; p99 of fewer than 100 is the slowest"
     timeout 600 python3 "$here/apply_latency.py" "$KAIRO_HOME" "http://127.0.0.1:$data/quickstart/data/pip.jsonl" \
-      "$registry" "$applies"
+      "$registry" "$applies" | figures
   fi
-  if wants many memory; then
+  if wants many memory lost; then
     title "many: $many Workspaces in one file, until each is decided (here: refused, no engine for the model)"
     note "from the start of \`kairo apply\` to the last final ResourceReady in a watch; facts: the agents' own counters"
-    timeout 600 python3 "$here/many.py" "$KAIRO_HOME" "$many"
+    timeout 600 python3 "$here/many.py" "$KAIRO_HOME" "$many" | figures
     memory "$work/loaded"
   fi
   if wants memory; then
@@ -75,7 +110,16 @@ control() {
     note "the supervisor waits 200 ms of it on purpose and looks every 50 ms"
     timeout 200 python3 "$here/recovery.py" "$KAIRO_HOME"
   fi
+  if wants lost && [ "$by" != "the older build" ]; then
+    title "lost: kill -9 of an agent whose store is gone, with $many Workspaces"
+    note "until it is ready, has all records and nothing to do; status changes: of any Workspace, until a second later"
+    timeout 400 python3 "$here/lost_store.py" "$KAIRO_HOME" | figures
+  fi
   down
+}
+goals() { # of what has been measured, beside the older build's figure of this run
+  title "the control plane's figures and their goals"
+  python3 "$here/goals.py" "$work/figures${by:+.$by}" "$work/figures.the older build"
 }
 
 seconds_of() { # command...: its wall-clock seconds, process start included
@@ -229,13 +273,14 @@ YAML
 printf 'kairo %s; %s cores (%s), %s GiB RAM, load %s\n' "$(kairo version | tail -n 1 | sed 's/^kairo //')" \
   "$(env -u OMP_NUM_THREADS nproc)" "$(awk -F': *' '/^model name/ { print $2; exit }' /proc/cpuinfo)" \
   "$(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo)" "$(cut -d' ' -f1-3 /proc/loadavg)"
-if wants apply many memory recover; then
+if wants $control_topics; then
   if [ -n "${KAIRO_OLD_BUILD:-}" ]; then
     [ -x "$KAIRO_OLD_BUILD/kairo" ] || { echo "KAIRO_OLD_BUILD=$KAIRO_OLD_BUILD has no program kairo" >&2; exit 2; }
     PATH=$(cd "$KAIRO_OLD_BUILD" && pwd):$PATH by="the older build" control
     by="this build"
   fi
   control
+  goals
   by=
 fi
 if wants push; then push; fi

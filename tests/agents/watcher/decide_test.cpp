@@ -31,8 +31,7 @@ TEST_CASE("watcher: numbers may wait a second, news may not") {
   CHECK(kinds(watcher::decide(r, {nodes, 10'500})) == "PatchStatus AnnounceStatus");
 }
 
-TEST_CASE(
-    "watcher: the first status waits 300 ms, unless there is something to complain of") {
+TEST_CASE("watcher: the first status waits 300 ms, unless there is something to complain of") {
   const runtime::Nodes nodes;
   auto r = record(tuning(1));
   r = marked(marked(std::move(r), "revision", "rev1"), "finalizer", "on");
