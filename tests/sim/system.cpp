@@ -118,7 +118,7 @@ void System::lose_node(const std::string& name) {
   dice_.journal.note("node " + name, "lost");
 }
 // Its agents' stores lie on its disk.
-void System::bring_back(const std::string& name) {
+void System::bring_back(std::string name) {  // by value: it is taken out of the set of lost ones
   machines_.lost.erase(name);
   show_node(name, true);
   const bool is_new = machines_.disk(name).dirs.empty();

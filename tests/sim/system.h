@@ -52,7 +52,7 @@ class System {
   void show_node(const std::string& node, bool ready);
   void tell_witness_of_nodes();
   void lose_node(const std::string& node);
-  void bring_back(const std::string& node);
+  void bring_back(std::string node);
   void add_agent(const std::string& name, const std::string& node);
   std::string after_losing_all();
   void restart_with(Agent& agent, const state::Rows& rows);  // its disk is lost, or an older one
