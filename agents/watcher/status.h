@@ -9,7 +9,8 @@
 #include "schemas/status_generated.h"
 
 namespace kairo::watcher {
-// lastTransitionTime is kept from record.status where a condition's status did not change.
+// lastTransitionTime is kept, from what was told last or from what the object shows, where a
+// condition's status did not change.
 // leaving: what a deletion waits for.
 wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
                       const std::string& leaving = "");
