@@ -10,7 +10,11 @@ namespace {
 void admit_annotations(Findings& out, const Json& before, const Json& after,
                        const AdmitContext& context, bool beta) {
   const Json& notes = field(field(after, "metadata"), "annotations");
-  const auto value = [&](const char* key) -> const Json& { return field(notes, key); };
+  const Json& old_notes = field(field(before, "metadata"), "annotations");
+  static const Json nothing;
+  const auto value = [&](const char* key) -> const Json& {  // null: as it was
+    return field(notes, key) == field(old_notes, key) ? nothing : field(notes, key);
+  };
   const auto one_of = [](const std::string& text, const std::vector<std::string>& words) {
     return std::find(words.begin(), words.end(), text) != words.end();
   };
@@ -19,44 +23,57 @@ void admit_annotations(Findings& out, const Json& before, const Json& after,
     family.erase(0, family.find_first_not_of(" \t"));
     family.erase(family.find_last_not_of(" \t") + 1);
     if (!one_of(family, {"azurelinux", "ubuntu"}))
-      out.invalid("unsupported node image family " + image.get<std::string>() +
-                      ", supported values are azurelinux, ubuntu",
-                  "metadata.annotations.kaito.sh/node-image-family");
+      out.invalid("unsupported node image family \"" + image.get<std::string>() +
+                      "\", supported values are azurelinux, ubuntu",
+                  "spec.metadata.annotations[\"kaito.sh/node-image-family\"]");
   }
   if (!beta) return;
   if (const Json& mode = value("kaito.sh/performance-mode");
       mode.is_string() && !one_of(mode, {"balanced", "interactivity", "throughput"}))
-    out.invalid(mode.get<std::string>(), "metadata.annotations.kaito.sh/performance-mode");
+    out.invalid("\"" + mode.get<std::string>() +
+                    "\" is not a valid performance mode; choose one of: balanced, "
+                    "interactivity, throughput",
+                "metadata.annotations[kaito.sh/performance-mode]");
   if (const Json& local = value("kaito.sh/use-local-weights");
       local.is_string() && !one_of(local, {"true", "false"}))
-    out.invalid(local.get<std::string>(), "metadata.annotations.kaito.sh/use-local-weights");
+    out.invalid("\"" + local.get<std::string>() + "\" must be \"true\" or \"false\"",
+                "metadata.annotations[kaito.sh/use-local-weights]");
   const std::string node_class = text_of(notes, "kaito.sh/node-class-name");
-  const std::string old_class =
-      text_of(field(field(before, "metadata"), "annotations"), "kaito.sh/node-class-name");
+  const std::string old_class = text_of(old_notes, "kaito.sh/node-class-name");
   if (!node_class.empty() && node_class != old_class && !context.node_classes.empty() &&
       !one_of(node_class, context.node_classes)) {
     std::string allowed;
     for (const std::string& name : context.node_classes)
       allowed += (allowed.empty() ? "" : ", ") + name;
     out.invalid(node_class + " is not a KAITO-managed NodeClass, supported values are " + allowed,
-                "metadata.annotations.kaito.sh/node-class-name");
+                "metadata.annotations[kaito.sh/node-class-name]");
   }
 }
 
 void admit_create(Findings& out, const Json& w, const AdmitContext& context, bool beta) {
   const bool inference = field(w, "inference").is_object(), tuning = field(w, "tuning").is_object();
   if (!inference && !tuning)
-    out.generic("Either Inference or Tuning must be specified, not neither", {""});
+    out.generic("Either Inference or Tuning must be specified, not neither", "spec");
   if (inference && tuning)
-    out.generic("Either Inference or Tuning must be specified, but not both", {""});
+    out.generic("Either Inference or Tuning must be specified, but not both", "spec");
   const std::string instance = text_of(field(w, "resource"), "instanceType");
   if (beta && context.mode == NodeMode::byo && !instance.empty())
     out.invalid("instanceType must be empty when node auto-provisioning is disabled (BYO scenario)",
-                "resource.instanceType");
+                "spec.resource.instanceType");
   if (beta && context.mode == NodeMode::auto_provisioning && instance.empty())
-    out.missing("instanceType is required when node auto-provisioning is enabled");
-  if (inference) admit_inference(out, w, context, beta);
-  if (tuning) admit_tuning(out, w, context, beta);
+    out.missing(
+        "spec.instanceType is required when node auto-provisioning is enabled, "
+        "spec.resource.instanceType");
+  admit_selector(out, field(w, "resource"));
+  if (beta) admit_partition_form(out, field(w, "resource"));
+  if (inference) {
+    admit_new_inference(out, w, context, beta);
+    admit_inference(out, w);
+  }
+  if (tuning) {
+    admit_new_tuning(out, w, beta);
+    admit_tuning(out, w, context);
+  }
 }
 }  // namespace
 
@@ -66,21 +83,15 @@ std::vector<Violation> admit(const std::string& old_json, const std::string& new
   const Json after = Json::parse(new_json, nullptr, false);
   const bool create = !before.is_object();
   const bool beta = text_of(after, "apiVersion") != "kaito.sh/v1alpha1";
-  Findings common("");
-  if (!is_dns_label(text_of(field(after, "metadata"), "name")))
-    common.invalid(
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters "
-        "or '-', and must start and end with an alphanumeric character",
-        "name");
-  admit_annotations(common, before, after, context, beta);
-  Findings out(create ? "spec." : "");
+  Findings out;
+  const std::string name = wrong_with_label(text_of(field(after, "metadata"), "name"));
+  if (create && !name.empty()) out.invalid(name, "name");
+  admit_annotations(out, before, after, context, beta);
   if (create)
     admit_create(out, after, context, beta);
   else
     admit_update(out, before, after, context, beta);
-  std::vector<Violation> all = common.take();
-  for (Violation& violation : out.take()) all.push_back(std::move(violation));
-  return all;
+  return out.take();
 }
 
 std::string refusal(const std::vector<Violation>& violations) {

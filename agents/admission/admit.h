@@ -20,7 +20,7 @@ struct AdmitContext {
   std::vector<std::string> node_classes;  // allowed in kaito.sh/node-class-name; empty = any
 };
 struct Violation {
-  std::string text;  // as KAITO's webhook words it: "missing field(s): spec.Output"
+  std::string text;  // as KAITO's webhook words it: "missing field(s): tuning.Preset"
 };
 // old_json: "" on create. Both are Workspaces of v1beta1 or v1alpha1 as JSON, defaults filled in.
 std::vector<Violation> admit(const std::string& old_json, const std::string& new_json,

@@ -1,5 +1,7 @@
 // agents/admission/admit_inference.cpp - rules I1-I8 and those of R that need no other object.
+#include <algorithm>
 #include <cstdlib>
+#include <regex>
 #include <set>
 
 #include "agents/admission/admit_words.h"
@@ -16,63 +18,109 @@ const std::set<std::string> reserved_labels{"kaito.sh/workspace",
                                             "karpenter.kaito.sh/inferenceset",
                                             "karpenter.kaito.sh/inferenceset-namespace"};
 
-void admit_resource(Findings& out, const Json& w, const AdmitContext& context, bool beta) {
-  const Json& resource = field(w, "resource");
-  const Json& selector = field(resource, "labelSelector");
-  if (const Json map = selector_map(selector); map.is_string())
-    out.invalid(map.get<std::string>(), "labelSelector");
-  const Json& labels = field(selector, "matchLabels");
-  bool all_reserved = labels.is_object() && !labels.empty();
-  for (const auto& [key, value] : labels.items())
-    all_reserved = all_reserved && reserved_labels.contains(key);
-  if (all_reserved)
-    out.invalid("matchLabels must contain at least one non-reserved label", "labelSelector");
+// As nvidia-smi names them, of A30, A100 and H100.
+const std::vector<std::string> mig_profiles{"1g.5gb",  "1g.6gb",  "1g.10gb", "2g.10gb", "2g.12gb",
+                                            "2g.20gb", "3g.20gb", "3g.40gb", "4g.20gb", "4g.24gb",
+                                            "4g.40gb", "7g.40gb", "7g.80gb"};
+
+void admit_mig(Findings& out, const Json& partition) {
+  static const std::regex form("[0-9]+g\\.[0-9]+gb");
+  if (field(partition, "count").is_number())
+    out.invalid("count is only valid for accelerator mode", "resource.partition.count");
+  const std::string profile = text_of(partition, "profile");
+  if (std::find(mig_profiles.begin(), mig_profiles.end(), profile) != mig_profiles.end()) return;
+  std::string known;
+  for (const std::string& name : mig_profiles) known += (known.empty() ? "" : " ") + name;
+  out.invalid(
+      std::regex_match(profile, form)
+          ? "unknown MIG profile \"" + profile + "\": must be one of [" + known + "]"
+          : "invalid MIG profile format \"" + profile + "\": expected format like '1g.10gb'",
+      "resource.partition.profile");
+}
+void admit_accelerator(Findings& out, const Json& partition) {
+  if (!text_of(partition, "profile").empty())
+    out.invalid("profile is not valid for accelerator mode", "resource.partition.profile");
+  if (!field(partition, "count").is_number()) out.missing("resource.partition.count");
+}
+// That the cluster has not what it takes.
+void admit_partition(Findings& out, const Json& resource, const AdmitContext& context) {
+  const std::string mode = text_of(field(resource, "partition"), "mode");
+  if (mode.empty()) return;
+  if (context.mode == NodeMode::auto_provisioning)
+    out.generic(
+        "GPU partitioning is only supported with BYO nodes (disableNodeAutoProvisioning=true)",
+        "resource.partition");
+  else if (mode == "mig")
+    out.generic("MIG support is not enabled, set feature gate enableMIG=true",
+                "resource.partition");
+  else
+    out.generic(
+        "accelerator partition support is not enabled, set feature gate enableAccelerator=true",
+        "resource.partition");
+}
+void admit_instance_type(Findings& out, const Json& resource) {
   const std::string instance = text_of(resource, "instanceType");
   const bool azure_like = instance.starts_with("Standard_N") || instance.starts_with("Standard_D");
-  if (context.mode == NodeMode::auto_provisioning && !instance.empty() && !azure_like &&
-      catalogue::find_sku(instance) == nullptr) {
-    std::string known;
-    for (const auto& sku : catalogue::skus()) known += (known.empty() ? "" : ", ") + sku.name;
-    out.invalid("Unsupported instance type " + instance + ". Supported SKUs: " + known,
-                "instanceType");
-  }
-  const Json& partition = field(resource, "partition");
-  if (!beta || !partition.is_object()) return;
-  if (context.mode == NodeMode::auto_provisioning)
-    out.invalid(
-        "GPU partitioning is only supported with BYO nodes "
-        "(disableNodeAutoProvisioning=true)",
-        "partition");
-  else if (text_of(partition, "mode") == "mig")
-    out.invalid("MIG support is not enabled, set feature gate enableMIG=true", "partition.mode");
-  else
-    out.invalid(
-        "accelerator partition support is not enabled, set feature gate "
-        "enableAccelerator=true",
-        "partition.mode");
+  if (instance.empty() || azure_like || catalogue::find_sku(instance) != nullptr) return;
+  std::string known;
+  for (const auto& sku : catalogue::skus()) known += (known.empty() ? "" : ", ") + sku.name;
+  out.invalid("Unsupported instance type " + instance + ". Supported SKUs: " + known,
+              "resource.instanceType");
 }
-bool is_strength(const std::string& text) {
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  return !text.empty() && *end == '\0' && value >= 0 && value <= 1;
+void admit_strength(Findings& out, const std::string& name, const std::string& text) {
+  static const std::regex number("[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,2})?");
+  if (!std::regex_match(text, number)) {
+    out.generic("Invalid strength value for Adapter '" + name +
+                    "': strconv.ParseFloat: parsing \"" + text + "\": invalid syntax",
+                "inference.adapter");
+    return;
+  }
+  const double value = std::strtod(text.c_str(), nullptr);
+  if (value < 0 || value > 1)
+    out.generic("Strength value for Adapter '" + name + "' must be between 0 and 1",
+                "inference.adapter");
 }
 void admit_adapter(Findings& out, const Json& adapter) {
   const Json& source = field(adapter, "source");
-  if (!source.is_object()) return out.missing("Source");
   const std::string name = text_of(source, "name"), image = text_of(source, "image");
-  if (!is_dns_subdomain(name))
-    out.invalid("adapter source name must be a DNS-1123 subdomain: '" + name + "'",
-                "adapters.source.name");
-  if (image.empty() && !field(source, "volumeSource").is_object())
-    out.missing("Either Image or Volume must be specified");
+  if (const Json& strength = field(adapter, "strength"); strength.is_string())
+    admit_strength(out, name, strength);
+  if (!source.is_object()) return out.missing("inference.Source");
+  if (name.empty())
+    out.missing("inference.Name of Adapter field must be specified");
+  else if (!is_dns_subdomain(name))
+    out.invalid(
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+        "'.', and must start and end with an alphanumeric character (e.g. 'example.com', regex "
+        "used for validation is "
+        "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+        "inference.adapters.source.name");
+  const bool has_volume = field(source, "volumeSource").is_object();
+  if (image.empty() && !has_volume)
+    out.generic("Either Image or Volume must be specified for adapter source",
+                "inference.adapters.source");
+  if (!image.empty() && has_volume)
+    out.generic("Exactly one of URLs, Volume, or Image must be specified",
+                "inference.Adapters.Image, inference.Adapters.URLs, inference.Adapters.Volume");
   if (!image.empty() && !is_image_reference(image))
-    out.invalid("Unable to parse input image reference: " + image, "Image");
-  if (!field(source, "urls").empty()) out.invalid("URLs are not supported for adapters", "URLs");
-  const Json& strength = field(adapter, "strength");
-  if (strength.is_string() && !is_strength(strength.get<std::string>()))
-    out.invalid("Invalid strength value for Adapter '" + name + "': must be between 0 and 1, got " +
-                    strength.get<std::string>(),
-                "strength");
+    out.invalid("Unable to parse input image reference: " + image, "inference.Adapters.Image");
+  if (!field(source, "urls").empty())
+    out.generic("URLs are not supported as adapter source", "inference.adapters.source.urls");
+}
+// KAITO checks adapters deeply on update only and calls the create side unfinished: kairo does
+// both.
+void admit_adapters(Findings& out, const Json& inference) {
+  const Json& adapters = field(inference, "adapters");
+  if (adapters.size() > 10)
+    out.generic("Number of Adapters exceeds the maximum limit, maximum of 10 allowed");
+  std::set<std::string> names;
+  std::string twice;  // the first; KAITO names them all
+  for (const Json& adapter : adapters) {
+    admit_adapter(out, adapter);
+    const std::string name = text_of(field(adapter, "source"), "name");
+    if (!name.empty() && !names.insert(name).second && twice.empty()) twice = name;
+  }
+  if (!twice.empty()) out.generic("Duplicate adapter source name found: " + twice);
 }
 }  // namespace
 
@@ -84,7 +132,7 @@ Json selector_map(const Json& selector) {
     const std::string op = text_of(e, "operator"), quoted = "\"" + op + "\"";
     if (op == "NotIn" || op == "Exists" || op == "DoesNotExist")
       return "operator " + quoted + format;
-    if (op != "In") return quoted + " is not a valid selector operator";
+    if (op != "In") return quoted + " is not a valid label selector operator";
     const Json& values = field(e, "values");
     if (values.size() != 1) return "operator " + quoted + " without a single value" + format;
     map[text_of(e, "key")] = values.front();
@@ -101,11 +149,11 @@ void admit_local(Findings& out, const Json& before, const Json& inference) {
     out.invalid(
         "pod templates are not run in local mode; name a model in inference.preset.name instead, "
         "e.g. smollm2-135m-instruct",
-        "template");
+        "inference.template");
   if (const Json& config = field(inference, "config"); is_new(field(before, "config"), config))
     out.invalid("'" + text_of(inference, "config") +
                     "' holds settings of vLLM, which kairo-serve does not read; leave it out",
-                "config");
+                "inference.config");
   const auto secret = [](const Json& of) -> const Json& {
     return field(field(field(of, "preset"), "presetOptions"), "modelAccessSecret");
   };
@@ -114,40 +162,52 @@ void admit_local(Findings& out, const Json& before, const Json& inference) {
         "'" + text_of(field(field(inference, "preset"), "presetOptions"), "modelAccessSecret") +
             "' is not used in local mode, which downloads no model: put the weights into "
             "the models folder and leave it out",
-        "modelAccessSecret");
+        "inference.preset.presetOptions.modelAccessSecret");
 }
 
-// KAITO checks adapters deeply on update only and calls the create side unfinished: kairo does
-// both.
-void admit_adapters(Findings& out, const Json& inference, bool deep) {
-  const Json& adapters = field(inference, "adapters");
-  if (adapters.size() > 10)
-    out.generic("Number of Adapters exceeds the maximum limit, maximum of 10 allowed", {""});
-  std::set<std::string> names;
-  for (const Json& adapter : adapters) {
-    const std::string name = text_of(field(adapter, "source"), "name");
-    if (!names.insert(name).second)
-      out.generic("Duplicate adapter source name found: " + name, {"adapters"});
-    if (deep) admit_adapter(out, adapter);
-  }
+// KAITO asks this of inference only, and of a tuning by refusing each later update.
+void admit_selector(Findings& out, const Json& resource) {
+  const Json& selector = field(resource, "labelSelector");
+  if (const Json map = selector_map(selector); map.is_string())
+    out.invalid(map.get<std::string>(), "resource.labelSelector");
+  const Json& labels = field(selector, "matchLabels");
+  bool all_reserved = labels.is_object() && !labels.empty();
+  for (const auto& [key, value] : labels.items())
+    all_reserved = all_reserved && reserved_labels.contains(key);
+  if (all_reserved)
+    out.invalid("matchLabels must contain at least one non-reserved label",
+                "resource.labelSelector.matchLabels");
 }
 
-void admit_inference(Findings& out, const Json& workspace, const AdmitContext& context, bool beta) {
+void admit_partition_form(Findings& out, const Json& resource) {
+  const Json& partition = field(resource, "partition");
+  if (text_of(partition, "mode") == "mig") admit_mig(out, partition);
+  if (text_of(partition, "mode") == "accelerator") admit_accelerator(out, partition);
+}
+
+void admit_new_inference(Findings& out, const Json& workspace, const AdmitContext& context,
+                         bool beta) {
+  const Json& resource = field(workspace, "resource");
   const Json& inference = field(workspace, "inference");
-  admit_resource(out, workspace, context, beta);
+  if (context.mode == NodeMode::auto_provisioning) admit_instance_type(out, resource);
+  if (beta) admit_partition(out, resource, context);
+  const Json& preset = field(inference, "preset");
+  const std::string image = text_of(field(preset, "presetOptions"), "image");
+  if (!beta && text_of(preset, "accessMode") == "private" && image.empty())
+    out.generic("When AccessMode is private, an image must be provided in PresetOptions");
+  if (context.mode == NodeMode::local) admit_local(out, Json(), inference);
+}
+
+void admit_inference(Findings& out, const Json& workspace) {
+  const Json& inference = field(workspace, "inference");
   const Json& preset = field(inference, "preset");
   const bool has_template = field(inference, "template").is_object();
-  if (!preset.is_object() && !has_template) out.missing("Preset or Template must be specified");
+  if (!preset.is_object() && !has_template)
+    out.missing("inference.Preset or Template must be specified");
   if (preset.is_object() && has_template)
-    out.generic("Preset and Template cannot be set at the same time", {""});
-  if (preset.is_object()) {
-    const std::string name = text_of(preset, "name");
-    if (!is_preset(name)) out.invalid("Unsupported inference preset name " + name, "presetName");
-    const Json& options = field(preset, "presetOptions");
-    if (!beta && text_of(preset, "accessMode") == "private" && text_of(options, "image").empty())
-      out.missing("When AccessMode is private, an image must be provided in PresetOptions");
-  }
-  admit_adapters(out, inference, true);
-  if (context.mode == NodeMode::local) admit_local(out, Json(), inference);
+    out.generic("Preset and Template cannot be set at the same time");
+  if (const std::string name = text_of(preset, "name"); preset.is_object() && !is_preset(name))
+    out.invalid("Unsupported inference preset name " + name, "inference.presetName");
+  admit_adapters(out, inference);
 }
 }  // namespace kairo::admission

@@ -69,8 +69,12 @@ std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
 }
-bool is_dns_label(const std::string& name) {
-  return is_dns(name, 63, false);
+std::string wrong_with_label(const std::string& name) {
+  if (name.size() > 63) return "must be no more than 63 bytes";
+  if (is_dns(name, 63, false)) return {};
+  return "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
+         "and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', "
+         "regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 }
 bool is_dns_subdomain(const std::string& name) {
   return is_dns(name, 253, true);
@@ -97,17 +101,18 @@ void check_url(Findings& out, const std::string& url, bool allow_loopback) {
   const std::size_t from = colon == std::string::npos ? url.size() : colon + 3;
   const std::string host = lower(host_of(url.substr(from, url.find_first_of("/?#", from) - from)));
   if (colon == std::string::npos || host.empty() || url.find_first_of(" \t\n") != std::string::npos)
-    return out.invalid("invalid data source URL", "URLs");
+    return out.invalid("invalid data source URL", "tuning.Input.URLs");
   if (scheme != "http" && scheme != "https")
-    return out.invalid("data source URL must use HTTP or HTTPS", "URLs");
+    return out.invalid("data source URL must use HTTP or HTTPS", "tuning.Input.URLs");
   const bool local = host == "localhost" || host.ends_with(".localhost");
   const bool metadata = host == "metadata.google.internal" || host == "metadata.google" ||
                         host == "instance-data.ec2.internal";
   if (metadata || (local && !allow_loopback))
-    return out.invalid("data source URL must not target a local or metadata endpoint", "URLs");
+    return out.invalid("data source URL must not target a local or metadata endpoint",
+                       "tuning.Input.URLs");
   const Ip ip = ip_of(host);
   if (ip.is && (ip.reserved || (ip.loopback && !allow_loopback)))
     out.invalid("data source URL must not target a loopback, private, or link-local address",
-                "URLs");
+                "tuning.Input.URLs");
 }
 }  // namespace kairo::admission

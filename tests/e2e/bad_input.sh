@@ -12,13 +12,13 @@ url=http://127.0.0.1:$data
 
 # --- refused at once: nothing is stored -----------------------------------------------------------
 workspace preset | sed 's/smollm2-135m-instruct/no-such-model/' |
-  refused "unknown preset" "$(invalid preset 'invalid value: Unsupported tuning preset name no-such-model: spec.presetName')"
+  refused "unknown preset" "$(invalid preset 'invalid value: Unsupported tuning preset name no-such-model: tuning.presetName')"
 workspace both | sed 's/input: {/input: {image: "localhost:1\/x:1", /' |
-  refused "two kinds of input" "$(invalid both 'Exactly one of URLs, Volume, or Image must be specified: spec.URLs, spec.Volume, spec.Image')"
+  refused "two kinds of input" "$(invalid both 'Exactly one of URLs, Volume, or Image must be specified: tuning.Input.Image, tuning.Input.URLs, tuning.Input.Volume')"
 workspace dora "" "" "" "" dora |
-  refused "method dora" "$(invalid dora 'invalid value: dora: spec.Method')"
+  refused "method dora" "$(invalid dora 'invalid value: dora: tuning.Method')"
 workspace ftp ftp://example.com/rows.jsonl |
-  refused "URL that is not http" "$(invalid ftp 'invalid value: data source URL must use HTTP or HTTPS: spec.URLs')"
+  refused "URL that is not http" "$(invalid ftp 'invalid value: data source URL must use HTTP or HTTPS: tuning.Input.URLs')"
 echo 'this: is: no: yaml' | refused "YAML that is no YAML" "error: -:1:9: not valid YAML: mapping values are not allowed in this context"
 echo 'hello' | refused "YAML that is no object" "error: -:1:1: expected an object with apiVersion, kind and metadata"
 { workspace twin && echo --- && workspace twin; } |

@@ -1,0 +1,12 @@
+// tests/cluster/real_cluster.h - one real API server for the test program, with kairo's
+// definitions.
+#pragma once
+#include "tests/cluster/kube_api.h"
+
+namespace kairo::test {
+// Started at the first call: deploy/crds and deploy/admission applied, the namespace kairo-system.
+// Null where there is none: the test has said SKIP.
+KubeApi* real_cluster();
+// Until Workspaces are served as the definition says.
+void wait_for_definition(KubeApi& api);
+}  // namespace kairo::test
