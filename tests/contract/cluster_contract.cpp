@@ -136,6 +136,7 @@ void statuses(Cluster& c) {
   const Json workspace = {{"apiVersion", "kaito.sh/v1beta1"},
                           {"kind", "Workspace"},
                           {"metadata", {{"name", "w"}, {"finalizers", {"kairo.dev/test"}}}},
+                          {"inference", {{"preset", {{"name", "phi-4"}}}}},
                           {"status", {{"state", "Running"}}}};
   const Ref ref{workspaces, "default", "w"};
   CHECK(code_of(c.apply({ref, workspace.dump(), "status", "status"})) == Code::not_found);

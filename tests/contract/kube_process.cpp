@@ -5,17 +5,16 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
 
 #include "agents/cluster/kinds.h"
+#include "schemas/yaml/yaml.h"
 
 namespace kairo::test {
 namespace fs = std::filesystem;
 namespace {
-using Json = nlohmann::json;
 using namespace std::chrono_literals;
 constexpr const char* version = "v1.34.3";  // as in deploy/setup/kube.sh
 constexpr const char* token = "contract-token";
@@ -88,35 +87,12 @@ bool KubeProcess::is_ready() const {
 void install_workspaces(cluster::Cluster& cluster) {
   const cluster::Kind definitions{"apiextensions.k8s.io", "v1", "customresourcedefinitions",
                                   "CustomResourceDefinition", false};
-  const Json any = {{"type", "object"}, {"x-kubernetes-preserve-unknown-fields", true}};
-  Json schema = any, versions = Json::array();
-  schema["properties"]["status"] = any;
-  schema["properties"]["status"]["properties"]["conditions"] = {
-      {"type", "array"},
-      {"items",
-       {{"type", "object"},
-        {"required", {"type"}},
-        {"properties", {{"type", {{"type", "string"}}}}},
-        {"x-kubernetes-preserve-unknown-fields", true}}},
-      {"x-kubernetes-list-type", "map"},
-      {"x-kubernetes-list-map-keys", {"type"}}};
-  for (const char* name : {"v1beta1", "v1alpha1"})
-    versions.push_back({{"name", name},
-                        {"served", true},
-                        {"storage", std::string(name) == "v1beta1"},
-                        {"schema", {{"openAPIV3Schema", schema}}},
-                        {"subresources", {{"status", Json::object()}}}});
-  const Json definition = {
-      {"apiVersion", "apiextensions.k8s.io/v1"},
-      {"kind", "CustomResourceDefinition"},
-      {"metadata", {{"name", "workspaces.kaito.sh"}}},
-      {"spec",
-       {{"group", "kaito.sh"},
-        {"scope", "Namespaced"},
-        {"names", {{"plural", "workspaces"}, {"singular", "workspace"}, {"kind", "Workspace"}}},
-        {"versions", versions}}}};
-  const auto applied =
-      cluster.apply({{definitions, "", "workspaces.kaito.sh"}, definition.dump(), "test", ""});
+  std::ostringstream text;
+  text << std::ifstream(KAIRO_SOURCE_DIR "/deploy/crds/kaito.sh_workspaces.yaml").rdbuf();
+  const auto read = yaml::read(text.str(), "kaito.sh_workspaces.yaml", yaml::Dialect::kubectl);
+  if (!read.ok()) throw std::runtime_error(read.error().what);
+  const auto applied = cluster.apply(
+      {{definitions, "", "workspaces.kaito.sh"}, yaml::to_json(read.value().front()), "test", ""});
   if (!applied.ok()) throw std::runtime_error(applied.error().what);
   for (int i = 0; i < 300; ++i, std::this_thread::sleep_for(100ms))
     if (cluster.list({cluster::workspaces, "", ""}).ok()) return;

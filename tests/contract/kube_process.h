@@ -25,6 +25,6 @@ class KubeProcess {
   int port_ = 0;
   std::unique_ptr<Child> etcd_, server_;  // in this order: the server ends first
 };
-// The CustomResourceDefinition of Workspaces, both versions, any field; returns when it is served.
+// deploy/crds; returns when Workspaces are served.
 void install_workspaces(cluster::Cluster& cluster);
 }  // namespace kairo::test
