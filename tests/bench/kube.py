@@ -94,7 +94,7 @@ def tuning(name):
             "resource": {"labelSelector": {"matchLabels": {"kubernetes.io/os": "linux"}}},
             "tuning": {"preset": {"name": "smollm2-135m-instruct"}, "method": "qlora",
                        "input": {"urls": ["https://example.org/x.jsonl"]},
-                       "output": {"image": f"registry.example.org/bench/{name}:1", "imagePushSecret": "s"}}}
+                       "output": {"volumeSource": {"persistentVolumeClaim": {"claimName": "adapters"}}}}}
 
 
 def rss(pid):
