@@ -5,6 +5,7 @@
 namespace kairo::launcher {
 namespace {
 constexpr int port = 5000;
+constexpr std::int64_t grace_seconds = 30;  // Kubernetes' own
 
 bool is_load_balanced(const wire::WorkspaceT& w) {
   for (const auto& a : w.annotations)
@@ -69,7 +70,8 @@ std::vector<cluster::Apply> plan_inference(const wire::CommandT& command,
                  {"readinessProbe", probe(0, 10, 3)},
                  {"livenessProbe", probe(0, 10, 3)},
                  {"volumeMounts", volumes.mounts}};
-  Json spec = {{"terminationGracePeriodSeconds", 30}};
+  Json spec = {
+      {"terminationGracePeriodSeconds", w.grace_seconds >= 0 ? w.grace_seconds : grace_seconds}};
   if (!pullers.empty()) spec["initContainers"] = pullers;
   spec["containers"] = Json::array({server});
   spec["volumes"] = volumes.list;

@@ -116,11 +116,22 @@ std::unique_ptr<wire::InferenceT> inference(const Json& json) {
   return out;
 }
 
+// Labels of a selector: matchLabels, and In with one value. Admission lets no other form in.
+Json selected(const Json& selector) {
+  Json out = at(selector, "matchLabels");
+  if (!out.is_object()) out = Json::object();
+  for (const Json& e : at(selector, "matchExpressions"))
+    if (text(e, "operator") == "In" && at(e, "values").size() == 1)
+      out[text(e, "key")] = at(e, "values").front();
+  return out;
+}
+
 void read_wishes(const Json& object, wire::WorkspaceT& out) {
   const Json& resource = at(object, "resource");
   out.count = number<std::uint32_t>(resource, "count", 1);
   out.instance_type = text(resource, "instanceType");
-  out.match_labels = labels(at(at(resource, "labelSelector"), "matchLabels"));
+  out.match_labels = labels(selected(at(resource, "labelSelector")));
+  out.grace_seconds = number<std::int64_t>(object, "terminationGracePeriodSeconds", -1);
   Json kept = Json::object();
   for (const auto& [key, value] : at(at(object, "metadata"), "annotations").items())
     if (key.starts_with("kaito.sh/") || key.starts_with("kairo.dev/") ||

@@ -99,3 +99,13 @@ TEST_CASE("tuning: a GPU node, data from an image, the result into a volume") {
 TEST_CASE("serving: Services, StatefulSet, an adapter from an image") {
   same_as_golden("serving.txt", text_of(plan_inference(serving_command(), {})));
 }
+
+TEST_CASE("serving: the time that a server may take to end is its user's") {
+  for (const std::int64_t seconds : {0, 300}) {
+    wire::CommandT command = serving_command();
+    command.body.AsApplyInference()->workspace->grace_seconds = seconds;
+    const std::string wanted =
+        "\"terminationGracePeriodSeconds\": " + std::to_string(seconds) + ",";
+    CHECK(text_of(plan_inference(command, {})).find(wanted) != std::string::npos);
+  }
+}

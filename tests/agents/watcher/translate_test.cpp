@@ -107,7 +107,20 @@ TEST_CASE("a tuning Workspace") {
   CHECK(w.tuning->output->image_push_secret == "s");
   CHECK(w.inference == nullptr);
   CHECK(w.revision.size() == 64);
+  CHECK(w.grace_seconds == -1);
   CHECK_FALSE(fact_of(cluster::workspaces, tuning_workspace, false).body.AsWorkspace()->exists);
+}
+TEST_CASE("a selector in either form, and the time that a server may take to end") {
+  Json object = tuning_workspace;
+  object["terminationGracePeriodSeconds"] = 300;
+  object["resource"]["labelSelector"]["matchExpressions"] = {
+      {{"key", "c"}, {"operator", "In"}, {"values", {"d"}}}};
+  const wire::FactT fact = fact_of(cluster::workspaces, object);
+  const wire::WorkspaceT& w = *fact.body.AsWorkspace();
+  CHECK(w.grace_seconds == 300);
+  REQUIRE(w.match_labels.size() == 2);
+  CHECK(w.match_labels[1]->key == "c");
+  CHECK(w.match_labels[1]->value == "d");
 }
 
 TEST_CASE(
