@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds etcd and a Kubernetes API server for the tests, once, from their published Go modules, and
+# Builds etcd, a Kubernetes API server and kubectl for the tests, once, from their published Go modules, and
 # prints the folder. usage: kube.sh [--check]   (--check: says where they are, builds nothing)
 # KAIRO_KUBE_BIN names a folder that has them already (setup-envtest's will do).
 # Exit 77: they cannot be had here; the last line says why.
@@ -7,8 +7,9 @@ set -euo pipefail
 kubernetes=v1.34.3
 etcd=v3.6.5
 folder=${KAIRO_KUBE_BIN:-${KAIRO_CACHE:-$HOME/.cache/kairo}/kube/$kubernetes}
-if [ -x "$folder/kube-apiserver" ] && [ -x "$folder/etcd" ]; then
-  echo "$folder"
+if [ -x "$folder/kube-apiserver" ] && [ -x "$folder/etcd" ] &&
+  { [ -x "$folder/kubectl" ] || [ "${1:-}" = --check ] || [ -n "${KAIRO_KUBE_BIN:-}" ]; }; then
+  echo "$folder" # a kubectl that is absent is a test that is skipped
   exit 0
 fi
 cannot() {
@@ -53,6 +54,8 @@ build() { # module version package name flags...
 }
 build go.etcd.io/etcd/server/v3 "$etcd" go.etcd.io/etcd/server/v3 etcd -ldflags '-s -w'
 minor=${kubernetes#v1.} about=k8s.io/component-base/version
-build k8s.io/kubernetes "$kubernetes" k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver \
-  -ldflags "-s -w -X $about.gitVersion=$kubernetes -X $about.gitMajor=1 -X $about.gitMinor=${minor%%.*}"
+for name in kube-apiserver kubectl; do
+  build k8s.io/kubernetes "$kubernetes" "k8s.io/kubernetes/cmd/$name" "$name" \
+    -ldflags "-s -w -X $about.gitVersion=$kubernetes -X $about.gitMajor=1 -X $about.gitMinor=${minor%%.*}"
+done
 echo "$folder"

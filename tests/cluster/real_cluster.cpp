@@ -17,15 +17,23 @@ void wait_for_definition(KubeApi& api) {
   throw std::runtime_error("Workspaces are not served");
 }
 
+namespace {
+const KubeProcess& process() {
+  static const KubeProcess running(kube_binaries());
+  return running;
+}
+}  // namespace
+
+cluster::KubeConfig real_config() {
+  return process().config();
+}
 KubeApi* real_cluster() {
-  const std::string bin = kube_binaries();
-  if (bin.empty()) {
+  if (kube_binaries().empty()) {
     MESSAGE("SKIP no kube-apiserver and etcd: deploy/setup/kube.sh builds them, or KAIRO_KUBE_BIN");
     return nullptr;
   }
-  static KubeProcess process(bin);
   static const std::unique_ptr<KubeApi> api = [] {
-    auto out = std::make_unique<KubeApi>(process.config());
+    auto out = std::make_unique<KubeApi>(real_config());
     out->apply(
         {{{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "kairo-system"}}}}});
     out->apply(documents("deploy/crds/kaito.sh_workspaces.yaml"));

@@ -7,6 +7,7 @@ namespace kairo::test {
 // Started at the first call: deploy/crds and deploy/admission applied, the namespace kairo-system.
 // Null where there is none: the test has said SKIP.
 KubeApi* real_cluster();
+cluster::KubeConfig real_config();  // once it is there
 // Until Workspaces are served as the definition says.
 void wait_for_definition(KubeApi& api);
 }  // namespace kairo::test
