@@ -10,12 +10,25 @@
 #include "tests/contract/kube_process.h"
 
 namespace kairo::test {
-void wait_for_definition(KubeApi& api) {
+namespace {
+template <class Test>
+void wait_until(const char* what, const Test& test) {
   for (int i = 0; i < 300; ++i, std::this_thread::sleep_for(std::chrono::milliseconds(100)))
-    if (api.get(workspaces_path("v1beta1")).ok() && api.get(workspaces_path("v1alpha1")).ok())
-      return;
-  throw std::runtime_error("Workspaces are not served");
+    if (test()) return;
+  throw std::runtime_error(std::string("not yet: ") + what);
 }
+// The server begins to obey a definition or a policy a moment after it has taken it.
+void wait_for_rules(KubeApi& api) {
+  wait_until("Workspaces are served", [&] {
+    return api.get(workspaces_path("v1beta1")).ok() && api.get(workspaces_path("v1alpha1")).ok();
+  });
+  const Json unknown = Json::parse(R"({"apiVersion": "kaito.sh/v1beta1", "kind": "Workspace",
+    "metadata": {"name": "probe"}, "inference": {"preset": {"name": "no-such-model"}}})");
+  wait_until("the policy acts", [&] {
+    return !api.ask("POST", workspaces_path("v1beta1") + "?dryRun=All", unknown).ok();
+  });
+}
+}  // namespace
 
 namespace {
 const KubeProcess& process() {
@@ -38,7 +51,7 @@ KubeApi* real_cluster() {
         {{{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "kairo-system"}}}}});
     out->apply(documents("deploy/crds/kaito.sh_workspaces.yaml"));
     out->apply(documents("deploy/admission/kaito.sh_workspaces.yaml"));
-    wait_for_definition(*out);
+    wait_for_rules(*out);
     return out;
   }();
   return api.get();

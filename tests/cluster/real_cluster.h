@@ -4,10 +4,9 @@
 #include "tests/cluster/kube_api.h"
 
 namespace kairo::test {
-// Started at the first call: deploy/crds and deploy/admission applied, the namespace kairo-system.
+// Started at the first call: deploy/crds and deploy/admission applied and in
+// force, the namespace kairo-system.
 // Null where there is none: the test has said SKIP.
 KubeApi* real_cluster();
 cluster::KubeConfig real_config();  // once it is there
-// Until Workspaces are served as the definition says.
-void wait_for_definition(KubeApi& api);
 }  // namespace kairo::test

@@ -15,6 +15,7 @@
 #include "agents/cluster/kinds.h"
 #include "agents/local/apiserver/memory_cluster.h"
 #include "agents/local/apiserver/objects.h"
+#include "schemas/catalogue/catalogue.h"
 #include "tests/cluster/real_cluster.h"
 
 using namespace kairo;
@@ -132,6 +133,17 @@ TEST_CASE("rules: the real API server says what the table says") {
         answer.body.value("message", "").find("ValidatingAdmissionPolicy") != std::string::npos;
     CHECK(by_policy == (row.by == "policy"));
   }
+}
+
+TEST_CASE("rules: the policy knows the models of the catalogue") {
+  const Json policy = documents("deploy/admission/kaito.sh_workspaces.yaml").front();
+  Texts known, wanted;
+  for (const Json& variable : policy["spec"]["variables"])
+    if (variable["name"] == "presets")  // a list of CEL, which is one of JSON
+      known = Json::parse(variable["expression"].get<std::string>()).get<Texts>();
+  for (const auto& preset : catalogue::presets())
+    if (preset.name.find('/') == std::string::npos) wanted.push_back(preset.name);
+  CHECK(lines(sorted(known)) == lines(sorted(wanted)));
 }
 
 TEST_CASE("rules: the documentation names each, and where it acts") {
