@@ -109,6 +109,17 @@ TEST_CASE("kubectl shows the rules' texts") {
   CHECK(program->run("delete wk --all").err == "");
 }
 
+TEST_CASE("kubectl apply -f deploy/crds, as docs/admission.md says") {
+  const auto program = kubectl();
+  if (program == nullptr) return;
+  const std::string deploy = KAIRO_SOURCE_DIR "/deploy/";
+  const Said said = program->run("apply --server-side --force-conflicts -f " + deploy + "crds -f " +
+                                 deploy + "admission");
+  CHECK(said.err == "");
+  CHECK(said.out.starts_with(
+      "customresourcedefinition.apiextensions.k8s.io/workspaces.kaito.sh serverside-applied\n"));
+}
+
 TEST_CASE("kubectl get workspace") {
   const auto program = kubectl();
   if (program == nullptr) return;

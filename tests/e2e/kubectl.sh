@@ -2,8 +2,10 @@
 # What this proves: `kairo apply` makes of a manifest what the real kubectl makes of it, on the same
 # API server, and refuses what kubectl or the server refuses.
 # usage: kubectl.sh BUILD
+kube=$(bash "$(dirname "$0")/../../deploy/setup/kube.sh" --check | tail -n 1) || kube=
+PATH=$PATH:$kube # kubectl is there too
 if ! command -v kubectl >/dev/null; then
-  echo "SKIP kubectl: kubectl is not installed"
+  echo "SKIP kubectl: kubectl is not installed; deploy/setup/kube.sh builds it"
   exit 77
 fi
 source "$(dirname "$0")/lib.sh"
