@@ -1,79 +1,81 @@
-// agents/cli/explain.cpp - `kairo explain`: what each field of a Workspace means, and completion.
+// agents/cli/explain.cpp - `kairo explain`: what each field of a Workspace means. The texts are the
+// CustomResourceDefinition's, which `kubectl explain` shows too.
 #include <iostream>
-#include <map>
 
 #include "agents/cli/cli.h"
+#include "agents/local/apiserver/workspace_definition.h"
+#include "schemas/yaml/yaml.h"
 
 namespace kairo::cli {
 namespace {
-struct Field {
-  const char *path, *type, *text;
-};
-constexpr Field fields[] = {
-    {"workspace", "Workspace", "A model to tune or to serve. kaito.sh/v1beta1 (v1alpha1 too)."},
-    {"workspace.resource", "ResourceSpec", "The machines."},
-    {"workspace.resource.count", "integer", "Nodes; tuning takes 1. Default 1."},
-    {"workspace.resource.instanceType", "string",
-     "The cloud's SKU, e.g. Standard_NC24ads_A100_v4. Local mode ignores it: there is one "
-     "machine."},
-    {"workspace.resource.labelSelector", "LabelSelector",
-     "Labels of the nodes to use (matchLabels). Required; local mode takes this machine."},
-    {"workspace.tuning", "TuningSpec", "Fine-tune: one of tuning and inference."},
-    {"workspace.tuning.preset.name", "string", "The model, e.g. smollm2-135m-instruct."},
-    {"workspace.tuning.method", "string", "lora (16 or 32 bit base) or qlora (4 bit NF4 base)."},
-    {"workspace.tuning.config", "string",
-     "ConfigMap with key training_config.yaml; default <method>-params-template."},
-    {"workspace.tuning.input", "DataSource",
-     "The data set: exactly one of urls, image, volumeSource."},
-    {"workspace.tuning.input.urls", "[]string",
-     "http(s) URLs of .jsonl, .json, .csv or .parquet files."},
-    {"workspace.tuning.input.image", "string", "An OCI image that holds the files under /data."},
-    {"workspace.tuning.output", "DataDestination",
-     "Where the adapter goes: exactly one of image, volumeSource."},
-    {"workspace.tuning.output.image", "string", "The image to push, e.g. registry/team/adapter:1."},
-    {"workspace.tuning.output.imagePushSecret", "string",
-     "Secret (kubernetes.io/dockerconfigjson) with the registry's password. Required with image."},
-    {"workspace.inference", "InferenceSpec", "Serve a model, with up to 10 adapters."},
-    {"workspace.inference.preset.name", "string", "The model to serve."},
-    {"workspace.inference.adapters", "[]AdapterSpec",
-     "source.name (the model name that clients ask for), source.image, imagePullSecrets, "
-     "strength."},
-    {"workspace.status.state", "string",
-     "Pending, Running, Succeeded, Failed (tuning); Pending, Ready, NotReady (inference)."},
-    {"workspace.status.conditions", "[]Condition",
-     "ResourceReady, JobStarted, InferenceReady, WorkspaceSucceeded: what it waits for, and why."},
-    {"workspace.status.tuning", "TuningStatus",
-     "phase, step, totalSteps, loss, tokensPerSecond, etaSeconds, attempt, resumedFromStep; rows "
-     "that are trained on, heldOutRows, droppedRows, truncatedRows; evalLoss at evalStep, "
-     "bestEvalLoss at bestStep."},
-    {"workspace.status.artifact", "ArtifactStatus", "image, digest, sizeBytes of what was pushed."},
-};
+using yaml::Value;
+
+std::string text(const Value& schema, const char* key) {
+  const Value* value = schema.find(key);
+  return value == nullptr ? "" : value->text;
+}
+std::string type_of(const Value& schema) {
+  const std::string type = text(schema, "type");
+  if (const Value* items = schema.find("items")) return "[]" + type_of(*items);
+  if (const Value* values = schema.find("additionalProperties"))
+    return "map[string]" + type_of(*values);
+  return type == "object" ? "Object" : type;
+}
+// The fields of an object, or of each object of a list; null: it has none.
+const Value* fields_of(const Value& schema) {
+  const Value* items = schema.find("items");
+  return (items == nullptr ? schema : *items).find("properties");
+}
+std::string fields_below(const Value& schema, const std::string& path) {
+  std::string out;
+  const Value* fields = fields_of(schema);
+  if (fields == nullptr) return out;
+  for (const yaml::Entry& field : fields->entries) {
+    const std::string name = path + field.key, about = text(field.value, "description");
+    const bool is_asked = path.empty();  // further down only what needs a word
+    if (is_asked || !about.empty()) out += "  " + name + "\t<" + type_of(field.value) + ">\n";
+    if (!about.empty()) out += "      " + about + "\n";
+    out += fields_below(field.value, name + ".");
+  }
+  return out;
+}
+Result<Value> newest_schema() {
+  const auto read =
+      TRY(yaml::read(cluster::workspace_definition, "definition", yaml::Dialect::kubectl));
+  const Value* at = &read.front();
+  for (const char* key : {"spec", "versions"}) at = at->find(key);
+  at = &at->items.front();  // v1beta1
+  for (const char* key : {"schema", "openAPIV3Schema"}) at = at->find(key);
+  return *at;
+}
 }  // namespace
 
 Status explain(const std::string& wanted) {
-  std::string path = wanted.empty() ? "workspace" : wanted;
-  if (path == "wk" || path == "ws" || path == "workspaces") path = "workspace";
-  const Field* found = nullptr;
-  for (const Field& field : fields)
-    if (path == field.path) found = &field;
-  if (found == nullptr) {
-    bool inner = false;
-    for (const Field& field : fields)
-      inner = inner || std::string(field.path).starts_with(path + ".");
-    if (!inner)
-      return Error{Code::not_found,
-                   "no field \"" + path + "\"; start with `kairo explain workspace`"};
+  const std::size_t dot = wanted.find('.');
+  const std::string kind = wanted.substr(0, dot);
+  if (!kind.empty() && kind != "workspace" && kind != "workspaces" && kind != "wk" &&
+      kind != "wks" && kind != "ws")
+    return Error{Code::not_found, "no kind \"" + kind + "\"; start with `kairo explain workspace`"};
+  const Value schema = TRY(newest_schema());
+  const Value* found = &schema;
+  std::string path = "workspace", rest = dot == std::string::npos ? "" : wanted.substr(dot + 1);
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('.');
+    const std::string name = rest.substr(0, end);
+    const Value* fields = fields_of(*found);
+    found = fields == nullptr ? nullptr : fields->find(name);
+    if (found == nullptr)
+      return Error{Code::not_found, "no field \"" + path + "." + name + "\"; `kairo explain " +
+                                        path + "` names those there are"};
+    path += "." + name;
+    rest = end == std::string::npos ? "" : rest.substr(end + 1);
   }
-  std::cout << "FIELD: " << path;
-  if (found != nullptr) std::cout << "  <" << found->type << ">\n\n  " << found->text << "\n";
-  std::string inner;
-  for (const Field& field : fields) {
-    const std::string name = field.path;
-    if (!name.starts_with(path + ".")) continue;
-    inner +=
-        "  " + name.substr(path.size() + 1) + "\t<" + field.type + ">\n      " + field.text + "\n";
-  }
-  if (!inner.empty()) std::cout << "\nFIELDS:\n" << inner;
+  std::cout << "FIELD: " << path << "  <" << (found == &schema ? "Workspace" : type_of(*found))
+            << ">\n";
+  if (const std::string about = text(*found, "description"); !about.empty())
+    std::cout << "\n  " << about << "\n";
+  if (const std::string inner = fields_below(*found, ""); !inner.empty())
+    std::cout << "\nFIELDS:\n" << inner;
   return ok();
 }
 }  // namespace kairo::cli

@@ -144,7 +144,7 @@ TEST_CASE("kubectl get workspace") {
         "                      1                 Running");
   }
   CHECK(program->run("get workspace -o name").out == "workspace.kaito.sh/workspace-tuning-phi-3\n");
-  CHECK(program->run("explain workspace.tuning.method").out.find("lora or qlora") !=
+  CHECK(program->run("explain workspace.tuning.method").out.find("qlora (4 bit NF4 base)") !=
         std::string::npos);
   CHECK(program->run("delete workspace workspace-tuning-phi-3").err == "");
 }

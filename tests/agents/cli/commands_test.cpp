@@ -294,3 +294,28 @@ TEST_CASE("chat: which Workspace does not answer, and why") {
         "workspace server is not ready: InsufficientMemory: no room; `kairo wait server` waits for "
         "it");
 }
+
+TEST_CASE("explain: the definition's words, and what is not there") {
+  Desk desk;
+  const auto said = [&](const std::string& path) {
+    const Status status = desk.run([&] { return explain(path); });
+    return status.ok() ? desk.out : status.error().what;
+  };
+  CHECK(said("wk.tuning.method") ==
+        "FIELD: workspace.tuning.method  <string>\n\n"
+        "  lora (16 or 32 bit base) or qlora (4 bit NF4 base).\n");
+  CHECK(said("workspace.inference.adapters.source") ==
+        "FIELD: workspace.inference.adapters.source  <Object>\n\nFIELDS:\n"
+        "  name\t<string>\n      The model name that clients ask for.\n"
+        "  urls\t<[]string>\n"
+        "  volumeSource\t<Object>\n      A volume that holds the files.\n"
+        "  image\t<string>\n      An OCI image that holds the files under /data.\n"
+        "  imagePullSecrets\t<[]string>\n");
+  CHECK(said("").find("  terminationGracePeriodSeconds\t<integer>\n") != std::string::npos);
+  CHECK(said("workspace.tunin.x") ==
+        "no field \"workspace.tunin\"; `kairo explain workspace` names those there are");
+  CHECK(said("workspace.tuning.method.x") ==
+        "no field \"workspace.tuning.method.x\"; `kairo explain workspace.tuning.method` names "
+        "those there are");
+  CHECK(said("pod") == "no kind \"pod\"; start with `kairo explain workspace`");
+}
