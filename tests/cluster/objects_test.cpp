@@ -3,6 +3,7 @@
 // Workspace from before the rules goes on.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -287,4 +288,30 @@ TEST_CASE("a Workspace from before the rules takes finalizers, status and its en
     CHECK(api->ask("DELETE", path_of(beta, name)).ok());
     CHECK(api->get(path_of(beta, name)).status == 404);
   }
+}
+
+TEST_CASE("the largest Workspace within the bounds is within what rules may cost") {
+  KubeApi* api = real_cluster();
+  if (api == nullptr) return;
+  Json large = tuning("large", beta);
+  Json& selector = large["resource"]["labelSelector"];
+  for (int i = 0; i < 32; ++i) {
+    const std::string n = std::to_string(i);
+    selector["matchLabels"]["k" + n] = std::string(63, 'v');
+    selector["matchExpressions"].push_back(
+        {{"key", "e" + n}, {"operator", "In"}, {"values", {std::string(63, 'x')}}});
+  }
+  selector["matchLabels"].erase("app");
+  Json& urls = large["tuning"]["input"]["urls"] = Json::array();
+  for (int i = 0; i < 256; ++i)
+    urls.push_back("https://example.com/" + std::string(2025, 'a') + std::to_string(100 + i));
+  large["tuning"]["output"]["image"] = "r/" + std::string(508, 'x') + ":1";
+  Json made = create(*api, beta, large);
+  // In another order all of it is compared.
+  std::reverse(made["resource"]["labelSelector"]["matchExpressions"].begin(),
+               made["resource"]["labelSelector"]["matchExpressions"].end());
+  std::reverse(made["tuning"]["input"]["urls"].begin(), made["tuning"]["input"]["urls"].end());
+  const Answer put = api->ask("PUT", path_of(beta, "large"), made);
+  CHECK_MESSAGE(put.ok(), put.body.dump().substr(0, 1000));
+  CHECK(api->ask("DELETE", path_of(beta, "large")).ok());
 }
