@@ -152,7 +152,8 @@ void want(Decision& d, const wire::RecordT& record, const runtime::View& view,
     if (exists(seen) && counts) what = {seen->version, seen->generation + 1};  // updated in place
     if (seen && !seen->exists && (counts || is_of_wish(record, seen))) what = {seen->version, 0};
     const char* command = record.workspace->tuning ? "ApplyTuning" : "ApplyInference";
-    if (runtime::trouble_of(record, command) == nullptr) what.now_ms = view.now_ms;
+    const auto* trouble = runtime::trouble_of(record, command);
+    if (!trouble || Code(trouble->code) != Code::invalid) what.now_ms = view.now_ms;
     const bool is_asked_now = ask(d, record, key, wish, revision, body(asked.value != wish), what);
     if (what.now_ms != 0)
       d.wake_at_ms = (is_asked_now ? view.now_ms : asked.at_ms) + runtime::unseen_ms_max + 1;

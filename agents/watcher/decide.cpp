@@ -46,6 +46,7 @@ void set_finalizer(Decision& d, const wire::RecordT& record, bool present) {
   wire::SetFinalizerT set;
   set.present = present;
   set.others = record.workspace->finalizers;
+  set.version = record.workspace->version;
   ask(d, record, "finalizer", present ? "on" : "off", "", std::move(set),
       {record.workspace->version});
 }

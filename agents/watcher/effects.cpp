@@ -70,10 +70,11 @@ Status WatcherEffects::perform(const wire::CommandT& command) {
 // the object that it is about: a namesake has another one. When that has moved on, the object is
 // read and the change made once more.
 Status WatcherEffects::write(const wire::CommandT& command, const std::string& subresource,
-                             const Change& change) {
+                             const Change& change, std::uint64_t rests_on) {
   const std::lock_guard lock(turn(command.uid));
   Result<std::string> done = Error{Code::conflict, "no version is known"};
-  if (const std::uint64_t version = workspaces_.newest(command.uid).version; version != 0)
+  const std::uint64_t version = workspaces_.newest(command.uid).version;
+  if (version != 0 && (rests_on == 0 || rests_on == version))
     done = attempt(command, subresource, change(nullptr), version);
   if (!done.ok() && done.error().code == Code::conflict) {
     const auto current = cluster_.get(ref_of(command));
@@ -109,11 +110,13 @@ Result<std::string> WatcherEffects::attempt(const wire::CommandT& command,
 
 Status WatcherEffects::set_finalizer(const wire::CommandT& command) {
   const wire::SetFinalizerT& wish = *command.body.AsSetFinalizer();
-  return write(command, "", [&](const Json* object) -> Json {
+  const auto change = [&](const Json* object) -> Json {
     const Json there = object != nullptr ? (*object)["metadata"].value("finalizers", Json::array())
                                          : Json(wish.others);
     return {{"metadata", {{"finalizers", with_finalizer(there, wish.present)}}}};
-  });
+  };
+  // A later version may have other finalizers (the row may be of an earlier process).
+  return write(command, "", change, wish.version & version_mask);
 }
 
 // The Workspace names its revision before there is its ControllerRevision: the finalizer, which

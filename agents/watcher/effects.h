@@ -22,7 +22,9 @@ class WatcherEffects final : public runtime::Effects {
  private:
   // A merge patch of the Workspace; object: as it is, or null when only its version is known.
   using Change = std::function<nlohmann::json(const nlohmann::json* object)>;
-  Status write(const wire::CommandT& command, const std::string& subresource, const Change& change);
+  // rests_on: the version for which the change without the object is right; 0 = for any.
+  Status write(const wire::CommandT& command, const std::string& subresource, const Change& change,
+               std::uint64_t rests_on = 0);
   Result<std::string> attempt(const wire::CommandT& command, const std::string& subresource,
                               nlohmann::json patch, std::uint64_t version);
   std::mutex& turn(const std::string& uid);

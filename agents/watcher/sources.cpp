@@ -18,8 +18,6 @@
 namespace kairo::watcher {
 namespace {
 constexpr std::int64_t resync_ms = 30 * 60 * 1000, say_all_ms = 12 * 3600 * 1000;
-constexpr int epoch_bits = 48;  // below it: the resourceVersion
-constexpr std::uint64_t version_mask = (std::uint64_t{1} << epoch_bits) - 1;
 
 using Json = nlohmann::json;
 

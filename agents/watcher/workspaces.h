@@ -10,6 +10,8 @@
 #include <vector>
 
 namespace kairo::watcher {
+constexpr int epoch_bits = 48;  // of a fact's version; below them: the resourceVersion (sources.h)
+constexpr std::uint64_t version_mask = (std::uint64_t{1} << epoch_bits) - 1;
 using Object = std::shared_ptr<const nlohmann::json>;  // as the cluster has it; read once
 
 // The source of Workspaces tells; the other sources ask whether an object's owner is one, the

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agents/runtime/decision.h"
 #include "tests/support/facts.h"
 
 using namespace kairo;
@@ -142,4 +143,46 @@ TEST_CASE("launcher: a missing Secret is told through the run") {
   const auto* run = d.commands[0].body.AsPublish()->fact->body.AsRun();
   CHECK(run->reason == "DependencyNotFound");
   CHECK(run->message == "Secret 'push' not found");
+}
+
+TEST_CASE("launcher: a Job of which nothing is ever seen is asked for again, now and then") {
+  constexpr std::int64_t asked_ms = 1'764'000'000'000, after = runtime::unseen_ms_max + 1;
+  const auto wished = [](auto... seen) {
+    return record(tuning(1), ready(1), planned(1), run_dir(1), std::move(seen)...);
+  };
+  const auto trouble = [](Code code) {
+    wire::TroubleT out;
+    out.version = 1;
+    out.command = "ApplyTuning";
+    out.revision = "rev1";
+    out.code = static_cast<std::uint8_t>(code);
+    out.what = "trouble";
+    return out;
+  };
+  struct Row {
+    const char* what;
+    wire::RecordT record;
+    std::int64_t now_ms;
+    bool is_asked;
+    std::int64_t wake_at_ms;
+  };
+  Row rows[] = {
+      {"just asked for", wished(), asked_ms + after - 1, false, asked_ms + after},
+      {"made and deleted before anybody looked", wished(), asked_ms + after, true,
+       asked_ms + 2 * after},
+      {"the clock was set back", wished(), asked_ms - 1, true, asked_ms - 1 + after},
+      {"an old trouble of which nobody said that it is over", wished(trouble(Code::unavailable)),
+       asked_ms + after, true, asked_ms + 2 * after},
+      {"refused for good", wished(trouble(Code::invalid)), asked_ms + after, false, 0},
+      {"seen", wished(job(3)), asked_ms + after, false, 0},
+  };
+  const runtime::Nodes nodes;
+  for (Row& row : rows) {
+    CAPTURE(std::string(row.what));
+    wire::RecordT asked = marked(std::move(row.record), "job", "rev1/n1");
+    asked.marks[0]->at_ms = asked_ms;
+    const auto d = launcher::decide(asked, {nodes, row.now_ms});
+    CHECK(kinds(d) == (row.is_asked ? "Publish:run ApplyTuning" : "Publish:run"));
+    CHECK(d.wake_at_ms == row.wake_at_ms);
+  }
 }

@@ -163,3 +163,29 @@ TEST_CASE("a Workspace that is being deleted, or a namesake's, is left alone") {
   CHECK(w.workspace()["metadata"]["finalizers"] == Json{"somebody/else"});
   CHECK(w.revisions().empty());
 }
+TEST_CASE("a finalizer that somebody took away while a row waited does not come back") {
+  Desk w;
+  Json held = wishes;
+  held["metadata"]["finalizers"] = {"somebody/else"};
+  w.apply(held);
+  w.hear();
+  wire::SetFinalizerT set;
+  set.present = true;
+  set.others = {"somebody/else"};
+  set.version = std::stoull(w.workspace()["metadata"]["resourceVersion"].get<std::string>());
+  wire::CommandT command;
+  command.uid = w.workspace()["metadata"]["uid"];
+  command.ns = "d";
+  command.name = "w";
+  command.body.Set(wire::SetFinalizerT(set));
+  w.cluster.calls.clear();
+  REQUIRE(w.effects.perform(command).ok());
+  CHECK(w.cluster.calls == "patch");
+  CHECK(w.workspace()["metadata"]["finalizers"] ==
+        Json({"somebody/else", "workspace.finalizer.kaito.sh"}));
+  const Json none = {{"metadata", {{"finalizers", Json::array()}}}};
+  REQUIRE(w.real.patch({w.ref, none.dump(), ""}).ok());
+  w.hear();
+  REQUIRE(w.effects.perform(command).ok());  // once more, as after a crash
+  CHECK(w.workspace()["metadata"]["finalizers"] == Json{"workspace.finalizer.kaito.sh"});
+}
