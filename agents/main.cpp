@@ -262,12 +262,16 @@ int main(int argc, char** argv) {
   sub->add_option("--port", port, "On 127.0.0.1")->required();
 
   std::string agent, image, to, config_dir;
+  Replica replica;
   bool allow_loopback = false;
   sub = command("agent", "Run one agent", [&]() -> Status {
     log::start(agent);
-    return serve_agent(TRY(local_config(context.home, agent)), stop_requested);
+    return serve_agent(TRY(local_config(context.home, agent, replica)), stop_requested);
   });
   sub->add_option("name", agent)->required();
+  sub->add_option("--replica", replica.name, "A name: one more of it, which stands by");
+  sub->add_option("--lease-namespace", replica.lease_ns,
+                  "Its lease is a Lease object there, not a lock in the home folder");
   command("cluster-local", "Run the local cluster", [&] {
     log::start("cluster");
     return run_cluster(context.home);

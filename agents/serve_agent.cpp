@@ -2,11 +2,13 @@
 #include "agents/serve_agent.h"
 
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "agents/admission/admit_config.h"
 #include "agents/cluster/kinds.h"
+#include "agents/kube_lease.h"
 #include "agents/launcher/effects.h"
 #include "agents/node/effects.h"
 #include "agents/node/local_run_dirs.h"
@@ -14,6 +16,7 @@
 #include "agents/pusher/registry_uploader.h"
 #include "agents/role.h"
 #include "agents/runtime/complaint.h"
+#include "agents/runtime/file_lease.h"
 #include "agents/runtime/service.h"
 #include "agents/watcher/effects.h"
 #include "agents/watcher/sources.h"
@@ -41,6 +44,8 @@ struct Parts {
   std::unique_ptr<pusher::Uploader> uploader;
   watcher::Workspaces workspaces;
   std::unique_ptr<runtime::Effects> effects;
+  std::unique_ptr<runtime::Lease> lease;
+  std::unique_ptr<runtime::Tenure> tenure;
   std::unique_ptr<runtime::Relay> relay;
   std::unique_ptr<runtime::Loop> loop;
   std::vector<std::unique_ptr<watcher::Source>> sources;
@@ -58,8 +63,9 @@ void pause(std::int64_t ms, const std::atomic<bool>& stop) {
 void follow(Parts& p, watcher::Source& source, const std::atomic<bool>& stop) {
   constexpr std::int64_t silent_ms_max = 30'000;
   const std::string vital = "watch " + source.selection().kind.plural;
-  p.vitals.expect(vital, silent_ms_max);
   runtime::Complaint complaint;
+  while (!stop && p.tenure->term() == 0) pause(20, stop);  // who stands by says nothing
+  p.vitals.expect(vital, silent_ms_max);
   while (!stop) {
     const Status done = source.step(1'000, p.clock.now_ms());
     p.vitals.report(vital, done);
@@ -70,17 +76,40 @@ void follow(Parts& p, watcher::Source& source, const std::atomic<bool>& stop) {
   }
 }
 
-bool all_listed(const Parts& p) {
-  return std::all_of(p.sources.begin(), p.sources.end(),
-                     [](const auto& source) { return source->has_listed(); });
+std::function<bool()> all_listed(const Parts& p) {  // none when there is nothing to list
+  if (p.sources.empty()) return nullptr;
+  return [&p] {
+    return std::all_of(p.sources.begin(), p.sources.end(),
+                       [](const auto& source) { return source->has_listed(); });
+  };
+}
+
+// Unique for each process, and says where it runs.
+std::string holder_of(const AgentConfig& config) {
+  std::string id;
+  std::getline(std::ifstream("/proc/sys/kernel/random/uuid"), id);
+  return config.node + "_" + id;
+}
+Status wire_lease(Parts& p) {
+  const AgentConfig& config = p.config;
+  if (config.lease_ns.empty())
+    p.lease = TRY(runtime::open_file_lease(config.lease_file));
+  else
+    p.lease = make_kube_lease(*p.cluster, p.clock,
+                              {config.lease_ns, config.lease_name, holder_of(config)});
+  p.tenure = std::make_unique<runtime::Tenure>(*p.lease, p.clock);
+  return ok();
 }
 
 void wire_watcher(Parts& p) {
   p.effects = std::make_unique<watcher::WatcherEffects>(*p.cluster, *p.bus, p.workspaces, p.clock);
   const watcher::Source::Deps deps{
-      *p.cluster, *p.bus, p.workspaces,
+      *p.cluster,
+      *p.bus,
+      p.workspaces,
       [&p](wire::FactBody body) { return p.loop->last_facts(body); },
-      [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }};
+      [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); },
+      p.tenure.get()};
   for (const cluster::Selection& selection : watcher::followed()) {
     p.sources.push_back(std::make_unique<watcher::Source>(deps, selection));
     auto* source = p.sources.back().get();
@@ -96,7 +125,7 @@ void tell_models(Parts& p, const std::atomic<bool>& stop) {
     std::string models;
     for (const std::string& name : node::models_in(p.config.models_dir))
       models += (models.empty() ? "" : ",") + name;
-    if (models != told) {
+    if (models != told && p.tenure->term() != 0) {
       const nlohmann::json patch = {
           {"apiVersion", "v1"},
           {"kind", "Node"},
@@ -114,6 +143,7 @@ void wire_node(Parts& p) {
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
   p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, *p.cluster, observe, p.config.node);
   p.options.sensors.push_back([&p, observe](const std::atomic<bool>& stop) {
+    while (!stop && p.tenure->term() == 0) pause(20, stop);
     node::ProgressSensor sensor(*p.run_dirs, observe, p.config.node);
     for (; !stop; pause(250, stop)) sensor.look();
   });
@@ -150,15 +180,17 @@ Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
   p.cluster = std::make_unique<cluster::KubeCluster>(config.cluster);
   p.bus = TRY(bus::open_nats_bus(config.bus));
   p.store = TRY(state::open_rocks_store(config.state_dir));
+  TRY(wire_lease(p));
   wire_effects(p, stop);
-  p.relay = std::make_unique<runtime::Relay>(
-      runtime::Relay::Deps{*p.bus, *p.effects, p.clock,
-                           [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }});
+  p.relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
+      *p.bus, *p.effects, p.clock,
+      [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }, p.tenure.get()});
   p.loop = std::make_unique<runtime::Loop>(
       runtime::Loop::Deps{config.agent, *p.bus, *p.store, *p.relay, p.clock, role_of(config.agent),
-                          config.node, [&p] { return all_listed(p); }, &p.vitals});
+                          config.node, all_listed(p), &p.vitals, p.tenure.get()});
   p.options.agent = config.agent;
   p.options.vitals = &p.vitals;
+  p.options.tenure = p.tenure.get();
   if (!config.is_local) p.options.health_host = "0.0.0.0";
   p.options.port_file = config.port_file;
   log::info("agent starts", {{"agent", config.agent},

@@ -27,9 +27,10 @@ class HttpHealthServer final : public HealthServer {
       reply.set_content(alive ? "ok\n" : "the loop makes no rounds\n", "text/plain");
     });
     server_.Get("/readyz", [this](const httplib::Request&, httplib::Response& reply) {
-      const std::string trouble = probe_().trouble;
-      reply.status = trouble.empty() ? 200 : 503;
-      reply.set_content((trouble.empty() ? "ok" : trouble) + "\n", "text/plain");
+      const Health health = probe_();
+      const std::string good = health.acts ? "ok" : "ok: it stands by";
+      reply.status = health.trouble.empty() ? 200 : 503;
+      reply.set_content((health.trouble.empty() ? good : health.trouble) + "\n", "text/plain");
     });
     server_.Get("/metrics", [this](const httplib::Request&, httplib::Response& reply) {
       reply.set_content(probe_().metrics, "text/plain; version=0.0.4");

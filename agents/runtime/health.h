@@ -9,6 +9,7 @@
 namespace kairo::runtime {
 struct Health {
   bool alive = true;    // the loop makes rounds
+  bool acts = true;     // false: it stands by
   std::string trouble;  // why it is not ready; "" = ready
   std::string metrics;  // Prometheus text format 0.0.4
 };

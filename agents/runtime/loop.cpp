@@ -18,6 +18,11 @@ std::string text_of(const bus::Cursor& cursor) {
   return cursor.stream + "\n" + std::to_string(cursor.sequence) + "\n" +
          std::to_string(cursor.stamp);
 }
+std::uint64_t number(const std::string& text) {
+  std::uint64_t out = 0;
+  std::from_chars(text.data(), text.data() + text.size(), out);
+  return out;
+}
 bus::Cursor cursor_of(const std::string& text) {  // none when it is not such a text
   bus::Cursor out;
   const std::size_t first = text.find('\n'), second = text.find('\n', first + 1);
@@ -40,13 +45,15 @@ Status Loop::empty_if_foreign() {
 
 Status Loop::start() {
   TRY(empty_if_foreign());
+  outbox_ = number(TRY(deps_.store.get("meta/outbox")).value_or("0"));
+  kept_term_ = number(TRY(deps_.store.get("meta/term")).value_or("0"));
   std::string after;
   for (;;) {
     const state::Rows rows = TRY(deps_.store.scan("record/", after, 512));
     if (rows.empty()) break;
     for (const auto& [key, bytes] : rows) {
       wire::RecordT record = TRY(decode<wire::RecordT>(bytes, wire::RecordIdentifier()));
-      timers_.insert({1, record.uid});     // decide everything once: the world went on without us
+      if (record.wake_at_ms != 0) timers_.insert({record.wake_at_ms, record.uid});
       const std::string uid = record.uid;  // flatc's operator= takes its argument by value
       records_[uid] = std::move(record);
       after = key;
@@ -58,11 +65,30 @@ Status Loop::start() {
     if (!node.exists) gone_nodes_[fact.name] = fact.at_ms;
     nodes_[fact.name] = node;
   }
-  const std::string last = TRY(deps_.store.get("meta/outbox")).value_or("0");
-  std::from_chars(last.data(), last.data() + last.size(), outbox_);
   cursor_ = kept_cursor_ = cursor_of(TRY(deps_.store.get("meta/cursor")).value_or(""));
   deps_.bus.read_from(cursor_);
   return deps_.relay.load(deps_.store);
+}
+// Another has acted since: what this one has asked for, and was about to do, is nothing to go by.
+Status Loop::put_aside() {
+  for (const char* prefix : {"record/", "node/", "outbox/"})
+    for (std::string after;;) {
+      const state::Rows rows = TRY(deps_.store.scan(prefix, after, 512));
+      if (rows.empty()) break;
+      for (const auto& row : rows) aside_.push_back(row.first);
+      after = rows.back().first;
+    }
+  deps_.relay.forget(deps_.relay.rows_that([](const wire::CommandT&) { return true; }));
+  const std::lock_guard lock(records_mutex_);
+  records_.clear();
+  nodes_.clear();
+  gone_nodes_.clear();
+  timers_.clear();
+  quarantined_.clear();
+  cursor_ = kept_cursor_ = {};
+  deps_.bus.read_from(cursor_);
+  is_whole_ = knows_its_word_ = false;
+  return ok();
 }
 
 const wire::RecordT* Loop::find(const std::string& uid) const {
@@ -105,10 +131,11 @@ void Loop::take_node(Round& round, const std::string& name, const wire::NodeT& n
 void Loop::take(Round& round, const wire::FactT& fact, bool is_news) {
   if (const auto* node = fact.body.AsNode()) return take_node(round, fact.name, *node);
   if (fact.uid.empty()) return;
-  const wire::FactBody type = fact.body.type;  // of what is one's own the record knows better
+  const wire::FactBody type = fact.body.type;
   const std::string node = node_of(fact);
   const bool is_own = deps_.role.own.contains(type) && (node.empty() || node == deps_.self);
-  const bool is_last_word = is_news && is_of_an_agent(type) && !is_own;
+  const bool is_known_better = is_own && knows_its_word_;
+  const bool is_last_word = is_news && is_of_an_agent(type) && !is_known_better;
   if (absorb(edit(round, fact.uid), fact, is_last_word)) round.dirty.insert(fact.uid);
 }
 
@@ -128,6 +155,7 @@ void Loop::sweep(Round& round) {
 
 Status Loop::dead_letter(const bus::Message& message, const Error& why) {
   log::error("a message that nobody can read", {{"subject", message.subject}, {"error", why.what}});
+  if (stage_ == Stage::hears) return ok();  // who acts has said it
   std::string letter = why.what + "\n" + message.subject + "\n" + message.bytes;
   letter.resize(std::min(letter.size(), dead_letter_bytes_max));
   return deps_.bus.publish(
@@ -144,28 +172,42 @@ Status Loop::hear(Round& round, std::chrono::milliseconds wait) {
     ++facts_;
   }
   round.cursor = batch.after;
-  round.is_read = round.is_read || batch.is_whole;
-  round.is_whole = round.is_whole || (may_decide_ && batch.is_whole);
+  round.is_whole = batch.is_whole;
+  if (!batch.is_whole) return ok();
+  if (stage_ == Stage::reads) round.stage = deps_.may_decide ? Stage::lists : Stage::acts;
+  if (stage_ == Stage::reads_on) round.stage = Stage::acts;
+  return ok();
+}
+
+// What was said until now counts before anything is listed, and before anything is decided.
+Status Loop::go_on() {
+  const Stage before = stage_;
+  if (before == Stage::hears && deps_.tenure == nullptr) stage_ = Stage::reads;
+  if (before == Stage::hears && deps_.tenure != nullptr) {
+    const auto [own, last] = deps_.tenure->terms();
+    const bool has_another_acted =
+        own != 0 ? own != kept_term_ + 1 : last != 0 && last != kept_term_;
+    if (knows_its_word_ && has_another_acted) TRY(put_aside());
+    term_ = own;
+    if (own != 0) stage_ = Stage::reads;
+  }
+  if (before == Stage::lists && deps_.may_decide()) stage_ = Stage::reads_on;
+  if (stage_ != before) deps_.bus.read_from(cursor_);
   return ok();
 }
 
 Status Loop::step(std::chrono::milliseconds wait) {
+  TRY(go_on());
   Round round;
   round.now_ms = deps_.clock.now_ms();
   round.outbox = outbox_;
   round.cursor = cursor_;
-  round.is_whole = is_whole_;
   for (std::string& key : deps_.relay.take_done()) done_.push_back(std::move(key));
-  if (!may_decide_ && (!deps_.may_decide || deps_.may_decide())) {
-    may_decide_ = true;
-    deps_.bus.read_from(cursor_);  // to its end once more: what was said until now counts
-  }
+  round.stage = stage_;
   const Status heard = hear(round, patience(wait));
   round.now_ms = deps_.clock.now_ms();
-  if (round.is_whole)
-    decide(round);
-  else  // what would be decided now might unsay what has been said; kept for when all is read
-    for (const std::string& uid : round.dirty) edit(round, uid).wake_at_ms = 1;
+  // What would be decided before might unsay what has been said.
+  if (round.stage == Stage::acts) decide(round);
   sweep(round);
   const Status committed = commit(round);
   if (deps_.vitals != nullptr) {
@@ -179,7 +221,8 @@ Status Loop::step(std::chrono::milliseconds wait) {
 // How long the round may wait for a fact.
 std::chrono::milliseconds Loop::patience(std::chrono::milliseconds wait) const {
   if (!done_.empty()) return std::chrono::milliseconds(0);
-  if (!is_whole_) return std::min(wait, std::chrono::milliseconds(10));
+  if (stage_ == Stage::hears) return wait;
+  if (stage_ != Stage::acts) return std::min(wait, std::chrono::milliseconds(10));
   const std::lock_guard lock(observed_mutex_);
   if (!observed_.empty()) return std::chrono::milliseconds(0);
   if (timers_.empty()) return wait;
@@ -189,6 +232,7 @@ std::chrono::milliseconds Loop::patience(std::chrono::milliseconds wait) const {
 
 state::Batch Loop::batch_of(Round& round) {
   state::Batch batch;
+  for (const std::string& key : aside_) batch.erase(key);
   for (const auto& [uid, record] : round.edits)
     if (const auto old = records_.find(uid); old == records_.end() || old->second != record)
       batch.put("record/" + uid, encode(record, wire::RecordIdentifier()));
@@ -214,6 +258,7 @@ Status Loop::commit(Round& round) {
   state::Batch batch = batch_of(round);
   // A cursor that lags behind costs only that facts are read again.
   const bool is_cursor_old = round.cursor != kept_cursor_ && swept_ms_ == round.now_ms;
+  if (term_ != 0 && term_ != kept_term_) batch.put("meta/term", std::to_string(term_));
   if (!batch.writes.empty() || is_cursor_old) {
     batch.put("meta/format", record_format);
     batch.put("meta/outbox", std::to_string(round.outbox));
@@ -224,14 +269,18 @@ Status Loop::commit(Round& round) {
       return done;
     }
     kept_cursor_ = round.cursor;
+    if (term_ != 0) kept_term_ = term_;
   }
+  const bool begins = round.stage == Stage::acts && !is_acting();
   keep(round);
   for (const std::string& uid : round.cancelled) deps_.relay.cancel_effects(uid);
   if (!round.outdated.empty()) deps_.relay.forget(round.outdated);
   for (auto& [key, row] : round.rows) deps_.relay.add(std::move(key), std::move(row));
-  if (round.is_whole && !is_whole_) deps_.relay.open();
-  is_whole_ = round.is_whole;
-  if (round.is_read) is_read_ = true;
+  is_whole_ = is_whole_ || round.is_whole;
+  stage_ = round.stage;
+  if (!begins) return ok();
+  knows_its_word_ = true;
+  deps_.relay.open();
   return ok();
 }
 
@@ -239,10 +288,10 @@ Status Loop::commit(Round& round) {
 void Loop::keep(Round& round) {
   cursor_ = round.cursor;
   done_.clear();
+  aside_.clear();
   outbox_ = round.outbox;
   if (!round.incarnation.empty()) incarnation_ = round.incarnation;
   const std::lock_guard records_lock(records_mutex_);
-  for (const std::string& uid : round.decided) timers_.erase({1, uid});
   for (const auto& [uid, record] : round.edits) round.decided.insert(uid);
   for (const std::string& uid : round.decided) {
     const std::int64_t before = find(uid) == nullptr ? 0 : find(uid)->wake_at_ms;

@@ -5,7 +5,11 @@
 // relay may perform the rows. A fact that came before changes nothing (its version is not newer),
 // so reading again is harmless. A store that is empty, or older than what was said, is made good
 // from the bus first: nothing is decided, performed or said before all last facts, one's own among
-// them, have been read. One thread calls start() and step(); observe() may be called from any.
+// them, have been read. Who stands by hears everything and says nothing; when its term begins it
+// reads to the end of what is there by then, decides about everything once, and acts from there on.
+// What it asked for in a term before the last is nothing to go by: such a store is put aside, and
+// all is read from the bus. One thread calls start() and step(); observe() and wake() may be called
+// from any.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -19,6 +23,7 @@
 
 #include "agents/bus/bus.h"
 #include "agents/runtime/agent.h"
+#include "agents/runtime/lease.h"
 #include "agents/runtime/relay.h"
 #include "agents/runtime/vitals.h"
 #include "schemas/base/clock.h"
@@ -39,31 +44,44 @@ class Loop {
     const Clock& clock;
     Role role;
     std::string self{};                  // View::self
-    std::function<bool()> may_decide{};  // false: it only listens (sources have not listed yet)
+    std::function<bool()> may_decide{};  // false: its sources have not listed yet
     Vitals* vitals = nullptr;            // told of "bus" and "store"
+    const Tenure* tenure = nullptr;      // null: it is alone and acts
   };
   explicit Loop(Deps deps) : deps_(std::move(deps)) {}
-  Status start();  // reads the store; all is decided once when the bus is read. corrupt: stop
+  Status start();  // reads the store. corrupt: stop
   // One round: at most facts_per_batch facts, due timers. Waits at most `wait` for a fact.
   Status step(std::chrono::milliseconds wait);
   // A fact from inside this process (a sensor, a failed effect). It gets its version here.
   // publish: tell the others too.
   void observe(wire::FactT fact, bool publish);
-  std::int64_t wake_at_ms() const;             // the next timer, Unix time; 0 = none
-  bool is_whole() const { return is_whole_; }  // all last facts have been read
+  void wake() { deps_.bus.wake(); }                         // a step() that waits returns
+  std::int64_t wake_at_ms() const;                          // the next timer, Unix time; 0 = none
+  bool is_acting() const { return stage_ == Stage::acts; }  // it decides
+  // It acts, or stands by and has heard all that was there.
+  bool is_ready() const { return is_acting() || (stage_ == Stage::hears && is_whole_); }
   std::size_t records() const { return records_.size(); }
   std::uint64_t facts() const { return facts_; }
   std::uint64_t decisions() const { return decisions_; }
   std::size_t quarantined() const { return quarantined_.size(); }  // records that do not settle
   const std::map<std::string, wire::RecordT>& all() const { return records_; }
-  // The last fact of a kind about each Workspace, or of each node; nothing while the bus is read.
-  // From any thread.
+  // The last fact of a kind about each Workspace, or of each node; nothing before its term has
+  // begun and all is read. From any thread.
   std::optional<std::vector<wire::FactT>> last_facts(wire::FactBody kind) const;
   const wire::RecordT* find(const std::string& uid) const;  // for tests and `debug`
 
  private:
-  struct Round;  // what one step changes, before it is committed
+  struct Round;                      // what one step changes, before it is committed
+  enum class Stage : std::uint8_t {  // in this order
+    hears,                           // stands by
+    reads,                           // its term has begun: reads what is there by now
+    lists,                           // its sources list the cluster
+    reads_on,                        // and what they have said is read too
+    acts,
+  };
   Status empty_if_foreign();
+  Status put_aside();
+  Status go_on();
   std::chrono::milliseconds patience(std::chrono::milliseconds wait) const;
   Status hear(Round& round, std::chrono::milliseconds wait);
   void take(Round& round, const wire::FactT& fact, bool is_news);
@@ -96,12 +114,14 @@ class Loop {
   std::vector<std::string> done_;  // outbox keys to erase in the next batch
   std::uint64_t outbox_ = 0, facts_ = 0, decisions_ = 0;
   bus::Cursor cursor_, kept_cursor_;  // as far as all is committed; as the store has it
-  std::atomic<bool> is_read_{false};  // all last facts have been read
-  bool may_decide_ = false;           // and what was said until it may decide is being read
-  bool is_whole_ = false;             // that too: from here on it decides
-  std::string incarnation_;           // "" = none yet: a new process says all again
-  std::int64_t said_all_ms_ = 0;      // monotonic
-  std::int64_t decided_ms_ = 0;       // Unix time of the last round that decided
+  std::atomic<Stage> stage_{Stage::hears};
+  std::uint64_t term_ = 0, kept_term_ = 0;  // that it acts in; the last that the store has seen
+  bool is_whole_ = false;                   // all that was there at the start has been heard
+  bool knows_its_word_ = true;              // what its role said last: nobody else has acted since
+  std::vector<std::string> aside_;  // keys that the store holds of another time; erased first
+  std::string incarnation_;         // "" = none yet: a new process says all again
+  std::int64_t said_all_ms_ = 0;    // monotonic
+  std::int64_t decided_ms_ = 0;     // Unix time of the last round that decided
   std::int64_t incarnation_checked_ms_ = -1'000'000, swept_ms_ = 0;
   mutable std::mutex observed_mutex_;
   std::deque<std::pair<wire::FactT, bool>> observed_;

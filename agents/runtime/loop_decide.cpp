@@ -55,7 +55,10 @@ void Loop::wake_concerned(Round& round) {
 
 void Loop::decide(Round& round) {
   republish_if_lost(round);
-  if (!is_whole_) forget_outdated(round);
+  if (!is_acting()) {  // the world went on without us
+    forget_outdated(round);
+    for (const auto& [uid, record] : records_) round.dirty.insert(uid);
+  }
   {
     const std::lock_guard lock(observed_mutex_);
     round.taken = observed_.size();

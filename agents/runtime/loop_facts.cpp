@@ -120,7 +120,7 @@ void Loop::republish_if_lost(Round& round) {
 }
 
 std::optional<std::vector<wire::FactT>> Loop::last_facts(wire::FactBody kind) const {
-  if (!is_read_) return std::nullopt;
+  if (stage_ < Stage::lists) return std::nullopt;
   const std::lock_guard lock(records_mutex_);
   std::vector<wire::FactT> out;
   const auto add = [&](const std::string& uid, const std::string& ns, const std::string& name,

@@ -19,8 +19,8 @@ struct Loop::Round {
   std::vector<std::pair<std::string, wire::CommandT>> rows;
   std::vector<std::string> outdated;  // keys of rows of an earlier process that are not to be done
   bus::Cursor cursor;                 // where the bus is read to
-  bool is_read = false;               // all last facts are read, those of this round included
-  bool is_whole = false;              // and what was said until it might decide: it decides
+  bool is_whole = false;              // all that was there when the reading began is read
+  Stage stage = Stage::hears;         // after this round
   std::uint64_t outbox = 0;
   std::size_t taken = 0;    // of observed_
   std::string incarnation;  // the bus's new one; "" = as before

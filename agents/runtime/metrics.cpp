@@ -22,6 +22,7 @@ std::string metrics_text(const std::string& agent, const Figures& figures,
        figures.quarantined);
   line("kairo_outbox_rows", "gauge", "What is decided and not yet done.", figures.outbox_rows);
   line("kairo_effects_total", "counter", "Attempts at what was decided.", figures.effects);
+  line("kairo_acting", "gauge", "1: it acts; 0: it stands by.", figures.acting);
   const auto each = [&](const char* name, const auto& text_of) {
     for (const Vital& vital : vitals)
       out += std::string(name) + "{agent=\"" + agent + "\",name=\"" + vital.name + "\"} " +

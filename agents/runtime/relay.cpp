@@ -138,7 +138,7 @@ bool Relay::step() {
   std::string name;
   {
     const std::lock_guard lock(mutex_);
-    if (!is_open_) return false;
+    if (!may_perform()) return false;
     const std::int64_t now = deps_.clock.monotonic_ms();
     const auto due = [&](const auto& entry) {
       return !entry.second.busy && !entry.second.rows.empty() && entry.second.not_before_ms <= now;
@@ -198,10 +198,13 @@ std::int64_t Relay::due_in_ms() const {
   const std::lock_guard lock(mutex_);
   return next_due_ms();
 }
+bool Relay::may_perform() const {
+  return is_open_ && (deps_.tenure == nullptr || deps_.tenure->term() != 0);
+}
 std::int64_t Relay::next_due_ms() const {
   const std::int64_t now = deps_.clock.monotonic_ms();
   std::int64_t best = -1;
-  if (!is_open_) return best;
+  if (!may_perform()) return best;
   for (const auto& [name, lane] : lanes_) {
     if (lane.busy || lane.rows.empty()) continue;
     const std::int64_t left = std::max<std::int64_t>(lane.not_before_ms - now, 0);

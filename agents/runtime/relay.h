@@ -19,6 +19,7 @@
 
 #include "agents/bus/bus.h"
 #include "agents/runtime/agent.h"
+#include "agents/runtime/lease.h"
 #include "schemas/base/clock.h"
 #include "state/store.h"
 
@@ -33,6 +34,7 @@ class Relay {
     Effects& effects;
     const Clock& clock;
     std::function<void(wire::FactT)> report;  // takes Trouble facts; called without locks held
+    const Tenure* tenure = nullptr;           // asked before each row; null: it is alone
   };
   explicit Relay(Deps deps) : deps_(std::move(deps)) {}
   // Rows left by an earlier process. corrupt: a row cannot be read.
@@ -63,7 +65,8 @@ class Relay {
     std::int64_t not_before_ms = 0;  // monotonic
   };
   Status perform(const wire::CommandT& command);
-  std::int64_t next_due_ms() const;  // with the lock held
+  bool may_perform() const;  // both with the lock held
+  std::int64_t next_due_ms() const;
   void tell(const wire::CommandT& command, const Status& result, std::uint32_t attempt);
 
   Deps deps_;

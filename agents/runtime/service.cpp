@@ -1,6 +1,7 @@
 // agents/runtime/service.cpp - the threads of an agent; no decision is made here.
 #include "agents/runtime/service.h"
 
+#include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <thread>
@@ -28,50 +29,87 @@ void keep_running(const Sensor& sensor, const std::atomic<bool>& ending) {
     }
   }
 }
+// Renews the lease, or looks whether it is free; when there is news the loop need not wait.
+void tend(Tenure& tenure, Loop& loop, const std::atomic<bool>& stop,
+          const std::atomic<bool>& ending) {
+  const SystemClock clock;
+  Complaint complaint;
+  while (!ending) {
+    const std::uint64_t before = tenure.term();
+    const Status done = tenure.tend();
+    if (tenure.is_lost()) {
+      log::error(
+          "another process acts by now: this one ends, and stands by when it is started again");
+      std::_Exit(1);
+    }
+    if (complaint.is_due(!done.ok(), clock.monotonic_ms()))
+      log::warn("the lease cannot be renewed: nothing is done meanwhile",
+                {{"error", done.error().what}});
+    const std::uint64_t term = tenure.term();
+    if (term != before) {
+      log::info(term != 0 ? "it acts from here on" : "it is not sure of its lease: it does nothing",
+                {{"term", std::to_string(term)}});
+      loop.wake();
+    }
+    std::int64_t pause_ms = done.ok() && term != 0 ? lease_renew_ms : lease_look_ms;
+    for (; pause_ms > 0 && !ending; pause_ms -= 20) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      if (stop) loop.wake();
+    }
+  }
+}
 // What the loop's own thread saw last, for the health server's threads.
 class Seen {
  public:
   void look(const Loop& loop) {
     const std::lock_guard lock(mutex_);
     figures_ = {loop.records(), loop.facts(), loop.decisions(), loop.quarantined()};
-    is_reading_ = !loop.is_whole();
+    figures_.acting = loop.is_acting() ? 1 : 0;
+    is_ready_ = loop.is_ready();
   }
   std::pair<Figures, bool> last() const {
     const std::lock_guard lock(mutex_);
-    return {figures_, is_reading_};
+    return {figures_, is_ready_};
   }
 
  private:
   mutable std::mutex mutex_;
   Figures figures_;
-  bool is_reading_ = true;
+  bool is_ready_ = false;
 };
 }  // namespace
 
 Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
              const std::atomic<bool>& stop) {
+  if (options.tenure != nullptr) {
+    (void)options.tenure->tend();  // whether the store may be gone on from hangs on it
+    if (options.tenure->term() == 0) log::info("it stands by");
+  }
   TRY(loop.start());
   const SystemClock clock;
   std::atomic<std::int64_t> round_ms{clock.monotonic_ms()};
   Seen seen;
   const auto probe = [&] {
-    auto [figures, is_reading] = seen.last();
+    auto [figures, is_ready] = seen.last();
     figures.outbox_rows = relay.waiting();
     figures.effects = relay.performed();
     Health health;
     health.alive = clock.monotonic_ms() - round_ms < alive_ms;
     health.metrics = metrics_text(options.agent, figures, options.vitals->all());
     health.trouble = options.vitals->trouble();
-    if (health.trouble.empty() && is_reading) health.trouble = "starting: the facts are being read";
+    if (health.trouble.empty() && !is_ready) health.trouble = "starting: the facts are being read";
+    health.acts = figures.acting != 0;
     return health;
   };
   const auto health = TRY(HealthServer::start(options.health_host, options.health_port, probe));
   if (!options.port_file.empty()) std::ofstream(options.port_file) << health->port() << "\n";
 
   std::atomic<bool> ending{false};
-  std::vector<std::thread> threads;
+  std::vector<std::thread> threads, workers;
+  if (options.tenure != nullptr)
+    threads.emplace_back([&] { tend(*options.tenure, loop, stop, ending); });
   for (int i = 0; i < options.workers; ++i)
-    threads.emplace_back([&] {
+    workers.emplace_back([&] {
       while (!ending)
         if (!relay.step()) relay.wait(round_wait / 4);
     });
@@ -93,6 +131,8 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   ending = true;
+  for (std::thread& worker : workers) worker.join();
+  if (options.tenure != nullptr) options.tenure->end();  // nothing is done any more
   for (std::thread& thread : threads) thread.join();
   return result;
 }

@@ -19,9 +19,11 @@ struct ServiceOptions {
   int health_port = 0;          // /healthz, /readyz and /metrics; 0 = any free port
   std::string port_file;        // where the chosen port is written; "" = nowhere
   std::vector<Sensor> sensors;  // a thread each
+  Tenure* tenure = nullptr;     // tended here; null: it is alone
 };
-// Runs until `stop`; then the running effects end and it returns. corrupt: the store must be
-// rebuilt.
+// Runs until `stop`; then the running effects end, the lease is given back and it returns. A
+// process whose lease is lost ends at once: what it was doing may not go on. corrupt: the store
+// must be rebuilt.
 Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
              const std::atomic<bool>& stop);
 }  // namespace kairo::runtime

@@ -135,6 +135,8 @@ void Source::note_gone(wire::FactT fact, std::uint64_t version) {
 // never something older, which would be the last word then.
 Status Source::say() {
   if (unsaid_.empty()) return ok();
+  if (deps_.tenure != nullptr && deps_.tenure->term() == 0)
+    return Error{Code::unavailable, "another watcher may act by now: nothing is said"};
   std::vector<bus::Message> messages;
   for (const auto& [subject, fact] : unsaid_)
     messages.push_back(

@@ -9,6 +9,7 @@
 
 #include "agents/bus/bus.h"
 #include "agents/cluster/cluster.h"
+#include "agents/runtime/lease.h"
 #include "agents/watcher/workspaces.h"
 #include "schemas/fact_generated.h"
 
@@ -37,6 +38,7 @@ class Source {
     Workspaces& workspaces;
     LastFacts last;
     ObserveStatus observe;
+    const runtime::Tenure* tenure = nullptr;  // asked before each word; null: it is alone
   };
   Source(Deps deps, cluster::Selection selection)
       : deps_(std::move(deps)), selection_(std::move(selection)) {}

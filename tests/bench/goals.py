@@ -8,6 +8,8 @@ import sys
 # figure, words, unit, the goal: (limit, of the older build's figure instead of absolute)
 GOALS = (
     ("worst", "empty store -> right, the slowest agent", "s", 2, False),
+    ("killed", "standby -> acting after kill -9, the slowest agent", "s", 2, False),
+    ("ended", "  and after a clean end", "s", 1, False),
     ("changes", "status changes meanwhile", "", 0, False),
     ("round", "a round with 1,000 nodes and nothing new", "ms", 0.01, True),
     ("waiting", "10,000 waiting Workspaces x 1,000 node facts", "s", 0.02, True),

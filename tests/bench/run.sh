@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # tests/bench/run.sh - speed and memory, through the real parts, against peers in the same run.
 #
-# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover lost kube loop push rows train checkpoints serve" chooses
-# (control: the first seven, whose figures end in a table beside their goals); KAIRO_OLD_BUILD=folder of an older build's
-# programs: those with it too, before ours, in the same run.
+# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover standby lost kube loop push rows train checkpoints serve"
+# chooses (control: the first eight, whose figures end in a table beside their goals); KAIRO_OLD_BUILD=folder of an older
+# build's programs: those with it too, before ours, in the same run.
 # BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_TUNINGS=100, BENCH_PODS=3000, BENCH_PUSH_MB=200, BENCH_STEPS=12,
 # BENCH_CHATS=10000 set the sizes.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../e2e/lib.sh"
 set -euo pipefail
 trap 'status=$?; set +e; finish >/dev/null; exit $status' EXIT
-control_topics="apply many memory recover lost kube loop"
+control_topics="apply many memory recover standby lost kube loop"
 only=${BENCH_ONLY:-$control_topics push rows train checkpoints serve}
 only=${only//control/$control_topics}
 applies=${BENCH_APPLIES:-50} many=${BENCH_MANY:-1000} push_mb=${BENCH_PUSH_MB:-200} steps=${BENCH_STEPS:-12} chats=${BENCH_CHATS:-10000}
 began=$SECONDS by=
 for topic in $only; do
   case $topic in
-    apply | many | memory | recover | lost | kube | loop | push | rows | train | checkpoints | serve) ;;
+    apply | many | memory | recover | standby | lost | kube | loop | push | rows | train | checkpoints | serve) ;;
     *) echo "BENCH_ONLY: no topic $topic; there are: $control_topics push rows train checkpoints serve" >&2; exit 2 ;;
   esac
 done
@@ -54,7 +54,7 @@ figures() { # shows the lines, keeps the figures of ROWS lines for goals()
 }
 control() {
   local agent
-  if wants apply many memory recover lost; then local_control; fi
+  if wants apply many memory recover standby lost; then local_control; fi
   if wants kube; then kube; fi
   if wants loop; then loop; fi
 }
@@ -109,6 +109,11 @@ local_control() {
     title "recover: kill -9 of an agent, until its successor is ready"
     note "the supervisor waits 200 ms of it on purpose and looks every 50 ms"
     timeout 200 python3 "$here/recovery.py" "$KAIRO_HOME"
+  fi
+  if wants standby && [ "$by" != "the older build" ]; then
+    title "standby: of two processes of an agent the acting one is killed, or ends (SIGTERM), until the other acts"
+    note "by a lock on a file and by a Lease object; median and worst of three; from the signal to kairo_acting 1"
+    timeout 300 python3 "$here/standby.py" "$KAIRO_HOME" | figures
   fi
   if wants lost && [ "$by" != "the older build" ]; then
     title "lost: kill -9 of an agent whose store is gone, with $many Workspaces"

@@ -28,7 +28,7 @@ struct Broker {  // with file storage; ended by its destructor
   void run(const std::string& config);  // a file, for this port
   // One request in NATS' own text protocol; the reply's payload.
   std::string ask(const std::string& subject, const std::string& body = "") const;
-  std::string connections() const;  // what its monitoring says of them, in JSON
+  std::string connections() const;  // and their subscriptions: what its monitoring says, in JSON
   std::string dead_letter() const;  // the last one of b
   std::unique_ptr<bus::Bus> open(bool admin, const bus::Names& names = {},
                                  const std::string& client = "") const;

@@ -291,8 +291,8 @@ TEST_CASE_TEMPLATE("a stream that has our subjects already is spoken of", Server
             "stream KAIRO_FACTS with subjects kairo.facts.> cannot be made: subjects overlap"));
   CHECK(has(error, "remove the stream that has them, or give this cluster a name"));
 }
-TEST_CASE_TEMPLATE("the broker's list of connections tells who is who", Server, test::InstalledNats,
-                   test::NewestNats) {
+TEST_CASE_TEMPLATE("the broker's list tells who is who; no two have a name or an inbox in common",
+                   Server, test::InstalledNats, test::NewestNats) {
   Broker broker(Server::program());
   if (broker.program.empty()) return;
   broker.start();
@@ -302,8 +302,13 @@ TEST_CASE_TEMPLATE("the broker's list of connections tells who is who", Server, 
   publish_soon(*b, {"kairo.facts.x.1", "", "v"});
   const std::string said = broker.connections();
   const Json list = Json::parse(said.substr(said.find("\r\n\r\n")))["connections"];
-  std::set<std::string> names;
-  for (const Json& one : list) names.insert(one["name"].get<std::string>());
+  std::set<std::string> names, inboxes;
+  for (const Json& one : list) {
+    names.insert(one["name"].get<std::string>());
+    for (const std::string subject : one["subscriptions_list"])
+      if (subject.starts_with("_INBOX")) inboxes.insert(subject.substr(0, subject.rfind('.')));
+  }
   CHECK(names.size() == 2);
+  CHECK(inboxes.size() == 2);
   for (const std::string& name : names) CHECK(name.starts_with("kairo launcher on n1 "));
 }

@@ -65,8 +65,7 @@ System::System(std::uint64_t seed)
                        {"metadata", {{"name", "push"}, {"namespace", "default"}}},
                        {"data", {{".dockerconfigjson", base64_encode("{\"auths\":{}}")}}}};
   (void)cluster_.apply({{cluster::secrets, "default", "push"}, secret.dump(), "user", ""});
-  for (const char* name : {"watcher", "provisioner", "launcher", "node", "pusher"})
-    add_agent(name, first_node);
+  add_roles(first_node);
   if (dice_.below(3) != 0) return;
   show_node(second_node, true);
   for (const char* name : {"node", "pusher"}) add_agent(name, second_node);
@@ -133,6 +132,7 @@ void System::start(Agent& agent) {
   agent.relay.reset();
   agent.effects.reset();
   agent.sensed.clear();
+  start_lease(agent);
   agent.store = std::make_unique<FaultyStore>(agent.disk, dice_);
   agent.raw_bus = std::make_unique<bus::MemoryBus>(broker_);
   agent.bus = std::make_unique<FaultyBus>(*agent.raw_bus, dice_);
@@ -155,13 +155,16 @@ void System::start(Agent& agent) {
   agent.effects = std::make_unique<FaultyEffects>(std::move(effects), dice_);
   agent.relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
       *agent.bus, *agent.effects, agent.clock,
-      [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); }});
+      [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); },
+      agent.tenure.get()});
   agent.loop = std::make_unique<runtime::Loop>(
       runtime::Loop::Deps{agent.name, *agent.bus, *agent.store, *agent.relay, agent.clock,
-                          role_of(agent.name), agent.node, [&agent] {
+                          role_of(agent.name), agent.node,
+                          [&agent] {
                             return std::all_of(agent.sources.begin(), agent.sources.end(),
                                                [](const auto& s) { return s->has_listed(); });
-                          }});
+                          },
+                          nullptr, agent.tenure.get()});
   const Status started = agent.loop->start();
   if (!started.ok() && wrong_.empty()) wrong_ = agent.name + ": " + started.error().what;
   if (agent.name != "watcher") return;
@@ -170,7 +173,8 @@ void System::start(Agent& agent) {
         watcher::Source::Deps{
             *agent.cluster, *agent.bus, *agent.workspaces,
             [&agent](wire::FactBody body) { return agent.loop->last_facts(body); },
-            [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); }},
+            [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); },
+            agent.tenure.get()},
         selection));
 }
 
@@ -216,15 +220,18 @@ bool System::step(Agent& agent, Part part) {
     }
     if (part == Part::relay) {
       const Doing doing(dice_, "relay");
-      return agent.relay->step();
+      const bool may_act = !agent.tenure || agent.tenure->term() != 0;
+      const bool is_done = agent.relay->step();
+      if (is_done && !may_act && wrong_.empty())
+        wrong_ = agent.name + ": an effect without a lease";
+      return is_done;
     }
     const Doing doing(dice_, "loop");
     const std::uint64_t before = agent.loop->facts();
     (void)agent.loop->step(0ms);
     return agent.loop->facts() != before;
   } catch (const Crash&) {
-    witness_.restarted(agent.name);
-    start(agent);
+    restart(agent);
     return true;
   }
 }
@@ -246,24 +253,23 @@ void System::restart_with(Agent& agent, const state::Rows& rows) {
   for (const auto& [key, value] : rows) batch.put(key, value);
   (void)agent.disk.commit(batch);
   dice_.journal.note(rows.empty() ? "lost store" : "older store", agent.name);
-  witness_.restarted(agent.name);
-  start(agent);
+  restart(agent);
 }
 
 void System::act() {
   const std::uint64_t what = dice_.below(200);
-  Agent& agent = *agents_[dice_.below(agents_.size())];
+  Agent& agent = somebody();
   if (what < 130) {  // whoever has an effect due is likely to perform it
     const bool is_due = agent.relay->due_in_ms() == 0 && dice_.below(3) != 0;
     step(agent, is_due ? Part::relay : Part::loop);
   } else if (what < 160) {
-    step(*agents_[0], Part::sources);
+    step(pick(0), Part::sources);
   } else if (what < 165) {
     for (auto& each : agents_) step(*each, Part::sensor);
   } else if (what < 180) {
     (void)kubelet_.step();
   } else if (what < 188) {
-    clock_.advance(static_cast<std::int64_t>(dice_.below(1'000)));
+    pass(static_cast<std::int64_t>(dice_.below(1'000)));
   } else if (what == 193) {  // somebody sets the wall clock: seconds, or hours
     const std::int64_t far = dice_.fault(2) ? 50 * hour_ms : 10'000;
     clock_.jump(static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(2 * far))) - far);
@@ -306,7 +312,7 @@ void System::heal() {
 void System::settle() {
   for (int round = 0, quiet = 0; round < 1'000 && quiet < 15; ++round) {
     const bool busy = everybody();
-    clock_.advance(busy ? 500 : 3'000);
+    pass(busy ? 500 : 3'000);
     quiet = busy ? 0 : quiet + 1;
   }
 }

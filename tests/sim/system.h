@@ -8,6 +8,7 @@
 #include "agents/watcher/sources.h"
 #include "state/memory_store.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/lease_model.h"
 #include "tests/sim/meddler.h"
 #include "tests/sim/witness.h"
 #include "tests/support/fake_clock.h"
@@ -27,6 +28,8 @@ struct Agent {  // one process; dies and comes back
   std::unique_ptr<FaultyCluster> cluster;
   std::unique_ptr<watcher::Workspaces> workspaces;  // the watcher's
   std::unique_ptr<runtime::Effects> effects;
+  std::unique_ptr<LeaseModel> lease;  // null: there is one of its node
+  std::unique_ptr<runtime::Tenure> tenure;
   std::unique_ptr<runtime::Relay> relay;
   std::unique_ptr<runtime::Loop> loop;
   std::vector<std::unique_ptr<watcher::Source>> sources;  // the watcher only
@@ -45,14 +48,20 @@ class System {
  private:
   enum class Part { loop, relay, sources, sensor };
   void start(Agent& agent);
+  void start_lease(Agent& agent);
+  void restart(Agent& agent);
+  Agent& pick(std::size_t role);
+  Agent& somebody();
   bool step(Agent& agent, Part part);  // true: something was done
   void sense(Agent& agent);
   bool everybody();
+  void pass(std::int64_t ms);  // time, and with it the leases
   void act();
   void show_node(const std::string& node, bool ready);
   void tell_witness_of_nodes();
   void lose_node(const std::string& node);
   void bring_back(std::string node);
+  void add_roles(const std::string& node);
   void add_agent(const std::string& name, const std::string& node);
   std::string after_losing_all();
   void restart_with(Agent& agent, const state::Rows& rows);  // its disk is lost, or an older one
@@ -74,6 +83,9 @@ class System {
   // In one life either the agents lose stores or the bus does: each makes good the other.
   bool stores_fail_ = false;
   bool is_meddled_with_ = false;  // one life in three
+  bool has_replicas_ = false;     // of the agents that act for the whole cluster
+  std::map<std::string, LeaseTable> leases_;
+  std::uint64_t processes_ = 0;
   std::vector<std::unique_ptr<Agent>> agents_;
   std::string wrong_;
 };

@@ -46,18 +46,27 @@ struct LoopWorld {  // one agent on memory
   CountedEffects effects;
   runtime::Vitals vitals{clock};
   const runtime::Role role;
+  runtime::Lease* const lease;  // null: it is alone
+  std::unique_ptr<runtime::Tenure> tenure;
   std::unique_ptr<bus::MemoryBus> bus;
   std::unique_ptr<runtime::Relay> relay;
   std::unique_ptr<runtime::Loop> loop;
-  explicit LoopWorld(runtime::Role r) : role(std::move(r)) { restart(); }
+  explicit LoopWorld(runtime::Role r, runtime::Lease* l = nullptr) : role(std::move(r)), lease(l) {
+    restart();
+  }
   void restart() {  // the process died and came back
     loop.reset();
     relay.reset();
+    if (lease != nullptr) {
+      tenure = std::make_unique<runtime::Tenure>(*lease, clock);
+      (void)tenure->tend();
+    }
     bus = std::make_unique<bus::MemoryBus>(broker);
     relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
-        *bus, effects, clock, [this](wire::FactT f) { loop->observe(std::move(f), false); }});
-    loop = std::make_unique<runtime::Loop>(
-        runtime::Loop::Deps{"launcher", *bus, store, *relay, clock, role, "", {}, &vitals});
+        *bus, effects, clock, [this](wire::FactT f) { loop->observe(std::move(f), false); },
+        tenure.get()});
+    loop = std::make_unique<runtime::Loop>(runtime::Loop::Deps{
+        "launcher", *bus, store, *relay, clock, role, "", {}, &vitals, tenure.get()});
     REQUIRE(loop->start().ok());
   }
   template <class Body>

@@ -50,6 +50,8 @@ const std::vector<Layer> layers = {
     {"agents/main.cpp", {"schemas/", "state/", "agents/"}},
     {"agents/config.", {"schemas/", "agents/"}},
     {"agents/role.", {"agents/"}},
+    {"agents/kube_lease.",
+     {"schemas/", "agents/cluster/", "agents/runtime/", "agents/kube_lease."}},
     {"agents/serve_agent.", {"schemas/", "state/", "agents/"}},
     {"gpu/kernels/", {"gpu/kernels/"}},
     {"gpu/formats/", {"schemas/base/", "schemas/yaml/", "gpu/formats/"}},

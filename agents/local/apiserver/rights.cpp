@@ -88,11 +88,12 @@ std::string standard_rights(const std::string& agent) {
   static constexpr Row rows[] = {
       {"cli", "admin"},
       {"watcher",
-       "read,write:workspaces,write:workspaces/status,write:controllerrevisions,write:events"},
-      {"provisioner", "read,write:nodeclaims,write:nodes,write:events"},
+       "read,write:workspaces,write:workspaces/status,write:controllerrevisions,write:events,"
+       "write:leases"},
+      {"provisioner", "read,write:nodeclaims,write:nodes,write:events,write:leases"},
       {"launcher",
        "read,secrets,write:jobs,write:statefulsets,write:services,write:configmaps,"
-       "write:persistentvolumes,write:persistentvolumeclaims,write:events"},
+       "write:persistentvolumes,write:persistentvolumeclaims,write:events,write:leases"},
       {"node", "read,write:nodes,write:nodes/status,write:events"},
       {"pusher", "read,secrets,write:events"},
   };

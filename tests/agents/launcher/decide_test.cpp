@@ -179,7 +179,7 @@ TEST_CASE("launcher: a Job of which nothing is ever seen is asked for again, now
   const runtime::Nodes nodes;
   for (Row& row : rows) {
     CAPTURE(std::string(row.what));
-    wire::RecordT asked = marked(std::move(row.record), "job", "rev1/n1");
+    wire::RecordT asked = marked(std::move(row.record), "job", "rev1/n1/uid-n1");
     asked.marks[0]->at_ms = asked_ms;
     const auto d = launcher::decide(asked, {nodes, row.now_ms});
     CHECK(kinds(d) == (row.is_asked ? "Publish:run ApplyTuning" : "Publish:run"));
