@@ -188,9 +188,8 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   const bool prepared = dir != nullptr && dir->state == wire::RunDirState::Ready &&
                         dir->revision == w.revision && dir->place == place_of(record) &&
                         record.run && record.run->node == dir->node;
-  const bool is_trained = runtime::artifact_of(record) != nullptr;
   if (!prepared) return d;
-  if (w.tuning && !is_trained && !is_foreign(record.job))
+  if (w.tuning && !runtime::is_trained(record) && !is_foreign(record.job))
     want<wire::ApplyTuningT>(d, record, view, "job", record.job, false);
   if (w.inference && !is_foreign(record.server))
     want<wire::ApplyInferenceT>(d, record, view, "server", record.server, true);

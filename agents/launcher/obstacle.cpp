@@ -31,7 +31,7 @@ std::pair<std::string, std::string> said_before(const wire::RecordT& record) {
   const std::string& revision = record.workspace->revision;
   const auto is_there = [&](const auto& seen) { return seen && seen->exists; };
   const bool is_over =
-      is_there(record.job) || is_there(record.server) || runtime::artifact_of(record) != nullptr;
+      is_there(record.job) || is_there(record.server) || runtime::is_trained(record);
   if (!record.run || !record.run->planned || record.run->revision != revision || is_over) return {};
   if (record.run->reason == foreign) return {};
   return {record.run->reason, record.run->message};

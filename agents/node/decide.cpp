@@ -68,7 +68,9 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   if (ended && !checked) {
     wire::CheckArtifactT check;
     check.run = copy(run);
-    ask(d, record, "check", asked_for, run.revision, std::move(check));
+    check.job_is_gone = !job->exists;
+    ask(d, record, "check", asked_for + "/" + job->uid + (job->exists ? "" : " gone"), run.revision,
+        std::move(check));
   }
   return d;
 }

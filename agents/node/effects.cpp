@@ -57,7 +57,7 @@ Status NodeEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::RemoveRun:
       return remove(command, *command.body.AsRemoveRun()->run);
     case wire::CommandBody::CheckArtifact:
-      return check(command, *command.body.AsCheckArtifact()->run);
+      return check(command, *command.body.AsCheckArtifact());
     case wire::CommandBody::NONE:
     case wire::CommandBody::ReleaseRun:
     case wire::CommandBody::Publish:
@@ -99,6 +99,9 @@ Status NodeEffects::check_unused(const wire::CommandT& command) {
 Status NodeEffects::remove(const wire::CommandT& command, const wire::RunT& run) {
   TRY(check_unused(command));
   TRY(dirs_.remove(command.uid));
+  wire::ArtifactT nothing;
+  nothing.node = self_;
+  observe_(fact_of(command.uid, command.ns, command.name, std::move(nothing)));
   wire::RunDirT dir;
   dir.revision = run.revision;
   dir.state = wire::RunDirState::Removed;
@@ -107,7 +110,8 @@ Status NodeEffects::remove(const wire::CommandT& command, const wire::RunT& run)
   return ok();
 }
 
-Status NodeEffects::check(const wire::CommandT& command, const wire::RunT& run) {
+Status NodeEffects::check(const wire::CommandT& command, const wire::CheckArtifactT& check) {
+  const wire::RunT& run = *check.run;
   wire::ArtifactT artifact;
   artifact.revision = run.revision;
   artifact.node = self_;
@@ -115,6 +119,7 @@ Status NodeEffects::check(const wire::CommandT& command, const wire::RunT& run) 
   const RunKey key = key_of(command, run);
   const auto adapter = dirs_.adapter(key);
   if (!adapter.ok() && adapter.error().code != Code::not_found) return adapter.error();
+  if (!adapter.ok() && check.job_is_gone) return ok();  // it may have written elsewhere, long ago
   if (adapter.ok()) {
     artifact.path = adapter.value().path;
     artifact.bytes = adapter.value().bytes;

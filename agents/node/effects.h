@@ -21,7 +21,7 @@ class NodeEffects final : public runtime::Effects {
  private:
   Status prepare(const wire::CommandT& command, const wire::RunT& run);
   Status remove(const wire::CommandT& command, const wire::RunT& run);
-  Status check(const wire::CommandT& command, const wire::RunT& run);
+  Status check(const wire::CommandT& command, const wire::CheckArtifactT& check);
   Status check_unused(const wire::CommandT& command);
   RunDirs& dirs_;
   cluster::Cluster& cluster_;

@@ -18,6 +18,11 @@ wire::PushT said(const wire::RecordT& record, const std::string& self, wire::Pus
   push.image = record.workspace->tuning->output->image;
   return push;
 }
+wire::MarkT unasked() {
+  wire::MarkT mark;
+  mark.key = "push";
+  return mark;
+}
 bool is_refused(const wire::TroubleT& trouble) {
   return trouble.code == static_cast<std::uint8_t>(Code::invalid);
 }
@@ -37,11 +42,14 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
     return d;
   }
   if (!record.workspace || !record.workspace->tuning) return d;
-  const wire::ArtifactT* found = runtime::of_node(record.artifacts, view.self);
-  if (found == nullptr) return d;  // what another node has, its pusher pushes
+  const wire::ArtifactT* artifact = runtime::of_node(record.artifacts, view.self);
   const wire::WorkspaceT& w = *record.workspace;
-  const wire::ArtifactT& artifact = *found;
-  if (artifact.revision != w.revision || !artifact.problem.empty()) return d;
+  // What another node has, its pusher pushes. What lay here may be gone, or wished for no more.
+  if (artifact == nullptr || artifact->revision != w.revision || !artifact->problem.empty()) {
+    d.cancel_effects = !runtime::mark_of(record, "push").value.empty();
+    if (d.cancel_effects) d.marks.push_back(unasked());
+    return d;
+  }
   if (!w.tuning->output || w.tuning->output->image.empty()) return d;
   if (const wire::PushT* done = runtime::push_of(record);
       done != nullptr && done->state == wire::PushState::Pushed)
@@ -62,7 +70,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   }
   wire::PushImageT body;
   body.workspace = runtime::copy(w);
-  body.artifact = runtime::copy(artifact);
+  body.artifact = runtime::copy(*artifact);
   const bool asked = runtime::ask(d, record, "push", attempt, w.revision, std::move(body));
   if (trouble == nullptr || asked) {
     if (push == nullptr || push->revision != w.revision)

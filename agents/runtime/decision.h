@@ -102,30 +102,31 @@ inline const wire::PushT* push_of(const wire::RecordT& record) {
   }
   return out;
 }
-// Its adapter: pushed, or in a place that is granted. What lies on a node that is gone is gone.
-inline const wire::ArtifactT* artifact_of(const wire::RecordT& record) {
+inline bool is_pushed(const wire::RecordT& record) {
   const wire::PushT* push = push_of(record);
-  const bool is_pushed = push != nullptr && push->state == wire::PushState::Pushed;
-  for (const auto& artifact : record.artifacts) {
-    if (artifact->revision != record.workspace->revision) continue;
-    if (is_pushed && artifact->node == push->node) return artifact.get();
-    const wire::ResourcesT* granted = record.resources.get();
-    if (is_pushed || granted == nullptr) continue;
-    const auto& places = granted->places;
-    if (std::find(places.begin(), places.end(), artifact->place) != places.end())
+  return push != nullptr && push->state == wire::PushState::Pushed;
+}
+// Its adapter, in a place that is granted. What lay on a node that is gone is gone.
+inline const wire::ArtifactT* artifact_of(const wire::RecordT& record) {
+  if (!record.resources) return nullptr;
+  const auto& places = record.resources->places;
+  for (const auto& artifact : record.artifacts)
+    if (artifact->revision == record.workspace->revision &&
+        std::find(places.begin(), places.end(), artifact->place) != places.end())
       return artifact.get();
-  }
   return nullptr;
+}
+// Nothing is left to train: for better or worse there is an end.
+inline bool is_trained(const wire::RecordT& record) {
+  return is_pushed(record) || artifact_of(record) != nullptr;
 }
 // A tuning that is over: all is where it was wanted, or there is no adapter to be had.
 inline bool is_done(const wire::RecordT& record) {
   if (!record.workspace->tuning) return false;
-  const wire::ArtifactT* artifact = artifact_of(record);
-  if (artifact == nullptr) return false;
   const auto& output = record.workspace->tuning->output;
-  const wire::PushT* push = push_of(record);
-  return !artifact->problem.empty() || !output || output->image.empty() ||
-         (push != nullptr && push->state == wire::PushState::Pushed);
+  const bool is_enough = !output || output->image.empty();
+  const wire::ArtifactT* artifact = artifact_of(record);
+  return is_pushed(record) || (artifact != nullptr && (is_enough || !artifact->problem.empty()));
 }
 // A failed effect that still stands: for this revision, of this command.
 inline const wire::TroubleT* trouble_of(const wire::RecordT& record, const std::string& command) {

@@ -77,16 +77,23 @@ Status WatcherEffects::write(const wire::CommandT& command, const std::string& s
   if (version != 0 && (rests_on == 0 || rests_on == version))
     done = attempt(command, subresource, change(nullptr), version);
   if (!done.ok() && done.error().code == Code::conflict) {
-    const auto current = cluster_.get(ref_of(command));
-    if (!current.ok())
-      return current.error().code == Code::not_found ? ok() : Status(current.error());
-    const Json object = Json::parse(current.value());
-    if (object["metadata"].value("uid", "") != command.uid) return ok();  // a namesake's
+    const Json object = TRY(read(command));
+    if (object.is_null()) return ok();
     done = attempt(command, subresource, change(&object), version_of(object));
   }
   if (done.ok() || done.error().code == Code::not_found) return ok();
   const bool is_conflict = done.error().code == Code::conflict;  // once more, after a pause
   return Error{is_conflict ? Code::unavailable : done.error().code, done.error().what};
+}
+Result<Json> WatcherEffects::read(const wire::CommandT& command) {
+  const std::uint64_t seen = workspaces_.newest(command.uid).version;
+  auto current = cluster_.get(ref_of(command));
+  if (!current.ok() && current.error().code == Code::not_found) return Json();
+  Json object = Json::parse(TRY(std::move(current)));
+  if (version_of(object) < seen)  // a cache on the way answered
+    return Error{Code::unavailable, "the API server showed an older version than before"};
+  if (object["metadata"].value("uid", "") != command.uid) return Json();
+  return object;
 }
 std::mutex& WatcherEffects::turn(const std::string& uid) {
   return turns_[std::hash<std::string>{}(uid) % turns_.size()];
@@ -119,43 +126,36 @@ Status WatcherEffects::set_finalizer(const wire::CommandT& command) {
   return write(command, "", change, wish.version & version_mask);
 }
 
-// The Workspace names its revision before there is its ControllerRevision: the finalizer, which
-// others wait for, comes with that. When this is cut short, the row is still there.
+// The ControllerRevision is there before the Workspace names it: whatever is cut short or lost in
+// between, a Workspace without the annotations shows that there is something to do.
 Status WatcherEffects::save_revision(const wire::CommandT& command) {
   return TRY(save_first(command)) ? ok() : save_next(command);
 }
 
 // The first revision needs no reading: that there was none before it shows the object.
 Result<bool> WatcherEffects::save_first(const wire::CommandT& command) {
-  RevisionPlan plan;
-  {
-    const std::lock_guard lock(turn(command.uid));
-    const Workspaces::Newest known = workspaces_.newest(command.uid);
-    if (!known.object) return false;
-    plan = TRY(plan_revision(*known.object, {}));
-    if (plan.note.hash != command.revision) return false;
-    Json patch = {{"metadata", {{"annotations", annotations_of(plan.note)}}}};
-    const Json there = (*known.object)["metadata"].value("finalizers", Json::array());
-    if (command.body.AsSaveRevision()->finalize)
-      patch["metadata"]["finalizers"] = with_finalizer(there, true);
-    const auto noted = attempt(command, "", patch, known.version);
-    if (!noted.ok() && noted.error().code == Code::not_found) return true;
-    if (!noted.ok() && noted.error().code == Code::conflict) return false;
-    TRY(noted);
-  }
+  const std::lock_guard lock(turn(command.uid));
+  const Workspaces::Newest known = workspaces_.newest(command.uid);
+  if (!known.object) return false;
+  const RevisionPlan plan = TRY(plan_revision(*known.object, {}));
+  if (plan.note.hash != command.revision) return false;
   const auto made = cluster_.create(apply_of(command, plan));
   if (!made.ok() && made.error().code == Code::conflict) return false;
   TRY(made);
-  return true;
+  Json patch = {{"metadata", {{"annotations", annotations_of(plan.note)}}}};
+  const Json there = (*known.object)["metadata"].value("finalizers", Json::array());
+  if (command.body.AsSaveRevision()->finalize)
+    patch["metadata"]["finalizers"] = with_finalizer(there, true);
+  const auto noted = attempt(command, "", patch, known.version);
+  if (noted.ok() || noted.error().code == Code::not_found) return true;
+  if (noted.error().code == Code::conflict) return false;
+  return noted.error();
 }
 
 Status WatcherEffects::save_next(const wire::CommandT& command) {
-  const auto current = cluster_.get(ref_of(command));
-  if (!current.ok())
-    return current.error().code == Code::not_found ? ok() : Status(current.error());
-  const Json object = Json::parse(current.value());
+  const Json object = TRY(read(command));
+  if (object.is_null() || object["metadata"].contains("deletionTimestamp")) return ok();
   const Json& meta = object["metadata"];
-  if (meta.value("uid", "") != command.uid || meta.contains("deletionTimestamp")) return ok();
   const Json there = meta.value("finalizers", Json::array()), all = with_finalizer(there, true);
   if (command.body.AsSaveRevision()->finalize && there != all)
     TRY(write(command, "", [&](const Json*) -> Json {

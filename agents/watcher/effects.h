@@ -27,6 +27,7 @@ class WatcherEffects final : public runtime::Effects {
                std::uint64_t rests_on = 0);
   Result<std::string> attempt(const wire::CommandT& command, const std::string& subresource,
                               nlohmann::json patch, std::uint64_t version);
+  Result<nlohmann::json> read(const wire::CommandT& command);  // null: gone, be it to a namesake
   std::mutex& turn(const std::string& uid);
   Status set_finalizer(const wire::CommandT& command);
   Status save_revision(const wire::CommandT& command);

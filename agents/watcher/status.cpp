@@ -64,7 +64,7 @@ class Story {
     const auto* j = job();
     if (had_started())
       return true;  // a pod that died before its first step has started all the same
-    return artifact() != nullptr ||
+    return runtime::is_trained(r_) ||
            (j != nullptr && (j->succeeded > 0 || j->ready > 0 || progress() != nullptr));
   }
   bool had_started() const {
@@ -76,6 +76,7 @@ class Story {
     });
   }
   bool has_failed() const {
+    if (runtime::is_pushed(r_)) return false;
     const auto* j = job();
     const bool without_adapter = artifact() != nullptr && !artifact()->problem.empty();
     return (j != nullptr && j->finished && j->succeeded == 0) || without_adapter;
@@ -83,8 +84,7 @@ class Story {
   bool wants_image() const { return !r_.workspace->tuning->output->image.empty(); }
   bool has_succeeded() const {
     const auto* a = artifact();
-    if (a == nullptr || !a->problem.empty()) return false;
-    return !wants_image() || (push() != nullptr && push()->state == wire::PushState::Pushed);
+    return runtime::is_pushed(r_) || (a != nullptr && a->problem.empty() && !wants_image());
   }
   std::string failure() const;
   std::string retry() const;  // why the last attempt of a Job that goes on has failed; or empty

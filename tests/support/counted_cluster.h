@@ -1,4 +1,5 @@
-// tests/support/counted_cluster.h - a Cluster that writes down which calls are made.
+// tests/support/counted_cluster.h - a Cluster that writes down which calls are made, and refuses
+// some.
 #pragma once
 #include "agents/cluster/cluster.h"
 
@@ -7,6 +8,7 @@ class CountedCluster final : public cluster::Cluster {
  public:
   explicit CountedCluster(cluster::Cluster& real) : real_(real) {}
   std::string calls;  // "patch create get"
+  bool refuses_patches = false;
   Result<std::string> apply(const cluster::Apply& a) override {
     note("apply");
     return real_.apply(a);
@@ -17,6 +19,7 @@ class CountedCluster final : public cluster::Cluster {
   }
   Result<std::string> patch(const cluster::Patch& p) override {
     note("patch");
+    if (refuses_patches) return Error{Code::unavailable, "apiserver: 503"};
     return real_.patch(p);
   }
   Result<std::string> get(const cluster::Ref& ref) override {

@@ -73,6 +73,10 @@ TEST_CASE("node: one record, one step") {
        ""},
   };
   const runtime::Nodes nodes;
+  const auto check = node::decide(record(tuning(1), planned(1), run_dir(1), gone(finished(3, 1))),
+                                  {nodes, 1000, "", "n1"});
+  REQUIRE(kinds(check) == "CheckArtifact");
+  CHECK(check.commands[0].body.AsCheckArtifact()->job_is_gone);
   for (const Row& row : rows) {
     CAPTURE(row.name);
     CHECK(kinds(node::decide(row.record, {nodes, 1000, "", "n1"})) == row.commands);

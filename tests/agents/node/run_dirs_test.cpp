@@ -241,6 +241,32 @@ TEST_CASE("a run is removed when no pod of its Workspace can write there any mor
   }
   CHECK(effects.perform(command).ok());
   CHECK(b.dirs->list().value().empty());
+  REQUIRE(said.size() == 2);  // with the directory goes what lay in it
+  CHECK(said[0].body.AsArtifact()->node == "n1");
+  CHECK(said[0].body.AsArtifact()->revision.empty());
+  CHECK(said[1].body.AsRunDir()->state == wire::RunDirState::Removed);
+}
+
+TEST_CASE(
+    "a run without an adapter has failed, unless its Job is gone and may have been elsewhere") {
+  Bench b;
+  test::FakeClock clock;
+  cluster::MemoryCluster cluster(clock, "seed");
+  std::vector<wire::FactT> said;
+  NodeEffects effects(
+      *b.dirs, cluster, [&](wire::FactT f) { said.push_back(std::move(f)); }, "n1");
+  REQUIRE(b.dirs->prepare(b.run).ok());
+  wire::CommandT command;
+  command.uid = b.run.uid;
+  wire::CheckArtifactT check;
+  check.run = std::make_unique<wire::RunT>();
+  check.run->revision = b.run.revision;
+  check.job_is_gone = true;
+  command.body.Set(wire::CheckArtifactT(check));
+  CHECK(effects.perform(command).ok());
+  CHECK(said.empty());
+  command.body.AsCheckArtifact()->job_is_gone = false;
+  CHECK(effects.perform(command).ok());
   REQUIRE(said.size() == 1);
-  CHECK(said[0].body.AsRunDir()->state == wire::RunDirState::Removed);
+  CHECK(said[0].body.AsArtifact()->problem == "the run ended without adapter_config.json");
 }

@@ -80,3 +80,18 @@ TEST_CASE("pusher: what is queued for a Workspace that leaves or is gone is forg
   }
   CHECK_FALSE(pusher::decide(record(artifact(1)), {no_nodes, 1000, "", "n1"}).cancel_effects);
 }
+
+TEST_CASE("pusher: what was removed from here is not pushed; trained anew, it is") {
+  wire::ArtifactT nothing;
+  nothing.version = 2;
+  nothing.node = "n1";
+  wire::RecordT r = marked(record(tuning(1), std::move(nothing)), "push", "rev1/0");
+  const runtime::Decision gone = pusher::decide(r, {no_nodes, 1000, "", "n1"});
+  CHECK(gone.cancel_effects);
+  CHECK(kinds(gone) == "");
+  REQUIRE(gone.marks.size() == 1);
+  r.marks.clear();
+  CHECK_FALSE(pusher::decide(r, {no_nodes, 1000, "", "n1"}).cancel_effects);  // once
+  r = marked(record(tuning(1), artifact(3)), "push", gone.marks[0].value);
+  CHECK(kinds(pusher::decide(r, {no_nodes, 1000, "", "n1"})) == "PushImage Publish:push");
+}

@@ -73,12 +73,12 @@ const Json finalizers = {"workspace.finalizer.kaito.sh"};
 }  // namespace
 
 TEST_CASE(
-    "first revision: finalizer and annotations in one write, the ControllerRevision, no read") {
+    "first revision: the ControllerRevision, finalizer and annotations in one write, no read") {
   Desk w;
   w.apply(wishes);
   w.hear();
   REQUIRE(w.save().ok());
-  CHECK(w.cluster.calls == "patch create");
+  CHECK(w.cluster.calls == "create patch");
   CHECK(w.workspace()["metadata"]["finalizers"] == finalizers);
   CHECK(w.number() == "1");
   REQUIRE(w.revisions().size() == 1);
@@ -100,7 +100,7 @@ TEST_CASE("first revision: without the object at hand, or when it has been chang
   labelled["metadata"]["labels"]["x"] = "y";
   changed.apply(labelled);  // another version than the one heard of
   REQUIRE(changed.save().ok());
-  CHECK(changed.cluster.calls.starts_with("patch get"));
+  CHECK(changed.cluster.calls.starts_with("create patch get"));
   CHECK(changed.number() == "1");
   CHECK(changed.workspace()["metadata"]["finalizers"] == finalizers);
 }
@@ -152,13 +152,26 @@ TEST_CASE("a deleted namesake's ControllerRevision that is still there makes way
   CHECK(w.revisions()[0]["revision"] == 1);
   CHECK(w.number() == "1");
 }
+TEST_CASE("what is lost between the ControllerRevision and the annotations is made up for") {
+  Desk w;
+  w.apply(wishes);
+  w.hear();
+  w.cluster.refuses_patches = true;
+  CHECK(w.save().error().code == Code::unavailable);
+  CHECK(watcher::noted_on(w.workspace()) == watcher::Noted{});  // whoever looks sees it
+  REQUIRE(w.revisions().size() == 1);
+  w.cluster.refuses_patches = false;
+  REQUIRE(w.save().ok());
+  CHECK(w.number() == "1");
+  CHECK(w.revisions().size() == 1);
+}
 TEST_CASE("a Workspace that is being deleted, or a namesake's, is left alone") {
   Desk w;
   Json held = wishes;
   held["metadata"]["finalizers"] = {"somebody/else"};
   w.apply(held);
-  w.hear();
   REQUIRE(w.real.remove(w.ref, "").ok());
+  w.hear();
   REQUIRE(w.save().ok());
   CHECK(w.workspace()["metadata"]["finalizers"] == Json{"somebody/else"});
   CHECK(w.revisions().empty());
