@@ -1,12 +1,12 @@
 // agents/launcher/decide.cpp - one step at a time, each from what is known now.
 #include "agents/launcher/decide.h"
 
-#include <algorithm>
 #include <tuple>
-#include <type_traits>
 #include <utility>
 
 #include "agents/launcher/obstacle.h"
+#include "agents/launcher/want.h"
+#include "agents/launcher/wish.h"
 #include "agents/runtime/decision.h"
 
 namespace kairo::launcher {
@@ -15,32 +15,6 @@ using runtime::ask;
 using runtime::copy;
 using runtime::Decision;
 using runtime::mark_of;
-
-// The node that was granted for this revision; "" = none.
-std::string node_of(const wire::RecordT& record) {
-  const wire::ResourcesT* r = record.resources.get();
-  const bool is_granted = r != nullptr && r->state == wire::ResourcesState::Ready &&
-                          r->revision == record.workspace->revision;
-  return is_granted && !r->nodes.empty() ? r->nodes.front() : "";
-}
-std::string place_of(const wire::RecordT& record) {
-  const bool is_named = !node_of(record).empty() && !record.resources->places.empty();
-  return is_named ? record.resources->places.front() : node_of(record);
-}
-// The workload as it is wished for: a revision, in a place.
-std::string wish_of(const wire::RecordT& record) {
-  return record.workspace->revision + "/" + place_of(record);
-}
-template <class Workload>
-bool exists(const Workload& seen) {
-  return seen && seen->exists;
-}
-// Of this revision and for this node, whether it is there or gone.
-template <class Workload>
-bool is_of_wish(const wire::RecordT& record, const Workload& seen) {
-  return seen && seen->revision == record.workspace->revision &&
-         (seen->place.empty() || seen->place == place_of(record));
-}
 
 void want_run(Decision& d, const wire::RecordT& record) {
   const wire::WorkspaceT& w = *record.workspace;
@@ -125,47 +99,6 @@ void remove_older(Decision& d, const wire::RecordT& record) {
   d.marks.push_back(mark("job", ""));
   d.marks.push_back(mark("older job", seen));
 }
-
-// Asks for the workload: once, again when what is seen is not as wished (`counts`: also when it is
-// another one; an older Job must go first), when somebody has edited it (another generation than
-// when it was asked for), and when one of its parts is gone.
-template <class Apply, class Workload>
-void want(Decision& d, const wire::RecordT& record, const runtime::View& view,
-          const std::string& key, const Workload& seen, bool counts) {
-  const std::string wish = wish_of(record);
-  const wire::MarkT& asked = mark_of(record, key);
-  const auto body = [&](bool is_first) {
-    Apply apply;
-    if constexpr (std::is_same_v<Apply, wire::ApplyTuningT>)
-      if (is_first) apply.since_ms = static_cast<std::int64_t>(mark_of(record, "known").seen);
-    apply.workspace = copy(*record.workspace);
-    apply.resources = copy(*record.resources);
-    apply.run_dir = copy(*runtime::run_dir_of(record));
-    return apply;
-  };
-  const std::uint64_t generation = asked.value == wish
-                                       ? std::max<std::uint64_t>(asked.generation, 1)
-                                       : 1;  // of an object as it was made
-  const std::string& revision = record.workspace->revision;
-  if (!exists(seen) || !is_of_wish(record, seen)) {
-    runtime::Seen what;
-    if (exists(seen) && counts) what = {seen->version, seen->generation + 1};  // updated in place
-    if (seen && !seen->exists && (counts || is_of_wish(record, seen))) what = {seen->version, 0};
-    const char* command = record.workspace->tuning ? "ApplyTuning" : "ApplyInference";
-    const auto* trouble = runtime::trouble_of(record, command);
-    if (!trouble || Code(trouble->code) != Code::invalid) what.now_ms = view.now_ms;
-    const bool is_asked_now = ask(d, record, key, wish, revision, body(asked.value != wish), what);
-    if (what.now_ms != 0)
-      d.wake_at_ms = (is_asked_now ? view.now_ms : asked.at_ms) + runtime::unseen_ms_max + 1;
-  } else if (seen->generation > generation) {
-    ask(d, record, key, wish, revision, body(false), {seen->version, seen->generation});
-  }
-  std::uint64_t lost = 0;
-  for (const auto& part : record.parts)
-    if (!part->exists) lost = std::max(lost, part->version);
-  if (lost > mark_of(record, key + " parts").seen)
-    ask(d, record, key + " parts", wish, revision, body(false), {lost});
-}
 }  // namespace
 
 Decision decide(const wire::RecordT& record, const runtime::View& view) {
@@ -190,9 +123,8 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
                         record.run && record.run->node == dir->node;
   if (!prepared) return d;
   if (w.tuning && !runtime::is_trained(record) && !is_foreign(record.job))
-    want<wire::ApplyTuningT>(d, record, view, "job", record.job, false);
-  if (w.inference && !is_foreign(record.server))
-    want<wire::ApplyInferenceT>(d, record, view, "server", record.server, true);
+    want_job(d, record, view.now_ms);
+  if (w.inference && !is_foreign(record.server)) want_server(d, record, view.now_ms);
   return d;
 }
 }  // namespace kairo::launcher

@@ -31,13 +31,6 @@ void Meddler::remove(const cluster::Kind& kind, const std::string& name) {
   if (kind == cluster::jobs) ++jobs_ended_;
 }
 
-// Only one that the agents have heard of: one that goes before that is not made again. (A workload
-// is, after a while.)
-void Meddler::delete_service(const std::string& name) {
-  for (const bus::Message& message : broker_.stored("kairo.facts.part.default."))
-    if (message.subject.ends_with(".Service-" + name)) return remove(cluster::services, name);
-}
-
 void Meddler::delete_workload() {
   const std::string name = dice_.below(2) == 0 ? "a" : "b";
   remove(dice_.below(2) == 0 ? cluster::jobs : cluster::stateful_sets, name);
@@ -158,7 +151,7 @@ void Meddler::act() {
       ++jobs_ended_;  // its pod ends
       return patch(cluster::jobs, name, {{"spec", {{"suspend", true}}}});
     case 7:
-      return delete_service(dice_.below(2) == 0 ? name : name + "-headless");
+      return remove(cluster::services, dice_.below(2) == 0 ? name : name + "-headless");
     default:
       return forge(name);
   }

@@ -4,15 +4,13 @@
 #include <set>
 #include <string>
 
-#include "agents/bus/memory_bus.h"
 #include "agents/local/apiserver/memory_cluster.h"
 #include "tests/sim/dice.h"
 
 namespace kairo::sim {
 class Meddler {
  public:
-  Meddler(cluster::MemoryCluster& cluster, const bus::MemoryBroker& broker, Dice& dice)
-      : cluster_(cluster), broker_(broker), dice_(dice) {}
+  Meddler(cluster::MemoryCluster& cluster, Dice& dice) : cluster_(cluster), dice_(dice) {}
   void act();
   void delete_workload();  // a Job or StatefulSet
   void let_go();           // takes its own finalizers away
@@ -29,12 +27,10 @@ class Meddler {
   void patch(const cluster::Kind& kind, const std::string& name, const Json& change,
              const char* subresource = "");
   void remove(const cluster::Kind& kind, const std::string& name);
-  void delete_service(const std::string& name);
   void forge(const std::string& name);
   Json object(const cluster::Kind& kind, const std::string& name);  // null: it is not there
 
   cluster::MemoryCluster& cluster_;
-  const bus::MemoryBroker& broker_;
   Dice& dice_;
   unsigned jobs_ended_ = 0;
   std::set<std::string> uids_;  // of Workspaces

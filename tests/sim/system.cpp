@@ -42,7 +42,7 @@ System::System(std::uint64_t seed)
       registry_(dice_),
       kubelet_(cluster_, machines_, dice_),
       user_(cluster_, dice_),
-      meddler_(cluster_, broker_, dice_),
+      meddler_(cluster_, dice_),
       witness_({cluster_, broker_, machines_, registry_, kubelet_, user_, meddler_}),
       applied_([this](const cluster::Apply& apply, const std::string& object) {
         witness_.applied(apply, object);

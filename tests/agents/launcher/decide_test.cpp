@@ -22,12 +22,16 @@ Workload edited(Workload workload, std::uint64_t generation) {
   workload.generation = generation;
   return workload;
 }
-wire::PartT lost(std::uint64_t version) {
+wire::PartT part(std::uint64_t version, const std::string& name, bool exists = true) {
   wire::PartT part;
   part.version = version;
+  part.exists = exists;
   part.kind = "Service";
-  part.name = "w";
+  part.name = name;
   return part;
+}
+wire::PartT lost(std::uint64_t version) {
+  return part(version, "w", false);
 }
 }  // namespace
 
@@ -145,10 +149,13 @@ TEST_CASE("launcher: a missing Secret is told through the run") {
   CHECK(run->message == "Secret 'push' not found");
 }
 
-TEST_CASE("launcher: a Job of which nothing is ever seen is asked for again, now and then") {
+TEST_CASE("launcher: a Job or a Service of which nothing is ever seen is asked for again, now and then") {
   constexpr std::int64_t asked_ms = 1'764'000'000'000, after = runtime::unseen_ms_max + 1;
   const auto wished = [](auto... seen) {
     return record(tuning(1), ready(1), planned(1), run_dir(1), std::move(seen)...);
+  };
+  const auto served = [](auto... parts) {
+    return record(serving(1), ready(1), planned(1), run_dir(1), server(2), std::move(parts)...);
   };
   const auto trouble = [](Code code) {
     wire::TroubleT out;
@@ -175,14 +182,21 @@ TEST_CASE("launcher: a Job of which nothing is ever seen is asked for again, now
        asked_ms + after, true, asked_ms + 2 * after},
       {"refused for good", wished(trouble(Code::invalid)), asked_ms + after, false, 0},
       {"seen", wished(job(3)), asked_ms + after, false, 0},
+      {"a server's Service, just made", served(part(3, "w-headless")), asked_ms + after - 1, false,
+       asked_ms + after},
+      {"a Service that was deleted before anybody looked", served(part(3, "w-headless")),
+       asked_ms + after, true, asked_ms + 2 * after},
+      {"all parts seen", served(part(3, "w"), part(3, "w-headless")), asked_ms + after, false, 0},
   };
   const runtime::Nodes nodes;
   for (Row& row : rows) {
     CAPTURE(std::string(row.what));
-    wire::RecordT asked = marked(std::move(row.record), "job", "rev1/n1/uid-n1");
+    const bool tunes = row.record.workspace->tuning != nullptr;
+    wire::RecordT asked = marked(std::move(row.record), tunes ? "job" : "server", "rev1/n1/uid-n1");
     asked.marks[0]->at_ms = asked_ms;
     const auto d = launcher::decide(asked, {nodes, row.now_ms});
-    CHECK(kinds(d) == (row.is_asked ? "Publish:run ApplyTuning" : "Publish:run"));
+    const std::string apply = tunes ? " ApplyTuning" : " ApplyInference";
+    CHECK(kinds(d) == "Publish:run" + (row.is_asked ? apply : ""));
     CHECK(d.wake_at_ms == row.wake_at_ms);
   }
 }

@@ -1,0 +1,90 @@
+// agents/launcher/want.cpp - the same rules for both kinds.
+#include "agents/launcher/want.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "agents/launcher/wish.h"
+#include "agents/runtime/decision.h"
+
+namespace kairo::launcher {
+namespace {
+using runtime::ask;
+using runtime::copy;
+using runtime::Decision;
+using runtime::mark_of;
+
+// Made and taken away before the watcher looked. (The ConfigMap may be another controller's, which
+// the watcher does not see.)
+bool lacks_a_service(const wire::RecordT& record) {
+  if (!record.workspace->inference || !exists(record.server)) return false;
+  const auto is_seen = [&](const std::string& name) {
+    return std::any_of(record.parts.begin(), record.parts.end(), [&](const auto& part) {
+      return part->kind == "Service" && part->name == name;
+    });
+  };
+  return !is_seen(record.name) || !is_seen(record.name + "-headless");
+}
+template <class Apply>
+void want_parts(Decision& d, const wire::RecordT& record, std::int64_t now_ms,
+                const std::string& key, Apply apply) {
+  std::uint64_t lost = 0;
+  for (const auto& part : record.parts)
+    if (!part->exists) lost = std::max(lost, part->version);
+  const wire::MarkT& asked = mark_of(record, key + " parts");
+  runtime::Seen what{lost};
+  bool is_late = false;
+  if (lacks_a_service(record)) {
+    const std::int64_t since_ms = std::max(mark_of(record, key).at_ms, asked.at_ms);
+    what.now_ms = now_ms;
+    is_late = now_ms < since_ms || now_ms - since_ms > runtime::unseen_ms_max;  // or set back
+    d.wake_at_ms = (is_late ? now_ms : since_ms) + runtime::unseen_ms_max + 1;
+  }
+  if (lost > asked.seen || is_late)
+    ask(d, record, key + " parts", wish_of(record), record.workspace->revision, std::move(apply),
+        what);
+}
+// counts: it is changed in place when it is another one than wished for (an older Job must go
+// first).
+template <class Apply, class Workload>
+void want(Decision& d, const wire::RecordT& record, std::int64_t now_ms, const std::string& key,
+          const Workload& seen, bool counts) {
+  const std::string wish = wish_of(record);
+  const wire::MarkT& asked = mark_of(record, key);
+  const auto body = [&](bool is_first) {
+    Apply apply;
+    if constexpr (std::is_same_v<Apply, wire::ApplyTuningT>)
+      if (is_first) apply.since_ms = static_cast<std::int64_t>(mark_of(record, "known").seen);
+    apply.workspace = copy(*record.workspace);
+    apply.resources = copy(*record.resources);
+    apply.run_dir = copy(*runtime::run_dir_of(record));
+    return apply;
+  };
+  const std::uint64_t generation = asked.value == wish
+                                       ? std::max<std::uint64_t>(asked.generation, 1)
+                                       : 1;  // of an object as it was made
+  const std::string& revision = record.workspace->revision;
+  if (!exists(seen) || !is_of_wish(record, seen)) {
+    runtime::Seen what;
+    if (exists(seen) && counts) what = {seen->version, seen->generation + 1};  // updated in place
+    if (seen && !seen->exists && (counts || is_of_wish(record, seen))) what = {seen->version, 0};
+    const char* command = record.workspace->tuning ? "ApplyTuning" : "ApplyInference";
+    const auto* trouble = runtime::trouble_of(record, command);
+    if (!trouble || Code(trouble->code) != Code::invalid) what.now_ms = now_ms;
+    const bool is_asked_now = ask(d, record, key, wish, revision, body(asked.value != wish), what);
+    if (what.now_ms != 0)
+      d.wake_at_ms = (is_asked_now ? now_ms : asked.at_ms) + runtime::unseen_ms_max + 1;
+  } else if (seen->generation > generation) {
+    ask(d, record, key, wish, revision, body(false), {seen->version, seen->generation, now_ms});
+  }
+  want_parts(d, record, now_ms, key, body(false));
+}
+}  // namespace
+
+void want_job(Decision& d, const wire::RecordT& record, std::int64_t now_ms) {
+  want<wire::ApplyTuningT>(d, record, now_ms, "job", record.job, false);
+}
+void want_server(Decision& d, const wire::RecordT& record, std::int64_t now_ms) {
+  want<wire::ApplyInferenceT>(d, record, now_ms, "server", record.server, true);
+}
+}  // namespace kairo::launcher

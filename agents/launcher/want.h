@@ -1,0 +1,12 @@
+// agents/launcher/want.h - asks for the Job or the server of a Workspace whose run is prepared.
+// Pure.
+//
+// Once; again when what is seen is not as wished, when somebody has edited it, when one of its
+// parts is gone, and now and then while it, or a Service of the server, is never seen at all.
+#pragma once
+#include "agents/runtime/agent.h"
+
+namespace kairo::launcher {
+void want_job(runtime::Decision& decision, const wire::RecordT& record, std::int64_t now_ms);
+void want_server(runtime::Decision& decision, const wire::RecordT& record, std::int64_t now_ms);
+}  // namespace kairo::launcher
