@@ -35,15 +35,16 @@ wire::MarkT mark(const std::string& key, const std::string& value) {
   return out;
 }
 
-Decision leave(const wire::RecordT& record) {
+Decision leave(const wire::RecordT& record, std::int64_t now_ms) {
   Decision d;
   d.cancel_effects = mark_of(record, "leaving").value.empty();
   if (d.cancel_effects) d.marks.push_back(mark("leaving", "yes"));
   // Asked for without looking whether it is there: an apply may be on its way to the cluster. Asked
-  // for again when a fact shows one that is there all the same.
+  // for again by each fact that shows one that is there all the same, and now and then.
   std::string removals;  // the release comes after the last of them
   const auto remove = [&](const char* kind, const char* key, const std::string& asked,
-                          const std::string& seen) {
+                          const auto& workload) {
+    const std::string seen = exists(workload) ? workload->uid : "";
     const std::string before = mark_of(record, key).value;
     const bool is_asked = before.starts_with("leaving") && seen.empty();
     const bool is_needed = !is_asked && !(asked.empty() && seen.empty());
@@ -52,12 +53,12 @@ Decision leave(const wire::RecordT& record) {
     if (!is_needed) return;
     wire::RemoveWorkloadT body;
     body.kind = kind;
-    ask(d, record, key, wish, "", std::move(body));
+    if (seen.empty()) return void(ask(d, record, key, wish, "", std::move(body)));
+    ask(d, record, key, wish, "", std::move(body), {workload->version, 0, now_ms});
+    d.wake_at_ms = now_ms + runtime::unseen_ms_max + 1;
   };
-  remove("Job", "remove job", mark_of(record, "job").value,
-         exists(record.job) ? record.job->uid : "");
-  remove("StatefulSet", "remove server", mark_of(record, "server").value,
-         exists(record.server) ? record.server->uid : "");
+  remove("Job", "remove job", mark_of(record, "job").value, record.job);
+  remove("StatefulSet", "remove server", mark_of(record, "server").value, record.server);
   // Effects run in order: the directory is given up when the workload is surely gone. Said though
   // no run is known here: others may know of one that was lost.
   if (!record.run || record.run->planned) {
@@ -73,7 +74,7 @@ Decision leave(const wire::RecordT& record) {
 // that is seen (by a launcher that has lost its store, or has taken a cluster over). Effects of one
 // Workspace run in order and a removal is done only when the object is gone, so the new Job cannot
 // meet the old one.
-void remove_older(Decision& d, const wire::RecordT& record) {
+void remove_older(Decision& d, const wire::RecordT& record, std::int64_t now_ms) {
   const std::string& revision = record.workspace->revision;
   const bool is_placed = !node_of(record).empty();
   const auto is_older = [&](const std::string& wish) {
@@ -84,8 +85,12 @@ void remove_older(Decision& d, const wire::RecordT& record) {
   const bool is_seen = exists(record.job) && !is_foreign(record.job) &&
                        is_older(record.job->revision + "/" +
                                 (record.job->place.empty() ? place_of(record) : record.job->place));
-  const std::string seen = is_seen ? record.job->uid : "";
-  if (!is_asked && (seen.empty() || mark_of(record, "older job").value == seen)) return;
+  const std::uint64_t seen = is_seen ? record.job->version : 0;
+  const wire::MarkT& before = mark_of(record, "older job");
+  const std::int64_t again_ms = before.at_ms + runtime::unseen_ms_max + 1;
+  const bool is_overdue = seen != 0 && (now_ms >= again_ms || now_ms < before.at_ms);
+  if (seen != 0) d.wake_at_ms = is_overdue ? now_ms + runtime::unseen_ms_max + 1 : again_ms;
+  if (!is_asked && !is_overdue && seen <= before.seen) return;
   wire::RemoveWorkloadT body;
   body.kind = "Job";
   body.place = place_of(record);
@@ -95,15 +100,18 @@ void remove_older(Decision& d, const wire::RecordT& record) {
   remove.body.Set(std::move(body));
   d.commands.push_back(std::move(remove));
   d.cancel_effects = true;
-  // No Job is asked for any more, so this is said once; each revision may come back.
+  // No Job is asked for any more, so this is said once, and again by each fact that shows the old
+  // one; each revision may come back.
   d.marks.push_back(mark("job", ""));
-  d.marks.push_back(mark("older job", seen));
+  d.marks.push_back(mark("older job", ""));
+  d.marks.back().seen = seen;
+  d.marks.back().at_ms = now_ms;
 }
 }  // namespace
 
 Decision decide(const wire::RecordT& record, const runtime::View& view) {
   // A Workspace that is gone is left too: it may have gone while something was on its way.
-  if (record.workspace && !runtime::is_live(record)) return leave(record);
+  if (record.workspace && !runtime::is_live(record)) return leave(record, view.now_ms);
   Decision d;
   if (record.workspace && mark_of(record, "known").seen == 0) {
     d.marks.push_back(mark("known", ""));
@@ -111,7 +119,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   }
   if (!runtime::is_live(record) || !record.resources) return d;
   const wire::WorkspaceT& w = *record.workspace;
-  if (w.tuning) remove_older(d, record);
+  if (w.tuning) remove_older(d, record, view.now_ms);
   const wire::ResourcesT& resources = *record.resources;
   const bool granted =
       resources.state == wire::ResourcesState::Ready && resources.revision == w.revision;

@@ -74,6 +74,17 @@ template <class T>
 bool is_about_another(const T&, const T&) {
   return false;
 }
+// An object that was gone, or leaving, is there again, the same one: the cluster's store was put
+// back from a backup, and what was asked for since is nothing to go by.
+bool comes_back(const wire::WorkspaceT& before, const wire::WorkspaceT& now) {
+  return (now.exists && !before.exists) || (before.deleting && now.exists && !now.deleting);
+}
+template <class T>
+bool comes_back(const T& before, const T& now) {
+  if constexpr (std::is_same_v<T, wire::JobT> || std::is_same_v<T, wire::ServerT>)
+    return now.exists && !before.exists && now.uid == before.uid;
+  return false;
+}
 }  // namespace
 
 bool is_of_an_agent(wire::FactBody type) {
@@ -84,6 +95,7 @@ bool is_of_an_agent(wire::FactBody type) {
 
 bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word) {
   const bool is_workspace = fact.body.type == wire::FactBody::Workspace;
+  bool is_back = false;
   if (!is_workspace && record.workspace && fact.ns != record.ns) return false;
   const bool changed = with_slot(record, fact, [&](const auto& body, auto& slot) {
     using T = std::decay_t<decltype(body)>;
@@ -91,11 +103,13 @@ bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word) {
     if (slot && slot->version == body.version) return false;
     if (slot && !is_last_word && (body.version < slot->version || is_about_another(body, *slot)))
       return false;
+    is_back = slot && comes_back(*slot, body);
     slot = std::make_unique<T>(body);
     return true;
   });
   if (!changed) return false;
   record.uid = fact.uid;
+  if (is_back) record.marks.clear();
   if (is_workspace || !record.workspace) {
     record.ns = fact.ns;
     record.name = fact.name;

@@ -154,20 +154,25 @@ Status Source::say() {
   return ok();
 }
 
-// A list is never older than what was said before: an object with a lower version than then shows
-// that the versions have gone back.
-void Source::find_epoch(const Facts& before, Facts& now) {
-  std::uint64_t newest = epoch_;
-  bool went_back = false;
-  for (const auto& [subject, fact] : before) {
+// A list is never older than what was read and said before, of what was there and of what was gone.
+void Source::find_epoch(const Facts& before, const std::vector<wire::FactT>& last,
+                        std::uint64_t listed_version, Facts& now) {
+  std::uint64_t newest = deps_.workspaces.epoch();
+  bool went_back = newest == epoch_ && listed_version < reached_;
+  const auto compare = [&](const std::string& subject, const wire::FactT& fact) {
     const std::uint64_t version = runtime::version_of(fact);
     newest = std::max(newest, version & ~version_mask);
     const auto found = now.find(subject);
     went_back =
         went_back || (found != now.end() &&
                       ((runtime::version_of(found->second) & version_mask) | newest) < version);
-  }
+  };
+  for (const auto& [subject, fact] : before) compare(subject, fact);
+  for (const wire::FactT& fact : last)
+    if (is_of(fact, selection_.kind)) compare(runtime::subject_of(fact), fact);
   epoch_ = newest + (went_back ? std::uint64_t{1} << epoch_bits : 0);
+  reached_ = listed_version;
+  deps_.workspaces.raise_epoch(epoch_);
   for (auto& [subject, fact] : now)
     with_body(fact, [&](auto& body) { body.version = (body.version & version_mask) | epoch_; });
 }
@@ -195,6 +200,8 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
         shown[subject] = {has_first_revision(*object) ? object : nullptr, status_seen(*object)};
     }
   }
+  const std::uint64_t epoch_before = epoch_;
+  find_epoch(before, *last, number(listing.resource_version), now);
   std::vector<wire::FactT> gone;
   for (wire::FactT& fact : *last) {
     if (!is_of(fact, selection_.kind)) continue;
@@ -203,8 +210,6 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
     else if (is_new_bus)
       gone.push_back(std::move(fact));
   }
-  const std::uint64_t epoch_before = epoch_;
-  find_epoch(before, now);
   const bool is_due = now_ms < said_all_ms_ || now_ms - said_all_ms_ > say_all_ms;
   const bool say_all = is_new_bus || is_due || (epoch_ != epoch_before && has_listed_);
   if (is_for_workspaces() && epoch_ != epoch_before) deps_.workspaces.forget_versions();
@@ -252,7 +257,8 @@ void Source::hear(const cluster::Event& event, const Object& object) {
 Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
   const std::string incarnation = TRY(deps_.bus.incarnation());
   const bool is_due = now_ms < listed_ms_ || now_ms - listed_ms_ > resync_ms;
-  if (version_.empty() || incarnation != incarnation_ || is_due) {
+  const bool has_gone_back = deps_.workspaces.epoch() != epoch_;
+  if (version_.empty() || incarnation != incarnation_ || is_due || has_gone_back) {
     TRY(list(incarnation, now_ms));
     if (version_.empty())  // it could not begin yet
       std::this_thread::sleep_for(std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, 10)));
@@ -269,6 +275,7 @@ Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
     if (event.type != cluster::Event::Type::bookmark) hear(event, object);
     if (const std::string version = version_in(*object); !version.empty()) version_ = version;
   }
+  reached_ = std::max(reached_, number(version_));
   return say();
 }
 }  // namespace kairo::watcher

@@ -28,7 +28,8 @@ std::vector<cluster::Selection> followed();
 // every 12 hours, for the bus forgets. Nothing needs to be remembered: objects may vanish while no
 // watcher runs.
 // Versions: a fact's is the resourceVersion, with an epoch above it that grows when the server's
-// versions go back (its store was put back from a backup), which a list shows.
+// versions go back (its store was put back from a backup). A list shows it: by an object that is
+// older than what was said of it, or by being older itself than what was read before.
 // Single-threaded; make one per selection. The source of Workspaces is heard before the others.
 class Source {
  public:
@@ -58,15 +59,17 @@ class Source {
   void note_gone(wire::FactT fact, std::uint64_t version);
   Status say();
   Status list(const std::string& incarnation, std::int64_t now_ms);
-  void find_epoch(const Facts& before, Facts& now);
+  void find_epoch(const Facts& before, const std::vector<wire::FactT>& last,
+                  std::uint64_t listed_version, Facts& now);
   void hear(const cluster::Event& event, const Object& object);
 
   const Deps deps_;
   const cluster::Selection selection_;
   std::string version_;  // "" = list first
   std::int64_t listed_ms_ = 0, said_all_ms_ = 0;
-  std::string incarnation_;  // of the bus
-  std::uint64_t epoch_ = 0;  // shifted, as in a version
+  std::string incarnation_;    // of the bus
+  std::uint64_t epoch_ = 0;    // shifted, as in a version
+  std::uint64_t reached_ = 0;  // the last version that was read, in this epoch
   std::atomic<bool> has_listed_{false};
   Facts there_;   // what was last said to be there
   Facts unsaid_;  // what is to be said

@@ -37,6 +37,10 @@ std::vector<Workspaces::Name> Workspaces::in(const std::string& ns) const {
   return out;
 }
 
+void Workspaces::raise_epoch(std::uint64_t epoch) {
+  const std::lock_guard lock(mutex_);
+  if (epoch > epoch_) epoch_ = epoch;
+}
 void Workspaces::saw(const std::string& uid, std::uint64_t version, const Object& object) {
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[uid];

@@ -1,5 +1,6 @@
 // agents/watcher/workspaces.h - which Workspace objects there are, as this process has seen them.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -29,6 +30,10 @@ class Workspaces {  // thread-safe
   bool has(const Name& workspace) const;  // with this namespace and name
   std::vector<Name> in(const std::string& ns) const;
 
+  // Of the versions, shifted: one source finds that they have gone back, all list again.
+  std::uint64_t epoch() const { return epoch_; }
+  void raise_epoch(std::uint64_t epoch);
+
   // The object has been heard of, or written. It is kept while its first revision is not noted.
   void saw(const std::string& uid, std::uint64_t version, const Object& object);
   // It has this status: true when that is another one than the last one seen.
@@ -51,5 +56,6 @@ class Workspaces {  // thread-safe
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;  // by uid
   bool is_complete_ = false;
+  std::atomic<std::uint64_t> epoch_ = 0;
 };
 }  // namespace kairo::watcher

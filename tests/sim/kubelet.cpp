@@ -40,17 +40,22 @@ void KubeletModel::say(const std::string& what) {
   dice_.journal.note("kubelet", what);
 }
 bool KubeletModel::has_pod(const std::string& owner, bool running) const {
-  return std::any_of(pods_.begin(), pods_.end(), [&](const auto& row) {
+  return std::any_of(memory_.pods.begin(), memory_.pods.end(), [&](const auto& row) {
     return row.second.owner == owner && (!running || row.second.stage == Stage::running);
   });
 }
 void KubeletModel::lose(const std::string& node) {
-  for (auto& [name, pod] : pods_)
+  for (auto& [name, pod] : memory_.pods)
     if (pod.node == node) pod.stage = Stage::pending;
 }
+void KubeletModel::put_back(const Memory& memory) {
+  memory_ = memory;
+  version_ = 0;
+  ++put_back_;
+}
 bool KubeletModel::serves(const std::string& name, const std::string& revision) const {
-  const auto pod = pods_.find(name + "-0");
-  return pod != pods_.end() && pod->second.stage == Stage::running &&
+  const auto pod = memory_.pods.find(name + "-0");
+  return pod != memory_.pods.end() && pod->second.stage == Stage::running &&
          pod->second.revision == revision && !machines_.is_lost(pod->second.node);
 }
 
@@ -83,19 +88,19 @@ void KubeletModel::start(const Json& owner, const std::string& pod_name, bool is
   pod.key = notes["kairo.dev/workspace-uid"].get<std::string>() + "/" + pod.revision;
   pod.urls = urls_of(pod_template["spec"]);
   pod.is_server = is_server;
-  pods_[pod_name] = pod;
+  memory_.pods[pod_name] = pod;
   say("starts " + pod_name);
 }
 
 void KubeletModel::control_job(const Json& job) {
   const Json& meta = job["metadata"];
-  JobState& state = jobs_[meta["uid"]];
+  JobState& state = memory_.jobs[meta["uid"]];
   const bool finished = state.succeeded > 0 || state.gave_up;
   const bool is_suspended = at(job, "/spec/suspend") == true;
   const bool wants_pod =
       !finished && !is_leaving(job) && !is_suspended && !has_pod(meta["uid"], false);
   if (is_suspended)
-    for (const auto& [name, pod] : pods_)
+    for (const auto& [name, pod] : memory_.pods)
       if (pod.owner == meta["uid"]) (void)cluster_.remove({cluster::pods, "default", name}, "");
   if (wants_pod && !dice_.healed && dice_.below(2) != 0)
     is_late_ = true;
@@ -118,9 +123,9 @@ void KubeletModel::control_job(const Json& job) {
 void KubeletModel::control_server(const Json& set) {
   const Json& meta = set["metadata"];
   const std::string name = meta["name"].get<std::string>() + "-0";
-  const auto pod = pods_.find(name);
+  const auto pod = memory_.pods.find(name);
   const Json& replicas = at(set, "/spec/replicas");
-  if (pod == pods_.end()) {
+  if (pod == memory_.pods.end()) {
     if (!is_leaving(set) && replicas != 0) start(set, name, true);
   } else if (replicas == 0 || pod->second.node != node_of(set) ||
              pod->second.revision !=
@@ -129,9 +134,9 @@ void KubeletModel::control_server(const Json& set) {
   }
   const bool ready = serves(meta["name"], at(set, "/metadata/annotations/kairo.dev~1revision"));
   const Json status = {{"replicas", replicas}, {"readyReplicas", ready ? 1 : 0}};
-  if (servers_[meta["uid"]] == status) return;
+  if (memory_.servers[meta["uid"]] == status) return;
   if (cluster_.apply(status_of(cluster::stateful_sets, meta, status)).ok())
-    servers_[meta["uid"]] = status;
+    memory_.servers[meta["uid"]] = status;
 }
 
 void KubeletModel::show(const Pod& pod, Json status) {
@@ -148,7 +153,7 @@ void KubeletModel::end(const Pod& pod, const char* phase, int exit_code, const c
 
 // One step of a trainer. false: it has ended.
 bool KubeletModel::train(Pod& pod) {
-  JobState& job = jobs_[pod.owner];
+  JobState& job = memory_.jobs[pod.owner];
   const auto fails = [&](int code, const char* why, bool for_good) {
     end(pod, "Failed", code, why);
     ++job.failed;
@@ -167,7 +172,7 @@ bool KubeletModel::train(Pod& pod) {
     }
     disk.adapters[pod.key] = pod.key + "|" + pod.urls;
     // A wish that comes back when its node is not ready moves, and its adapter stays behind.
-    if (++trained[pod.node + "/" + pod.key] > 1 + machines_.losses && wrong.empty())
+    if (++trained[pod.node + "/" + pod.key] > 1 + machines_.losses + put_back_ && wrong.empty())
       wrong = "a revision that had been trained was trained again: " + pod.key;
   }
   end(pod, "Succeeded", 0, "Completed");
@@ -182,7 +187,10 @@ bool KubeletModel::run(Pod& pod) {
   const bool leaves = is_leaving(Json::parse(object.value()));
   const bool is_lost = machines_.is_lost(pod.node);
   const DiskModel& disk = machines_.disk(pod.node);
-  if (pod.stage == Stage::running && !is_lost && !disk.dirs.contains(pod.key) && wrong.empty())
+  const bool is_prepared = disk.dirs.contains(pod.key);
+  if (pod.stage == Stage::running && !is_lost && !is_prepared && put_back_ > 0)
+    pod.stage = Stage::pending;  // it ended long ago
+  if (pod.stage == Stage::running && !is_lost && !is_prepared && wrong.empty())
     wrong = "a run directory was removed under " + pod.name;
   const auto take_away = [&] {  // the kubelet's last word about a pod
     say("takes away " + pod.name);
@@ -209,10 +217,9 @@ bool KubeletModel::run(Pod& pod) {
     pod.was_shown = true;
     return true;
   }
-  if (!disk.dirs.contains(pod.key) && machines_.losses > 0) return true;  // hostPath: Directory
-  if (!disk.dirs.contains(pod.key) && wrong.empty())
-    wrong = pod.name + " runs without its run directory";
-  for (const auto& [name, other] : pods_)
+  if (!is_prepared && machines_.losses + put_back_ > 0) return true;  // hostPath: Directory
+  if (!is_prepared && wrong.empty()) wrong = pod.name + " runs without its run directory";
+  for (const auto& [name, other] : memory_.pods)
     if (&other != &pod && other.workspace == pod.workspace && other.stage == Stage::running &&
         !machines_.is_lost(other.node) && wrong.empty())
       wrong = "two at a time for one Workspace: " + name + " and " + pod.name;
@@ -239,14 +246,14 @@ bool KubeletModel::step() {
       }
     }
   }
-  const std::size_t pods = pods_.size();
+  const std::size_t pods = memory_.pods.size();
   bool is_training = false;
-  for (auto pod = pods_.begin(); pod != pods_.end();) {
+  for (auto pod = memory_.pods.begin(); pod != memory_.pods.end();) {
     is_training = is_training || (!pod->second.is_server && !machines_.is_lost(pod->second.node));
-    pod = run(pod->second) ? std::next(pod) : pods_.erase(pod);
+    pod = run(pod->second) ? std::next(pod) : memory_.pods.erase(pod);
   }
   const bool changed =
-      is_training || is_late_ || pods_.size() != pods || cluster_.version() != before;
+      is_training || is_late_ || memory_.pods.size() != pods || cluster_.version() != before;
   version_ = changed ? 0 : before;
   return changed;
 }

@@ -13,19 +13,6 @@
 
 namespace kairo::sim {
 class KubeletModel {
- public:
-  KubeletModel(cluster::MemoryCluster& cluster, Machines& machines, Dice& dice)
-      : cluster_(cluster), machines_(machines), dice_(dice) {}
-  void lose(const std::string& node);  // all that ran there has ended
-  bool step();                         // true: something has changed, or is on its way
-  bool serves(const std::string& name, const std::string& revision) const;
-
-  std::map<std::string, unsigned> trained;  // node/uid/revision -> trainings to their end
-  std::set<std::string> failed;             // uid/revision whose Job gave up
-  std::string wrong;                        // the first invariant that broke; "" = none
-
- private:
-  using Json = nlohmann::json;
   enum class Stage { pending, running };
   struct Pod {
     std::string name, owner, workspace, key, revision, urls;  // owner: the Job's or set's uid
@@ -36,8 +23,30 @@ class KubeletModel {
   struct JobState {
     unsigned succeeded = 0, failed = 0;
     bool gave_up = false;
-    Json shown;
+    nlohmann::json shown;
   };
+
+ public:
+  struct Memory {
+    std::map<std::string, Pod> pods;                // by name
+    std::map<std::string, JobState> jobs;           // by uid
+    std::map<std::string, nlohmann::json> servers;  // uid -> the status that was shown
+  };
+  KubeletModel(cluster::MemoryCluster& cluster, Machines& machines, Dice& dice)
+      : cluster_(cluster), machines_(machines), dice_(dice) {}
+  void lose(const std::string& node);  // all that ran there has ended
+  bool step();                         // true: something has changed, or is on its way
+  bool serves(const std::string& name, const std::string& revision) const;
+  const Memory& memory() const { return memory_; }
+  // As the API server is put back: what it says of pods is what there is.
+  void put_back(const Memory& memory);
+
+  std::map<std::string, unsigned> trained;  // node/uid/revision -> trainings to their end
+  std::set<std::string> failed;             // uid/revision whose Job gave up
+  std::string wrong;                        // the first invariant that broke; "" = none
+
+ private:
+  using Json = nlohmann::json;
   void control_job(const Json& job);
   void control_server(const Json& set);
   void start(const Json& owner, const std::string& pod_name, bool is_server);
@@ -51,9 +60,8 @@ class KubeletModel {
   cluster::MemoryCluster& cluster_;
   Machines& machines_;
   Dice& dice_;
-  std::map<std::string, Pod> pods_;       // by name
-  std::map<std::string, JobState> jobs_;  // by uid
-  std::map<std::string, Json> servers_;   // uid -> the status that was shown
+  Memory memory_;
+  unsigned put_back_ = 0;
   std::uint64_t made_ = 0, version_ = 0;
   bool is_late_ = false;  // a controller that will start a pod, later
 };

@@ -19,6 +19,7 @@ using Json = nlohmann::json;
 using namespace std::chrono_literals;
 constexpr const char* first_node = "machine";
 constexpr const char* second_node = "n2";
+constexpr std::int64_t resync_ms = 31 * 60 * 1000;  // of the watcher's sources, and a little
 constexpr std::int64_t hour_ms = 3'600'000;
 
 struct NoEffects final : runtime::Effects {  // the provisioner of local mode only speaks
@@ -37,7 +38,12 @@ std::string aim_of(std::uint64_t seed) {
 
 System::System(std::uint64_t seed)
     : broker_(clock_),
-      cluster_(clock_, "seed" + std::to_string(seed)),
+      cluster_(clock_, "seed" + std::to_string(seed),
+               [this](const cluster::Changes& changes) {
+                 for (const auto& [row, value] : changes)
+                   value ? void(etcd_[row] = *value) : void(etcd_.erase(row));
+                 return ok();
+               }),
       machines_(dice_),
       registry_(dice_),
       kubelet_(cluster_, machines_, dice_),
@@ -52,6 +58,7 @@ System::System(std::uint64_t seed)
   dice_.aim = aim_of(seed);
   stores_fail_ = dice_.below(2) == 0;
   is_meddled_with_ = dice_.below(3) == 0;
+  is_backed_up_ = dice_.below(5) == 0;
   registry_.content_of = [this](const std::string& directory) -> std::string {
     for (const auto& [node, disk] : machines_.disks)
       if (const auto found = disk.adapters.find(directory);
@@ -107,6 +114,7 @@ void System::tell_witness_of_nodes() {
 
 // The machine and all that runs on it; at times its disk too.
 void System::lose_node(const std::string& name) {
+  backup_.reset();  // its Node object is of another machine by now
   (void)cluster_.remove({cluster::nodes, "", name}, "");
   nodes_.erase(name);
   tell_witness_of_nodes();
@@ -286,6 +294,8 @@ void System::act() {
   } else if (what == 196 && dice_.fault(4)) {
     const std::string name = dice_.below(2) == 0 ? first_node : second_node;
     if (const auto node = nodes_.find(name); node != nodes_.end()) show_node(name, !node->second);
+  } else if (what == 188 && is_backed_up_ && dice_.below(2) == 0) {
+    dice_.below(3) == 0 ? put_back() : back_up();
   } else if (what == 188 && nodes_.size() > 1 && dice_.fault(2)) {
     lose_node(dice_.below(2) == 0 ? first_node : second_node);
   } else if (what == 188 && !machines_.lost.empty() && dice_.fault(2)) {
@@ -305,6 +315,9 @@ void System::heal() {
   if (!machines_.lost.empty() && dice_.below(2) == 0) bring_back(*machines_.lost.begin());
   if (dice_.below(8) != 0)
     for (const auto& [name, ready] : std::map(nodes_)) show_node(name, true);
+  settle();
+  if (put_back_ == 0) return;
+  pass(resync_ms);  // versions that have caught up before anybody looked hide that they went back
   settle();
 }
 // Time passes as long as somebody has something to do; then three quarters of a minute more:

@@ -65,6 +65,8 @@ class System {
   void add_agent(const std::string& name, const std::string& node);
   std::string after_losing_all();
   void restart_with(Agent& agent, const state::Rows& rows);  // its disk is lost, or an older one
+  void back_up();                                            // etcd, with what belongs to it
+  void put_back();                                           // versions go back
   void heal();
   void settle();
 
@@ -80,9 +82,18 @@ class System {
   Witness witness_;
   Applied applied_;
   std::map<std::string, bool> nodes_;  // those that are there -> ready
+  std::map<std::string, std::string> etcd_;
+  struct Backup {
+    std::map<std::string, std::string> etcd;
+    KubeletModel::Memory kubelet;
+    User::Memory user;
+  };
+  std::optional<Backup> backup_;
+  unsigned put_back_ = 0;
   // In one life either the agents lose stores or the bus does: each makes good the other.
   bool stores_fail_ = false;
   bool is_meddled_with_ = false;  // one life in three
+  bool is_backed_up_ = false;     // the cluster's etcd, which is put back: one life in five
   bool has_replicas_ = false;     // of the agents that act for the whole cluster
   std::map<std::string, LeaseTable> leases_;
   std::uint64_t processes_ = 0;

@@ -1,7 +1,7 @@
 // What this proves: for any seed - crashes at every boundary of batch and effect, duplicates,
 // delays, reordering, a bus that loses its tail or its store, stale reads, late watches, API
 // errors, a clock that jumps hours, lost and older stores, replicas that take over, leases that
-// run out, hands that meddle, forgers, nodes that are lost and come back - every Workspace ends
+// run out, an etcd that is put back, hands that meddle, forgers, lost nodes - every Workspace ends
 // where a perfect world ends: trained once per wish, pushed once, told truthfully, cleaned up.
 // SEED=n replays one seed (TRACE=1 prints its events); RUNS=n runs so many.
 #include "tests/sim/system.h"

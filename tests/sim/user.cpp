@@ -60,9 +60,9 @@ void User::apply(const std::string& name) {
   const cluster::Ref ref{cluster::workspaces, "default", name};
   if (!cluster_.get(ref).ok()) {
     const std::uint64_t role = dice_.below(8);
-    roles_[name] = role == 0 ? "large" : role < 3 ? "serve" : "tune";
+    memory_.roles[name] = role == 0 ? "large" : role < 3 ? "serve" : "tune";
   }
-  const std::string& role = roles_[name];
+  const std::string& role = memory_.roles[name];
   Wish wish;
   Json object;
   if (role == "serve") {
@@ -88,16 +88,25 @@ void User::apply(const std::string& name) {
   wish.revision = watcher::revision_of(applied.value()).value();
   // What is applied to an object that is leaving leaves with it, as in Kubernetes.
   if (written["metadata"].contains("deletionTimestamp")) wish.want = Want::none;
-  const Wish& before = wishes_[name];
+  const Wish& before = memory_.wishes[name];
   if (before.uid != wish.uid || before.revision != wish.revision)
     ++times_[wish.uid + "/" + wish.revision];
-  wishes_[name] = wish;
+  memory_.wishes[name] = wish;
 }
 
 void User::remove(const std::string& name) {
   dice_.journal.note("user deletes", name);
-  wishes_[name].want = Want::none;
+  memory_.wishes[name].want = Want::none;
   (void)cluster_.remove({cluster::workspaces, "default", name}, "");
+}
+
+void User::put_back(const Memory& memory) {
+  for (const auto& [name, wish] : memory.wishes) {
+    const Wish& now = memory_.wishes[name];
+    if (now.uid != wish.uid || now.revision != wish.revision)
+      ++times_[wish.uid + "/" + wish.revision];
+  }
+  memory_ = memory;
 }
 
 void User::act() {

@@ -24,10 +24,16 @@ struct Wish {
 
 class User {
  public:
+  struct Memory {
+    std::map<std::string, Wish> wishes;
+    std::map<std::string, std::string> roles;  // "tune", "serve" or "large": what it was made as
+  };
   User(cluster::MemoryCluster& cluster, Dice& dice) : cluster_(cluster), dice_(dice) {}
   void act();
   void apply(const std::string& name);
-  const std::map<std::string, Wish>& wishes() const { return wishes_; }
+  const std::map<std::string, Wish>& wishes() const { return memory_.wishes; }
+  const Memory& memory() const { return memory_; }
+  void put_back(const Memory& memory);  // with the cluster: what was wished for then is the wish
   // How often this revision of this Workspace has become the wish: "uid/revision".
   unsigned times(const std::string& key) const;
   bool came_back(const std::string& uid) const;  // to a wish that it had had before
@@ -37,9 +43,7 @@ class User {
   void remove(const std::string& name);
   cluster::MemoryCluster& cluster_;
   Dice& dice_;
-  std::map<std::string, Wish> wishes_;
-  std::map<std::string, std::string>
-      roles_;  // "tune", "serve" or "large": what an object was made as
+  Memory memory_;
   std::map<std::string, unsigned> times_;
 };
 }  // namespace kairo::sim

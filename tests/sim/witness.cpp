@@ -50,6 +50,11 @@ void Witness::applied(const cluster::Apply& apply, const std::string& object) {
     status_written(written);
 }
 
+void Witness::put_back() {
+  ++put_back_;
+  shown_.clear();
+}
+
 // One Job for each time that a revision was wished for. A launcher that died may repeat itself, and
 // what somebody deletes by hand is made again.
 void Witness::job_written(const Json& job) {
@@ -58,7 +63,7 @@ void Witness::job_written(const Json& job) {
                           notes["kairo.dev/revision"].get<std::string>();
   if (!job_uids_.emplace(job["metadata"]["uid"], key).second) return;
   const auto restarts = restarts_.find("launcher");
-  const unsigned repeats = world_.meddler.jobs_ended() + world_.machines.losses +
+  const unsigned repeats = world_.meddler.jobs_ended() + world_.machines.losses + put_back_ +
                            (restarts == restarts_.end() ? 0 : restarts->second);
   if (++jobs_[key] > world_.user.times(key) + repeats)
     wrong("a Job that nobody wished for: " + key);
@@ -72,12 +77,14 @@ void Witness::status_written(const Json& w) {
   Shown& before = shown_[uid];
   const std::uint64_t now = observed(w);
   const std::string which = uid + " generation " + std::to_string(now);
-  if (now < before.generation) wrong("status went back to an older generation: " + which);
+  if (now < before.generation && put_back_ == 0)
+    wrong("status went back to an older generation: " + which);
   // What is told of a wish that has been replaced tells how it is taken apart. A wish that came
   // back finds the facts of its first time, then those of the wish between.
   const bool may_turn = w["metadata"].contains("deletionTimestamp") || now != generation_of(w) ||
                         world_.user.came_back(uid) || world_.meddler.jobs_ended() > 0 ||
-                        world_.machines.losses > 0 || world_.meddler.has_meddled_with(uid);
+                        world_.machines.losses > 0 || put_back_ > 0 ||
+                        world_.meddler.has_meddled_with(uid);
   if (now == before.generation && !may_turn) {
     if (is_final(before.state) && state != before.state)
       wrong("status went back from " + before.state + " to " + state + ": " + which);

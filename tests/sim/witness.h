@@ -26,6 +26,7 @@ class Witness {
   // Every write of an agent, as it is done.
   void applied(const cluster::Apply& apply, const std::string& object);
   void restarted(const std::string& agent) { ++restarts_[agent]; }
+  void put_back();  // the cluster, to an earlier time
   void some_node_is(bool ready) { node_ready_ = ready; }
   // When all is quiet: "" when every promise was kept.
   std::string verdict() const;
@@ -49,6 +50,7 @@ class Witness {
   std::map<std::string, std::string> job_uids_;  // Job uid -> uid/revision it was made for
   std::map<std::string, unsigned> jobs_;         // uid/revision -> Jobs made
   std::map<std::string, unsigned> restarts_;     // agent -> how often
+  unsigned put_back_ = 0;
   bool node_ready_ = true;
   std::string wrong_;
 };

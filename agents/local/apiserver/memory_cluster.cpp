@@ -88,9 +88,19 @@ auto MemoryCluster::durably(const Call& call) -> decltype(call()) {
   return done;
 }
 
-Status MemoryCluster::load(const std::vector<std::pair<std::string, std::string>>& rows) {
+Status MemoryCluster::load(const Rows& rows) {
   const std::lock_guard lock(mutex_);
   return objects_->load(rows);
+}
+Status MemoryCluster::put_back(const Rows& rows, std::string seed) {
+  std::unique_lock lock(mutex_);
+  TRY(settle(lock));
+  auto before = std::make_unique<Objects>(std::move(seed), objects_->admit());
+  TRY(before->load(rows));
+  objects_ = std::move(before);
+  ++wakes_;
+  changed_.notify_all();
+  return ok();
 }
 
 Result<std::string> MemoryCluster::apply(const Apply& a) {

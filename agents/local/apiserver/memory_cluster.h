@@ -30,7 +30,11 @@ class MemoryCluster final : public Cluster {  // thread-safe
   MemoryCluster(const Clock& clock, std::string seed, Persist persist = {}, Admit admit = {},
                 LogSource log_source = {});
   ~MemoryCluster() override;
-  Status load(const std::vector<std::pair<std::string, std::string>>& rows);  // once, at first
+  using Rows = std::vector<std::pair<std::string, std::string>>;
+  Status load(const Rows& rows);  // once, at first
+  // What was kept at some time takes the place of what is there, as when an etcd is put back from a
+  // backup: versions go back. `seed`: one of its own. What `persist` keeps is its owner's matter.
+  Status put_back(const Rows& rows, std::string seed);
 
   Result<std::string> apply(const Apply& apply) override;
   Result<std::string> create(const Apply& object) override;

@@ -47,6 +47,7 @@ struct Change {  // one entry of the event log
 class Objects {
  public:
   Objects(std::string seed, Admit admit);
+  const Admit& admit() const { return admit_; }
   // Once, before anything else. corrupt: a row is not what we wrote.
   Status load(const std::vector<std::pair<std::string, std::string>>& rows);
 

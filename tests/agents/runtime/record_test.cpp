@@ -33,3 +33,26 @@ TEST_CASE("record: what its Job said before the Workspace was heard of stays") {
   REQUIRE(known.job != nullptr);
   CHECK(known.job->version == 2);
 }
+TEST_CASE(
+    "record: when an object that was gone or leaving is there again, marks are nothing to go by") {
+  const auto asked = [](auto... facts) {
+    wire::RecordT known = marked(record(tuning(1), std::move(facts)...), "job", "rev1");
+    return known;
+  };
+  wire::JobT gone = job(2);
+  gone.exists = false;
+  wire::RecordT of_job = asked(wire::JobT(gone));
+  REQUIRE(runtime::absorb(of_job, said_in("default", job(3))));
+  CHECK(of_job.marks.empty());
+  wire::RecordT another = asked(wire::JobT(gone));  // a new Job, as each one that is made
+  wire::JobT made = job(3);
+  made.uid = "another";
+  REQUIRE(runtime::absorb(another, said_in("default", std::move(made))));
+  CHECK(another.marks.size() == 1);
+  wire::RecordT left = marked(record(leaving(tuning(2))), "leaving", "yes");
+  REQUIRE(runtime::absorb(left, said_in("default", tuning(3))));
+  CHECK(left.marks.empty());
+  wire::RecordT edited = asked();
+  REQUIRE(runtime::absorb(edited, said_in("default", tuning(3))));
+  CHECK(edited.marks.size() == 1);
+}

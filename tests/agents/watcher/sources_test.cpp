@@ -218,6 +218,32 @@ TEST_CASE("sources: versions that go back (a store put back from a backup) hide 
     CHECK(w.last().body.AsJob()->revision == "later");
   }
 }
+TEST_CASE("sources: what was gone and is there again shows that the versions have gone back") {
+  World w(cluster::jobs);
+  for (int i = 0; i < 20; ++i) w.apply("r" + std::to_string(i));
+  REQUIRE(w.cluster.remove({w.kind, "d", "w"}, "").ok());
+  w.step();
+  const std::uint64_t gone = w.last().body.AsJob()->version;
+  REQUIRE_FALSE(w.last().body.AsJob()->exists);
+  w.cluster.restore();
+  w.restart();
+  w.apply("r1");
+  CHECK(w.last().body.AsJob()->exists);
+  CHECK(w.last().body.AsJob()->version > gone);
+}
+TEST_CASE("sources: a list that is older than what was read raises the epoch of all sources") {
+  World w(cluster::jobs);
+  for (int i = 0; i < 20; ++i) w.apply("r" + std::to_string(i));
+  const std::uint64_t before = w.workspaces.epoch();
+  w.cluster.restore();  // to nothing: no object is older than it was
+  w.step();
+  CHECK(w.workspaces.epoch() > before);
+  w.apply("r1");
+  const std::uint64_t said = w.last().body.AsJob()->version;
+  w.workspaces.raise_epoch(2 * w.workspaces.epoch());  // another source found it out
+  w.step();
+  CHECK(w.last().body.AsJob()->version > said);
+}
 TEST_CASE("sources: an object counts when its controller is a Workspace of its namespace") {
   World w(cluster::jobs);
   w.ns = "evil";
