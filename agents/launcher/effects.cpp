@@ -128,12 +128,7 @@ Status LauncherEffects::apply(const wire::CommandT& command,
 Status LauncherEffects::release(const wire::CommandT& command) {
   wire::RunT run(*command.body.AsReleaseRun()->run);
   run.planned = false;
-  wire::FactT fact;
-  fact.uid = command.uid;
-  fact.ns = command.ns;
-  fact.name = command.name;
-  fact.body.Set(std::move(run));
-  observe_(std::move(fact));
+  observe_(runtime::fact_about(command, std::move(run)));
   return ok();
 }
 

@@ -12,16 +12,6 @@ namespace {
 RunKey key_of(const wire::CommandT& command, const wire::RunT& run) {
   return {command.uid, command.ns, command.name, run.revision, run.preset};
 }
-template <class Body>
-wire::FactT fact_of(const std::string& uid, const std::string& ns, const std::string& name,
-                    Body body) {
-  wire::FactT fact;
-  fact.uid = uid;
-  fact.ns = ns;
-  fact.name = name;
-  fact.body.Set(std::move(body));
-  return fact;
-}
 wire::TrainingT training_of(const std::string& node, const std::string& revision,
                             const wire::ProgressT& progress) {
   wire::TrainingT training;
@@ -81,7 +71,7 @@ Status NodeEffects::prepare(const wire::CommandT& command, const wire::RunT& run
   dir.state = wire::RunDirState::Ready;
   dir.node = self_;
   dir.place = run.place;
-  observe_(fact_of(command.uid, command.ns, command.name, std::move(dir)));
+  observe_(runtime::fact_about(command, std::move(dir)));
   return ok();
 }
 
@@ -101,12 +91,12 @@ Status NodeEffects::remove(const wire::CommandT& command, const wire::RunT& run)
   TRY(dirs_.remove(command.uid));
   wire::ArtifactT nothing;
   nothing.node = self_;
-  observe_(fact_of(command.uid, command.ns, command.name, std::move(nothing)));
+  observe_(runtime::fact_about(command, std::move(nothing)));
   wire::RunDirT dir;
   dir.revision = run.revision;
   dir.state = wire::RunDirState::Removed;
   dir.node = self_;
-  observe_(fact_of(command.uid, command.ns, command.name, std::move(dir)));
+  observe_(runtime::fact_about(command, std::move(dir)));
   return ok();
 }
 
@@ -129,9 +119,8 @@ Status NodeEffects::check(const wire::CommandT& command, const wire::CheckArtifa
   }
   // The trainer's last word first: who sees the artifact has seen the last step.
   if (const auto progress = last_progress(tail_of(dirs_.progress_file(key))))
-    observe_(fact_of(command.uid, command.ns, command.name,
-                     training_of(self_, run.revision, *progress)));
-  observe_(fact_of(command.uid, command.ns, command.name, std::move(artifact)));
+    observe_(runtime::fact_about(command, training_of(self_, run.revision, *progress)));
+  observe_(runtime::fact_about(command, std::move(artifact)));
   return ok();
 }
 
@@ -150,7 +139,7 @@ void ProgressSensor::look() {
     const auto progress = last_progress(tail_of(file));
     if (!progress || told.progress == *progress) continue;
     told.progress = *progress;
-    observe_(fact_of(run.uid, run.ns, run.name, training_of(self_, run.revision, *progress)));
+    observe_(runtime::fact_about(run, training_of(self_, run.revision, *progress)));
   }
   told_ = std::move(seen);
 }

@@ -38,15 +38,10 @@ Result<std::string> PusherEffects::credentials(const std::string& ns, const std:
 }
 
 void PusherEffects::tell(const wire::CommandT& command, wire::PushT push) {
-  wire::FactT fact;
-  fact.uid = command.uid;
-  fact.ns = command.ns;
-  fact.name = command.name;
   push.revision = command.revision;
   push.node = command.body.AsPushImage()->artifact->node;
   push.image = command.body.AsPushImage()->workspace->tuning->output->image;
-  fact.body.Set(std::move(push));
-  observe_(std::move(fact));
+  observe_(runtime::fact_about(command, std::move(push)));
 }
 
 Status PusherEffects::push(const wire::CommandT& command) {

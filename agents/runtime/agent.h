@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "schemas/base/result.h"
@@ -13,6 +14,16 @@
 #include "schemas/record_generated.h"
 
 namespace kairo::runtime {
+// A fact about the Workspace that a command, a record or another fact is about.
+template <class Whom, class Body>
+wire::FactT fact_about(const Whom& whom, Body body) {
+  wire::FactT fact;
+  fact.uid = whom.uid;
+  fact.ns = whom.ns;
+  fact.name = whom.name;
+  fact.body.Set(std::move(body));
+  return fact;
+}
 using Nodes = std::map<std::string, wire::NodeT>;  // by name; `exists` tells which are there
 
 // What a decision may look at besides the record. Time is a value here: decisions have no clock.

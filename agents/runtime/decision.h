@@ -13,13 +13,8 @@ namespace kairo::runtime {
 // gives the version, and stays silent when the last such fact said the same.
 template <class Body>
 void publish(Decision& decision, const wire::RecordT& record, Body body) {
-  auto fact = std::make_unique<wire::FactT>();
-  fact->uid = record.uid;
-  fact->ns = record.ns;
-  fact->name = record.name;
-  fact->body.Set(std::move(body));
   wire::PublishT publish;
-  publish.fact = std::move(fact);
+  publish.fact = std::make_unique<wire::FactT>(fact_about(record, std::move(body)));
   wire::CommandT command;
   command.body.Set(std::move(publish));
   decision.commands.push_back(std::move(command));

@@ -102,12 +102,8 @@ void Loop::republish_if_lost(Round& round) {
     round.dirty.insert(entry.first);
     const auto again = [&](const auto* slot, wire::FactBody type) {
       if (slot == nullptr || !deps_.role.own.contains(type)) return;
-      wire::FactT fact;
-      fact.uid = record.uid;
-      fact.ns = record.ns;
-      fact.name = record.name;
+      wire::FactT fact = fact_about(record, std::decay_t<decltype(*slot)>(*slot));
       fact.at_ms = round.now_ms;
-      fact.body.Set(std::decay_t<decltype(*slot)>(*slot));
       round.rows.emplace_back(outbox_key(++round.outbox), publication(std::move(fact)));
     };
     again(record.resources.get(), wire::FactBody::Resources);

@@ -186,12 +186,7 @@ void Relay::tell(const wire::CommandT& command, const Status& result, std::uint3
     trouble.code = static_cast<std::uint8_t>(result.error().code);
     trouble.what = result.error().what;
   }
-  wire::FactT fact;
-  fact.uid = command.uid;
-  fact.ns = command.ns;
-  fact.name = command.name;
-  fact.body.Set(std::move(trouble));
-  deps_.report(std::move(fact));
+  deps_.report(fact_about(command, std::move(trouble)));
 }
 
 std::int64_t Relay::due_in_ms() const {

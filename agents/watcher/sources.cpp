@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "agents/cluster/kinds.h"
+#include "agents/runtime/agent.h"
 #include "agents/runtime/record.h"
 #include "agents/watcher/revision.h"
 #include "agents/watcher/status_json.h"
@@ -106,12 +107,7 @@ void Source::saw_workspace(const wire::FactT& fact, const Object& object, wire::
   deps_.workspaces.add({fact.uid, fact.ns, fact.name});
   deps_.workspaces.saw(fact.uid, version & version_mask, object);
   if (!deps_.workspaces.saw_status(fact.uid, version & version_mask, seen.hash)) return;
-  wire::FactT out;
-  out.uid = fact.uid;
-  out.ns = fact.ns;
-  out.name = fact.name;
-  out.body.Set(std::move(seen));
-  deps_.observe(std::move(out));
+  deps_.observe(runtime::fact_about(fact, std::move(seen)));
 }
 
 // A change of what no fact holds (our own status writes above all) is no news for five agents.
