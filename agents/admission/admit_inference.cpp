@@ -142,7 +142,7 @@ Json selector_map(const Json& selector) {
 
 void admit_local(Findings& out, const Json& before, const Json& inference) {
   const auto is_new = [&](const Json& was, const Json& is) {
-    return !is.is_null() && is != "" && is != was;
+    return !is.is_null() && !is_empty_text(is) && is != was;
   };
   const bool has_preset = field(inference, "preset").is_object();
   if (!has_preset && is_new(field(before, "template"), field(inference, "template")))

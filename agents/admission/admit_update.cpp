@@ -11,7 +11,8 @@ Json without_defaults(Json preset) {
   preset.erase("presetOptions");
   if (!options.is_object()) return preset;
   for (const char* key : {"image", "imagePullSecrets", "modelAccessSecret"})
-    if (const Json& value = field(options, key); value.empty() || value == "") options.erase(key);
+    if (const Json& value = field(options, key); value.empty() || is_empty_text(value))
+      options.erase(key);
   if (!options.empty()) preset["presetOptions"] = std::move(options);
   return preset;
 }

@@ -65,6 +65,9 @@ std::string text_of(const Json& object, const char* key) {
   const Json& value = field(object, key);
   return value.is_string() ? value.get<std::string>() : "";
 }
+bool is_empty_text(const Json& value) {
+  return value.is_string() && value.get_ref<const std::string&>().empty();
+}
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;

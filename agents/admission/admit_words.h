@@ -26,6 +26,7 @@ class Findings {  // collects violations, in the three forms of KAITO's webhook
 
 const Json& field(const Json& object, const char* key);  // null when absent
 std::string text_of(const Json& object, const char* key);
+bool is_empty_text(const Json& value);
 std::string lower(std::string text);
 std::string wrong_with_label(const std::string& name);  // RFC 1123; "" = nothing
 bool is_dns_subdomain(const std::string& name);         // RFC 1123, at most 253
