@@ -2,9 +2,13 @@
 #include "agents/cluster/http.h"
 
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "schemas/base/assert.h"
 
@@ -33,7 +37,8 @@ struct Body {
   const HttpRequest* request;
   std::string bytes;
   std::uint64_t skip;
-  bool is_full = false;
+  bool is_full = false, is_skipped = false;
+  std::int64_t retry_after_s = -1;
 };
 std::size_t on_bytes(char* data, std::size_t, std::size_t count, void* user) {
   Body& body = *static_cast<Body*>(user);
@@ -45,30 +50,109 @@ std::size_t on_bytes(char* data, std::size_t, std::size_t count, void* user) {
   body.is_full = taken < count - skipped;
   return body.is_full ? 0 : count;
 }
+// A header's value, without blanks; false: the line is another header's.
+bool is_header(std::string_view line, const std::string& name, std::string_view& value) {
+  if (name.empty() || line.size() <= name.size() || line[name.size()] != ':' ||
+      strncasecmp(line.data(), name.c_str(), name.size()) != 0)
+    return false;
+  value = line.substr(name.size() + 1);
+  const auto from = value.find_first_not_of(" \t");
+  value = from == std::string_view::npos ? "" : value.substr(from);
+  value = value.substr(0, value.find_last_not_of(" \t\r\n") + 1);
+  return true;
+}
+// Seconds, as API servers say it; a date is nothing.
+void read_retry_after(std::string_view line, std::int64_t& out) {
+  std::string_view value;
+  if (!is_header(line, "Retry-After", value)) return;
+  std::uint32_t seconds = 0;
+  const char* end = value.data() + value.size();
+  if (const auto read = std::from_chars(value.data(), end, seconds);
+      read.ec == std::errc() && read.ptr == end && !value.empty())
+    out = seconds;
+}
 std::size_t on_header(char* data, std::size_t, std::size_t count, void* user) {
   Body& body = *static_cast<Body*>(user);
-  const std::string& name = body.request->skipped_by;
   const std::string_view line(data, count);  // "HTTP/1.1 404 Not Found": an error is read whole
+  std::string_view value;
   if (line.starts_with("HTTP/") && line.size() > 9 && line[9] >= '4') body.skip = 0;
-  if (!name.empty() && count > name.size() && data[name.size()] == ':' &&
-      strncasecmp(data, name.c_str(), name.size()) == 0)
+  if (is_header(line, body.request->skipped_by, value)) {
     body.skip = 0;
+    body.is_skipped = true;
+  }
+  read_retry_after(line, body.retry_after_s);
   return count;
 }
-void set_common(CURL* curl, const HttpRequest& request, const Headers& headers,
+// Idle for 15 s: asked every 5 s, gone after three times. Sent and not acknowledged: the same 30 s.
+int on_socket(void*, curl_socket_t socket, curlsocktype) {
+  const int count = 3;
+  const unsigned int unacknowledged_ms = static_cast<unsigned int>(half_open_ms);
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+  setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof unacknowledged_ms);
+  return CURL_SOCKOPT_OK;
+}
+curl_blob blob_of(const std::string& text) {  // curl copies it
+  return {const_cast<char*>(text.data()), text.size(), CURL_BLOB_COPY};
+}
+// "https://HOST:PORT" as "HOST:PORT", an IPv6 address in brackets.
+std::string authority_of(const std::string& url) {
+  const std::size_t from = url.find("://") + 3;
+  std::string out = url.substr(from, url.find_first_of("/?", from) - from);
+  const std::size_t colon = out.rfind(':');
+  const bool has_port = colon != std::string::npos && out.find(']', colon) == std::string::npos;
+  return has_port ? out : out + (url.starts_with("http://") ? ":80" : ":443");
+}
+struct Route {  // owns the list that curl borrows
+  ~Route() { curl_slist_free_all(list); }
+  Route() = default;
+  Route(const Route&) = delete;
+  Route& operator=(const Route&) = delete;
+  curl_slist* list = nullptr;
+};
+// Who is expected at the other end, and how it is reached. A certificate for another name: the URL
+// gets that name, for TLS, and the connection goes where the URL led.
+void set_peer(CURL* curl, const HttpRequest& request, const HttpPeer& peer, Headers& headers,
+              Route& route) {
+  curl_easy_setopt(curl, CURLOPT_PROXY, peer.proxy.c_str());
+  curl_easy_setopt(curl, CURLOPT_NOPROXY, "");
+  const auto set_blob = [&](CURLoption option, const std::string& text) {
+    curl_blob blob = blob_of(text);
+    if (!text.empty()) curl_easy_setopt(curl, option, &blob);
+  };
+  set_blob(CURLOPT_CAINFO_BLOB, peer.ca);
+  set_blob(CURLOPT_SSLCERT_BLOB, peer.cert);
+  set_blob(CURLOPT_SSLKEY_BLOB, peer.key);
+  if (peer.is_insecure) {
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+  if (peer.server_name.empty() || !request.url.starts_with("https://")) return;
+  const std::string there = authority_of(request.url);
+  const std::string port = there.substr(there.rfind(':'));
+  const std::string rest = request.url.substr(request.url.find_first_of("/?", 8));
+  headers.list = curl_slist_append(headers.list, ("Host: " + there).c_str());
+  route.list = curl_slist_append(nullptr, (peer.server_name + port + ":" + there).c_str());
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.list);
+  curl_easy_setopt(curl, CURLOPT_CONNECT_TO, route.list);
+  curl_easy_setopt(curl, CURLOPT_URL, ("https://" + peer.server_name + port + rest).c_str());
+}
+void set_common(CURL* curl, const HttpRequest& request, Headers& headers, Route& route,
                 const std::string& ca_file) {
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.list);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_PROXY, "");
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
   curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, 15L);
   curl_easy_setopt(curl, CURLOPT_TCP_KEEPINTVL, 5L);
-  if (!ca_file.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file.c_str());
+  curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_socket);
+  if (request.is_fresh) curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+  static const HttpPeer nobody;
+  set_peer(curl, request, request.peer ? *request.peer : nobody, headers, route);
+  if (!ca_file.empty() && !request.peer) curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file.c_str());
   if (!request.body.empty() || request.method == "POST" || request.method == "PATCH") {
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
                      static_cast<curl_off_t>(request.body.size()));
@@ -83,7 +167,7 @@ Error no_answer(const HttpRequest& request, const std::string& why) {
 }
 }  // namespace
 
-HttpClient::HttpClient(std::string ca_file) : ca_file_(std::move(ca_file)) {
+HttpClient::HttpClient(const std::string& ca_file) : ca_file_(ca_file) {
   start_curl();
 }
 HttpClient::~HttpClient() {
@@ -101,9 +185,10 @@ Result<HttpReply> HttpClient::perform(const HttpRequest& request) {
   }
   if (curl == nullptr) curl = curl_easy_init();
   if (curl == nullptr) return no_answer(request, "libcurl has no memory");
-  const Headers headers(request.headers);
+  Headers headers(request.headers);
+  Route route;
   Body body{&request, {}, request.skip_bytes};
-  set_common(curl, request, headers, ca_file_);
+  set_common(curl, request, headers, route, ca_file_);
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout_ms));
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
@@ -126,16 +211,19 @@ Result<HttpReply> HttpClient::perform(const HttpRequest& request) {
     return no_answer(request, body.is_full ? "the answer is larger than " +
                                                  std::to_string(request.reply_bytes_max) + " bytes"
                                            : curl_easy_strerror(done));
-  return HttpReply{static_cast<int>(status), std::move(body.bytes)};
+  return HttpReply{static_cast<int>(status), std::move(body.bytes), body.retry_after_s,
+                   body.is_skipped};
 }
 
 struct HttpStream::Impl {
-  Impl(const HttpRequest& r, const std::string& ca_file)
+  explicit Impl(const HttpRequest& r)
       : request(r), headers(r.headers), multi(curl_multi_init()), easy(curl_easy_init()) {
     KAIRO_ASSERT(multi != nullptr && easy != nullptr, "libcurl has memory");
-    set_common(easy, request, headers, ca_file);
+    set_common(easy, request, headers, route, "");
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, this);
     curl_multi_add_handle(multi, easy);
   }
   ~Impl() {
@@ -150,20 +238,26 @@ struct HttpStream::Impl {
     self.has_news = true;
     return count;
   }
+  static std::size_t take_header(char* data, std::size_t, std::size_t count, void* user) {
+    read_retry_after({data, count}, static_cast<Impl*>(user)->retry_after_s);
+    return count;
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   const HttpRequest request;
-  const Headers headers;
+  Headers headers;
+  Route route;
   CURLM* multi;
   CURL* easy;
   std::string buffer;
   bool has_news = false, is_ended = false;
+  std::int64_t retry_after_s = -1;
 };
 
-HttpStream::HttpStream(const HttpRequest& request, const std::string& ca_file) {
+HttpStream::HttpStream(const HttpRequest& request) {
   start_curl();
-  impl_ = std::make_unique<Impl>(request, ca_file);
+  impl_ = std::make_unique<Impl>(request);
 }
 HttpStream::~HttpStream() = default;
 
@@ -197,6 +291,9 @@ int HttpStream::status() const {
   long status = 0;
   curl_easy_getinfo(impl_->easy, CURLINFO_RESPONSE_CODE, &status);
   return static_cast<int>(status);
+}
+std::int64_t HttpStream::retry_after_s() const {
+  return impl_->retry_after_s;
 }
 bool HttpStream::is_ended() const {
   return impl_->is_ended;

@@ -1,59 +1,75 @@
 // agents/cluster/kube_cluster.cpp - the port's calls as requests.
 #include "agents/cluster/kube_cluster.h"
 
+#include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <thread>
 
 #include "agents/cluster/api_errors.h"
+#include "agents/cluster/credentials.h"
 #include "agents/cluster/http.h"
 #include "agents/cluster/json.h"
 #include "agents/cluster/kinds.h"
+#include "agents/cluster/pod_log.h"
 #include "agents/cluster/rest.h"
-#include "agents/cluster/token.h"
 #include "agents/cluster/watch_stream.h"
 
 namespace kairo::cluster {
 namespace {
-constexpr std::size_t page_size_default = 500;
+constexpr std::int64_t busy_ms_max = 30'000;  // of all waiting for one answer
 
 std::string name_of(const Ref& ref) {
   return ref.kind.kind + " " + (ref.ns.empty() ? "" : ref.ns + "/") + ref.name;
-}
-std::string query_of(const Selection& selection) {
-  return selection.label.empty() ? "" : "&labelSelector=" + percent_encoded(selection.label);
-}
-std::uint64_t number_of(const std::string& version) {
-  std::uint64_t out = 0;
-  std::from_chars(version.data(), version.data() + version.size(), out);
-  return out;
-}
-// Kubernetes leaves the kind out of a list's items: the list has it once.
-std::string item_text(Json& item, const Kind& kind) {
-  if (!item.contains("kind")) item["kind"] = kind.kind;
-  if (!item.contains("apiVersion")) item["apiVersion"] = api_version(kind);
-  if (item.contains("metadata") && item["metadata"].is_object())
-    item["metadata"].erase("managedFields");
-  return item.dump();
 }
 }  // namespace
 
 KubeCluster::KubeCluster(KubeConfig config)
     : config_(std::move(config)),
-      http_(std::make_unique<HttpClient>(config_.ca_file)),
-      token_(std::make_unique<TokenFile>(config_.token_file, clock_)) {}
+      http_(std::make_unique<HttpClient>()),
+      credentials_(std::make_unique<Credentials>(config_, clock_)) {}
 KubeCluster::~KubeCluster() = default;
+
+bool KubeCluster::wait(std::int64_t ms) const {
+  const std::int64_t end = clock_.monotonic_ms() + ms;
+  while (clock_.monotonic_ms() < end) {
+    if (config_.stop != nullptr && *config_.stop) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
+Result<HttpReply> KubeCluster::perform(HttpRequest& request) {
+  const std::size_t plain = request.headers.size();
+  for (int attempt = 0;; ++attempt) {
+    const auto identity = TRY(credentials_->now());
+    request.headers.resize(plain);
+    if (!identity->header.empty()) request.headers.push_back(identity->header);
+    request.peer = {identity, &identity->peer};
+    request.is_fresh = attempt > 0;
+    HttpReply reply = TRY(http_->perform(request));
+    if (reply.status == 401) credentials_->forget(identity);
+    if (reply.status == 401 && attempt == 0) continue;
+    request.headers.resize(plain);
+    return reply;
+  }
+}
 
 Result<HttpReply> KubeCluster::ask(HttpRequest request, const std::string& operation) {
   request.url = config_.base_url + request.url;
   request.headers.push_back("Accept: application/json");
-  const std::size_t plain = request.headers.size();
-  for (int attempt = 0;; ++attempt) {
-    const std::string header = TRY(token_->header());
-    request.headers.resize(plain);
-    if (!header.empty()) request.headers.push_back(header);
-    HttpReply reply = TRY(http_->perform(request));
+  for (std::int64_t waited_ms = 0;;) {
+    HttpReply reply = TRY(perform(request));
     if (reply.status < 400) return reply;
-    if (reply.status == 401) token_->forget(header);
-    if (reply.status == 401 && attempt == 0) continue;
+    // A create that a server broke off may have made it: a second one would be refused.
+    const bool is_busy = reply.status == 429 || (reply.status >= 500 && reply.retry_after_s >= 0 &&
+                                                 request.method != "POST");
+    const std::int64_t ms =
+        1000 * std::clamp<std::int64_t>(reply.retry_after_s, 1, 24 * std::int64_t{3600});
+    if (is_busy && waited_ms + ms <= busy_ms_max && wait(ms)) {
+      waited_ms += ms;
+      continue;
+    }
     return error_of(reply.status, reply.body, operation);
   }
 }
@@ -93,91 +109,6 @@ Result<std::string> KubeCluster::get(const Ref& ref) {
   return TRY(ask(request, "get " + name_of(ref))).body;
 }
 
-Result<Listing> KubeCluster::list(const Selection& selection) {
-  auto listed = list_pages(selection, page_size_default);
-  // A page expired while we read: all at once.
-  if (!listed.ok() && listed.error().code == Code::expired) return list_pages(selection, 0);
-  return listed;
-}
-
-Result<Listing> KubeCluster::list_pages(const Selection& selection, std::size_t page_size) {
-  Listing out;
-  std::string next;
-  do {
-    HttpRequest request;
-    request.timeout_ms = 60'000;
-    request.url = collection_path(selection.kind, selection.ns) +
-                  "?limit=" + std::to_string(page_size) + query_of(selection);
-    if (!next.empty()) request.url += "&continue=" + percent_encoded(next);
-    const std::string operation =
-        (next.empty() ? "list " : "list page of ") + selection.kind.plural;
-    const HttpReply reply = TRY(ask(request, operation));
-    Json page = Json::parse(reply.body, nullptr, false);
-    if (!at(page, {"metadata"}).is_object() ||
-        !(at(page, {"items"}).is_array() || at(page, {"items"}).is_null()))
-      return Error{Code::unavailable, operation + ": the answer is not a list"};
-    if (page.contains("items"))
-      for (Json& item : page["items"])
-        if (item.is_object()) out.items.push_back(item_text(item, selection.kind));
-    out.resource_version = text(page, {"metadata", "resourceVersion"});
-    next = text(page, {"metadata", "continue"});
-  } while (!next.empty());
-  return out;
-}
-
-// A server holds a watch of a version that it has not reached open without a word. Its versions are
-// behind ours when its store was put back from a backup.
-Status KubeCluster::check_reached(const Selection& selection, const std::string& version) {
-  HttpRequest request;
-  request.url = collection_path(selection.kind, selection.ns) + "?limit=1" + query_of(selection);
-  const HttpReply reply = TRY(ask(request, "version of " + selection.kind.plural));
-  const std::string now =
-      text(Json::parse(reply.body, nullptr, false), {"metadata", "resourceVersion"});
-  if (number_of(now) != 0 && number_of(now) < number_of(version))
-    return Error{Code::expired, "watch: the server is at version " + now + ", before " + version};
-  return ok();
-}
-
-Result<std::unique_ptr<WatchStream>> KubeCluster::open_watch(const Selection& selection,
-                                                             const std::string& version) {
-  TRY(check_reached(selection, version));
-  HttpRequest request;
-  request.url =
-      config_.base_url + collection_path(selection.kind, selection.ns) +
-      "?watch=1&allowWatchBookmarks=true&timeoutSeconds=" + std::to_string(watch_timeout_s) +
-      "&resourceVersion=" + percent_encoded(version) + query_of(selection);
-  request.headers = {"Accept: application/json"};
-  const std::string header = TRY(token_->header());
-  if (!header.empty()) request.headers.push_back(header);
-  return std::make_unique<WatchStream>(request, config_.ca_file, version, clock_);
-}
-
-Result<std::vector<Event>> KubeCluster::watch(const Selection& selection,
-                                              const std::string& resource_version,
-                                              std::int64_t wait_ms) {
-  std::unique_ptr<WatchStream> stream;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = watches_.find(selection);
-    if (found != watches_.end()) {
-      stream = std::move(found->second);
-      watches_.erase(found);
-    }
-  }
-  if (!stream || stream->version() != resource_version)
-    stream = TRY(open_watch(selection, resource_version));
-  auto events_now = stream->next(wait_ms);
-  if (!events_now.ok() && events_now.error().what.find("token") != std::string::npos) {
-    const auto header = token_->header();
-    if (header.ok()) token_->forget(header.value());
-  }
-  if (stream->is_open()) {
-    const std::lock_guard lock(mutex_);
-    watches_[selection] = std::move(stream);
-  }
-  return events_now;
-}
-
 Status KubeCluster::remove(const Ref& ref, const std::string& uid) {
   // A workload is gone when its pods are: who waits for it may free what they used.
   const bool is_workload =
@@ -196,17 +127,69 @@ Status KubeCluster::remove(const Ref& ref, const std::string& uid) {
   return ok();
 }
 
+Result<HttpReply> KubeCluster::read_log(const Ref& pod, const std::string& container,
+                                        std::uint64_t offset, const std::string& since,
+                                        std::size_t bytes_max) {
+  HttpRequest request;
+  request.url = object_path(pod, "log") + "?container=" + percent_encoded(container) +
+                "&timestamps=true&limitBytes=" + std::to_string(bytes_max) + "&" +
+                log_offset_query + "=" + std::to_string(offset);
+  if (!since.empty()) request.url += "&sinceTime=" + percent_encoded(since);
+  request.skipped_by = log_offset_header;
+  request.reply_bytes_max = bytes_max;
+  return ask(request, "log of " + name_of(pod));
+}
+
+// The local cluster knows offsets; any other server is asked by time and gives bytes twice, at most
+// a second's, which log_news leaves out.
 Result<std::string> KubeCluster::log(const Ref& pod, const std::string& container,
                                      std::uint64_t offset) {
+  constexpr std::size_t containers_max = 100, reply_bytes_max = 64 << 20;
+  const std::pair key(pod, container);
+  LogPlace place;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = logs_.find(key);
+    if (known != logs_.end() && known->second.offset == offset) place = known->second;
+  }
+  std::size_t bytes_max = log_bytes_max;
+  for (;;) {
+    const auto reply = read_log(pod, container, offset, place.time, bytes_max);
+    if (!reply.ok() && reply.error().what.find("waiting to start") != std::string::npos)
+      return std::string();
+    if (!reply.ok()) return reply.error();
+    const std::string& body = reply.value().body;
+    if (reply.value().is_skipped) return body;
+    LogNews news = log_news(body, body.size() >= bytes_max, place);
+    if (news.needs_more && bytes_max < reply_bytes_max) {
+      bytes_max *= 8;
+      continue;
+    }
+    if (place.offset != offset && news.next.offset <= offset) {  // behind a place one was not at
+      place = news.next;
+      if (news.text.empty()) return std::string();
+      continue;
+    }
+    if (place.offset < offset) news.text.erase(0, offset - place.offset);
+    const std::lock_guard lock(mutex_);
+    if (logs_.size() >= containers_max) logs_.clear();
+    logs_[key] = news.next;
+    return std::move(news.text);
+  }
+}
+
+Result<std::pair<int, std::string>> KubeCluster::post_to_service(const std::string& ns,
+                                                                 const std::string& service,
+                                                                 const std::string& path,
+                                                                 const std::string& body,
+                                                                 std::int64_t timeout_ms) {
   HttpRequest request;
-  request.url = object_path(pod, "log") + "?container=" + percent_encoded(container) + "&" +
-                log_offset_query + "=" + std::to_string(offset);
-  request.skip_bytes = offset;
-  request.skipped_by = log_offset_header;
-  request.reply_bytes_max = log_bytes_max;
-  auto reply = ask(request, "log of " + name_of(pod));
-  if (reply.ok()) return std::move(reply).value().body;
-  if (reply.error().what.find("waiting to start") != std::string::npos) return std::string();
-  return reply.error();
+  request.method = "POST";
+  request.url = config_.base_url + object_path({services, ns, service}) + ":80/proxy" + path;
+  request.headers = {"Content-Type: application/json", "Accept: application/json"};
+  request.body = body;
+  request.timeout_ms = timeout_ms;
+  HttpReply reply = TRY(perform(request));
+  return std::pair(reply.status, std::move(reply.body));
 }
 }  // namespace kairo::cluster

@@ -7,7 +7,9 @@
 namespace kairo::cluster {
 namespace {
 constexpr std::int64_t silent_ms_max = (watch_timeout_s + 15) * 1000;
-constexpr std::int64_t silent_with_bookmarks_ms_max = 150'000;  // they come once a minute
+constexpr std::int64_t silent_with_bookmarks_ms_max = 100'000;  // they come once a minute
+// TCP finds a peer that is gone (http.h); through a proxy it finds the proxy, so one looks anew.
+constexpr std::int64_t silent_behind_proxy_ms_max = 40'000;
 constexpr std::int64_t short_ms = 1000;
 constexpr std::size_t line_events_max = 1000;
 
@@ -33,9 +35,9 @@ std::string version_of(const std::string& object) {
 }
 }  // namespace
 
-WatchStream::WatchStream(const HttpRequest& request, const std::string& ca_file,
-                         std::string version, const Clock& clock)
-    : stream_(request, ca_file),
+WatchStream::WatchStream(const HttpRequest& request, std::string version, const Clock& clock)
+    : stream_(request),
+      has_proxy_(request.peer && !request.peer->proxy.empty()),
       clock_(clock),
       version_(std::move(version)),
       opened_ms_(clock.monotonic_ms()),
@@ -95,7 +97,9 @@ Result<std::vector<Event>> WatchStream::next(std::int64_t wait_ms) {
       continue;
     }
     if (stream_.is_ended()) continue;
-    const std::int64_t limit = has_bookmarks_ ? silent_with_bookmarks_ms_max : silent_ms_max;
+    const std::int64_t limit = has_proxy_       ? silent_behind_proxy_ms_max
+                               : has_bookmarks_ ? silent_with_bookmarks_ms_max
+                                                : silent_ms_max;
     if (later - heard_ms_ > limit) is_open_ = false;  // dead: the caller opens another
     if (later >= deadline || !is_open_) return std::vector<Event>{};
   }
