@@ -40,11 +40,19 @@ std::string kube_binaries() {
 KubeProcess::KubeProcess(std::string binaries) : binaries_(std::move(binaries)) {
   const auto in = [&](const char* name) { return dir_.path + "/" + name; };
   const std::string key = in("sa.key"), log = in("log");
-  std::ofstream(in("tokens.csv")) << token << ",test,1,\"system:masters\"\n";
+  std::ofstream(in("tokens.csv")) << token << ",test,1,\"system:masters\"\n"
+                                  << reader_token() << ",reader,2\n";
   std::ofstream(in("token")) << token << "\n";
-  const std::string make_key = "openssl genrsa -out '" + key + "' 2048 >'" + log + "' 2>&1";
-  if (std::system(make_key.c_str()) != 0)  // NOLINT(concurrency-mt-unsafe)
-    throw std::runtime_error("openssl genrsa failed");
+  const std::string keys =
+      "cd '" + dir_.path +
+      "' && (openssl genrsa -out sa.key 2048 && E='-newkey ec -pkeyopt ec_paramgen_curve:P-256 "
+      "-nodes' && openssl req -x509 $E -keyout ca.key -out ca.crt -subj /CN=ca -days 2 && "
+      "openssl req $E -keyout client.key -out client.csr -subj /O=system:masters/CN=person && "
+      "openssl x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 "
+      "-out client.crt) >'" +
+      log + "' 2>&1";
+  if (std::system(keys.c_str()) != 0)  // NOLINT(concurrency-mt-unsafe)
+    throw std::runtime_error("openssl cannot make keys");
   const int client = free_port(), peer = free_port();
   port_ = free_port();
   etcd_ = std::make_unique<Child>(
@@ -59,9 +67,10 @@ KubeProcess::KubeProcess(std::string binaries) : binaries_(std::move(binaries)) 
           binaries_ + "/kube-apiserver", "--etcd-servers=" + url(client),
           "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
           "--endpoint-reconciler-type=none", "--secure-port=" + std::to_string(port_),
-          "--cert-dir=" + in("certs"), "--token-auth-file=" + in("tokens.csv"),
-          "--authorization-mode=RBAC", "--service-cluster-ip-range=10.215.43.0/24",
-          "--service-account-key-file=" + key, "--service-account-signing-key-file=" + key,
+          "--cert-dir=" + in("certs"), "--client-ca-file=" + in("ca.crt"),
+          "--token-auth-file=" + in("tokens.csv"), "--authorization-mode=RBAC",
+          "--service-cluster-ip-range=10.215.43.0/24", "--service-account-key-file=" + key,
+          "--service-account-signing-key-file=" + key,
           "--service-account-issuer=https://kubernetes.default.svc",
           "--disable-admission-plugins=ServiceAccount"},
       log);
@@ -77,6 +86,12 @@ KubeProcess::~KubeProcess() {
 cluster::KubeConfig KubeProcess::config() const {
   return {"https://127.0.0.1:" + std::to_string(port_), dir_.path + "/token",
           dir_.path + "/certs/apiserver.crt"};
+}
+const char* KubeProcess::reader_token() {
+  return "reader-token";
+}
+std::string KubeProcess::client_certificate() const {
+  return dir_.path;
 }
 bool KubeProcess::is_ready() const {
   if (!fs::exists(dir_.path + "/certs/apiserver.crt")) return false;

@@ -11,12 +11,15 @@ namespace kairo::test {
 // "" = there is none.
 std::string kube_binaries();
 // No controllers, no scheduler, no nodes. TLS with a certificate of its own, which the client
-// checks; one user, who may do all.
+// checks. Users: "test", who may do all, by token; "reader", who may nothing, by token; "person",
+// who may do all, by client certificate.
 class KubeProcess {
  public:
   explicit KubeProcess(std::string binaries);  // throws when it is not ready within a minute
   ~KubeProcess();
-  cluster::KubeConfig config() const;
+  cluster::KubeConfig config() const;  // of "test"
+  static const char* reader_token();
+  std::string client_certificate() const;  // of "person": the folder of client.crt and client.key
 
  private:
   bool is_ready() const;
