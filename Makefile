@@ -25,9 +25,10 @@ programs: ## configure and build kairo, kairo-tune and kairo-serve without the t
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS) --target kairo kairo-tune kairo-serve
 
-install: programs ## kairo, kairo-tune and kairo-serve into PREFIX/bin (~/.local/bin)
+install: programs ## kairo (kubectl kairo too), kairo-tune and kairo-serve into PREFIX/bin (~/.local/bin)
 	@install -d $(DESTDIR)$(PREFIX)/bin
 	@install $(addprefix $(BUILD)/,kairo kairo-tune kairo-serve) $(DESTDIR)$(PREFIX)/bin
+	@ln -sf kairo $(DESTDIR)$(PREFIX)/bin/kubectl-kairo
 	@echo "installed in $(DESTDIR)$(PREFIX)/bin"
 
 quickstart: deps programs ## the whole story: tune a real model, push the adapter, serve it

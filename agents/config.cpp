@@ -1,59 +1,165 @@
-// agents/config.cpp - the home folder as an AgentConfig.
+// agents/config.cpp - settings as an AgentConfig.
 #include "agents/config.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include "agents/local/local_cluster.h"
+#include "schemas/base/log.h"
 
 namespace kairo {
 namespace {
-Status check_label(const char* option, const std::string& value) {
-  const bool is_label = value.size() <= 63 && !value.starts_with('-') && !value.ends_with('-') &&
-                        std::all_of(value.begin(), value.end(), [](char c) {
-                          return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-                        });
-  if (is_label) return ok();
-  return Error{Code::invalid, std::string(option) + " is \"" + value +
-                                  "\"; use at most 63 of a-z, 0-9 and -, and no - at its ends"};
-}
+namespace fs = std::filesystem;
+constexpr const char* folder = "/var/lib/kairo/";
+
 // These act for their node, n of them for n nodes; two of one node share its disk, and so a lock.
 bool is_of_a_node(const std::string& agent) {
   return agent == "node" || agent == "pusher";
 }
-}  // namespace
-
-Result<AgentConfig> local_config(const cli::Home& home, const std::string& agent,
-                                 const Replica& replica) {
-  const auto& known = cli::agents();
-  if (std::find(known.begin(), known.end(), agent) == known.end())
-    return Error{Code::invalid, "no agent named \"" + agent +
-                                    "\"; there are watcher, provisioner, launcher, node, pusher"};
-  TRY(check_label("--replica", replica.name));
-  TRY(check_label("--lease-namespace", replica.lease_ns));
-  if (is_of_a_node(agent) && !replica.lease_ns.empty())
-    return Error{Code::invalid, "--lease-namespace: the " + agent +
-                                    " agent acts for its node; leave the option out"};
+std::string either(const std::string& given, const std::string& otherwise) {
+  return given.empty() ? otherwise : given;
+}
+Result<std::string> first_line(const Settled& settled, const std::string& name) {
+  std::ifstream in(settled[name]);
+  std::string line;
+  if (!std::getline(in, line) || line.empty())
+    return settled.wrong(name, in.is_open() ? "it is empty; write the password into it"
+                                            : "it cannot be read; name a file that can");
+  while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+  return line;
+}
+Status read_bus(AgentConfig& out, const Settled& settled) {
+  out.bus.url = either(settled["bus-url"], out.bus.url);
+  out.bus.user = either(settled["bus-user"], out.agent);
+  if (!settled["bus-password-file"].empty())
+    out.bus.password = TRY(first_line(settled, "bus-password-file"));
+  else if (!settled["bus-password"].empty())
+    out.bus.password = settled["bus-password"];
+  out.bus.names = TRY(bus::Names::of(settled["bus-cluster"]));
+  out.bus.admin = out.agent == "watcher";
+  return ok();
+}
+void read_health(AgentConfig& out, const Settled& settled) {
+  const std::string& address = settled["health-address"];
+  if (address.empty()) return;
+  const std::size_t colon = address.rfind(':');
+  out.health_host = address.substr(0, colon);
+  out.health_port = std::atoi(address.c_str() + colon + 1);
+}
+Status local(AgentConfig& out, const Settled& settled, const std::string& process) {
+  const cli::Home home = TRY(cli::absolute({either(settled["home"], cli::default_home().path)}));
   const cli::Ports ports = TRY(cli::read_ports(home));
-  AgentConfig out;
-  out.agent = agent;
   out.node = cluster::local_node;
-  const std::string process = replica.name.empty() ? agent : agent + "." + replica.name;
   out.state_dir = home / ("state/" + process);
-  const std::string role = is_of_a_node(agent) ? agent + "." + out.node : agent;
+  const std::string role = is_of_a_node(out.agent) ? out.agent + "." + out.node : out.agent;
   out.lease_file = home / ("state/" + role + ".lease");
-  out.lease_ns = replica.lease_ns;
-  out.lease_name = "kairo-" + agent;
+  out.lease_ns = settled["lease-namespace"];
   out.runs_dir = home / "runs";
   out.models_dir = cli::models_dir();
   out.port_file = home / ("run/" + process + ".port");
   out.cluster = {"http://127.0.0.1:" + std::to_string(ports.cluster),
-                 home / ("secrets/" + agent + ".token"), ""};
+                 home / ("secrets/" + out.agent + ".token"), ""};
   out.bus.url = "nats://127.0.0.1:" + std::to_string(ports.nats);
-  out.bus.user = agent;
-  out.bus.password = TRY(cli::read_secret(home, agent + ".nats"));
-  out.bus.names = TRY(cli::bus_names());
+  out.bus.password = TRY(cli::read_secret(home, out.agent + ".nats"));
+  return ok();
+}
+Status remote(AgentConfig& out, const Settled& settled, const std::string& process) {
+  const cluster::Target target = TRY(target_of(settled));
+  out.is_local = false;
+  out.cluster = target.config;
+  out.cluster.streams_lists = out.agent == "watcher";  // the others list nothing that they watch
+  out.node = settled["node"];
+  if (out.node.empty() && is_of_a_node(out.agent))
+    return Error{Code::invalid, "node is not set; the " + out.agent +
+                                    " agent acts for a Node: name it with KAIRO_NODE (in a pod "
+                                    "from spec.nodeName) or --node"};
+  char host[256] = "";
+  if (out.node.empty() && gethostname(host, sizeof host - 1) == 0) out.node = host;
+  const std::string state = folder + std::string("state");
+  out.state_dir = state + "/" + process;
+  if (is_of_a_node(out.agent))
+    out.lease_file = either(settled["state-dir"], state) + "/" + out.agent + ".lease";
+  else
+    out.lease_ns = either(settled["lease-namespace"], either(target.ns, "kairo-system"));
+  out.runs_dir = folder + std::string("runs");
+  out.models_dir = folder + std::string("models");
+  out.health_host = "0.0.0.0";
+  out.health_port = 8080;
+  out.bus.url = "nats://kairo-nats:4222";
+  return ok();
+}
+}  // namespace
+
+std::string environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): see the header
+  return value != nullptr ? value : "";
+}
+
+Result<Settled> read_settings(const std::map<std::string, std::string>& flags) {
+  const auto given = flags.find("config");
+  const std::string path = given != flags.end() ? given->second : environment("KAIRO_CONFIG");
+  if (path.empty()) return settle(flags, environment, std::nullopt);
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in.is_open() || fs::is_directory(path))
+    return Error{Code::invalid, "config is \"" + path + "\" (" +
+                                    (given != flags.end() ? "--config" : "KAIRO_CONFIG") +
+                                    "); it cannot be read: name a YAML file"};
+  return settle(flags, environment, SettingsFile{path, text.str()});
+}
+
+bool is_local(const Settled& settled) {
+  if (!settled["mode"].empty()) return settled["mode"] == "local";
+  return settled["context"].empty() && settled["kubeconfig"].empty();
+}
+Result<cluster::Target> target_of(const Settled& settled) {
+  if (settled["mode"] == "in-cluster") return cluster::in_cluster(environment);
+  return cluster::load_kubeconfig(settled["kubeconfig"], settled["context"], environment);
+}
+
+Result<AgentConfig> agent_config(const std::string& agent, const Settled& settled) {
+  const auto& known = cli::agents();
+  if (std::find(known.begin(), known.end(), agent) == known.end())
+    return Error{Code::invalid, "no agent named \"" + agent +
+                                    "\"; there are watcher, provisioner, launcher, node, pusher"};
+  if (is_of_a_node(agent) && is_local(settled) && !settled["lease-namespace"].empty())
+    return settled.wrong("lease-namespace",
+                         "the " + agent + " agent acts for its node; leave it out");
+  AgentConfig out;
+  out.agent = agent;
+  out.lease_name = "kairo-" + agent;
+  const std::string& replica = settled["replica"];
+  const std::string process = replica.empty() ? agent : agent + "." + replica;
+  TRY((is_local(settled) ? local : remote)(out, settled, process));
+  if (!settled["state-dir"].empty()) out.state_dir = settled["state-dir"] + "/" + process;
+  if (is_local(settled)) out.node = either(settled["node"], out.node);
+  out.runs_dir = either(settled["runs-dir"], out.runs_dir);
+  if (!settled["models-dir"].empty()) out.models_dir = fs::absolute(settled["models-dir"]).string();
+  TRY(read_bus(out, settled));
+  read_health(out, settled);
   out.bus.client = process + " on " + out.node;
-  out.bus.admin = agent == "watcher";
   return out;
+}
+
+void log_config(const AgentConfig& config, const Settled& settled) {
+  std::string said;
+  for (const auto& [name, value] : settled.spoken())
+    said += (said.empty() ? "" : ", ") + name + " " + value;
+  log::info("settings",
+            {{"set", said},
+             {"cluster", config.cluster.base_url},
+             {"node", config.node},
+             {"state", config.state_dir},
+             {"lease", config.lease_ns.empty() ? config.lease_file
+                                               : config.lease_ns + "/" + config.lease_name},
+             {"bus", config.bus.url},
+             {"bus-user", config.bus.user},
+             {"health", config.health_host + ":" + std::to_string(config.health_port)}});
 }
 }  // namespace kairo

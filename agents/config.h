@@ -1,11 +1,14 @@
-// agents/config.h - what an agent process needs to know, from the home folder of a local kairo or,
-// in a cluster, from environment variables. Validated once, at start.
+// agents/config.h - what a process needs to know, made from its settings: of the home folder of a
+// local kairo, of a kubeconfig, or of a pod. Validated once, at start.
 #pragma once
+#include <functional>
+#include <map>
 #include <string>
 
 #include "agents/bus/nats_bus.h"
 #include "agents/cli/home.h"
-#include "agents/cluster/kube_cluster.h"
+#include "agents/cluster/kubeconfig.h"
+#include "agents/settings.h"
 #include "schemas/base/result.h"
 
 namespace kairo {
@@ -18,16 +21,20 @@ struct AgentConfig {
   // empty, the Lease object lease_name in this namespace.
   std::string lease_file, lease_ns, lease_name;
   std::string runs_dir, models_dir;
-  std::string port_file;  // of the health port
+  std::string health_host = "127.0.0.1";
+  int health_port = 0;    // 0 = any
+  std::string port_file;  // of the health port; "" = none
   cluster::KubeConfig cluster;
   bus::NatsOptions bus;
 };
-// One more process of a role that there is already: it stands by, with a store of its own.
-struct Replica {
-  std::string name;      // "" = the one that `kairo up` starts
-  std::string lease_ns;  // where the Lease object is; "" = a lock in the home folder
-};
-// invalid: no such agent; a name that is no DNS label.
-Result<AgentConfig> local_config(const cli::Home& home, const std::string& agent,
-                                 const Replica& replica = {});
+std::string environment(const std::string& name);  // "" = not set; before any thread
+// Flags, environment and the file that one of them names. invalid: see settle().
+Result<Settled> read_settings(const std::map<std::string, std::string>& flags);
+bool is_local(const Settled& settled);
+// The cluster and who one is there. Not for the local one, whose users are processes of kairo.
+Result<cluster::Target> target_of(const Settled& settled);
+// invalid: no such agent; a setting that is missing or does not do.
+Result<AgentConfig> agent_config(const std::string& agent, const Settled& settled);
+// One line at start: whatever somebody set and where, then what holds. Without secrets.
+void log_config(const AgentConfig& config, const Settled& settled);
 }  // namespace kairo

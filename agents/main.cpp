@@ -9,10 +9,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
+#include <set>
 
 #include "agents/admission/admit.h"
 #include "agents/cli/cli.h"
 #include "agents/cluster/kube_cluster.h"
+#include "agents/config.h"
 #include "agents/local/local_cluster.h"
 #include "agents/serve_agent.h"
 #include "agents/transfer/fetch.h"
@@ -89,11 +92,6 @@ Status run_cluster(const cli::Home& home) {
   return cluster::run_local_cluster(options, *store, stop_requested);
 }
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
-  return value != nullptr ? value : "";
-}
-
 Status run_fetch(const std::string& to, bool allow_loopback) {
   transfer::FetchOptions options;
   std::istringstream urls(environment("DATA_URLS"));
@@ -120,6 +118,53 @@ Status run_pull(const std::string& image, const std::string& to, const std::stri
       if (in && !text.str().empty()) options.docker_configs.push_back(text.str());
     }
   return transfer::pull(options);
+}
+
+void choose_local_cluster(cli::Context& context) {
+  context.connect = [&context]() -> Result<std::unique_ptr<cluster::Cluster>> {
+    TRY(cli::must_run(context));
+    const cli::Ports ports = TRY(cli::read_ports(context.home));
+    return std::unique_ptr<cluster::Cluster>(std::make_unique<cluster::KubeCluster>(
+        cluster::KubeConfig{"http://127.0.0.1:" + std::to_string(ports.cluster),
+                            context.home / "secrets/admin.token", ""}));
+  };
+}
+// What a kubeconfig or a pod has.
+Status choose_cluster(cli::Context& context, const Settled& settled, bool names_ns) {
+  cluster::Target target = TRY(target_of(settled));
+  context.is_local = false;
+  target.config.stop = &context.stop;
+  if (!names_ns && !target.ns.empty()) context.ns = target.ns;
+  context.connect = [target]() -> Result<std::unique_ptr<cluster::Cluster>> {
+    return std::unique_ptr<cluster::Cluster>(std::make_unique<cluster::KubeCluster>(target.config));
+  };
+  context.post = [&context, target](const std::string& service, const std::string& path,
+                                    const std::string& body) {
+    constexpr std::int64_t answer_ms = 300'000;  // a long answer of a large model on few cores
+    return cluster::KubeCluster(target.config)
+        .post_to_service(context.ns, service, path, body, answer_ms);
+  };
+  return ok();
+}
+
+// Home folder and cluster, for the commands that need them; an agent reads its settings itself.
+Status prepare(const CLI::App& app, cli::Context& context,
+               const std::map<std::string, std::string>& flags, bool names_ns) {
+  const auto is_any = [&](std::initializer_list<const char*> names) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const char* name) { return app.got_subcommand(name); });
+  };
+  if (is_any({"agent", "fetch", "pull", "explain", "completion", "version"})) return ok();
+  const Settled settled = TRY(read_settings(flags));
+  const auto home = flags.find("home");
+  if (home != flags.end()) context.home.path = home->second;
+  if (home == flags.end() && !settled["home"].empty()) context.home.path = settled["home"];
+  context.home = TRY(cli::absolute(context.home));
+  choose_local_cluster(context);
+  const bool has_choice =
+      is_any({"apply", "get", "describe", "delete", "logs", "events", "wait", "chat"});
+  if (!has_choice || is_local(settled)) return ok();
+  return choose_cluster(context, settled, names_ns);
 }
 
 constexpr int wrong_usage = 2;
@@ -160,16 +205,17 @@ int main(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", version);
   cli::Context context{cli::default_home(), "default", stop_requested, {}};
-  app.add_option("--home", context.home.path, "Folder of the local kairo (or KAIRO_HOME)");
-  app.add_option("-n,--namespace", context.ns, "Namespace");
-  app.fallthrough();
-  context.connect = [&]() -> Result<std::unique_ptr<cluster::Cluster>> {
-    TRY(cli::must_run(context));
-    const cli::Ports ports = TRY(cli::read_ports(context.home));
-    return std::unique_ptr<cluster::Cluster>(std::make_unique<cluster::KubeCluster>(
-        cluster::KubeConfig{"http://127.0.0.1:" + std::to_string(ports.cluster),
-                            context.home / "secrets/admin.token", ""}));
+  std::map<std::string, std::string> flags;  // settings by name
+  std::vector<CLI::Option*> given;           // their options
+  const auto add_setting = [&](CLI::App& to, const Setting& s) {
+    given.push_back(to.add_option(std::string("--") + s.name, flags[s.name],
+                                  std::string(s.text) + " (or " + s.variable + ")"));
   };
+  const std::set<std::string> of_all{"config", "mode", "home", "kubeconfig", "context"};
+  for (const Setting& s : settings())
+    if (of_all.contains(s.name)) add_setting(app, s);
+  const auto* ns_option = app.add_option("-n,--namespace", context.ns, "Namespace");
+  app.fallthrough();
   std::function<Status()> action;
   const auto command = [&](const char* name, const char* text, const std::function<Status()>& run) {
     CLI::App* sub = app.add_subcommand(name, text);
@@ -262,16 +308,17 @@ int main(int argc, char** argv) {
   sub->add_option("--port", port, "On 127.0.0.1")->required();
 
   std::string agent, image, to, config_dir;
-  Replica replica;
   bool allow_loopback = false;
   sub = command("agent", "Run one agent", [&]() -> Status {
-    log::start(agent);
-    return serve_agent(TRY(local_config(context.home, agent, replica)), stop_requested);
+    const Settled settled = TRY(read_settings(flags));
+    log::start(agent, settled["log"]);
+    const AgentConfig config = TRY(agent_config(agent, settled));
+    log_config(config, settled);
+    return serve_agent(config, stop_requested);
   });
   sub->add_option("name", agent)->required();
-  sub->add_option("--replica", replica.name, "A name: one more of it, which stands by");
-  sub->add_option("--lease-namespace", replica.lease_ns,
-                  "Its lease is a Lease object there, not a lock in the home folder");
+  for (const Setting& s : settings())
+    if (!of_all.contains(s.name) && !s.is_secret) add_setting(*sub, s);
   command("cluster-local", "Run the local cluster", [&] {
     log::start("cluster");
     return run_cluster(context.home);
@@ -304,9 +351,12 @@ int main(int argc, char** argv) {
     return 0;
   }
   hear_signals(app);
-  const auto home = cli::absolute(context.home);
-  if (!home.ok()) return finish(home.error());
-  context.home = home.value();
+  for (const CLI::Option* option : given)
+    if (option->count() == 0) flags.erase(option->get_single_name());
+  const bool is_plugin = std::string(argv[0]).ends_with("kubectl-kairo");
+  if (is_plugin) flags.try_emplace("mode", "kubeconfig");
+  const Status prepared = prepare(app, context, flags, ns_option->count() > 0);
+  if (!prepared.ok()) return finish(prepared);
   const bool is_container = app.got_subcommand("fetch") || app.got_subcommand("pull");
   return is_container ? finish_container(guarded(action)) : finish(guarded(action));
 }

@@ -8,6 +8,7 @@
 
 #include "agents/admission/admit_config.h"
 #include "agents/cluster/kinds.h"
+#include "agents/cluster/kube_cluster.h"
 #include "agents/kube_lease.h"
 #include "agents/launcher/effects.h"
 #include "agents/node/effects.h"
@@ -177,7 +178,9 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
 
 Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
   Parts p(config);
-  p.cluster = std::make_unique<cluster::KubeCluster>(config.cluster);
+  cluster::KubeConfig reached = config.cluster;
+  reached.stop = &stop;
+  p.cluster = std::make_unique<cluster::KubeCluster>(std::move(reached));
   p.bus = TRY(bus::open_nats_bus(config.bus));
   p.store = TRY(state::open_rocks_store(config.state_dir));
   TRY(wire_lease(p));
@@ -191,12 +194,9 @@ Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
   p.options.agent = config.agent;
   p.options.vitals = &p.vitals;
   p.options.tenure = p.tenure.get();
-  if (!config.is_local) p.options.health_host = "0.0.0.0";
+  p.options.health_host = config.health_host;
+  p.options.health_port = config.health_port;
   p.options.port_file = config.port_file;
-  log::info("agent starts", {{"agent", config.agent},
-                             {"cluster", config.cluster.base_url},
-                             {"bus", config.bus.url},
-                             {"state", config.state_dir}});
   return runtime::serve(*p.loop, *p.relay, p.options, stop);
 }
 }  // namespace kairo

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agents/cli/home.h"
@@ -17,8 +18,15 @@ struct Context {
   const std::atomic<bool>& stop;  // Ctrl-C
   // Opens the cluster with the user's rights; not_found: kairo is not running, see must_run.
   std::function<Result<std::unique_ptr<cluster::Cluster>>()> connect;
+  bool is_local = true;  // the cluster of `kairo up`, not one of a kubeconfig
+  // POST to a Service in `ns` through the API server: status and body. Not of the local cluster,
+  // whose Services are on loopback.
+  std::function<Result<std::pair<int, std::string>>(
+      const std::string& service, const std::string& path, const std::string& body)>
+      post = {};
 };
 // not_found: no `kairo up` holds this home. What waits for an answer asks this when none comes.
+// Another cluster is never the local one: ok.
 Status must_run(const Context& context);
 struct GetOptions {
   std::string kind, name;  // as resources_named reads them

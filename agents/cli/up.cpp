@@ -116,7 +116,7 @@ std::vector<Program> programs(const Home& home, const std::string& dir, bool reg
     add("registry", {find_program("docker-registry"), "serve", home / "run/registry.yml"}, servers);
   add("cluster", {kairo, "cluster-local", "--home", home.path}, cluster);
   for (const std::string& name : agents())
-    add(name, {kairo, "agent", name, "--home", home.path}, agent);
+    add(name, {kairo, "agent", name, "--mode", "local", "--home", home.path}, agent);
   return out;
 }
 
@@ -278,9 +278,11 @@ Status down(Context& context, bool purge) {
 }
 
 Status must_run(const Context& context) {
-  if (running_pid(context.home) > 0) return ok();
-  return Error{Code::not_found, "kairo is not running (" + for_people(context.home.path) +
-                                    "); start it with `kairo up -d`"};
+  if (!context.is_local || running_pid(context.home) > 0) return ok();
+  return Error{
+      Code::not_found,
+      "kairo is not running (" + for_people(context.home.path) +
+          "); start it with `kairo up -d`, or name a cluster of your kubeconfig with --context"};
 }
 
 Status status(Context& context) {

@@ -31,10 +31,11 @@ std::string line(std::string_view what, std::initializer_list<Field> fields) {
   return text;
 }
 }  // namespace
-void start(const std::string& program) {
+void start(const std::string& program, const std::string& given) {
   auto logger = spdlog::stderr_color_mt(program);
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %n: %v", spdlog::pattern_time_type::utc);
-  const char* level = std::getenv("KAIRO_LOG");  // NOLINT(concurrency-mt-unsafe): before any thread
+  const char* level = given.c_str();
+  if (given.empty()) level = std::getenv("KAIRO_LOG");  // NOLINT(concurrency-mt-unsafe): no thread
   logger->set_level(spdlog::level::from_str(level != nullptr ? level : "info"));
   spdlog::set_default_logger(std::move(logger));
 }

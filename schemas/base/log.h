@@ -9,7 +9,8 @@
 
 namespace kairo::log {
 using Field = std::pair<std::string_view, std::string>;
-void start(const std::string& program);  // once, before the first line; the name starts each line
+// Once, before the first line; the name starts each line. level "": $KAIRO_LOG, else info.
+void start(const std::string& program, const std::string& level = "");
 void debug(std::string_view what, std::initializer_list<Field> fields = {});
 void info(std::string_view what, std::initializer_list<Field> fields = {});
 void warn(std::string_view what, std::initializer_list<Field> fields = {});

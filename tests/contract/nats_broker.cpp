@@ -79,7 +79,8 @@ std::string Broker::ask(const std::string& subject, const std::string& body) con
   return payload;
 }
 std::string Broker::connections() const {
-  return talk(monitoring, "GET /connz?subs=1 HTTP/1.0\r\n\r\n", [](const std::string&) { return false; });
+  return talk(monitoring, "GET /connz?subs=1 HTTP/1.0\r\n\r\n",
+              [](const std::string&) { return false; });
 }
 std::string Broker::dead_letter() const {
   const std::string reply =

@@ -49,6 +49,7 @@ const std::vector<Layer> layers = {
     {"agents/cli/", {"schemas/", "agents/"}},
     {"agents/main.cpp", {"schemas/", "state/", "agents/"}},
     {"agents/config.", {"schemas/", "agents/"}},
+    {"agents/settings.", {"schemas/", "agents/settings."}},
     {"agents/role.", {"agents/"}},
     {"agents/kube_lease.",
      {"schemas/", "agents/cluster/", "agents/runtime/", "agents/kube_lease."}},

@@ -1,0 +1,218 @@
+// agents/settings.cpp - the table, and who of several counts.
+#include "agents/settings.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "schemas/yaml/yaml.h"
+
+namespace kairo {
+namespace {
+std::string one_of_modes(const std::string& value) {
+  const bool is_known = value == "local" || value == "kubeconfig" || value == "in-cluster";
+  return is_known ? "" : "use local, kubeconfig or in-cluster";
+}
+std::string a_label(const std::string& value) {
+  const bool is_label = value.size() <= 63 && !value.starts_with('-') && !value.ends_with('-') &&
+                        std::all_of(value.begin(), value.end(), [](char c) {
+                          return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+                        });
+  return is_label ? "" : "use at most 63 of a-z, 0-9 and -, and no - at its ends";
+}
+std::string a_node_name(const std::string& value) {
+  const bool is_name =
+      value.size() <= 253 && std::all_of(value.begin(), value.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+      });
+  return is_name ? "" : "use the Node's name as the cluster has it: a-z, 0-9, - and .";
+}
+std::string a_bus(const std::string& value) {
+  if (!value.starts_with("nats://") && !value.starts_with("tls://"))
+    return "use nats://HOST:PORT or tls://HOST:PORT";
+  if (value.find('@') != std::string::npos)
+    return "leave user and password out of it: bus-user, bus-password-file";
+  return "";
+}
+std::string an_address(const std::string& value) {
+  const std::size_t colon = value.rfind(':');
+  int port = -1;
+  const char* end = value.data() + value.size();
+  if (colon != std::string::npos && colon > 0) {
+    const auto read = std::from_chars(value.data() + colon + 1, end, port);
+    if (read.ec != std::errc() || read.ptr != end) port = -1;
+  }
+  return port >= 0 && port <= 65535 ? "" : "use ADDRESS:PORT, as 0.0.0.0:8080; port 0 is any";
+}
+std::string a_level(const std::string& value) {
+  const bool is_known =
+      value == "debug" || value == "info" || value == "warn" || value == "error" || value == "off";
+  return is_known ? "" : "use debug, info, warn, error or off";
+}
+std::string absolute(const std::string& value) {
+  return value.starts_with('/') ? "" : "use an absolute path";
+}
+
+// Levenshtein distance of short names.
+std::size_t edits(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = std::exchange(row[j + 1], std::min({changed, row[j + 1] + 1, row[j] + 1}));
+    }
+  }
+  return row.back();
+}
+std::string near(const std::string& key) {
+  std::string best, all;
+  std::size_t least = std::max<std::size_t>(3, key.size() / 3);
+  for (const Setting& setting : settings()) {
+    const std::size_t distance = edits(key.substr(0, 64), setting.name);
+    all += (all.empty() ? "" : ", ") + std::string(setting.name);
+    if (distance >= least) continue;
+    least = distance;
+    best = setting.name;
+  }
+  return best.empty() ? "there are " + all : "did you mean " + best + "?";
+}
+const Setting* find(const std::string& name) {
+  for (const Setting& setting : settings())
+    if (setting.name == name) return &setting;
+  return nullptr;
+}
+}  // namespace
+
+const std::vector<Setting>& settings() {
+  static const std::vector<Setting> table{
+      {"config", "KAIRO_CONFIG", "none", "A YAML file with any of these settings"},
+      {"mode", "KAIRO_MODE", "`kubeconfig` where `context` or `kubeconfig` is set, else `local`",
+       "Which cluster: `local` (what `kairo up` runs), `kubeconfig` (as kubectl has it) or "
+       "`in-cluster` (this pod's service account)",
+       one_of_modes},
+      {"home", "KAIRO_HOME", "`~/.local/share/kairo`", "Folder of the local kairo"},
+      {"kubeconfig", "KAIRO_KUBECONFIG", "`$KUBECONFIG`, else `~/.kube/config`",
+       "Kubeconfig files, separated by :"},
+      {"context", "KAIRO_CONTEXT", "the current one", "Context of the kubeconfig"},
+      {"node", "KAIRO_NODE", "none; needed by node and pusher in a cluster",
+       "Name of the Node that an agent acts for", a_node_name},
+      {"replica", "KAIRO_REPLICA", "none", "A name: one more of an agent here, which stands by",
+       a_label},
+      {"lease-namespace", "KAIRO_LEASE_NAMESPACE",
+       "local: a lock in the home folder; else the pod's or the context's namespace, else "
+       "`kairo-system`",
+       "Where the Lease objects are by which processes of a role agree on one", a_label},
+      {"state-dir", "KAIRO_STATE_DIR", "`/var/lib/kairo/state`, local: in the home folder",
+       "Where each agent's store lies, in a folder of its name", absolute},
+      {"runs-dir", "KAIRO_RUNS_DIR", "`/var/lib/kairo/runs`, local: in the home folder",
+       "Run directories, on a node", absolute},
+      {"models-dir", "KAIRO_MODELS",
+       "`/var/lib/kairo/models`, local: `$KAIRO_CACHE/models`, else `~/.cache/kairo/models`",
+       "Weights, on a node"},
+      {"bus-url", "KAIRO_BUS_URL", "`nats://kairo-nats:4222`, local: as `kairo up` chose it",
+       "The NATS server", a_bus},
+      {"bus-user", "KAIRO_BUS_USER", "the agent's name", "User there"},
+      {"bus-password-file", "KAIRO_BUS_PASSWORD_FILE", "none, local: in the home folder",
+       "File with its password"},
+      {"bus-password", "KAIRO_BUS_PASSWORD", "none", "Its password, where no file can be had",
+       nullptr, true},
+      {"bus-cluster", "KAIRO_CLUSTER", "none",
+       "Name of this cluster on a NATS account that several share", a_label},
+      {"health-address", "KAIRO_HEALTH_ADDRESS", "`0.0.0.0:8080`, local: any port on loopback",
+       "Where /healthz, /readyz and /metrics are", an_address},
+      {"log", "KAIRO_LOG", "`info`", "What is logged: debug, info, warn, error, off", a_level},
+  };
+  return table;
+}
+
+const std::string& Settled::operator[](const std::string& name) const {
+  static const std::string none;
+  const auto found = given_.find(name);
+  return found == given_.end() ? none : found->second.value;
+}
+Source Settled::source(const std::string& name) const {
+  const auto found = given_.find(name);
+  return found == given_.end() ? Source::nobody : found->second.source;
+}
+std::string Settled::where(const std::string& name) const {
+  const auto found = given_.find(name);
+  return found == given_.end() ? "" : found->second.where;
+}
+std::vector<std::pair<std::string, std::string>> Settled::spoken() const {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const Setting& setting : settings()) {
+    const auto found = given_.find(setting.name);
+    if (found == given_.end()) continue;
+    out.emplace_back(setting.name, (setting.is_secret ? "<hidden>" : found->second.value) + " (" +
+                                       found->second.where + ")");
+  }
+  return out;
+}
+Error Settled::wrong(const std::string& name, const std::string& remedy) const {
+  const Setting* setting = find(name);
+  const bool is_secret = (setting != nullptr && setting->is_secret) ||
+                         (*this)[name].find('@') != std::string::npos;  // of a URL with a password
+  const std::string value = is_secret ? "is wrong" : "is \"" + (*this)[name] + "\"";
+  return {Code::invalid, name + " " + value + " (" + where(name) + "); " + remedy};
+}
+
+struct Settling {  // puts what somebody says above what was said before
+  Settled out;
+  void say(const std::string& name, const std::string& value, Source source,
+           const std::string& where) {
+    if (!value.empty()) out.given_[name] = {value, where, source};
+  }
+  Status read(const SettingsFile& file) {
+    const auto documents = TRY(yaml::read(file.text, file.path, yaml::Dialect::kubectl));
+    if (documents.empty()) return ok();
+    const yaml::Value& map = documents.front();
+    if (documents.size() > 1 || map.kind != yaml::Value::Kind::map)
+      return Error{Code::invalid, file.path + ": not one map of settings and values"};
+    for (const yaml::Entry& entry : map.entries) {
+      const std::string where = file.path + ":" + std::to_string(entry.line);
+      if (find(entry.key) == nullptr)
+        return Error{Code::invalid,
+                     where + ": no setting is called \"" + entry.key + "\"; " + near(entry.key)};
+      if (entry.key == "config")
+        return Error{Code::invalid, where + ": config in the file that it names; remove it"};
+      if (entry.value.kind == yaml::Value::Kind::list || entry.value.kind == yaml::Value::Kind::map)
+        return Error{Code::invalid, where + ": " + entry.key + " is no single value; give one"};
+      if (entry.value.kind != yaml::Value::Kind::null)
+        say(entry.key, entry.value.text, Source::file, where);
+    }
+    return ok();
+  }
+};
+
+Result<Settled> settle(const std::map<std::string, std::string>& flags,
+                       const std::function<std::string(const std::string&)>& env,
+                       const std::optional<SettingsFile>& file) {
+  Settling settling;
+  if (file) TRY(settling.read(*file));
+  for (const Setting& setting : settings()) {
+    settling.say(setting.name, env(setting.variable), Source::environment, setting.variable);
+    if (const auto flag = flags.find(setting.name); flag != flags.end())
+      settling.say(setting.name, flag->second, Source::flag, std::string("--") + setting.name);
+  }
+  for (const Setting& setting : settings()) {
+    const std::string& value = settling.out[setting.name];
+    if (value.empty() || setting.remedy == nullptr) continue;
+    const std::string remedy = setting.remedy(value);
+    if (!remedy.empty()) return settling.out.wrong(setting.name, remedy);
+  }
+  return settling.out;
+}
+
+std::string settings_table() {
+  std::string out =
+      "| key in the file | flag | environment | what | otherwise |\n|---|---|---|---|---|\n";
+  for (const Setting& s : settings()) {
+    const std::string name = s.name;
+    out += "| " + (name == "config" ? "-" : "`" + name + "`") + " | " +
+           (s.is_secret ? "-" : "`--" + name + "`") + " | `" + s.variable + "` | " + s.text +
+           " | " + s.otherwise + " |\n";
+  }
+  return out;
+}
+}  // namespace kairo
