@@ -49,6 +49,8 @@ void read_health(AgentConfig& out, const Settled& settled) {
   if (address.empty()) return;
   const std::size_t colon = address.rfind(':');
   out.health_host = address.substr(0, colon);
+  if (out.health_host.starts_with('['))  // of IPv6
+    out.health_host = out.health_host.substr(1, out.health_host.size() - 2);
   out.health_port = std::atoi(address.c_str() + colon + 1);
 }
 Status local(AgentConfig& out, const Settled& settled, const std::string& process) {

@@ -6,7 +6,7 @@
 
 namespace kairo::cluster {
 namespace {
-constexpr std::int64_t fresh_ms = 50'000;
+constexpr std::int64_t fresh_ms = 50'000, peace_ms = 5'000;
 constexpr std::size_t file_bytes_max = 1 << 20;
 
 std::string trimmed(const std::string& text) {
@@ -45,8 +45,13 @@ Credentials::Credentials(const KubeConfig& config, const Clock& clock)
 Status Credentials::read_plugin(Identity& out) {
   const bool is_over = said_.expires_ms != 0 && clock_.now_ms() >= said_.expires_ms;
   if (must_ask_ || is_over) {
-    const std::string printed = TRY(run_exec_plugin(*config_.exec, config_, out.peer.ca));
-    said_ = TRY(parse_exec_credential(printed, *config_.exec));
+    if (failed_ && clock_.monotonic_ms() - failed_at_ms_ < peace_ms) return *failed_;
+    const auto printed = run_exec_plugin(*config_.exec, config_, out.peer.ca);
+    auto said = printed.ok() ? parse_exec_credential(printed.value(), *config_.exec)
+                             : Result<ExecCredential>(printed.error());
+    failed_ = said.ok() ? std::nullopt : std::optional(said.error());
+    failed_at_ms_ = clock_.monotonic_ms();
+    said_ = TRY(std::move(said));
     must_ask_ = false;
   }
   if (!said_.token.empty()) out.header = "Authorization: Bearer " + said_.token;

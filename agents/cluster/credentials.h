@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "agents/cluster/exec_credential.h"
@@ -17,7 +18,8 @@ struct Identity {
   HttpPeer peer;
 };
 // Files are read again after 50 s and after a 401, a plugin is run again when what it said has
-// expired and after a 401. What cannot be read stays as it was, when it was ever there.
+// expired and after a 401. What cannot be read stays as it was, when it was ever there. A plugin
+// that failed is left in peace for 5 s.
 class Credentials {  // thread-safe
  public:
   Credentials(const KubeConfig& config, const Clock& clock);  // both outlive it
@@ -35,5 +37,7 @@ class Credentials {  // thread-safe
   std::int64_t read_at_ms_ = 0;            // 0 = read now
   ExecCredential said_;                    // by the plugin
   bool must_ask_ = true;                   // it
+  std::optional<Error> failed_;            // what it said last, when it failed
+  std::int64_t failed_at_ms_ = 0;
 };
 }  // namespace kairo::cluster

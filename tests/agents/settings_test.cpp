@@ -64,7 +64,7 @@ TEST_CASE("what is wrong: setting, value, source, remedy") {
       {{},
        {{"KAIRO_BUS_URL", "http://h"}},
        "",
-       "bus-url is \"http://h\" (KAIRO_BUS_URL); use nats://HOST:PORT or tls://HOST:PORT"},
+       "bus-url is \"http://h\" (KAIRO_BUS_URL); use nats://HOST:PORT"},
       {{},
        {},
        "health-address: 8080\n",

@@ -159,6 +159,24 @@ TEST_CASE("certificates: of another name, of nobody known, not looked at; throug
   CHECK(proxy.connections() == 1);
 }
 
+TEST_CASE("in a pod: its service account's files") {
+  if (real() == nullptr) return;
+  const test::TempDir dir;
+  const KubeConfig server = real()->config();
+  std::ofstream(dir.path + "/token") << text_in(server.token_file);
+  std::ofstream(dir.path + "/ca.crt") << text_in(server.ca_file);
+  const std::string port = server.base_url.substr(server.base_url.rfind(':') + 1);
+  const auto inside = in_cluster(
+      [&](const std::string& name) {
+        if (name == "KUBERNETES_SERVICE_HOST") return std::string("127.0.0.1");
+        return name == "KUBERNETES_SERVICE_PORT" ? port : std::string();
+      },
+      dir.path);
+  REQUIRE(inside.ok());
+  KubeCluster cluster(inside.value().config);
+  CHECK(who(cluster) == "test");
+}
+
 TEST_CASE("WatchList: the same list, and its stream goes on as the watch") {
   if (real() == nullptr) return;
   KubeConfig config = real()->config();

@@ -223,3 +223,47 @@ TEST_CASE("chat goes through the API server to the Service") {
   serving.join();
   CHECK(p->run("kairo chat pip hello --context own").err.find("answered 503") != std::string::npos);
 }
+
+TEST_CASE("an agent on a kubeconfig's cluster, told by flags, environment and file") {
+  Place* p = place();
+  if (p == nullptr) return;
+  if (!test::have_program("nats-server")) {
+    MESSAGE("SKIP: nats-server is not installed");
+    return;
+  }
+  const test::TempDir dir;
+  const int bus = test::free_port(), health = test::free_port();
+  std::ofstream(dir.path + "/nats.conf")
+      << "host: 127.0.0.1\nport: " << bus << "\njetstream { store_dir: \"" << dir.path
+      << "/js\" }\nauthorization { user: watcher, password: s3cret }\n";
+  const test::Child broker({"nats-server", "-c", dir.path + "/nats.conf"}, dir.path + "/nats.log");
+  REQUIRE(test::wait_for_port(bus, 10'000));
+  std::ofstream(dir.path + "/kairo.yaml")
+      << "context: all\nlease-namespace: kube-system\nbus-url: nats://127.0.0.1:" << bus
+      << "\nhealth-address: 127.0.0.1:" << health << "\n";
+  const std::string log = dir.path + "/log";
+  {
+    const test::Child agent(
+        {"/usr/bin/env", "KUBECONFIG=" + p->dir.path + "/config", "KAIRO_BUS_PASSWORD=s3cret",
+         "KAIRO_LEASE_NAMESPACE=team", "KAIRO_CONTEXT=none", KAIRO_PROGRAM, "agent", "watcher",
+         "--config", dir.path + "/kairo.yaml", "--context", "own", "--state-dir",
+         dir.path + "/state"},
+        log);
+    httplib::Client client("127.0.0.1", health);
+    std::string ready;
+    for (int i = 0; i < 300 && ready != "ok\n"; ++i) {
+      const auto reply = client.Get("/readyz");
+      ready = reply ? reply->body : "no answer";
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    CHECK_MESSAGE(ready == "ok\n", text_in(log));
+    CHECK(p->cluster.get({leases, "team", "kairo-watcher"}).ok());
+  }
+  const std::string said = text_in(log);
+  CHECK(said.find("lease-namespace team (KAIRO_LEASE_NAMESPACE)") != std::string::npos);
+  CHECK(said.find("context own (--context)") != std::string::npos);
+  CHECK(said.find("bus-password <hidden> (KAIRO_BUS_PASSWORD)") != std::string::npos);
+  CHECK(said.find("bus-url nats://127.0.0.1:" + std::to_string(bus) + " (" + dir.path +
+                  "/kairo.yaml:3)") != std::string::npos);
+  CHECK(said.find("s3cret") == std::string::npos);
+}

@@ -10,7 +10,12 @@
 #include "agents/cli/printers.h"
 #include "agents/cli/yaml.h"
 #include "agents/cluster/api_errors.h"
+#include "agents/cluster/exec_credential.h"
+#include "agents/cluster/initial_events.h"
 #include "agents/cluster/kinds.h"
+#include "agents/cluster/kubeconfig.h"
+#include "agents/cluster/pod_log.h"
+#include "agents/cluster/proxy.h"
 #include "agents/launcher/decide.h"
 #include "agents/local/apiserver/memory_cluster.h"
 #include "agents/local/apiserver/routes.h"
@@ -19,6 +24,7 @@
 #include "agents/node/progress.h"
 #include "agents/provisioner/decide.h"
 #include "agents/pusher/decide.h"
+#include "agents/settings.h"
 #include "agents/transfer/docker_auth.h"
 #include "agents/transfer/inflate.h"
 #include "agents/transfer/reference.h"
@@ -171,6 +177,61 @@ TEST_CASE("agents' decoders") {
       {"an API server's error",
        {R"({"kind":"Status","message":"m","reason":"NotFound"})"},
        [](const std::string& b) { (void)cluster::error_of(422, b, "apply"); }},
+      {"kubeconfig",
+       {"current-context: x\nclusters: [{name: c, cluster: {server: 'https://h', proxy-url: "
+        "'http://p', certificate-authority-data: Y2E=, extensions: [{name: "
+        "client.authentication.k8s.io/exec, extension: {a: [1]}}]}}]\nusers: [{name: u, user: "
+        "{exec: {apiVersion: client.authentication.k8s.io/v1, command: a/b, args: [c], env: "
+        "[{name: d, value: e}], interactiveMode: Never, provideClusterInfo: true}}}]\ncontexts: "
+        "[{name: x, context: {cluster: c, user: u, namespace: n}}]\n"},
+       [](const std::string& b) {
+         const auto read = cluster::resolve_kubeconfig({{"/k/f", b}, {"g", b}}, "");
+         if (!read.ok()) return;
+         (void)cluster::proxy_of(read.value().config.base_url,
+                                 [&](const std::string&) { return b; });
+         if (read.value().config.exec)
+           (void)cluster::exec_info(*read.value().config.exec, read.value().config, b, false);
+       }},
+      {"what an exec plugin prints",
+       {R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{
+        "token":"t","clientCertificateData":"c","clientKeyData":"k","expirationTimestamp":
+        "2026-01-31T12:00:00+02:00"}})"},
+       [](const std::string& b) {
+         cluster::ExecPlugin plugin;
+         plugin.api_version = "client.authentication.k8s.io/v1";
+         (void)cluster::parse_exec_credential(b, plugin);
+       }},
+      {"a list that comes as events",
+       {pod, R"({"metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":
+        "true"}}})"},
+       [](const std::string& b) {
+         cluster::InitialEvents first;
+         for (const auto type : {cluster::Event::Type::added, cluster::Event::Type::deleted,
+                                 cluster::Event::Type::bookmark})
+           (void)first.take({type, b});
+         (void)std::move(first).listing();
+       }},
+      {"a container's log with times",
+       {"2026-01-31T12:00:00.000000001Z a\n2026-01-31T12:00:00.000000001Z b\n\n"},
+       [](const std::string& b) {
+         const auto news = cluster::log_news(b, true, {});
+         (void)cluster::log_news(b, false, news.next);
+       }},
+      {"proxies of the environment",
+       {"10.0.0.0/8,[fd00::1]:443,.a.b,*", "http://u:p@h:1"},
+       [](const std::string& b) {
+         const cluster::Environment env = [&](const std::string&) { return b; };
+         for (const char* url : {"https://10.1.2.3:6443", "http://a.b", "https://[fd00::1]"})
+           (void)cluster::proxy_of(url, env);
+         (void)cluster::proxy_of(b, env);
+       }},
+      {"settings of a file",
+       {"mode: in-cluster\nbus-url: nats://h:1\nhealth-address: 0.0.0.0:8080\n"},
+       [](const std::string& b) {
+         const auto none = [](const std::string&) { return std::string(); };
+         if (const auto read = settle({}, none, SettingsFile{"f", b}); read.ok())
+           (void)read.value().spoken();
+       }},
       {"REST path",
        {"/apis/kaito.sh/v1beta1/namespaces/default/workspaces/w/status"},
        [](const std::string& b) { (void)cluster::route_of(b); }},

@@ -129,6 +129,14 @@ TEST_CASE("a plugin that fails says so without its output") {
   KubeConfig config = with_plugin(dir.path, "echo s3cret; exit 3\n");
   CHECK(Credentials(config, clock).now().error().what ==
         "exec plugin " + dir.path + "/who: exit code 3; run it by hand to see why");
+  Credentials patient(config, clock);
+  for (const char* runs : {"run\nrun\n", "run\nrun\n"}) {
+    CHECK_FALSE(patient.now().ok());
+    CHECK(text_in(dir.path + "/who.runs") == runs);
+  }
+  clock.advance(6'000);
+  CHECK_FALSE(patient.now().ok());
+  CHECK(text_in(dir.path + "/who.runs") == "run\nrun\nrun\n");
   config.exec->command = "kairo-no-such-program";
   config.exec->install_hint = "install it from example.com";
   const auto none = Credentials(config, clock).now();

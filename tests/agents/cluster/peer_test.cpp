@@ -107,9 +107,15 @@ TEST_CASE("a watch that a busy server refuses is not asked for again before its 
 
 TEST_CASE("WatchList: a server that refuses it gets pages, from then on") {
   std::atomic<int> streams{0}, pages{0};
+  std::atomic<bool> is_refused{true};  // else it begins, and says that its etcd cannot
   Server server([&](const httplib::Request& req, httplib::Response& res) {
     if (req.has_param("sendInitialEvents")) {
       ++streams;
+      if (!is_refused)
+        return res.set_content(
+            "{\"type\":\"ERROR\",\"object\":{\"code\":500,\"message\":\"the required storage "
+            "feature RequestWatchProgress is disabled\"}}\n",
+            "application/json");
       res.status = 422;
       return res.set_content(R"({"message":"sendInitialEvents is forbidden"})", "application/json");
     }
@@ -118,14 +124,19 @@ TEST_CASE("WatchList: a server that refuses it gets pages, from then on") {
   });
   KubeConfig config{server.url(), "", ""};
   config.streams_lists = true;
-  KubeCluster cluster(config);
-  for (int i = 0; i < 2; ++i) {
-    const auto listed = cluster.list({nodes, "", ""});
-    REQUIRE(listed.ok());
-    CHECK(listed.value().resource_version == "7");
+  for (const bool refused : {true, false}) {
+    CAPTURE(refused);
+    is_refused = refused;
+    streams = pages = 0;
+    KubeCluster cluster(config);
+    for (int i = 0; i < 2; ++i) {
+      const auto listed = cluster.list({nodes, "", ""});
+      REQUIRE(listed.ok());
+      CHECK(listed.value().resource_version == "7");
+    }
+    CHECK(streams == 1);
+    CHECK(pages == 2);
   }
-  CHECK(streams == 1);
-  CHECK(pages == 2);
 }
 
 TEST_CASE("a proxy that answers in a silent server's stead: the watch is over after 40 s") {
