@@ -174,9 +174,8 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
     p.effects = std::make_unique<NoEffects>();
   }
 }
-}  // namespace
 
-Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
+Status serve(const AgentConfig& config, const std::atomic<bool>& stop) {
   Parts p(config);
   cluster::KubeConfig reached = config.cluster;
   reached.stop = &stop;
@@ -198,5 +197,16 @@ Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
   p.options.health_port = config.health_port;
   p.options.port_file = config.port_file;
   return runtime::serve(*p.loop, *p.relay, p.options, stop);
+}
+}  // namespace
+
+// A damaged store is worth as much as none: the bus makes an empty one good.
+Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
+  const Status done = serve(config, stop);
+  if (done.ok() || done.error().code != Code::corrupt || stop) return done;
+  const std::string kept = TRY(state::put_store_aside(config.state_dir));
+  log::error("the store is damaged: it is put aside, and all is read from the bus",
+             {{"error", done.error().what}, {"kept", kept}});
+  return serve(config, stop);
 }
 }  // namespace kairo

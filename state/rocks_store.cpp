@@ -97,4 +97,15 @@ Result<std::unique_ptr<Store>> open_rocks_store(const std::string& directory) {
   if (!status.ok()) return error_of(status, "open " + directory);
   return std::unique_ptr<Store>(std::make_unique<RocksStore>(db));
 }
+
+Result<std::string> put_store_aside(const std::string& directory) {
+  const std::string aside = directory + ".damaged";
+  std::error_code error;
+  std::filesystem::remove_all(aside, error);
+  if (!error) std::filesystem::rename(directory, aside, error);
+  if (error)
+    return Error{Code::unavailable,
+                 "store: move " + directory + " aside: " + error.message() + "; delete the folder"};
+  return aside;
+}
 }  // namespace kairo::state

@@ -75,6 +75,16 @@ TEST_CASE("RocksDB: a second opener is refused, a damaged store is corrupt") {
   const auto damaged = state::open_rocks_store(dir.path);
   REQUIRE_FALSE(damaged.ok());
   CHECK(damaged.error().code == Code::corrupt);
+  for (const char* round : {"first", "second"}) {  // the second takes the first one's place
+    CAPTURE(round);
+    CHECK(state::put_store_aside(dir.path).value() == dir.path + ".damaged");
+    CHECK(fs::file_size(dir.path + ".damaged/CURRENT") == 3);
+    auto store = state::open_rocks_store(dir.path).value();
+    CHECK(store->get("k").value() == std::nullopt);
+    store.reset();
+    fs::resize_file(dir.path + "/CURRENT", 3);
+  }
+  fs::remove_all(dir.path + ".damaged");
 }
 // The child commits {n -> left, n -> right} and then tells n through a pipe: what was told must be
 // there after kill -9, and no batch may be there by half.

@@ -88,6 +88,18 @@ for agent in watcher launcher; do
   holds "paused: and says why" grep -q "another process acts by now" "$work/$agent.d.log"
 done
 tuned_once lease "$job"
+
+# --- a damaged store --------------------------------------------------------------------------------
+version=$(field lease .metadata.resourceVersion)
+for agent in node pusher; do
+  echo damaged >"$KAIRO_HOME/state/$agent/CURRENT"
+  before=$(pid_of $agent)
+  strike KILL $agent
+  is_new() { [ "$(pid_of "$1")" != "$2" ] && [ "$(ask "$1" readyz)" = ok ]; }
+  holds "damaged: $agent goes on" until_true 20 is_new $agent "$before"
+  holds "damaged: $agent keeps it for who wants to look" test -e "$KAIRO_HOME/state/$agent.damaged/CURRENT"
+done
+same "damaged: nothing changed" "$version" "$(field lease .metadata.resourceVersion)"
 holds "delete them" timeout 60 kairo delete workspace kill next lease
 same "the Lease object names its holder" true \
   "$(kairo get lease kairo-launcher -o json | jq '.spec.holderIdentity | length > 0')"
