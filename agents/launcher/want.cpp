@@ -68,12 +68,10 @@ void want(Decision& d, const wire::RecordT& record, std::int64_t now_ms, const s
     runtime::Seen what;
     if (exists(seen) && counts) what = {seen->version, seen->generation + 1};  // updated in place
     if (seen && !seen->exists && (counts || is_of_wish(record, seen))) what = {seen->version, 0};
-    const char* command = record.workspace->tuning ? "ApplyTuning" : "ApplyInference";
-    const auto* trouble = runtime::trouble_of(record, command);
-    if (!trouble || Code(trouble->code) != Code::invalid) what.now_ms = now_ms;
+    // One that was refused for good too: a policy may have said so, which somebody changes.
+    what.now_ms = now_ms;
     const bool is_asked_now = ask(d, record, key, wish, revision, body(asked.value != wish), what);
-    if (what.now_ms != 0)
-      d.wake_at_ms = (is_asked_now ? now_ms : asked.at_ms) + runtime::unseen_ms_max + 1;
+    d.wake_at_ms = (is_asked_now ? now_ms : asked.at_ms) + runtime::unseen_ms_max + 1;
   } else if (seen->generation > generation) {
     ask(d, record, key, wish, revision, body(false), {seen->version, seen->generation, now_ms});
   }

@@ -149,7 +149,8 @@ TEST_CASE("launcher: a missing Secret is told through the run") {
   CHECK(run->message == "Secret 'push' not found");
 }
 
-TEST_CASE("launcher: a Job or a Service of which nothing is ever seen is asked for again, now and then") {
+TEST_CASE(
+    "launcher: a Job or a Service of which nothing is ever seen is asked for again, now and then") {
   constexpr std::int64_t asked_ms = 1'764'000'000'000, after = runtime::unseen_ms_max + 1;
   const auto wished = [](auto... seen) {
     return record(tuning(1), ready(1), planned(1), run_dir(1), std::move(seen)...);
@@ -180,7 +181,10 @@ TEST_CASE("launcher: a Job or a Service of which nothing is ever seen is asked f
       {"the clock was set back", wished(), asked_ms - 1, true, asked_ms - 1 + after},
       {"an old trouble of which nobody said that it is over", wished(trouble(Code::unavailable)),
        asked_ms + after, true, asked_ms + 2 * after},
-      {"refused for good", wished(trouble(Code::invalid)), asked_ms + after, false, 0},
+      {"refused, just now", wished(trouble(Code::invalid)), asked_ms + after - 1, false,
+       asked_ms + after},
+      {"refused, by a policy that somebody may have changed", wished(trouble(Code::invalid)),
+       asked_ms + after, true, asked_ms + 2 * after},
       {"seen", wished(job(3)), asked_ms + after, false, 0},
       {"a server's Service, just made", served(part(3, "w-headless")), asked_ms + after - 1, false,
        asked_ms + after},
