@@ -32,6 +32,11 @@ bus::Cursor cursor_of(const std::string& text) {  // none when it is not such a 
   std::from_chars(text.data() + second + 1, text.data() + text.size(), out.stamp);
   return out;
 }
+bool is_end_of_a_workload(const wire::FactT& fact) {
+  const auto* job = fact.body.AsJob();
+  const auto* server = fact.body.AsServer();
+  return (job != nullptr && !job->exists) || (server != nullptr && !server->exists);
+}
 }  // namespace
 
 // What another version has stored is not read: the bus makes an empty store good.
@@ -136,7 +141,9 @@ void Loop::take(Round& round, const wire::FactT& fact, bool is_news) {
   const bool is_own = deps_.role.own.contains(type) && (node.empty() || node == deps_.self);
   const bool is_known_better = is_own && knows_its_word_;
   const bool is_last_word = is_news && is_of_an_agent(type) && !is_known_better;
-  if (absorb(edit(round, fact.uid), fact, is_last_word)) round.dirty.insert(fact.uid);
+  if (!absorb(edit(round, fact.uid), fact, is_last_word)) return;
+  round.dirty.insert(fact.uid);
+  if (is_end_of_a_workload(fact)) round.ended.insert(fact.uid);
 }
 
 void Loop::sweep(Round& round) {
@@ -276,6 +283,7 @@ Status Loop::commit(Round& round) {
   for (const std::string& uid : round.cancelled) deps_.relay.cancel_effects(uid);
   if (!round.outdated.empty()) deps_.relay.forget(round.outdated);
   for (auto& [key, row] : round.rows) deps_.relay.add(std::move(key), std::move(row));
+  for (const std::string& uid : round.ended) deps_.relay.hurry(uid);
   is_whole_ = is_whole_ || round.is_whole;
   stage_ = round.stage;
   if (!begins) return ok();

@@ -120,6 +120,14 @@ void Relay::cancel_effects(const std::string& uid) {
   if (lane.rows.empty()) lanes_.erase(found);
 }
 
+void Relay::hurry(const std::string& uid) {
+  const std::lock_guard lock(mutex_);
+  const auto found = lanes_.find(uid + "/effects");
+  if (found == lanes_.end()) return;
+  found->second.not_before_ms = 0;
+  news_.notify_one();
+}
+
 Status Relay::perform(const wire::CommandT& command) {
   if (command.body.type == wire::CommandBody::Publish) {
     const wire::FactT& fact = *command.body.AsPublish()->fact;

@@ -45,7 +45,8 @@ class Relay {
   void open();  // nothing is performed before
   void add(std::string key, wire::CommandT command);
   std::vector<std::string> queued_effects(const std::string& uid) const;  // their keys
-  void cancel_effects(const std::string& uid);         // the queued ones; one that runs goes on
+  void cancel_effects(const std::string& uid);  // the queued ones; one that runs goes on
+  void hurry(const std::string& uid);  // what its effects wait for may have come: try at once
   void wait(std::chrono::milliseconds longest) const;  // until a row may be due
   bool step();                           // performs one row that is due; false: nothing was due
   std::int64_t due_in_ms() const;        // until the next row; -1 when there is none

@@ -210,6 +210,30 @@ TEST_CASE("relay: unavailable is tried again with backoff and told; success clea
   w.settle();
   CHECK(w.effects.done.size() == 3);
 }
+TEST_CASE(
+    "launcher: a removal that waits for a Job's end goes on when that is seen, whatever its "
+    "backoff") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.say(run_dir(1));
+  w.say(job(2));
+  w.settle();
+  w.effects.answer = Error{Code::unavailable, "Job w is still ending"};
+  w.say(leaving(tuning(3)));
+  w.settle();
+  for (std::uint32_t attempt = 1; attempt < 8; ++attempt) {
+    w.clock.advance(runtime::backoff_ms(attempt));
+    w.settle();
+  }
+  w.effects.answer = ok();
+  wire::JobT gone = job(4);
+  gone.exists = false;
+  const std::size_t before = w.effects.done.size();
+  w.say(gone);
+  w.settle();
+  CHECK(w.effects.done.size() > before);
+}
 TEST_CASE("launcher: a Job that was made and taken away unseen is asked for again") {
   World w;
   w.say(tuning(1));
