@@ -140,11 +140,22 @@ void tell(Decision& d, const wire::RecordT& record, const runtime::View& view,
   if (!is_told) d.status = runtime::copy(status);
 }
 
+std::string others_of(const wire::RecordT& record) {
+  std::string out;
+  for (const std::string& finalizer : record.workspace->finalizers)
+    out += (out.empty() ? "" : ", ") + finalizer;
+  return out;
+}
+
 Decision leave(const wire::RecordT& record, const runtime::View& view) {
   Decision d;
   const std::string why = waits_for(record, view);
   if (why.empty()) {
-    if (record.workspace->finalized) set_finalizer(d, record, false);
+    if (record.workspace->finalized)
+      set_finalizer(d, record, false);
+    else if (!record.workspace->finalizers.empty())
+      tell(d, record, view,
+           "waiting for those who hold " + others_of(record) + "; kairo has nothing left of it");
     return d;
   }
   const std::int64_t since = leaving_since(record, view.now_ms);

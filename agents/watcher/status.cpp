@@ -36,6 +36,8 @@ class Story {
     const auto* x = r_.resources.get();
     const bool told = x != nullptr && x->revision == revision_ && !x->reason.empty();
     if (told) return {no, x->reason, x->message};
+    if (x != nullptr && x->state == wire::ResourcesState::Released && r_.workspace->deleting)
+      return {no, "workspaceResourceStatusNotReady", "the workspace has given up its node"};
     return {no, "workspaceResourceStatusNotReady", "waiting for the provisioner's word"};
   }
   bool is_ready() const {

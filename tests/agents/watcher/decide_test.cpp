@@ -222,3 +222,23 @@ TEST_CASE("watcher: a deletion says what it waits for, and ends though its node 
   CHECK(waits(nodes, 11'000) == "SetFinalizer");
   CHECK(waits({}, 11'000) == "SetFinalizer");
 }
+TEST_CASE(
+    "watcher: a deletion that waits for others alone names them, and says that the node is free") {
+  wire::ResourcesT released = ready(2);
+  released.state = wire::ResourcesState::Released;
+  released.reason.clear();
+  released.revision.clear();
+  wire::WorkspaceT w = leaving(tuning(3));
+  w.finalized = false;
+  w.finalizers = {"example.com/x", "kaito.sh/kaito"};
+  const auto r = record(w, released, planned(2, "rev1", false));
+  const auto d = watcher::decide(r, {{}, 11'000});
+  REQUIRE(d.status);
+  CHECK(d.status->conditions.back()->message ==
+        "workspace is being deleted: waiting for those who hold example.com/x, kaito.sh/kaito; "
+        "kairo has nothing left of it");
+  CHECK(d.status->conditions[1]->message == "the workspace has given up its node");
+  w.finalizers.clear();  // it is gone by now
+  CHECK(
+      kinds(watcher::decide(record(w, released, planned(2, "rev1", false)), {{}, 11'000})).empty());
+}
