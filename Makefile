@@ -4,7 +4,7 @@ PREFIX ?= $(HOME)/.local
 JOBS ?= $(shell nproc)
 BUILD := build/$(PRESET)
 .DEFAULT_GOAL := help
-.PHONY: help deps build programs install quickstart test unit asan sim crash parity bench fmt fmt-check lint clean
+.PHONY: help deps build programs install images quickstart test unit asan sim crash parity bench fmt fmt-check lint clean
 
 help: ## show the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ install: programs ## kairo (kubectl kairo too), kairo-tune and kairo-serve into 
 	@install $(addprefix $(BUILD)/,kairo kairo-tune kairo-serve) $(DESTDIR)$(PREFIX)/bin
 	@ln -sf kairo $(DESTDIR)$(PREFIX)/bin/kubectl-kairo
 	@echo "installed in $(DESTDIR)$(PREFIX)/bin"
+
+images: programs ## kairo's container images as an OCI layout in build/images (PUSH=registry/prefix pushes them)
+	@python3 deploy/images/build.py $(BUILD) build/images $(if $(PUSH),--push $(PUSH))
 
 quickstart: deps programs ## the whole story: tune a real model, push the adapter, serve it
 	@bash deploy/setup/model.sh $(BUILD)/kairo-tune

@@ -52,8 +52,7 @@ if [ -n "$asan" ]; then
   while IFS=$'\t' read -r name command; do run "asan/$name" "$command"; done < <(programs "$asan")
   unset RUNS
 fi
-for script in tests/e2e/whole_path.sh tests/e2e/by_hand.sh tests/e2e/standby.sh tests/e2e/bad_input.sh tests/e2e/kubectl.sh tests/e2e/half_open.sh tests/crash/short.sh; do
-  [ -f "$script" ] && run "$(basename "$(dirname "$script")")/$(basename "$script" .sh)" bash "$script" "$build"
-done
+for name in whole_path by_hand standby bad_input kubectl half_open images; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
+run "crash/short" bash tests/crash/short.sh "$build"
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" = 0 ]

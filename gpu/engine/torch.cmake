@@ -11,6 +11,7 @@ endfunction()
 kairo_import(torch::c10 "${KAIRO_SITE}/torch/lib/libc10.so")
 target_include_directories(torch::c10 SYSTEM INTERFACE
   "${KAIRO_SITE}/torch/include" "${KAIRO_SITE}/torch/include/torch/csrc/api/include")
+target_compile_options(torch::c10 INTERFACE "-ffile-prefix-map=${KAIRO_SITE}=site")  # in its checks' texts
 kairo_import(torch::cpu "${KAIRO_SITE}/torch/lib/libtorch_cpu.so")
 target_link_libraries(torch::cpu INTERFACE torch::c10)
 # torch/lib first: its libgomp must be the only OpenMP runtime of the process.
