@@ -142,6 +142,8 @@ Result<AgentConfig> agent_config(const std::string& agent, const Settled& settle
   if (!settled["state-dir"].empty()) out.state_dir = settled["state-dir"] + "/" + process;
   if (is_local(settled)) out.node = either(settled["node"], out.node);
   out.runs_dir = either(settled["runs-dir"], out.runs_dir);
+  out.image = settled["image"];
+  out.engine_image = settled["engine-image"];
   if (!settled["models-dir"].empty()) out.models_dir = fs::absolute(settled["models-dir"]).string();
   TRY(read_bus(out, settled));
   read_health(out, settled);

@@ -120,6 +120,10 @@ const std::vector<Setting>& settings() {
        "Name of this cluster on a NATS account that several share", a_label},
       {"health-address", "KAIRO_HEALTH_ADDRESS", "`0.0.0.0:8080`, local: any port on loopback",
        "Where /healthz, /readyz and /metrics are", an_address},
+      {"image", "KAIRO_IMAGE", "`kairo:` and this version",
+       "Image of the pods' helpers, which the launcher names in them"},
+      {"engine-image", "KAIRO_ENGINE_IMAGE", "`kairo-engine:` and this version",
+       "Image of trainer and server"},
       {"log", "KAIRO_LOG", "`info`", "What is logged: debug, info, warn, error, off", a_level},
   };
   return table;

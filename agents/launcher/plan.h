@@ -12,7 +12,8 @@
 
 namespace kairo::launcher {
 struct Settings {
-  std::string image = "ghcr.io/kairo-dev/kairo:0.1.0";
+  std::string image = "kairo:0.1.0";                // of the pods' helpers: fetch, pull
+  std::string engine_image = "kairo-engine:0.1.0";  // of trainer and server (make images)
   std::string listen = "0.0.0.0";  // of the inference server; local mode: 127.0.0.1
   bool allow_loopback = false;     // data sets from loopback URLs: local mode only
 };

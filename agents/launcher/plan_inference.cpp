@@ -62,7 +62,7 @@ std::vector<cluster::Apply> plan_inference(const wire::CommandT& command,
     arguments.push_back(source.name + "=" + path + strength);
   }
   Json server = {{"name", command.name},
-                 {"image", settings.image},
+                 {"image", settings.engine_image},
                  {"command", arguments},
                  {"ports", Json::array({{{"containerPort", port}}})},
                  {"resources", room_of(*apply.resources)},
