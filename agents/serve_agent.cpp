@@ -13,6 +13,7 @@
 #include "agents/launcher/effects.h"
 #include "agents/node/effects.h"
 #include "agents/node/local_run_dirs.h"
+#include "agents/node/models_note.h"
 #include "agents/pusher/effects.h"
 #include "agents/pusher/registry_uploader.h"
 #include "agents/role.h"
@@ -119,23 +120,25 @@ void wire_watcher(Parts& p) {
   }
 }
 
-// Says on the Node object which models lie here; again when a folder appears or goes.
+// Says on the Node object which models lie here, whenever it does not show that.
 void tell_models(Parts& p, const std::atomic<bool>& stop) {
-  std::string told = "?";
-  while (!stop) {
-    std::string models;
-    for (const std::string& name : node::models_in(p.config.models_dir))
-      models += (models.empty() ? "" : ",") + name;
-    if (models != told && p.tenure->term() != 0) {
-      const nlohmann::json patch = {
-          {"apiVersion", "v1"},
-          {"kind", "Node"},
-          {"metadata", {{"name", p.config.node}, {"annotations", {{"kairo.dev/models", models}}}}}};
-      const auto applied =
-          p.cluster->apply({{cluster::nodes, "", p.config.node}, patch.dump(), "kairo-node", ""});
-      if (applied.ok()) told = models;
-    }
-    pause(told == models ? 5'000 : 200, stop);
+  node::ModelsNote note;
+  for (; !stop; pause(1'000, stop)) {
+    const auto node = p.loop->node(p.config.node);
+    if (!node || p.tenure->term() == 0) continue;
+    const std::vector<std::string> models = node::models_in(p.config.models_dir);
+    if (!note.is_due(models, *node, p.clock.now_ms())) continue;
+    std::string text;
+    for (const std::string& name : models) text += (text.empty() ? "" : ",") + name;
+    const nlohmann::json patch = {{"apiVersion", "v1"},
+                                  {"kind", "Node"},
+                                  {"metadata",
+                                   {{"name", p.config.node},
+                                    {"uid", node->uid},
+                                    {"annotations", {{"kairo.dev/models", text}}}}}};
+    const auto applied =
+        p.cluster->apply({{cluster::nodes, "", p.config.node}, patch.dump(), "kairo-node", ""});
+    if (applied.ok()) note = {models, node->version, p.clock.now_ms()};
   }
 }
 

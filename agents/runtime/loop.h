@@ -68,7 +68,8 @@ class Loop {
   // The last fact of a kind about each Workspace, or of each node; nothing before its term has
   // begun and all is read. From any thread.
   std::optional<std::vector<wire::FactT>> last_facts(wire::FactBody kind) const;
-  const wire::RecordT* find(const std::string& uid) const;  // for tests and `debug`
+  std::optional<wire::NodeT> node(const std::string& name) const;  // as last heard; any thread
+  const wire::RecordT* find(const std::string& uid) const;         // for tests and `debug`
 
  private:
   struct Round;                      // what one step changes, before it is committed

@@ -115,6 +115,12 @@ void Loop::republish_if_lost(Round& round) {
   }
 }
 
+std::optional<wire::NodeT> Loop::node(const std::string& name) const {
+  const std::lock_guard lock(records_mutex_);
+  const auto found = nodes_.find(name);
+  return found == nodes_.end() ? std::nullopt : std::optional(found->second);
+}
+
 std::optional<std::vector<wire::FactT>> Loop::last_facts(wire::FactBody kind) const {
   if (stage_ < Stage::lists) return std::nullopt;
   const std::lock_guard lock(records_mutex_);

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agents/node/models_note.h"
 #include "tests/support/facts.h"
 
 using namespace kairo;
@@ -81,4 +82,26 @@ TEST_CASE("node: one record, one step") {
     CAPTURE(row.name);
     CHECK(kinds(node::decide(row.record, {nodes, 1000, "", "n1"})) == row.commands);
   }
+}
+
+TEST_CASE(
+    "node: the note of its models is written whenever the Node is there and does not show it") {
+  const std::vector<std::string> tiny = {"tiny"};
+  wire::NodeT node;
+  node.exists = true;
+  node.version = 5;
+  node::ModelsNote note;
+  CHECK(note.is_due(tiny, node, 1'000));
+  note = {tiny, 5, 1'000};
+  CHECK_FALSE(note.is_due(tiny, node, 2'000));  // on its way
+  CHECK(note.is_due(tiny, node, 32'000));       // it never came
+  CHECK(note.is_due({}, node, 2'000) == false);
+  CHECK(note.is_due({"other"}, node, 2'000));
+  node.models = tiny;
+  CHECK_FALSE(note.is_due(tiny, node, 99'000));
+  node.models.clear();  // dropped by hand, or another Node of this name
+  node.version = 6;
+  CHECK(note.is_due(tiny, node, 2'000));
+  node.exists = false;
+  CHECK_FALSE(note.is_due(tiny, node, 2'000));
 }
