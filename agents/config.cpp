@@ -140,7 +140,6 @@ Result<AgentConfig> agent_config(const std::string& agent, const Settled& settle
   const std::string process = replica.empty() ? agent : agent + "." + replica;
   TRY((is_local(settled) ? local : remote)(out, settled, process));
   if (!settled["state-dir"].empty()) out.state_dir = settled["state-dir"] + "/" + process;
-  if (is_local(settled)) out.node = either(settled["node"], out.node);
   out.runs_dir = either(settled["runs-dir"], out.runs_dir);
   out.image = settled["image"];
   out.engine_image = settled["engine-image"];

@@ -138,11 +138,11 @@ Status choose_cluster(cli::Context& context, const Settled& settled, bool names_
   context.connect = [target]() -> Result<std::unique_ptr<cluster::Cluster>> {
     return std::unique_ptr<cluster::Cluster>(std::make_unique<cluster::KubeCluster>(target.config));
   };
-  context.post = [&context, target](const std::string& service, const std::string& path,
-                                    const std::string& body) {
+  const auto asked = std::make_shared<cluster::KubeCluster>(target.config);
+  context.post = [&context, asked](const std::string& service, const std::string& path,
+                                   const std::string& body) {
     constexpr std::int64_t answer_ms = 300'000;  // a long answer of a large model on few cores
-    return cluster::KubeCluster(target.config)
-        .post_to_service(context.ns, service, path, body, answer_ms);
+    return asked->post_to_service(context.ns, service, path, body, answer_ms);
   };
   return ok();
 }

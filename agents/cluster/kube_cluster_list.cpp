@@ -60,7 +60,8 @@ Result<Listing> KubeCluster::list_stream(const Selection& selection) {
   for (bool is_complete = false; !is_complete;) {
     const auto came = stream->next(silent_ms_max);
     const bool is_silent = came.ok() && came.value().empty();
-    if (is_silent || stream->status() == 400 || stream->status() == 422 || is_unable(came))
+    if ((is_silent && stream->is_open()) || stream->status() == 400 || stream->status() == 422 ||
+        is_unable(came))
       has_list_streams_ = false;
     if (!came.ok()) return came.error();
     if (is_silent)
