@@ -48,7 +48,9 @@ class KubeLease final : public runtime::Lease {
     }
     TRY(look());
     if (!is_ours() && !is_free()) return Claim{false, seen_.term};
-    const Status taken = write(seen_.term + (is_ours() ? 0 : 1));
+    // The server counts in 32 bits. Whoever finds the count set to its end begins anew.
+    const std::uint64_t next = seen_.term < INT32_MAX ? seen_.term + 1 : 1;
+    const Status taken = write(is_ours() ? seen_.term : next);
     if (taken.ok()) return Claim{true, seen_.term};
     if (taken.error().code == Code::conflict || taken.error().code == Code::not_found)
       return Claim{false, seen_.term};  // another was first; the next claim looks again

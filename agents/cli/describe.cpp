@@ -30,8 +30,8 @@ void conditions(std::ostringstream& out, const Ordered& status, std::int64_t now
     rows.push_back({"  " + c.value("type", ""), c.value("status", ""),
                     since(c, "lastTransitionTime", now_ms), c.value("reason", "")});
   out << "Conditions:\n" << table(rows);
-  for (const Ordered& c : status["conditions"])
-    if (c.value("status", "") != "True")
+  for (const Ordered& c : status["conditions"])  // what is not so yet, or not over
+    if (c.value("status", "") != "True" || c.value("type", "") == "WorkspaceDeleting")
       out << "  " << c.value("type", "") << ": " << c.value("message", "") << "\n";
 }
 }  // namespace

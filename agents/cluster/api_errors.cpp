@@ -50,6 +50,7 @@ Error error_of(int http_status, const std::string& body, const std::string& oper
   std::string what =
       operation + ": " + (message.empty() ? "HTTP " + std::to_string(http_status) : message);
   if (row != nullptr && code == row->code) what += row->remedy;
+  while (!what.empty() && what.back() == '\n') what.pop_back();  // it is no Status, but plain text
   if (is_unserved) what += "; is the CustomResourceDefinition installed?";
   return {code, what};
 }

@@ -30,7 +30,7 @@ void keep_running(const Sensor& sensor, const std::atomic<bool>& ending) {
   }
 }
 // Renews the lease, or looks whether it is free; when there is news the loop need not wait.
-void tend(Tenure& tenure, Loop& loop, const std::atomic<bool>& stop,
+void tend(Tenure& tenure, Loop& loop, Vitals& vitals, const std::atomic<bool>& stop,
           const std::atomic<bool>& ending) {
   const SystemClock clock;
   Complaint complaint;
@@ -42,6 +42,7 @@ void tend(Tenure& tenure, Loop& loop, const std::atomic<bool>& stop,
           "another process acts by now: this one ends, and stands by when it is started again");
       std::_Exit(1);
     }
+    vitals.report("lease", done);
     if (complaint.is_due(!done.ok(), clock.monotonic_ms()))
       log::warn("the lease cannot be renewed: nothing is done meanwhile",
                 {{"error", done.error().what}});
@@ -107,7 +108,7 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
   std::atomic<bool> ending{false};
   std::vector<std::thread> threads, workers;
   if (options.tenure != nullptr)
-    threads.emplace_back([&] { tend(*options.tenure, loop, stop, ending); });
+    threads.emplace_back([&] { tend(*options.tenure, loop, *options.vitals, stop, ending); });
   for (int i = 0; i < options.workers; ++i)
     workers.emplace_back([&] {
       while (!ending)

@@ -13,8 +13,8 @@ namespace kairo::runtime {
 using Sensor = std::function<void(const std::atomic<bool>& stop)>;  // returns when stop is set
 struct ServiceOptions {
   std::string agent;
-  int workers = 4;                 // effects that may run at the same time
-  const Vitals* vitals = nullptr;  // what /readyz and /metrics tell; not null
+  int workers = 4;           // effects that may run at the same time
+  Vitals* vitals = nullptr;  // what /readyz and /metrics tell; told of "lease"; not null
   std::string health_host = "127.0.0.1";
   int health_port = 0;          // /healthz, /readyz and /metrics; 0 = any free port
   std::string port_file;        // where the chosen port is written; "" = nowhere

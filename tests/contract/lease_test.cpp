@@ -155,7 +155,8 @@ TEST_CASE("lease: what a person reads in the object; what somebody else wrote th
   CHECK(spec["acquireTime"] == "2025-11-24T16:00:00.000000Z");
   for (const char* odd :
        {R"({"spec":{"holderIdentity":7,"leaseTransitions":"many"}})",
-        R"({"spec":{"leaseTransitions":-1,"holderIdentity":null}})", R"({"spec":null})"}) {
+        R"({"spec":{"leaseTransitions":-1,"holderIdentity":null}})", R"({"spec":null})",
+        R"({"spec":{"leaseTransitions":2147483647,"holderIdentity":null}})"}) {
     REQUIRE(memory.cluster.patch({{cluster::leases, "default", "kairo-launcher"}, odd, ""}).ok());
     claims(*second, true, 1);  // nobody's that can be read
     claims(*first, false, 1);

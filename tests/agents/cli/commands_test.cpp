@@ -224,6 +224,20 @@ TEST_CASE("events and describe: by owner, not by the beginning of a name") {
   CHECK(desk.out.find("the server's set") != std::string::npos);
 }
 
+TEST_CASE("describe: what a condition waits for, and a deletion") {
+  const Json w = {
+      {"metadata", {{"name", "pip"}}},
+      {"status",
+       {{"conditions",
+         {{{"type", "ResourceReady"}, {"status", "True"}, {"message", "all is there"}},
+          {{"type", "JobStarted"}, {"status", "False"}, {"message", "no node yet"}},
+          {{"type", "WorkspaceDeleting"}, {"status", "True"}, {"message", "its Job"}}}}}}};
+  const std::string said = describe(w.dump(), {}, 0);
+  CHECK(said.find("  JobStarted: no node yet\n") != std::string::npos);
+  CHECK(said.find("  WorkspaceDeleting: its Job\n") != std::string::npos);
+  CHECK(said.find("all is there") == std::string::npos);
+}
+
 TEST_CASE("logs: why there is none; a container that was started again begins anew") {
   Desk desk;
   const auto logs_of = [&](const std::string& name, bool is_followed) {
