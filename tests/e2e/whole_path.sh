@@ -167,7 +167,7 @@ gone() { [ -z "$(left)" ]; }
 holds "nothing of them is left" until_true 30 gone
 gone || left
 timeout 90 kairo down >/dev/null 2>&1
-same "without kairo every command says so" "error: kairo is not running ($KAIRO_HOME); start it with \`kairo up -d\`" \
+same "without kairo every command says so" "error: kairo is not running ($KAIRO_HOME); start it with \`kairo up -d\`, or name a cluster of your kubeconfig with --context" \
   "$(for words in "get ws" "apply -f $work/all.yaml" "delete ws x" "logs x" "events" "wait x" "chat x hi" "describe ws"; do
     # shellcheck disable=SC2086
     timeout 20 kairo $words 2>&1
