@@ -40,6 +40,8 @@ Status read_bus(AgentConfig& out, const Settled& settled) {
     out.bus.password = TRY(first_line(settled, "bus-password-file"));
   else if (!settled["bus-password"].empty())
     out.bus.password = settled["bus-password"];
+  out.bus.ca_file = settled["bus-ca-file"];
+  out.bus.replicas = std::atoi(settled["bus-replicas"].c_str());
   out.bus.names = TRY(bus::Names::of(settled["bus-cluster"]));
   out.bus.admin = out.agent == "watcher";
   return ok();

@@ -17,6 +17,7 @@
 #include "agents/cluster/kube_cluster.h"
 #include "agents/config.h"
 #include "agents/local/local_cluster.h"
+#include "agents/node/give_folders.h"
 #include "agents/serve_agent.h"
 #include "agents/transfer/fetch.h"
 #include "agents/transfer/pull.h"
@@ -154,7 +155,8 @@ Status prepare(const CLI::App& app, cli::Context& context,
     return std::any_of(names.begin(), names.end(),
                        [&](const char* name) { return app.got_subcommand(name); });
   };
-  if (is_any({"agent", "fetch", "pull", "explain", "completion", "version"})) return ok();
+  if (is_any({"agent", "fetch", "pull", "give-folders", "explain", "completion", "version"}))
+    return ok();
   const Settled settled = TRY(read_settings(flags));
   const auto home = flags.find("home");
   if (home != flags.end()) context.home.path = home->second;
@@ -333,7 +335,14 @@ int main(int argc, char** argv) {
   sub->add_option("--to", to)->required();
   sub->add_option("--docker-config-dir", config_dir);
 
-  for (const char* own : {"agent", "cluster-local", "fetch", "pull"})
+  std::vector<std::string> folders;
+  unsigned uid = 0;
+  sub = command("give-folders", "Make a node's folders kairo's (its pod's init container)",
+                [&] { return node::give_folders(folders, uid); });
+  sub->add_option("--uid", uid)->required();
+  sub->add_option("folders", folders)->required();
+
+  for (const char* own : {"agent", "cluster-local", "fetch", "pull", "give-folders"})
     app.get_subcommand(own)->group("Started by kairo itself");
   app.allow_extras();  // to name what is not understood
   try {
@@ -357,6 +366,7 @@ int main(int argc, char** argv) {
   if (is_plugin) flags.try_emplace("mode", "kubeconfig");
   const Status prepared = prepare(app, context, flags, ns_option->count() > 0);
   if (!prepared.ok()) return finish(prepared);
-  const bool is_container = app.got_subcommand("fetch") || app.got_subcommand("pull");
+  const auto is_used = [&](const char* name) { return app.got_subcommand(name); };
+  const bool is_container = is_used("fetch") || is_used("pull") || is_used("give-folders");
   return is_container ? finish_container(guarded(action)) : finish(guarded(action));
 }

@@ -163,7 +163,7 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
   } else if (agent == "launcher") {
     launcher::Settings settings;
     settings.listen = p.config.is_local ? "127.0.0.1" : "0.0.0.0";
-    settings.allow_loopback = p.config.is_local;
+    settings.allow_loopback = settings.checks_secrets = p.config.is_local;
     if (!p.config.image.empty()) settings.image = p.config.image;
     if (!p.config.engine_image.empty()) settings.engine_image = p.config.engine_image;
     p.effects = std::make_unique<launcher::LauncherEffects>(

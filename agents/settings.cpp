@@ -42,6 +42,9 @@ std::string an_address(const std::string& value) {
   }
   return port >= 0 && port <= 65535 ? "" : "use ADDRESS:PORT, as 0.0.0.0:8080; port 0 is any";
 }
+std::string a_replica_count(const std::string& value) {
+  return value == "1" || value == "3" || value == "5" ? "" : "use 1, 3 or 5";
+}
 std::string a_level(const std::string& value) {
   const bool is_known =
       value == "debug" || value == "info" || value == "warn" || value == "error" || value == "off";
@@ -116,6 +119,10 @@ const std::vector<Setting>& settings() {
        "File with its password"},
       {"bus-password", "KAIRO_BUS_PASSWORD", "none", "Its password, where no file can be had",
        nullptr, true},
+      {"bus-ca-file", "KAIRO_BUS_CA_FILE", "the system's",
+       "Who may sign its certificate (PEM), for a `tls://` address", absolute},
+      {"bus-replicas", "KAIRO_BUS_REPLICAS", "as they are; new ones have 1",
+       "On how many of its servers each stream lies; the watcher sees to it", a_replica_count},
       {"bus-cluster", "KAIRO_CLUSTER", "none",
        "Name of this cluster on a NATS account that several share", a_label},
       {"health-address", "KAIRO_HEALTH_ADDRESS", "`0.0.0.0:8080`, local: any port on loopback",

@@ -99,6 +99,8 @@ Status NatsBus::connect() {
   if (s == NATS_OK) s = natsOptions_SetURL(options.raw, options_.url.c_str());
   if (s == NATS_OK && !options_.user.empty())
     s = natsOptions_SetUserInfo(options.raw, options_.user.c_str(), options_.password.c_str());
+  if (s == NATS_OK && !options_.ca_file.empty())
+    s = natsOptions_LoadCATrustedCertificates(options.raw, options_.ca_file.c_str());
   if (s == NATS_OK) s = natsOptions_SetName(options.raw, client_.c_str());
   if (s == NATS_OK) s = natsOptions_SetMaxReconnect(options.raw, -1);
   if (s == NATS_OK) s = natsOptions_SetReconnectWait(options.raw, 200);
@@ -133,7 +135,7 @@ Status NatsBus::prepare() {
   const std::lock_guard lock(prepare_mutex_);
   const std::uint64_t now = connects_;
   if (prepared_ == now) return ok();
-  TRY(prepare_streams(connection_, options_.names));
+  TRY(prepare_streams(connection_, options_.names, options_.replicas));
   prepared_ = now;
   return ok();
 }

@@ -17,6 +17,8 @@ namespace kairo::bus {
 struct NatsOptions {
   std::string url = "nats://127.0.0.1:4222";
   std::string user, password;  // "" = none
+  std::string ca_file;         // who may sign the server's certificate (PEM); "" = the system's
+  int replicas = 0;            // of each stream, kept by `admin`; 0 = as they are, new ones 1
   bool admin = false;
   Names names;
   // Who this is in the broker's list of connections, "launcher on node-a"; made unique.

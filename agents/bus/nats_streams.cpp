@@ -18,21 +18,24 @@ constexpr std::int64_t answer_ms = 5'000;
 struct Stream {
   std::string name, subjects;
   std::int64_t per_subject;
+  int replicas;  // 0 = nobody said
 };
 // What kairo relies on, in NATS' words.
 Json settings_of(const Stream& stream) {
-  return {{"subjects", {stream.subjects}},
-          {"retention", "limits"},
-          {"storage", "file"},
-          {"discard", "old"},
-          {"max_msgs", -1},
-          {"max_consumers", -1},
-          {"max_msgs_per_subject", stream.per_subject},
-          {"max_age", 30 * day_ns},
-          {"max_msg_size", message_bytes_max},
-          {"duplicate_window", duplicate_window.count() * 1'000'000},
-          {"no_ack", false},
-          {"sealed", false}};
+  Json out{{"subjects", {stream.subjects}},
+           {"retention", "limits"},
+           {"storage", "file"},
+           {"discard", "old"},
+           {"max_msgs", -1},
+           {"max_consumers", -1},
+           {"max_msgs_per_subject", stream.per_subject},
+           {"max_age", 30 * day_ns},
+           {"max_msg_size", message_bytes_max},
+           {"duplicate_window", duplicate_window.count() * 1'000'000},
+           {"no_ack", false},
+           {"sealed", false}};
+  if (stream.replicas > 0) out["num_replicas"] = stream.replicas;
+  return out;
 }
 
 struct Refusal {
@@ -152,10 +155,10 @@ Error nats_failure(const std::string& what, int status) {
                                  (detail != nullptr ? std::string(" ") + detail : "")};
 }
 
-Status prepare_streams(__natsConnection* connection, const Names& names) {
-  const Stream streams[] = {{names.facts(), names.subject("kairo.facts.>"), 1},
-                            {names.status(), names.subject("kairo.status.>"), 1},
-                            {names.dead(), names.subject("kairo.dead.>"), 1000}};
+Status prepare_streams(__natsConnection* connection, const Names& names, int replicas) {
+  const Stream streams[] = {{names.facts(), names.subject("kairo.facts.>"), 1, replicas},
+                            {names.status(), names.subject("kairo.status.>"), 1, replicas},
+                            {names.dead(), names.subject("kairo.dead.>"), 1000, replicas}};
   for (const Stream& stream : streams) TRY(prepare(connection, stream));
   return drop_old_consumers(connection, names.facts());
 }

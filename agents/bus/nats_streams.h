@@ -11,5 +11,6 @@ Error nats_failure(const std::string& what, int status);
 // Idempotent: creates what is missing and gives what is there the settings that kairo relies on;
 // an administrator's others (replicas, placement, bytes) stay. Consumers of earlier versions go.
 // unavailable, with stream, setting, both values and the remedy: NATS cannot change it.
-Status prepare_streams(__natsConnection* connection, const Names& names);
+// replicas: of each, kept too; 0 = as they are.
+Status prepare_streams(__natsConnection* connection, const Names& names, int replicas);
 }  // namespace kairo::bus

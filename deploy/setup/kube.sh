@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Builds etcd, a Kubernetes API server and kubectl for the tests, once, from their published Go modules, and
-# prints the folder. usage: kube.sh [--check]   (--check: says where they are, builds nothing)
+# Builds etcd, a Kubernetes API server, kubectl and helm for the tests, once, from their published Go modules,
+# and prints the folder. usage: kube.sh [--check]   (--check: says where they are, builds nothing)
 # KAIRO_KUBE_BIN names a folder that has them already (setup-envtest's will do).
 # Exit 77: they cannot be had here; the last line says why.
 set -euo pipefail
 kubernetes=v1.34.3
 etcd=v3.6.5
+helm=v3.19.5
 folder=${KAIRO_KUBE_BIN:-${KAIRO_CACHE:-$HOME/.cache/kairo}/kube/$kubernetes}
 if [ -x "$folder/kube-apiserver" ] && [ -x "$folder/etcd" ] &&
-  { [ -x "$folder/kubectl" ] || [ "${1:-}" = --check ] || [ -n "${KAIRO_KUBE_BIN:-}" ]; }; then
-  echo "$folder" # a kubectl that is absent is a test that is skipped
+  { [ -x "$folder/kubectl" -a -x "$folder/helm" ] || [ "${1:-}" = --check ] || [ -n "${KAIRO_KUBE_BIN:-}" ]; }; then
+  echo "$folder" # a kubectl or helm that is absent is a test that is skipped
   exit 0
 fi
 cannot() {
@@ -58,4 +59,10 @@ for name in kube-apiserver kubectl; do
   build k8s.io/kubernetes "$kubernetes" "k8s.io/kubernetes/cmd/$name" "$name" \
     -ldflags "-s -w -X $about.gitVersion=$kubernetes -X $about.gitMajor=1 -X $about.gitMinor=${minor%%.*}"
 done
+( # without it the cluster still runs
+  build helm.sh/helm/v3 "$helm" helm.sh/helm/v3/cmd/helm helm -ldflags \
+    "-s -w -X helm.sh/helm/v3/internal/version.version=$helm $(for part in chartutil lint/rules; do
+      echo "-X helm.sh/helm/v3/pkg/$part.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/$part.k8sVersionMinor=${minor%%.*}"
+    done | tr '\n' ' ')"
+) >&2 || true
 echo "$folder"
