@@ -25,7 +25,6 @@ struct AgentConfig {
   std::string health_host = "127.0.0.1";
   int health_port = 0;    // 0 = any
   std::string port_file;  // of the health port; "" = none
-  std::string image;      // of the workloads; "" = the launcher's own
   cluster::KubeConfig cluster;
   bus::NatsOptions bus;
 };

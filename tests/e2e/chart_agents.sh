@@ -1,0 +1,69 @@
+# tests/e2e/chart_agents.sh - the agents with their own tokens, on the chart's bus. Sourced by chart.sh.
+# The bus: the configuration and the Secrets that the cluster has; other paths, ports and addresses.
+bus=$work/bus port=$(free_port)
+mkdir -p "$bus/data"
+for key in ca.crt tls.crt tls.key; do
+  kubectl get secret kairo-nats-tls -n $ns -o json | jq -r ".data[\"$key\"]" | base64 -d >"$bus/$key"
+done
+kubectl get configmap kairo-nats -n $ns -o jsonpath='{.data.nats\.conf}' >"$bus/of_chart.conf"
+sed -e "s|/etc/nats/tls|$bus|; s|/data|$bus/data|; s|^port: 4222|host: 127.0.0.1\nport: $port|; s|http_port: 8222|http: \"127.0.0.1:$(free_port)\"|" \
+  -e "s|\"/etc/nats/tls|\"$bus|g" "$bus/of_chart.conf" >"$bus/nats.conf"
+export POD_NAME=kairo-nats-0
+for agent in watcher provisioner launcher node pusher admin; do
+  kubectl get secret "kairo-bus-$agent" -n $ns -o json | jq -r '.data.password' | base64 -d >"$bus/$agent.password"
+  export "KAIRO_BUS_${agent^^}=$(cat "$bus/$agent.password")"
+done
+holds "nats-server takes the configuration" nats-server -t -c "$bus/nats.conf"
+same "the certificate is the Service's" "$bus/tls.crt: OK" \
+  "$(openssl verify -CAfile "$bus/ca.crt" -verify_hostname "kairo-nats.$ns.svc" "$bus/tls.crt" 2>&1)"
+helm template kairo $chart -n $ns --set nats.replicas=3 -s templates/nats.yaml | sed -n '/nats.conf: |/,/^---/p' |
+  sed -e '1d;$d' -e "s|\"/etc/nats/tls|\"$bus|g; s|/data|$bus/data|" >"$bus/three.conf"
+holds "nats-server takes that of three" nats-server -t -c "$bus/three.conf"
+nats-server -c "$bus/nats.conf" >"$bus/log" 2>&1 &
+children+=($!)
+until_true 10 grep -q "Server is ready" "$bus/log"
+
+models=$work/models/smollm2-135m-instruct
+mkdir -p "$models"
+for file in config.json tokenizer.json model.safetensors; do echo '{}' >"$models/$file"; done
+# The certificate is the Service's, and is looked at: its name leads here.
+{ cat /etc/hosts; echo "127.0.0.1 kairo-nats.$ns.svc"; } >"$work/hosts"
+named() { exec unshare --map-root-user --mount bash -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$work/hosts" "$@"; }
+declare -A health
+for agent in watcher provisioner launcher node pusher; do
+  account=$agent bound=()
+  case $agent in node | pusher) account=node bound=(--bound-object-kind Node --bound-object-name gpu-1) ;; esac
+  kubectl create token "kairo-$account" -n $ns "${bound[@]}" >"$work/$agent.token"
+  kubeconfig "$work/$agent.token" >"$work/$agent.kubeconfig"
+  health[$agent]=$(free_port)
+  lease=(KAIRO_NODE=gpu-1)
+  [ $account = node ] || lease=(KAIRO_LEASE_NAMESPACE=$ns)
+  named env "${lease[@]}" KAIRO_MODE=kubeconfig KAIRO_KUBECONFIG="$work/$agent.kubeconfig" KAIRO_BUS_URL="tls://kairo-nats.$ns.svc:$port" \
+    KAIRO_BUS_PASSWORD_FILE="$bus/$agent.password" KAIRO_BUS_CA_FILE="$bus/ca.crt" KAIRO_STATE_DIR="$work/state" \
+    KAIRO_RUNS_DIR="$work/runs" KAIRO_MODELS="$work/models" KAIRO_HEALTH_ADDRESS="127.0.0.1:${health[$agent]}" KAIRO_BUS_REPLICAS=1 \
+    KAIRO_ENGINE_IMAGE=registry.example.org/kairo-engine:1 kairo agent "$agent" 2>"$work/$agent.log" &
+  children+=($!)
+done
+for agent in "${!health[@]}"; do
+  holds "$agent is ready with its token, on the chart's bus" until_true 30 curl -sf "http://127.0.0.1:${health[$agent]}/readyz"
+done
+if until_true 30 kubectl get job first-tuning; then pass "a Workspace goes to its Job"; else
+  fail "a Workspace goes to its Job" "$(kubectl get workspace first-tuning -o json | jq -c .status)" "$(tail -n 2 "$work"/*.log)"
+fi
+same "the Job's image is the one that was named" registry.example.org/kairo-engine:1 \
+  "$(kubectl get job first-tuning -o jsonpath='{.spec.template.spec.containers[0].image}')"
+same "nobody was refused" "" "$(grep -h forbidden "$work"/*.log | head -n 3)"
+same "the node says which models it has" smollm2-135m-instruct "$(kubectl get node gpu-1 -o jsonpath='{.metadata.annotations.kairo\.dev/models}')"
+
+patch() { # NAME NODE METADATA WORDS: what the node agent must not do is refused with these words
+  local seen
+  seen=$(curl -s --cacert "$ca" -X PATCH "$url/api/v1/nodes/$2" -H "Authorization: Bearer $(cat "$work/node.token")" \
+    -H "Content-Type: application/merge-patch+json" -d "{\"metadata\": $3}" | jq -r .message)
+  case $seen in *"$4"*) pass "$1" ;; *) fail "$1" "wanted: $4" "seen:   $seen" ;; esac
+}
+patch "a node agent on another Node" other '{"annotations": {"kairo.dev/models": "x"}}' "may write to the Node that it runs on only"
+patch "a node agent and a label" gpu-1 '{"labels": {"a": "b"}}' "may write annotations of kairo.dev on a Node only"
+patch "a node agent and another's annotation" gpu-1 '{"annotations": {"a": "b"}}' "may write annotations of kairo.dev on a Node only"
+kubectl delete workspace first-tuning --wait=false >/dev/null
+kubectl delete job first-tuning --cascade=orphan >/dev/null 2>&1
+holds "a Workspace goes when it is deleted" until_true 30 bash -c '! kubectl get workspace first-tuning'
