@@ -27,7 +27,8 @@ std::string a_node_name(const std::string& value) {
   return is_name ? "" : "use the Node's name as the cluster has it: a-z, 0-9, - and .";
 }
 std::string a_bus(const std::string& value) {
-  if (!value.starts_with("nats://")) return "use nats://HOST:PORT";
+  if (!value.starts_with("nats://") && !value.starts_with("tls://"))
+    return "use nats://HOST:PORT or tls://HOST:PORT";
   if (value.find('@') != std::string::npos)
     return "leave user and password out of it: bus-user, bus-password-file";
   return "";

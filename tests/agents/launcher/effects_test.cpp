@@ -20,16 +20,19 @@ std::string nothing_wrong(const std::string&, const std::string&, const std::str
   return {};
 }
 struct Bench {
+  explicit Bench(launcher::Settings s = {}) : settings(std::move(s)) {}
+  const launcher::Settings settings;
   FakeClock clock;
   cluster::MemoryCluster real{clock, "seed"};
   CountedCluster cluster{real};
-  launcher::LauncherEffects effects{cluster, clock, launcher::Settings{}, nothing_wrong,
+  launcher::LauncherEffects effects{cluster, clock, settings, nothing_wrong,
                                     [](const wire::FactT&) {}};
   const cluster::Ref job{cluster::jobs, "d", "w"},
       preset{cluster::config_maps, "d", "qlora-params-template"};
 
   // since: the Workspace was known that long before now
-  Status apply(const std::string& uid = "u1", std::int64_t since_ms_ago = 0) {
+  Status apply(const std::string& uid = "u1", std::int64_t since_ms_ago = 0,
+               const std::string& secret = "") {
     wire::CommandT command;
     command.uid = uid;
     command.ns = "d";
@@ -37,7 +40,7 @@ struct Bench {
     command.revision = "rev1";
     wire::ApplyTuningT body;
     body.workspace = std::make_unique<wire::WorkspaceT>(tuning(1));
-    body.workspace->tuning->output->image_push_secret.clear();
+    body.workspace->tuning->output->image_push_secret = secret;
     body.resources = std::make_unique<wire::ResourcesT>(ready(1));
     body.run_dir = std::make_unique<wire::RunDirT>(run_dir(1));
     if (since_ms_ago >= 0) body.since_ms = clock.now_ms() - since_ms_ago;
@@ -58,6 +61,18 @@ TEST_CASE("launcher: template and Job are created; a repetition finds them") {
   CHECK(b.cluster.calls == "create create get apply");
   CHECK(b.at(b.job)["metadata"]["uid"] == made["metadata"]["uid"]);
   CHECK(b.at(b.job)["spec"] == made["spec"]);
+}
+TEST_CASE("launcher: a push Secret that lacks is named, unless it may read none") {
+  Bench b;
+  const Status named = b.apply("u1", 0, "push");
+  REQUIRE_FALSE(named.ok());
+  CHECK(named.error().what.starts_with(
+      "Secret 'push' specified in 'output.imagePushSecret' not found in namespace 'd'"));
+  launcher::Settings in_cluster;
+  in_cluster.checks_secrets = false;
+  Bench other(in_cluster);
+  CHECK(other.apply("u1", 0, "push").ok());
+  CHECK(other.cluster.calls == "create create");
 }
 TEST_CASE(
     "launcher: a template that was seen since the Workspace was known is not asked for again") {

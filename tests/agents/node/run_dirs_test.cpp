@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -15,6 +16,7 @@
 #include "agents/local/apiserver/memory_cluster.h"
 #include "agents/local/apiserver/objects.h"
 #include "agents/node/effects.h"
+#include "agents/node/give_folders.h"
 #include "agents/node/local_run_dirs.h"
 #include "agents/node/progress.h"
 #include "tests/support/fake_clock.h"
@@ -269,4 +271,31 @@ TEST_CASE(
   CHECK(effects.perform(command).ok());
   REQUIRE(said.size() == 1);
   CHECK(said[0].body.AsArtifact()->problem == "the run ended without adapter_config.json");
+}
+
+TEST_CASE("folders are made and given, with all in them; links are not followed") {
+  const Bench b;
+  const unsigned self = ::getuid();
+  fs::create_symlink("/", b.root / "models/outside");
+  const auto in = [&](const char* name) { return (b.root / name).string(); };
+  CHECK(give_folders({in("models"), in("state/deep")}, self).ok());
+  CHECK(fs::is_directory(b.root / "state/deep"));
+  CHECK(give_folders({in("models")}, self).ok());
+  if (self != 0) {
+    MESSAGE("SKIP to give folders away one must be root");
+    return;
+  }
+  CHECK(give_folders({in("models")}, 65532).ok());
+  for (const char* name : {"models", "models/tiny", "models/tiny/config.json", "models/outside"}) {
+    CAPTURE(name);
+    struct stat there {};
+    REQUIRE(::lstat(in(name).c_str(), &there) == 0);
+    CHECK(there.st_uid == 65532);
+    CHECK(there.st_gid == 65532);
+  }
+  struct stat root {};
+  REQUIRE(::stat("/", &root) == 0);
+  CHECK(root.st_uid == 0);
+  const Status wrong = give_folders({in("models/tiny/config.json/x")}, self);
+  CHECK(wrong.error().what.ends_with("Not a directory; does it run as root?"));
 }
