@@ -9,7 +9,7 @@ etcd=v3.6.5
 helm=v3.19.5
 folder=${KAIRO_KUBE_BIN:-${KAIRO_CACHE:-$HOME/.cache/kairo}/kube/$kubernetes}
 if [ -x "$folder/kube-apiserver" ] && [ -x "$folder/etcd" ] &&
-  { [ -x "$folder/kubectl" -a -x "$folder/helm" ] || [ "${1:-}" = --check ] || [ -n "${KAIRO_KUBE_BIN:-}" ]; }; then
+  { { [ -x "$folder/kubectl" ] && [ -x "$folder/helm" ]; } || [ "${1:-}" = --check ] || [ -n "${KAIRO_KUBE_BIN:-}" ]; }; then
   echo "$folder" # a kubectl or helm that is absent is a test that is skipped
   exit 0
 fi
