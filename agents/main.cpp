@@ -366,7 +366,7 @@ int main(int argc, char** argv) {
   if (is_plugin) flags.try_emplace("mode", "kubeconfig");
   const Status prepared = prepare(app, context, flags, ns_option->count() > 0);
   if (!prepared.ok()) return finish(prepared);
-  const auto is_used = [&](const char* name) { return app.got_subcommand(name); };
+  const auto is_used = [&](const char* which) { return app.got_subcommand(which); };
   const bool is_container = is_used("fetch") || is_used("pull") || is_used("give-folders");
   return is_container ? finish_container(guarded(action)) : finish(guarded(action));
 }

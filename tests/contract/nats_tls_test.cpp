@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <thread>
+#include <type_traits>
 
 #include "tests/contract/nats_broker.h"
 
@@ -53,7 +54,11 @@ TEST_CASE_TEMPLATE("NATS over TLS", Server, test::InstalledNats, test::NewestNat
   options.ca_file = folder + "/ca.crt";
   CHECK(stores(options, 10s) == "");
   options.replicas = 3;
-  CHECK(stores(options, 2s).find("num_replicas is 1, kairo needs 3") != std::string::npos);
+  const std::string refused = stores(options, 2s);
+  CAPTURE(refused);
+  // One server cannot hold three; nats-server 2.9 takes the setting all the same.
+  const bool is_taken = refused.empty() && std::is_same_v<Server, test::InstalledNats>;
+  CHECK((is_taken || refused.find("num_replicas is 1, kairo needs 3") != std::string::npos));
   options.replicas = 1;
   CHECK(stores(options, 10s) == "");
   options.ca_file = folder + "/other.crt";
