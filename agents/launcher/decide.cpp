@@ -128,7 +128,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   const wire::RunDirT* dir = runtime::of_node(record.run_dirs, node_of(record));
   const bool prepared = dir != nullptr && dir->state == wire::RunDirState::Ready &&
                         dir->revision == w.revision && dir->place == place_of(record) &&
-                        record.run && record.run->node == dir->node;
+                        !dir->volume.empty() && record.run && record.run->node == dir->node;
   if (!prepared) return d;
   if (w.tuning && !runtime::is_trained(record) && !is_foreign(record.job))
     want_job(d, record, view.now_ms);

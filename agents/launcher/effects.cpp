@@ -12,6 +12,13 @@ std::string text_at(const std::string& object, const char* pointer) {
   const nlohmann::json::json_pointer at(pointer);
   return json.is_object() && json.contains(at) && json[at].is_string() ? json[at] : "";
 }
+// Of a Job that is there: whether it is suspended is Kueue's to say.
+cluster::Apply without_suspend(cluster::Apply job) {
+  auto json = nlohmann::json::parse(job.json);
+  json["spec"].erase("suspend");
+  job.json = json.dump();
+  return job;
+}
 // The uid of the Workspace that controls it; "" = none does.
 std::string owner_of(const std::string& object) {
   const auto json = nlohmann::json::parse(object, nullptr, false);
@@ -29,7 +36,7 @@ Status LauncherEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::ApplyTuning:
       return apply_tuning(command);
     case wire::CommandBody::ApplyInference:
-      return apply(command, plan_inference(command, settings_));
+      return apply_inference(command);
     case wire::CommandBody::RemoveWorkload:
       return remove(command);
     case wire::CommandBody::ReleaseRun:
@@ -44,6 +51,7 @@ Status LauncherEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::RemoveRun:
     case wire::CommandBody::CheckArtifact:
     case wire::CommandBody::PushImage:
+    case wire::CommandBody::CheckPush:
       break;
   }
   return Error{Code::invalid, "the launcher does not perform this command"};
@@ -83,19 +91,55 @@ Status LauncherEffects::check_tuning(const wire::CommandT& command) {
 // this Workspace's.
 Status LauncherEffects::apply_tuning(const wire::CommandT& command) {
   TRY(check_tuning(command));
-  for (const cluster::Apply& object : plan_tuning(command, settings_)) {
-    const bool is_shared = object.ref.kind == cluster::config_maps;
-    const std::int64_t since_ms = command.body.AsApplyTuning()->since_ms;
-    if (is_shared && was_there(object.ref, since_ms)) continue;
+  const Plan plan = plan_tuning(command, settings_);
+  TRY(make_shared(plan.shared, command.body.AsApplyTuning()->since_ms));
+  for (const cluster::Apply& object : plan.own) {
+    const auto made = cluster_.create(object);
+    const bool is_taken = !made.ok() && made.error().code == Code::conflict;
+    if (is_taken)
+      TRY(apply(command, {command.body.AsApplyTuning()->workspace->queue.empty()
+                              ? object
+                              : without_suspend(object)}));
+    else
+      TRY(made);
+  }
+  return ok();
+}
+Status LauncherEffects::apply_inference(const wire::CommandT& command) {
+  const Plan plan = plan_inference(command, settings_);
+  TRY(make_shared(plan.shared, 0));
+  return apply(command, plan.own);
+}
+
+Status LauncherEffects::make_shared(const std::vector<cluster::Apply>& objects,
+                                    std::int64_t since_ms) {
+  for (const cluster::Apply& object : objects) {
+    if (was_there(object.ref, since_ms)) continue;
     const std::int64_t now_ms = clock_.now_ms();
     const auto made = cluster_.create(object);
     const bool is_taken = !made.ok() && made.error().code == Code::conflict;
-    if (!is_taken) TRY(made);
-    if (is_shared)
-      note_there(object.ref, now_ms);  // taken: the template, the user's own by now
-    else if (is_taken)
-      TRY(apply(command, {object}));
+    if (is_taken)
+      TRY(look_at_taken(object));
+    else
+      TRY(made);
+    note_there(object.ref, now_ms);
   }
+  return ok();
+}
+// A template is the user's own by now. A volume and its claim are right when they are of the same
+// Node object; a volume whose claim went with its namespace may be claimed again.
+Status LauncherEffects::look_at_taken(const cluster::Apply& object) {
+  if (object.ref.kind == cluster::config_maps) return ok();
+  const std::string there = TRY(cluster_.get(object.ref));
+  const char* owner = "/metadata/ownerReferences/0/uid";
+  const bool is_leaving = !text_at(there, "/metadata/deletionTimestamp").empty();
+  if (is_leaving || text_at(there, owner) != text_at(object.json, owner))
+    return Error{Code::unavailable, object.ref.kind.kind + " " + object.ref.name +
+                                        " is not of this node, or is being deleted; when it is "
+                                        "gone, kairo makes its own"};
+  if (text_at(there, "/status/phase") != "Released") return ok();
+  const nlohmann::json anew = {{"spec", {{"claimRef", {{"uid", nullptr}}}}}};
+  TRY(cluster_.patch({object.ref, anew.dump(), ""}));
   return ok();
 }
 // A look from before the Workspace was known says nothing; what went after that asks anew.

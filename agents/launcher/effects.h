@@ -30,6 +30,9 @@ class LauncherEffects final : public runtime::Effects {
 
  private:
   Status apply_tuning(const wire::CommandT& command);
+  Status apply_inference(const wire::CommandT& command);
+  Status make_shared(const std::vector<cluster::Apply>& objects, std::int64_t since_ms);
+  Status look_at_taken(const cluster::Apply& object);
   bool was_there(const cluster::Ref& ref, std::int64_t since_ms);
   void note_there(const cluster::Ref& ref, std::int64_t now_ms);
   Status apply(const wire::CommandT& command, const std::vector<cluster::Apply>& plan);
@@ -44,6 +47,6 @@ class LauncherEffects final : public runtime::Effects {
   const CheckConfig check_config_;
   const Observe observe_;
   std::mutex there_mutex_;
-  std::map<cluster::Ref, std::int64_t> there_;  // templates: when each was last seen
+  std::map<cluster::Ref, std::int64_t> there_;  // what is shared: when each was last seen
 };
 }  // namespace kairo::launcher

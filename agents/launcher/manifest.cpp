@@ -45,10 +45,7 @@ Json room_of(const wire::ResourcesT& resources) {
 void place(Json& pod_spec, const wire::WorkspaceT& w, const wire::ResourcesT& resources) {
   Json expressions = Json::array();
   // The run directory lies on one node: the pod must go there.
-  if (!resources.nodes.empty())
-    expressions.push_back({{"key", "kubernetes.io/hostname"},
-                           {"operator", "In"},
-                           {"values", Json::array({resources.nodes.front()})}});
+  if (!resources.nodes.empty()) expressions.push_back(of_host(resources));
   if (!resources.local)
     for (const auto& label : w.match_labels)
       expressions.push_back(
@@ -65,8 +62,28 @@ void place(Json& pod_spec, const wire::WorkspaceT& w, const wire::ResourcesT& re
         {"effect", "NoSchedule"}}});
 }
 
-Json host_path(const std::string& path) {
-  return {{"hostPath", {{"path", path}, {"type", "Directory"}}}};
+Json of_host(const wire::ResourcesT& resources) {
+  const std::string& name =
+      resources.hostname.empty() ? resources.nodes.front() : resources.hostname;
+  return {{"key", "kubernetes.io/hostname"}, {"operator", "In"}, {"values", Json::array({name})}};
+}
+
+void restrict(Json& pod_spec) {
+  constexpr int user = 65532;  // as deploy/images and deploy/chart have it
+  pod_spec["automountServiceAccountToken"] = false;
+  pod_spec["enableServiceLinks"] = false;
+  pod_spec["securityContext"] = {{"runAsNonRoot", true},
+                                 {"runAsUser", user},
+                                 {"runAsGroup", user},
+                                 {"fsGroup", user},
+                                 {"fsGroupChangePolicy", "OnRootMismatch"},
+                                 {"seccompProfile", {{"type", "RuntimeDefault"}}}};
+  for (const char* list : {"initContainers", "containers"})
+    if (pod_spec.contains(list))
+      for (Json& container : pod_spec[list])
+        container["securityContext"] = {{"allowPrivilegeEscalation", false},
+                                        {"capabilities", {{"drop", Json::array({"ALL"})}}},
+                                        {"readOnlyRootFilesystem", true}};
 }
 
 Json pull_container(const std::string& name, const wire::DataSourceT& source, const std::string& to,
@@ -92,6 +109,12 @@ Json pull_container(const std::string& name, const wire::DataSourceT& source, co
   }
   container["volumeMounts"] = std::move(mounts);
   return container;
+}
+
+void queue_up(Json& object, const wire::WorkspaceT& w) {
+  Json& labels = object["metadata"]["labels"];
+  if (!w.queue.empty()) labels["kueue.x-k8s.io/queue-name"] = w.queue;
+  if (!w.queue_priority.empty()) labels["kueue.x-k8s.io/priority-class"] = w.queue_priority;
 }
 
 void note_place(Json& object, const wire::ResourcesT& resources) {

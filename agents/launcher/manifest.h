@@ -21,11 +21,16 @@ Json pod_metadata(const wire::CommandT& command, const wire::WorkspaceT& w);
 Json room_of(const wire::ResourcesT& resources);
 // Node affinity to the granted node's labels and KAITO's tolerations.
 void place(Json& pod_spec, const wire::WorkspaceT& w, const wire::ResourcesT& resources);
-// A pod waits for it: what the node agent has not prepared is not made by the kubelet.
-Json host_path(const std::string& path);
+// The node's label, as an expression of an affinity.
+Json of_host(const wire::ResourcesT& resources);
+// What Pod Security's profile `restricted` asks for, and less: the user of the node agent, whose
+// files the run directories hold; no token of a service account; nothing written beside volumes.
+void restrict(Json& pod_spec);
 // An init container that pulls an image's /data into `to`.
 Json pull_container(const std::string& name, const wire::DataSourceT& source, const std::string& to,
                     const Settings& settings, Volumes& pod_volumes);
+// On a workload: Kueue's labels, when the Workspace has them.
+void queue_up(Json& object, const wire::WorkspaceT& w);
 // On a workload: the place that it was made for, so that one for another place is known.
 void note_place(Json& object, const wire::ResourcesT& resources);
 cluster::Apply apply_of(const cluster::Kind& kind, const Json& object);

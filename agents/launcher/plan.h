@@ -20,10 +20,15 @@ struct Settings {
 };
 constexpr const char* manager = "kairo-launcher";
 
-// ConfigMap (the method's template, when the user names none) and Job, in the order of applying.
-std::vector<cluster::Apply> plan_tuning(const wire::CommandT& command, const Settings& settings);
-// Services and StatefulSet.
-std::vector<cluster::Apply> plan_inference(const wire::CommandT& command, const Settings& settings);
+// In the order of making.
+struct Plan {
+  // Of all Workspaces of the namespace: made where absent, else left. The volume of the run
+  // directories; the method's template, when the user names no ConfigMap.
+  std::vector<cluster::Apply> shared;
+  std::vector<cluster::Apply> own;  // this Workspace's: Job; or Services and StatefulSet
+};
+Plan plan_tuning(const wire::CommandT& command, const Settings& settings);
+Plan plan_inference(const wire::CommandT& command, const Settings& settings);
 // "lora-params-template" or "qlora-params-template", KAITO's names, and their training_config.yaml.
 std::string template_name(const std::string& method);
 std::string template_text(const std::string& method);

@@ -1,6 +1,7 @@
 // agents/launcher/plan_inference.cpp - the inference server: StatefulSet and two Services.
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/manifest.h"
+#include "agents/launcher/run_volume.h"
 
 namespace kairo::launcher {
 namespace {
@@ -34,13 +35,11 @@ Json service(const wire::CommandT& command, const wire::WorkspaceT& w, bool head
 }
 }  // namespace
 
-std::vector<cluster::Apply> plan_inference(const wire::CommandT& command,
-                                           const Settings& settings) {
+Plan plan_inference(const wire::CommandT& command, const Settings& settings) {
   const wire::ApplyInferenceT& apply = *command.body.AsApplyInference();
   const wire::WorkspaceT& w = *apply.workspace;
   Volumes volumes;
-  volumes.add("model-weights-volume", host_path(apply.run_dir->path + "/weights"),
-              "/workspace/weights", true);
+  mount_run(volumes, *apply.run_dir, "weights", "/workspace/weights", true);
   Json arguments =
       Json::array({"kairo-serve", "--model", "/workspace/weights", "--name", w.inference->preset,
                    "--host", settings.listen, "--port", std::to_string(port)});
@@ -76,16 +75,19 @@ std::vector<cluster::Apply> plan_inference(const wire::CommandT& command,
   spec["containers"] = Json::array({server});
   spec["volumes"] = volumes.list;
   place(spec, w, *apply.resources);
+  restrict(spec);
 
   Json set = object_of(command, w, "apps/v1", "StatefulSet", command.name);
   note_place(set, *apply.resources);
+  queue_up(set, w);
   set["spec"] = {{"replicas", 1},
                  {"podManagementPolicy", "Parallel"},
                  {"serviceName", command.name + "-headless"},
                  {"selector", {{"matchLabels", {{"kaito.sh/workspace", command.name}}}}},
                  {"template", {{"metadata", pod_metadata(command, w)}, {"spec", spec}}}};
-  return {apply_of(cluster::services, service(command, w, false)),
-          apply_of(cluster::services, service(command, w, true)),
-          apply_of(cluster::stateful_sets, set)};
+  return {run_volume(command.ns, *apply.resources, *apply.run_dir),
+          {apply_of(cluster::services, service(command, w, false)),
+           apply_of(cluster::services, service(command, w, true)),
+           apply_of(cluster::stateful_sets, set)}};
 }
 }  // namespace kairo::launcher

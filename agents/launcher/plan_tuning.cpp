@@ -1,6 +1,7 @@
 // agents/launcher/plan_tuning.cpp - the tuning Job.
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/manifest.h"
+#include "agents/launcher/run_volume.h"
 
 namespace kairo::launcher {
 namespace {
@@ -59,31 +60,34 @@ Json trainer(const wire::CommandT& command, const wire::ApplyTuningT& apply,
 }
 }  // namespace
 
-std::vector<cluster::Apply> plan_tuning(const wire::CommandT& command, const Settings& settings) {
+Plan plan_tuning(const wire::CommandT& command, const Settings& settings) {
   const wire::ApplyTuningT& apply = *command.body.AsApplyTuning();
   const wire::WorkspaceT& w = *apply.workspace;
-  const std::string& run = apply.run_dir->path;
-  std::vector<cluster::Apply> out;
+  const wire::RunDirT& run = *apply.run_dir;
+  Plan out;
+  out.shared = run_volume(command.ns, *apply.resources, run);
   std::string config = w.tuning->config;
   if (config.empty()) {
     config = template_name(w.tuning->method);
-    out.push_back(apply_of(cluster::config_maps, config_map(command, w.tuning->method)));
+    out.shared.push_back(apply_of(cluster::config_maps, config_map(command, w.tuning->method)));
   }
   Volumes volumes;
-  volumes.add("model-weights-volume", host_path(run + "/weights"), "/workspace/weights", true);
+  mount_run(volumes, run, "weights", "/workspace/weights", true);
   volumes.add("config-volume", {{"configMap", {{"name", config}}}}, "/mnt/config", true);
-  volumes.add("state-volume", host_path(run + "/state"), "/mnt/state");
+  mount_run(volumes, run, "state", "/mnt/state");
   // The adapter is made on the node, where the node agent checks it; a volume gets a copy of it.
-  volumes.add("results-volume", host_path(run + "/results"), "/mnt/results");
+  mount_run(volumes, run, "results", "/mnt/results");
   if (const std::string& to = w.tuning->output->volume; !to.empty())
     volumes.add("output-volume", Json::parse(to), copy_to);
-  const Json data_mount = {{"name", "data-volume"}, {"mountPath", "/mnt/data"}};
   const std::string& from = w.tuning->input->volume;
-  volumes.add("data-volume", from.empty() ? host_path(run + "/data") : Json::parse(from),
-              "/mnt/data", !from.empty());
+  if (from.empty())
+    mount_run(volumes, run, "data", "/mnt/data");
+  else
+    volumes.add("data-volume", Json::parse(from), "/mnt/data", true);
+  const Json data_mount = volumes.mounts.back();
 
   Json spec = {{"restartPolicy", "Never"}, {"terminationGracePeriodSeconds", 60}};
-  if (w.tuning->input->volume.empty()) {
+  if (from.empty()) {
     Json input = input_container(*w.tuning->input, settings, volumes);
     input["volumeMounts"].push_back(data_mount);
     spec["initContainers"] = Json::array({input});
@@ -91,17 +95,19 @@ std::vector<cluster::Apply> plan_tuning(const wire::CommandT& command, const Set
   spec["containers"] = Json::array({trainer(command, apply, settings, volumes)});
   spec["volumes"] = volumes.list;
   place(spec, w, *apply.resources);
+  restrict(spec);
 
   Json job = object_of(command, w, "batch/v1", "Job", command.name);
   note_place(job, *apply.resources);
+  queue_up(job, w);
   job["spec"] = {{"backoffLimit", 6},
                  {"completions", 1},  // said, so that it is ours: somebody may edit it
                  {"parallelism", 1},
-                 {"suspend", false},
+                 {"suspend", !w.queue.empty()},  // Kueue lets it go, and takes it back
                  {"podReplacementPolicy", "Failed"},
                  {"podFailurePolicy", pod_failure_policy},
                  {"template", {{"metadata", pod_metadata(command, w)}, {"spec", spec}}}};
-  out.push_back(apply_of(cluster::jobs, job));
+  out.own.push_back(apply_of(cluster::jobs, job));
   return out;
 }
 

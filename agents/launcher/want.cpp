@@ -25,12 +25,18 @@ bool lacks_a_service(const wire::RecordT& record) {
   };
   return !is_seen(record.name) || !is_seen(record.name + "-headless");
 }
+// In the scheduler's words; whoever took the volume of the run directories away.
+bool lacks_a_claim(const wire::RecordT& record) {
+  return exists(record.pod) && record.pod->reason == "Unschedulable" &&
+         record.pod->message.find("persistentvolumeclaim \"kairo-runs-") != std::string::npos;
+}
 template <class Apply>
 void want_parts(Decision& d, const wire::RecordT& record, std::int64_t now_ms,
                 const std::string& key, Apply apply) {
   std::uint64_t lost = 0;
   for (const auto& part : record.parts)
     if (!part->exists) lost = std::max(lost, part->version);
+  if (lacks_a_claim(record)) lost = std::max(lost, record.pod->version);
   const wire::MarkT& asked = mark_of(record, key + " parts");
   runtime::Seen what{lost};
   bool is_late = false;

@@ -50,7 +50,8 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
     return d;
   }
   const bool ready = dir != nullptr && dir->state == wire::RunDirState::Ready &&
-                     dir->revision == run.revision && dir->place == run.place;
+                     dir->revision == run.revision && dir->place == run.place &&
+                     !dir->volume.empty();  // else an earlier version made it, elsewhere
   if (!ready) {
     wire::PrepareRunT prepare;
     prepare.run = copy(run);

@@ -59,6 +59,7 @@ Status NodeEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::ApplyInference:
     case wire::CommandBody::RemoveWorkload:
     case wire::CommandBody::PushImage:
+    case wire::CommandBody::CheckPush:
       break;
   }
   return Error{Code::invalid, "the node agent does not perform this command"};
@@ -67,6 +68,7 @@ Status NodeEffects::perform(const wire::CommandT& command) {
 Status NodeEffects::prepare(const wire::CommandT& command, const wire::RunT& run) {
   wire::RunDirT dir;
   dir.path = TRY(dirs_.prepare(key_of(command, run)));
+  dir.volume = dirs_.volume(key_of(command, run));
   dir.revision = run.revision;
   dir.state = wire::RunDirState::Ready;
   dir.node = self_;
@@ -88,7 +90,7 @@ Status NodeEffects::check_unused(const wire::CommandT& command) {
 
 Status NodeEffects::remove(const wire::CommandT& command, const wire::RunT& run) {
   TRY(check_unused(command));
-  TRY(dirs_.remove(command.uid));
+  TRY(dirs_.remove(command.ns, command.uid));
   wire::ArtifactT nothing;
   nothing.node = self_;
   observe_(runtime::fact_about(command, std::move(nothing)));

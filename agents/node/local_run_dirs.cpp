@@ -37,7 +37,8 @@ class LocalRunDirs final : public RunDirs {
   LocalRunDirs(std::string root, std::string models)
       : root_(std::move(root)), models_(std::move(models)) {}
   Result<std::string> prepare(const RunKey& run) override;
-  Status remove(const std::string& uid) override;
+  std::string volume(const RunKey& run) override { return (fs::path(root_) / run.ns).string(); }
+  Status remove(const std::string& ns, const std::string& uid) override;
   Result<Adapter> adapter(const RunKey& run) override;
   Result<std::vector<RunKey>> list() override;
   std::string progress_file(const RunKey& run) override {
@@ -46,8 +47,9 @@ class LocalRunDirs final : public RunDirs {
 
  private:
   fs::path folder(const RunKey& run) const {
-    return fs::path(root_) / run.uid / run.revision.substr(0, 12);
+    return fs::path(root_) / run.ns / run.uid / run.revision.substr(0, 12);
   }
+  Status adopt(const RunKey& run) const;
   Status link_weights(const fs::path& from, const fs::path& to) const;
   static Status make_current(const fs::path& dir);
   Result<RunKey> about(const fs::path& dir);
@@ -83,8 +85,17 @@ Status LocalRunDirs::make_current(const fs::path& dir) {
   return ok();
 }
 
+// What an earlier version made lies a folder higher.
+Status LocalRunDirs::adopt(const RunKey& run) const {
+  const fs::path before = fs::path(root_) / run.uid, now = fs::path(root_) / run.ns / run.uid;
+  std::error_code error;
+  if (!fs::is_symlink(before / current, error) || fs::exists(now, error)) return ok();
+  fs::rename(before, now, error);
+  return error ? Status(disk("rename " + before.string(), error)) : ok();
+}
+
 Result<std::string> LocalRunDirs::prepare(const RunKey& run) {
-  if (!is_plain(run.uid) || !is_plain(run.revision) || !is_plain(run.preset))
+  if (!is_plain(run.ns) || !is_plain(run.uid) || !is_plain(run.revision) || !is_plain(run.preset))
     return Error{Code::invalid, "run directory: not a name: " + run.uid + "/" + run.preset};
   const fs::path model = fs::path(models_) / run.preset;
   if (!is_model(model))
@@ -94,11 +105,16 @@ Result<std::string> LocalRunDirs::prepare(const RunKey& run) {
                                       model.string()};
   const fs::path dir = folder(run);
   std::error_code error;
+  fs::create_directories(volume(run), error);
+  if (error) return disk("create " + volume(run), error);
+  TRY(adopt(run));
   for (const char* part : {"weights", "data", "state", "results"}) {
     fs::create_directories(dir / part, error);
     if (error) return disk("create " + (dir / part).string(), error);
   }
   for (const fs::path& p : {fs::path(root_), dir.parent_path(), dir}) ::chmod(p.c_str(), S_IRWXU);
+  // As the kubelet wants a volume with an fsGroup: else it goes through all files of all runs.
+  ::chmod(volume(run).c_str(), S_IRWXU | S_IRWXG | S_ISGID);
   TRY(link_weights(model, dir / "weights"));
   const nlohmann::json about = {{"uid", run.uid},
                                 {"namespace", run.ns},
@@ -116,11 +132,14 @@ Result<std::string> LocalRunDirs::prepare(const RunKey& run) {
   return dir.string();
 }
 
-Status LocalRunDirs::remove(const std::string& uid) {
-  if (!is_plain(uid)) return Error{Code::invalid, "run directory: not a name: " + uid};
-  std::error_code error;
-  fs::remove_all(fs::path(root_) / uid, error);
-  if (error) return disk("remove " + uid, error);
+Status LocalRunDirs::remove(const std::string& ns, const std::string& uid) {
+  if (!is_plain(ns) || !is_plain(uid))
+    return Error{Code::invalid, "run directory: not a name: " + ns + "/" + uid};
+  for (const fs::path& parent : {fs::path(root_) / ns, fs::path(root_)}) {  // and as it was before
+    std::error_code error;
+    fs::remove_all(parent / uid, error);
+    if (error) return disk("remove " + uid, error);
+  }
   return ok();
 }
 
@@ -160,16 +179,21 @@ Result<RunKey> LocalRunDirs::about(const fs::path& dir) {
 Result<std::vector<RunKey>> LocalRunDirs::list() {
   std::map<std::string, RunKey> there;
   std::error_code error;
-  for (const auto& of_uid : fs::directory_iterator(root_, error)) {
+  const auto look = [&](const fs::path& of_uid) {
     std::error_code none;
-    const fs::path to = fs::read_symlink(of_uid.path() / current, none);
-    const fs::path dir = of_uid.path() / to.filename();
-    if (to.empty()) continue;  // being made
+    const fs::path to = fs::read_symlink(of_uid / current, none);
+    const fs::path dir = of_uid / to.filename();
+    if (to.empty()) return;  // being made
     if (const auto known = known_.find(dir.string()); known != known_.end()) {
       there.insert(*known);
     } else if (const auto run = about(dir); run.ok()) {
       there.emplace(dir.string(), run.value());
     }
+  };
+  for (const auto& of_namespace : fs::directory_iterator(root_, error)) {
+    std::error_code none;
+    for (const auto& of_uid : fs::directory_iterator(of_namespace.path(), none))
+      look(of_uid.path());
   }
   known_ = std::move(there);
   std::vector<RunKey> out;

@@ -13,8 +13,14 @@ using Named = runtime::Nodes::value_type;
 using wire::ResourcesState;
 using wire::ResourcesT;
 
-// The rest of a node that a tuning leaves to everybody else.
-constexpr std::int64_t spare_cpu_milli = 250, serving_cpu_milli = 100;
+constexpr std::int64_t serving_cpu_milli = 100;
+
+// Of a CPU node more than half, so that two tunings do not share its cores; what DaemonSets ask for
+// fits beside. Beside each GPU its share of that half. No limit: what is idle may be used.
+std::int64_t tuning_cpu_milli(const wire::NodeT& node) {
+  const std::int64_t half = node.cpu_milli / 2;
+  return std::max<std::int64_t>(node.gpus > 0 ? half / node.gpus : half + 1, 500);
+}
 
 const std::string& preset_of(const wire::WorkspaceT& w) {
   static const std::string none;
@@ -74,11 +80,12 @@ ResourcesT grant(const wire::WorkspaceT& w, const std::string& name, const wire:
   out.places = {name + "/" + node.uid};
   out.gpus = node.gpus > 0 ? 1 : 0;
   out.local = node.local;
+  for (const auto& label : node.labels)
+    if (label->key == "kubernetes.io/hostname") out.hostname = label->value;
   out.memory_bytes = need.memory_bytes;
   out.memory_limit_bytes =
       std::min<std::int64_t>(2 * need.memory_bytes + (1LL << 30), node.memory_bytes);
-  out.cpu_milli =
-      w.tuning ? std::max<std::int64_t>(node.cpu_milli - spare_cpu_milli, 500) : serving_cpu_milli;
+  out.cpu_milli = w.tuning ? tuning_cpu_milli(node) : serving_cpu_milli;
   return out;
 }
 

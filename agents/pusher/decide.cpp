@@ -32,6 +32,29 @@ std::string reason_of(const wire::TroubleT& trouble) {
   if (trouble.code == static_cast<std::uint8_t>(Code::conflict)) return "AdapterUnavailable";
   return "RegistryUnavailable";
 }
+// A Secret that lacks is said while there is time to make one, not when the adapter is done.
+void look_ahead(Decision& d, const wire::RecordT& record, const std::string& self) {
+  const wire::WorkspaceT& w = *record.workspace;
+  const wire::TrainingT* training = runtime::of_node(record.trainings, self);
+  const wire::ArtifactT* artifact = runtime::of_node(record.artifacts, self);
+  const bool is_training = training != nullptr && training->revision == w.revision &&
+                           (artifact == nullptr || artifact->revision != w.revision);
+  const bool has_secret = w.tuning->output && !w.tuning->output->image_push_secret.empty();
+  if (!is_training || !has_secret || runtime::is_pushed(record)) return;
+  wire::CheckPushT check;
+  check.workspace = runtime::copy(w);
+  runtime::ask(d, record, "check push", w.revision, w.revision, std::move(check));
+  const wire::PushT* before = runtime::of_node(record.pushes, self);
+  if (const wire::TroubleT* trouble = runtime::trouble_of(record, "CheckPush")) {
+    wire::PushT waiting = said(record, self, wire::PushState::Waiting);
+    waiting.reason = reason_of(*trouble);
+    waiting.message = trouble->what;
+    runtime::publish(d, record, std::move(waiting));
+  } else if (before != nullptr && before->revision == w.revision &&
+             before->state == wire::PushState::Waiting) {
+    runtime::publish(d, record, said(record, self, wire::PushState::Idle));
+  }
+}
 }  // namespace
 
 Decision decide(const wire::RecordT& record, const runtime::View& view) {
@@ -47,7 +70,10 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   // What another node has, its pusher pushes. What lay here may be gone, or wished for no more.
   if (artifact == nullptr || artifact->revision != w.revision || !artifact->problem.empty()) {
     d.cancel_effects = !runtime::mark_of(record, "push").value.empty();
-    if (d.cancel_effects) d.marks.push_back(unasked());
+    if (d.cancel_effects)
+      d.marks.push_back(unasked());
+    else
+      look_ahead(d, record, view.self);
     return d;
   }
   if (!w.tuning->output || w.tuning->output->image.empty()) return d;
@@ -71,9 +97,11 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   wire::PushImageT body;
   body.workspace = runtime::copy(w);
   body.artifact = runtime::copy(*artifact);
+  // The look ahead may wait to be tried again; what it said stands until more is known.
+  d.cancel_effects = runtime::mark_of(record, "push").value.empty();
   const bool asked = runtime::ask(d, record, "push", attempt, w.revision, std::move(body));
   if (trouble == nullptr || asked) {
-    if (push == nullptr || push->revision != w.revision)
+    if (push == nullptr || push->revision != w.revision || push->state == wire::PushState::Idle)
       runtime::publish(d, record, said(record, view.self, wire::PushState::Pushing));
     return d;
   }

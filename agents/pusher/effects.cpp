@@ -13,6 +13,10 @@ constexpr std::int64_t progress_every_ms = 1'000;
 
 Status PusherEffects::perform(const wire::CommandT& command) {
   if (command.body.type == wire::CommandBody::PushImage) return push(command);
+  if (const wire::CheckPushT* check = command.body.AsCheckPush()) {
+    TRY(credentials(command.ns, check->workspace->tuning->output->image_push_secret));
+    return ok();
+  }
   return Error{Code::invalid, "the pusher does not perform this command"};
 }
 

@@ -30,7 +30,7 @@
 #include "state/store.h"
 
 namespace kairo::runtime {
-constexpr const char* record_format = "2";  // of what the store holds
+constexpr const char* record_format = "3";  // of what the store holds
 constexpr std::size_t facts_per_batch = 256;
 constexpr std::int64_t keep_gone_ms = 3600 * 1000;  // longer than a message can come late
 

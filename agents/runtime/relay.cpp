@@ -27,6 +27,7 @@ std::string lane_of(const wire::CommandT& command) {
     case wire::CommandBody::RemoveRun:
     case wire::CommandBody::CheckArtifact:
     case wire::CommandBody::PushImage:
+    case wire::CommandBody::CheckPush:
       break;
   }
   return command.uid + "/effects";

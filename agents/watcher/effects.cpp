@@ -61,6 +61,7 @@ Status WatcherEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::RemoveRun:
     case wire::CommandBody::CheckArtifact:
     case wire::CommandBody::PushImage:
+    case wire::CommandBody::CheckPush:
       break;
   }
   return Error{Code::invalid, "the watcher does not perform this command"};

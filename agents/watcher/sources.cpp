@@ -150,9 +150,10 @@ Status Source::say() {
   return ok();
 }
 
-// A list is never older than what was read and said before, of what was there and of what was gone.
+// A list is never older than what was read and said before, of what was there and of what was gone,
+// nor than what the server had answered to a write before (known).
 void Source::find_epoch(const Facts& before, const std::vector<wire::FactT>& last,
-                        std::uint64_t listed_version, Facts& now) {
+                        const Versions& known, std::uint64_t listed_version, Facts& now) {
   std::uint64_t newest = deps_.workspaces.epoch();
   bool went_back = newest == epoch_ && listed_version < reached_;
   const auto compare = [&](const std::string& subject, const wire::FactT& fact) {
@@ -166,6 +167,13 @@ void Source::find_epoch(const Facts& before, const std::vector<wire::FactT>& las
   for (const auto& [subject, fact] : before) compare(subject, fact);
   for (const wire::FactT& fact : last)
     if (is_of(fact, selection_.kind)) compare(runtime::subject_of(fact), fact);
+  const bool is_in_epoch = newest == epoch_;  // as those that are known
+  for (const auto& [uid, version] : known)
+    went_back = went_back || (is_in_epoch && listed_version < version);
+  for (const auto& [subject, fact] : now)
+    if (const auto answered = known.find(fact.uid); answered != known.end())
+      went_back = went_back ||
+                  (is_in_epoch && (runtime::version_of(fact) & version_mask) < answered->second);
   epoch_ = newest + (went_back ? std::uint64_t{1} << epoch_bits : 0);
   reached_ = listed_version;
   deps_.workspaces.raise_epoch(epoch_);
@@ -184,6 +192,7 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
   if (is_for_workspaces())
     for (const wire::FactT& fact : *last)  // of those that are gone something may be left
       deps_.workspaces.add({fact.uid, fact.ns, fact.name});
+  const Versions known = is_for_workspaces() ? deps_.workspaces.versions() : Versions();
   const cluster::Listing listing = TRY(deps_.cluster.list(selection_));
   Facts now, before = there_;
   std::map<std::string, std::pair<Object, wire::StatusSeenT>> shown;  // by Workspaces
@@ -197,7 +206,7 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
     }
   }
   const std::uint64_t epoch_before = epoch_;
-  find_epoch(before, *last, number(listing.resource_version), now);
+  find_epoch(before, *last, known, number(listing.resource_version), now);
   std::vector<wire::FactT> gone;
   for (wire::FactT& fact : *last) {
     if (!is_of(fact, selection_.kind)) continue;

@@ -59,7 +59,8 @@ class Source {
   void note_gone(wire::FactT fact, std::uint64_t version);
   Status say();
   Status list(const std::string& incarnation, std::int64_t now_ms);
-  void find_epoch(const Facts& before, const std::vector<wire::FactT>& last,
+  using Versions = std::map<std::string, std::uint64_t>;  // by uid
+  void find_epoch(const Facts& before, const std::vector<wire::FactT>& last, const Versions& known,
                   std::uint64_t listed_version, Facts& now);
   void hear(const cluster::Event& event, const Object& object);
 

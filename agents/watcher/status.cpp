@@ -61,7 +61,10 @@ class Story {
                                                                   : nullptr;
   }
   const wire::ArtifactT* artifact() const { return runtime::artifact_of(r_); }
-  const wire::PushT* push() const { return runtime::push_of(r_); }
+  const wire::PushT* push() const {
+    const wire::PushT* push = runtime::push_of(r_);
+    return push == nullptr || push->state == wire::PushState::Idle ? nullptr : push;
+  }
   bool has_started() const {
     const auto* j = job();
     if (had_started())
@@ -82,6 +85,12 @@ class Story {
     const auto* j = job();
     const bool without_adapter = artifact() != nullptr && !artifact()->problem.empty();
     return (j != nullptr && j->finished && j->succeeded == 0) || without_adapter;
+  }
+  bool is_suspended() const { return job() != nullptr && job()->suspended && !job()->finished; }
+  std::string suspension() const {
+    const std::string& queue = r_.workspace->queue;
+    return queue.empty() ? "its Job is suspended"
+                         : "its Job waits in queue '" + queue + "' for Kueue to admit it";
   }
   bool wants_image() const { return !r_.workspace->tuning->output->image.empty(); }
   bool has_succeeded() const {
@@ -159,6 +168,7 @@ Verdict Story::waiting() const {
   if (const auto* dir = runtime::run_dir_of(r_);
       dir != nullptr && dir->state == wire::RunDirState::Failed)
     return {no, dir->reason, dir->message};
+  if (is_suspended()) return {no, pending, "Tuning job has not started: " + suspension()};
   if (pod() != nullptr && pod()->exists && !pod()->reason.empty())
     return {no, pending, "Tuning job has not started: " + words_of(*pod(), r_.resources.get())};
   return {no, pending, "Tuning job has not started"};
@@ -183,12 +193,19 @@ Verdict Story::tuning_succeeded() const {
   }
   const auto* p = push();
   if (p != nullptr && p->state == wire::PushState::Waiting)
-    return {no, p->reason,
-            p->message + " (the adapter is kept; " +
-                (p->attempt == 0 ? "the push is tried again every 15 s)"
-                                 : "attempt " + std::to_string(p->attempt + 1) + " follows)")};
+    return artifact() == nullptr
+               ? Verdict{no, p->reason, p->message}  // it is trained still
+               : Verdict{no, p->reason,
+                         p->message + " (the adapter is kept; " +
+                             (p->attempt == 0
+                                  ? "the push is tried again every 15 s)"
+                                  : "attempt " + std::to_string(p->attempt + 1) + " follows)")};
   if (p != nullptr || artifact() != nullptr)
     return {no, "workspacePending", "workspace has not completed yet, the adapter is being pushed"};
+  if (has_started() && is_suspended())
+    return {no, "workspacePending",
+            "workspace has not completed yet: " + suspension() +
+                "; the tuning goes on from its checkpoint then"};
   if (const std::string why = retry(); !why.empty())  // whether it was seen to start before or not
     return {no, "workspacePending",
             "workspace has not completed yet, the tuning is started again after: " + why};
@@ -216,7 +233,9 @@ Verdict Story::inference_ready() const {
 std::string Story::phase() const {
   if (has_succeeded()) return "Done";
   if (has_failed()) return "Failed";
-  if (push() != nullptr || artifact() != nullptr) return "Pushing";
+  if (artifact() != nullptr || (push() != nullptr && push()->state != wire::PushState::Waiting))
+    return "Pushing";
+  if (is_suspended()) return "Queued";
   const auto* p = progress();
   if (p != nullptr && job() != nullptr) {
     switch (p->phase) {

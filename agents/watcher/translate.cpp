@@ -138,6 +138,9 @@ void read_wishes(const Json& object, wire::WorkspaceT& out) {
         key.starts_with("workspace.kaito.io/"))
       kept[key] = value;
   out.annotations = labels(kept);
+  const Json& worn = at(at(object, "metadata"), "labels");
+  out.queue = text(worn, "kueue.x-k8s.io/queue-name");
+  out.queue_priority = text(worn, "kueue.x-k8s.io/priority-class");
   out.tuning = tuning(at(object, "tuning"));
   out.inference = inference(at(object, "inference"));
 }
@@ -197,6 +200,7 @@ wire::JobT job(const Json& object) {
   const Json& meta = at(object, "metadata");
   const Json& status = at(object, "status");
   read_workload(meta, out);
+  out.suspended = at(at(object, "spec"), "suspend") == true;
   out.active = number<std::uint32_t>(status, "active");
   out.ready = number<std::uint32_t>(status, "ready");
   out.succeeded = number<std::uint32_t>(status, "succeeded");

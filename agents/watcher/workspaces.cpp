@@ -60,6 +60,13 @@ Workspaces::Newest Workspaces::newest(const std::string& uid) const {
   const auto found = entries_.find(uid);
   return found == entries_.end() ? Newest{} : found->second.newest;
 }
+std::map<std::string, std::uint64_t> Workspaces::versions() const {
+  const std::lock_guard lock(mutex_);
+  std::map<std::string, std::uint64_t> out;
+  for (const auto& [uid, entry] : entries_)
+    if (entry.newest.version != 0) out[uid] = entry.newest.version;
+  return out;
+}
 void Workspaces::forget_versions() {
   const std::lock_guard lock(mutex_);
   for (auto& [uid, entry] : entries_) {

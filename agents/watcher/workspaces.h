@@ -43,7 +43,8 @@ class Workspaces {  // thread-safe
     Object object;              // in that version; null = not kept
   };
   Newest newest(const std::string& uid) const;
-  void forget_versions();               // the server's have gone back
+  std::map<std::string, std::uint64_t> versions() const;  // by uid; of those that are known
+  void forget_versions();                                 // the server's have gone back
   void forget(const std::string& uid);  // the object is gone; its name stays for what it leaves
 
  private:

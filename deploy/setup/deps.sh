@@ -93,7 +93,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     [ ! -d /run/systemd/system ] || $sudo systemctl disable --quiet "$server" || true
   done
   if ! has_rust; then
-    echo "error: $(command -v cargo || echo cargo) is older than Rust $rust and comes first in PATH; remove it or put a newer one before it" >&2
+    first=$(command -v cargo || echo cargo)
+    why=$("$first" --version 2>&1 >/dev/null | head -n 1 || true) # rustup's cargo without a toolchain, say
+    say_why="is older than Rust $rust"
+    [ -z "$why" ] || say_why="does not run ($why)"
+    echo "error: $first comes first in PATH and $say_why; mend it, remove it, or put a newer one before it" >&2
     exit 1
   fi
 fi

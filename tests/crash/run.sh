@@ -16,7 +16,7 @@ serve_data
 config steps 400 | apply >/dev/null
 
 tune() { workspace "$1" "" steps "localhost:$registry/crash/$1:1" | apply >/dev/null; }
-run_dir() { echo "$KAIRO_HOME/runs/$(field "$1" .metadata.uid)"; }
+run_dir() { echo "$KAIRO_HOME/runs/default/$(field "$1" .metadata.uid)"; }
 losses() { # the last word about each step: an attempt repeats steps since its checkpoint
   cat "$1"/*/state/progress.jsonl | jq -r 'select(.phase == "Training" and .step > 0) | "\(.step) \(.loss)"' |
     sort -u
@@ -99,4 +99,4 @@ done
 sleep 1
 left=$(strays)
 same "no process belongs to nobody" "" "$left"
-same "no run folder is left" "$(basename "$(run_dir reference)")" "$(ls "$KAIRO_HOME/runs")"
+same "no run folder is left" "$(basename "$(run_dir reference)")" "$(ls "$KAIRO_HOME/runs/default")"

@@ -139,7 +139,7 @@ config long 1500 | apply >/dev/null
 workspace killed "" long | apply >/dev/null
 is_training() { [ "$(field "$1" .status.tuning.phase)" = Training ]; }
 until_true 30 is_training killed
-trainer_of() { pgrep -f "kairo-tune train .*$KAIRO_HOME/runs/$(field "$1" .metadata.uid)/"; }
+trainer_of() { pgrep -f "kairo-tune train .*$KAIRO_HOME/runs/default/$(field "$1" .metadata.uid)/"; }
 until_true 30 trainer_of killed && kill -9 "$(trainer_of killed | head -n 1)"
 becomes "trainer killed: said, and tried again" killed WorkspaceSucceeded \
   "False workspacePending: workspace has not completed yet, the tuning is started again after: killed: killed by signal 9"
@@ -155,7 +155,7 @@ memory_group_of() { # pid -> the folder of its control group, "" when it is not 
 }
 starve() { # uid of a Workspace: less than the trainer needs, more than it has in its first moments
   local pid group file
-  pid=$(pgrep -f "kairo-tune train .*/runs/$1/" | head -n 1)
+  pid=$(pgrep -f "kairo-tune train .*/runs/default/$1/" | head -n 1)
   group=$(memory_group_of "$pid")
   for file in "$group/memory.max" "$group/memory.limit_in_bytes"; do
     if [ -n "$group" ] && [ -e "$file" ]; then echo 24M 2>/dev/null >"$file" && return; fi

@@ -31,7 +31,7 @@ tuned_once() { # NAME JOB-UID: one case each
   holds "$1: tuned" timeout 120 kairo wait "$1"
   same "$1: by the same Job" "$2" "$(job_of "$1")"
   same "$1: in one attempt" 1 "$(field "$1" '.status.tuning.attempt // 1')"
-  same "$1: in one run folder" 1 "$(find "$KAIRO_HOME/runs/$(field "$1" .metadata.uid)" -mindepth 1 -maxdepth 1 -type d | wc -l)"
+  same "$1: in one run folder" 1 "$(find "$KAIRO_HOME/runs/default/$(field "$1" .metadata.uid)" -mindepth 1 -maxdepth 1 -type d | wc -l)"
 }
 job_of() { kairo get job "$1" -o json 2>/dev/null | jq -r .metadata.uid; }
 tune() { workspace "$1" "" steps | apply >/dev/null; }

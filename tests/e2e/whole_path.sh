@@ -60,7 +60,7 @@ holds "down while training" timeout 90 kairo down
 same "nothing is left running" "" "$(pgrep -f "$KAIRO_HOME" | tr '\n' ' ')"
 holds "up again" timeout 60 kairo up -d
 for name in first second third; do holds "$name: trained in the end" timeout 120 kairo wait $name; done
-run=$KAIRO_HOME/runs/$(field first .metadata.uid)
+run=$KAIRO_HOME/runs/default/$(field first .metadata.uid)
 resumed() { jq -se 'any(.attempt == 2 and .resumed_from > 20)' "$run"/*/state/progress.jsonl; }
 holds "the interrupted run (then: $progress_then) went on from its checkpoint" resumed
 ran() { # when the last pod of a Workspace had its program: "START END"
@@ -162,7 +162,7 @@ same "the cluster refused nothing that an agent wrote" "" "$(grep -h ' is invali
 
 # --- deletion -------------------------------------------------------------------------------------
 holds "delete all Workspaces" timeout 60 kairo delete workspace tuned first second third server
-left() { kairo get workspaces,jobs,statefulsets,services,pods -o name 2>/dev/null; ls "$KAIRO_HOME/runs"; }
+left() { kairo get workspaces,jobs,statefulsets,services,pods -o name 2>/dev/null; ls "$KAIRO_HOME/runs/default"; }
 gone() { [ -z "$(left)" ]; }
 holds "nothing of them is left" until_true 30 gone
 gone || left

@@ -5,9 +5,9 @@ namespace kairo::sim {
 Result<std::string> DiskModel::prepare(const node::RunKey& run) {
   if (dice_.fault(10)) return Error{Code::unavailable, "no space left on device"};
   dirs[key_of(run)] = current[run.uid] = run;
-  return key_of(run);
+  return volume(run) + "/" + key_of(run);
 }
-Status DiskModel::remove(const std::string& uid) {
+Status DiskModel::remove(const std::string&, const std::string& uid) {
   if (dice_.fault(10)) return Error{Code::unavailable, "device busy"};
   const auto is_its = [&](const auto& row) { return row.first.starts_with(uid + "/"); };
   current.erase(uid);

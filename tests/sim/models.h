@@ -15,7 +15,8 @@ class DiskModel final : public node::RunDirs {
   explicit DiskModel(Dice& dice) : dice_(dice) {}
   static std::string key_of(const node::RunKey& run) { return run.uid + "/" + run.revision; }
   Result<std::string> prepare(const node::RunKey& run) override;
-  Status remove(const std::string& uid) override;
+  std::string volume(const node::RunKey& run) override { return "/runs/" + run.ns; }
+  Status remove(const std::string& ns, const std::string& uid) override;
   Result<node::Adapter> adapter(const node::RunKey& run) override;
   Result<std::vector<node::RunKey>> list() override;
   std::string progress_file(const node::RunKey&) override { return {}; }

@@ -96,7 +96,8 @@ inline wire::RunDirT run_dir(std::uint64_t version, const std::string& revision 
   x.state = state;
   x.node = "n1";
   x.place = "n1/uid-n1";
-  x.path = "/runs/u1/" + revision;
+  x.path = "/runs/default/u1/" + revision;
+  x.volume = "/runs/default";
   return x;
 }
 inline wire::JobT job(std::uint64_t version, const std::string& revision = "rev1") {

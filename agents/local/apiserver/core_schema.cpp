@@ -28,7 +28,9 @@ const Json& container() {
     "volumeMounts": [{"name": "string", "mountPath": "string", "subPath": "string",
                       "readOnly": "boolean"}],
     "securityContext": {"privileged": "boolean", "runAsUser": "integer", "runAsGroup": "integer",
-                        "runAsNonRoot": "boolean", "readOnlyRootFilesystem": "boolean"}})");
+                        "runAsNonRoot": "boolean", "readOnlyRootFilesystem": "boolean",
+                        "allowPrivilegeEscalation": "boolean",
+                        "capabilities": {"add": "strings", "drop": "strings"}}})");
   return out;
 }
 Json pod_spec() {
@@ -43,7 +45,8 @@ Json pod_spec() {
     "tolerations": [{"key": "string", "operator": "string", "value": "string", "effect": "string",
                      "tolerationSeconds": "integer"}],
     "securityContext": {"runAsUser": "integer", "runAsGroup": "integer", "fsGroup": "integer",
-                        "runAsNonRoot": "boolean"}})");
+                        "runAsNonRoot": "boolean", "fsGroupChangePolicy": "string",
+                        "seccompProfile": {"type": "string", "localhostProfile": "string"}}})");
   out["containers"] = out["initContainers"] = Json::array({container()});
   Json volume = volume_source_rule();
   volume["name"] = "string";

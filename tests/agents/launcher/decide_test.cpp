@@ -33,6 +33,14 @@ wire::PartT part(std::uint64_t version, const std::string& name, bool exists = t
 wire::PartT lost(std::uint64_t version) {
   return part(version, "w", false);
 }
+wire::PodT unclaimed(std::uint64_t version) {
+  wire::PodT x;
+  x.version = version;
+  x.exists = true;
+  x.reason = "Unschedulable";
+  x.message = "0/1 nodes are available: persistentvolumeclaim \"kairo-runs-n1\" not found.";
+  return x;
+}
 }  // namespace
 
 TEST_CASE("launcher: one record, one step") {
@@ -114,6 +122,13 @@ TEST_CASE("launcher: one record, one step") {
       {"and only once for this loss",
        marked(marked(with(serving(1), server(3), lost(4)), "server", "rev1/n1/uid-n1"),
               "server parts", "rev1/n1/uid-n1", 4),
+       "Publish:run"},
+      {"the claim of the runs is gone: once more",
+       marked(with(tuning(1), job(3), unclaimed(4)), "job", "rev1/n1/uid-n1"),
+       "Publish:run ApplyTuning"},
+      {"and only once for this pod",
+       marked(marked(with(tuning(1), job(3), unclaimed(4)), "job", "rev1/n1/uid-n1"), "job parts",
+              "rev1/n1/uid-n1", 4),
        "Publish:run"},
       {"another controller's Job is left alone", with(tuning(1), job(3, "")), "Publish:run"},
       {"another controller's server is left alone", with(serving(1), server(3, "")), "Publish:run"},

@@ -32,7 +32,7 @@ struct Bench {
 
   // since: the Workspace was known that long before now
   Status apply(const std::string& uid = "u1", std::int64_t since_ms_ago = 0,
-               const std::string& secret = "") {
+               const std::string& secret = "", const std::string& queue = "") {
     wire::CommandT command;
     command.uid = uid;
     command.ns = "d";
@@ -41,6 +41,7 @@ struct Bench {
     wire::ApplyTuningT body;
     body.workspace = std::make_unique<wire::WorkspaceT>(tuning(1));
     body.workspace->tuning->output->image_push_secret = secret;
+    body.workspace->queue = queue;
     body.resources = std::make_unique<wire::ResourcesT>(ready(1));
     body.run_dir = std::make_unique<wire::RunDirT>(run_dir(1));
     if (since_ms_ago >= 0) body.since_ms = clock.now_ms() - since_ms_ago;
@@ -55,10 +56,10 @@ struct Bench {
 TEST_CASE("launcher: template and Job are created; a repetition finds them") {
   Bench b;
   REQUIRE(b.apply().ok());
-  CHECK(b.cluster.calls == "create create");
+  CHECK(b.cluster.calls == "create create create create");  // the runs' volume and claim first
   const Json made = b.at(b.job);
   REQUIRE(b.apply("u1", -1).ok());  // a crash repeats it
-  CHECK(b.cluster.calls == "create create get apply");
+  CHECK(b.cluster.calls == "create get create get create create get apply");
   CHECK(b.at(b.job)["metadata"]["uid"] == made["metadata"]["uid"]);
   CHECK(b.at(b.job)["spec"] == made["spec"]);
 }
@@ -72,7 +73,7 @@ TEST_CASE("launcher: a push Secret that lacks is named, unless it may read none"
   in_cluster.checks_secrets = false;
   Bench other(in_cluster);
   CHECK(other.apply("u1", 0, "push").ok());
-  CHECK(other.cluster.calls == "create create");
+  CHECK(other.cluster.calls == "create create create create");
 }
 TEST_CASE(
     "launcher: a template that was seen since the Workspace was known is not asked for again") {
@@ -85,7 +86,7 @@ TEST_CASE(
   REQUIRE(b.real.remove(b.job, "").ok());
   REQUIRE(b.real.remove(b.preset, "").ok());
   REQUIRE(b.apply("u1", 500).ok());  // known since: it may have gone before that
-  CHECK(b.cluster.calls == "create create");
+  CHECK(b.cluster.calls == "create get create get create create");
   CHECK(b.at(b.preset)["kind"] == "ConfigMap");
 }
 TEST_CASE("launcher: an edited Job of its own is made right") {
@@ -94,6 +95,48 @@ TEST_CASE("launcher: an edited Job of its own is made right") {
   REQUIRE(b.real.patch({b.job, R"({"spec":{"suspend":true}})", ""}).ok());
   REQUIRE(b.apply().ok());
   CHECK(b.at(b.job)["spec"]["suspend"] == false);
+}
+TEST_CASE("launcher: whether a Job in a queue is suspended is Kueue's to say") {
+  Bench b;
+  REQUIRE(b.apply("u1", 0, "", "team-a").ok());
+  CHECK(b.at(b.job)["spec"]["suspend"] == true);
+  REQUIRE(b.real.patch({b.job, R"({"spec":{"suspend":false,"parallelism":2}})", ""}).ok());
+  REQUIRE(b.apply("u1", 0, "", "team-a").ok());
+  CHECK(b.at(b.job)["spec"]["suspend"] == false);
+  CHECK(b.at(b.job)["spec"]["parallelism"] == 1);
+}
+TEST_CASE("launcher: the volume of the runs is the Node object's; another node's must go first") {
+  Bench b;
+  REQUIRE(b.apply().ok());
+  const cluster::Ref claim{cluster::claims, "d", "kairo-runs-n1"},
+      volume{cluster::volumes, "", "kairo-runs.d.n1"};
+  for (const cluster::Ref& ref : {claim, volume})
+    CHECK(b.at(ref)["metadata"]["ownerReferences"][0]["uid"] == "uid-n1");
+  CHECK(b.at(volume)["spec"]["claimRef"]["name"] == claim.name);
+  CHECK(b.at(claim)["spec"]["volumeName"] == volume.name);
+
+  REQUIRE(b.real.remove(claim, "").ok());  // with its namespace
+  REQUIRE(b.real
+              .patch({volume,
+                      R"({"spec":{"claimRef":{"uid":"old"}},"status":{"phase":"Released"}})", ""})
+              .ok());
+  REQUIRE(b.real.patch({volume, R"({"status":{"phase":"Released"}})", "status"}).ok());
+  REQUIRE(b.apply("u1", -1).ok());
+  CHECK_FALSE(b.at(volume)["spec"]["claimRef"].contains("uid"));
+  CHECK(b.at(claim)["kind"] == "PersistentVolumeClaim");
+
+  REQUIRE(b.real
+              .patch({volume,
+                      R"({"metadata":{"ownerReferences":[{"apiVersion":"v1",)"
+                      R"("kind":"Node","name":"n1","uid":"before"}]}})",
+                      ""})
+              .ok());
+  const Status waits = b.apply("u1", -1);
+  REQUIRE_FALSE(waits.ok());
+  CHECK(waits.error().code == Code::unavailable);
+  CHECK(waits.error().what ==
+        "PersistentVolume kairo-runs.d.n1 is not of this node, or is being deleted; when it is "
+        "gone, kairo makes its own");
 }
 TEST_CASE("launcher: another's Job and another's template stay as they are") {
   Bench b;

@@ -9,14 +9,17 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "agents/launcher/run_volume.h"
 #include "tests/support/facts.h"
 
 using namespace kairo;
 using namespace kairo::launcher;
 namespace {
-std::string text_of(const std::vector<cluster::Apply>& applies) {
+std::string text_of(const Plan& plan) {
   std::string out;
-  for (const cluster::Apply& a : applies)
+  std::vector<cluster::Apply> all = plan.shared;
+  all.insert(all.end(), plan.own.begin(), plan.own.end());
+  for (const cluster::Apply& a : all)
     out += "# " + a.ref.kind.kind + " " + a.ref.ns + "/" + a.ref.name + " as " + a.manager + "\n" +
            nlohmann::json::parse(a.json).dump(2) + "\n";
   return out;
@@ -98,6 +101,34 @@ TEST_CASE("tuning: a GPU node, data from an image, the result into a volume") {
 
 TEST_CASE("serving: Services, StatefulSet, an adapter from an image") {
   same_as_golden("serving.txt", text_of(plan_inference(serving_command(), {})));
+}
+
+TEST_CASE("tuning: a Job for Kueue's queue is made suspended, with its labels") {
+  const wire::CommandT command = tuning_command([](wire::WorkspaceT& w) {
+    w.queue = "team-a";
+    w.queue_priority = "high";
+  });
+  const auto job = nlohmann::json::parse(plan_tuning(command, {}).own.front().json);
+  CHECK(job["spec"]["suspend"] == true);
+  CHECK(job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a");
+  CHECK(job["metadata"]["labels"]["kueue.x-k8s.io/priority-class"] == "high");
+  CHECK_FALSE(job["spec"]["template"]["metadata"]["labels"].contains("kueue.x-k8s.io/queue-name"));
+}
+
+TEST_CASE("a volume's name: of one namespace and one node, and never too long") {
+  const auto names = [](const std::string& ns, const std::string& node) {
+    wire::ResourcesT resources = room();
+    resources.hostname = "h";
+    wire::RunDirT dir = test::run_dir(1);
+    dir.node = node;
+    const auto made = run_volume(ns, resources, dir);
+    return made.front().ref.name + " " + made.back().ref.name;
+  };
+  CHECK(names("a", "n") == "kairo-runs.a.n kairo-runs-n");
+  CHECK(names("a", "b.n") != names("a.b", "n"));
+  const std::string longest(253, 'n');
+  CHECK(claim_name(longest).size() == 253);
+  CHECK(claim_name(longest) != claim_name(longest.substr(1) + "m"));
 }
 
 TEST_CASE("serving: the time that a server may take to end is its user's") {

@@ -51,7 +51,7 @@ TEST_CASE("a run directory: made, made again, listed, removed") {
   const auto made = b.dirs->prepare(b.run);
   REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().what));
   const fs::path dir = made.value();
-  CHECK(dir == b.root / "runs/uid-1/0123456789ab");
+  CHECK(dir == b.root / "runs/default/uid-1/0123456789ab");
   for (const char* part : {"weights", "data", "state", "results"})
     CHECK(fs::is_directory(dir / part));
   struct stat about {};
@@ -66,10 +66,26 @@ TEST_CASE("a run directory: made, made again, listed, removed") {
   CHECK(b.dirs->list().value() == std::vector<RunKey>{b.run});
   CHECK(models_in((b.root / "models").string()) == std::vector<std::string>{"tiny"});
 
-  CHECK(b.dirs->remove("uid-1").ok());
-  CHECK(b.dirs->remove("uid-1").ok());
+  CHECK(b.dirs->remove("default", "uid-1").ok());
+  CHECK(b.dirs->remove("default", "uid-1").ok());
   CHECK_FALSE(fs::exists(dir));
   CHECK(fs::exists(b.root / "models/tiny/model.safetensors"));
+}
+
+TEST_CASE(
+    "a namespace's folder is a volume that needs no new owner; an earlier version's run is kept") {
+  Bench b;
+  const fs::path before = b.root / "runs/uid-1";  // without the namespace
+  b.write("runs/uid-1/0123456789ab/state/checkpoint", "kept");
+  fs::create_directory_symlink("0123456789ab", before / "current");
+  const auto made = b.dirs->prepare(b.run);
+  REQUIRE(made.ok());
+  CHECK(fs::exists(fs::path(made.value()) / "state/checkpoint"));
+  CHECK_FALSE(fs::exists(before));
+  CHECK(b.dirs->volume(b.run) == (b.root / "runs/default").string());
+  struct stat about {};
+  REQUIRE(::stat((b.root / "runs/default").c_str(), &about) == 0);
+  CHECK((about.st_mode & 07777) == 02770);
 }
 
 TEST_CASE("the run that was prepared last is the current one; it may come back") {
@@ -80,7 +96,7 @@ TEST_CASE("the run that was prepared last is the current one; it may come back")
     REQUIRE(b.dirs->prepare(run).ok());
     CHECK(b.dirs->list().value() == std::vector<RunKey>{run});
   }
-  REQUIRE(b.dirs->remove(b.run.uid).ok());
+  REQUIRE(b.dirs->remove(b.run.ns, b.run.uid).ok());
   CHECK(b.dirs->list().value().empty());
 }
 TEST_CASE("a preset that is not here says where it belongs; names cannot leave the folder") {
@@ -99,7 +115,7 @@ TEST_CASE("a preset that is not here says where it belongs; names cannot leave t
     RunKey wrong = b.run;
     wrong.uid = name;
     CHECK_FALSE(b.dirs->prepare(wrong).ok());
-    CHECK_FALSE(b.dirs->remove(name).ok());
+    CHECK_FALSE(b.dirs->remove("default", name).ok());
   }
 }
 

@@ -56,6 +56,34 @@ TEST_CASE("pusher: one record, one step") {
   }
 }
 
+TEST_CASE("pusher: a Secret that lacks is said while it trains, and taken back when it is there") {
+  const auto trains = training(wire::RunPhase::Training, 3);
+  const auto first = pusher::decide(record(tuning(1), trains), {no_nodes, 1000, "", "n1"});
+  CHECK(kinds(first) == "CheckPush");
+  const auto asked = marked(record(tuning(1), trains), "check push", "rev1");
+  CHECK(kinds(pusher::decide(asked, {no_nodes, 1000, "", "n1"})).empty());
+
+  wire::TroubleT lacks = trouble(Code::not_found, 1, 1);
+  lacks.command = "CheckPush";
+  const auto with = [&](auto... more) {
+    return marked(record(tuning(1), trains, std::move(more)...), "check push", "rev1");
+  };
+  const auto told = pusher::decide(with(wire::TroubleT(lacks)), {no_nodes, 1000, "", "n1"});
+  REQUIRE(kinds(told) == "Publish:push");
+  const auto* push = told.commands[0].body.AsPublish()->fact->body.AsPush();
+  CHECK(push->state == wire::PushState::Waiting);
+  CHECK(push->reason == "PushSecretNotFound");
+
+  wire::PushT waiting = *push;
+  waiting.version = 2;
+  const auto back = pusher::decide(with(wire::PushT(waiting)), {no_nodes, 1000, "", "n1"});
+  REQUIRE(kinds(back) == "Publish:push");
+  CHECK(back.commands[0].body.AsPublish()->fact->body.AsPush()->state == wire::PushState::Idle);
+  CHECK(kinds(pusher::decide(with(std::move(waiting), artifact(1)), {no_nodes, 1000, "", "n1"})) ==
+        "PushImage");
+  CHECK(kinds(pusher::decide(record(tuning(1), trains), {no_nodes, 1000, "", "n2"})).empty());
+}
+
 TEST_CASE("pusher: a refusal is told, and tried again after a while") {
   const auto r =
       marked(record(tuning(1), artifact(1), trouble(Code::invalid, 10'000, 1)), "push", "rev1/0");

@@ -244,6 +244,25 @@ TEST_CASE("sources: a list that is older than what was read raises the epoch of 
   w.step();
   CHECK(w.last().body.AsJob()->version > said);
 }
+TEST_CASE("sources: a list that is older than the answer to a write raises the epoch") {
+  World w(cluster::workspaces);
+  const std::string object =
+      R"({"apiVersion":"kaito.sh/v1beta1","kind":"Workspace","metadata":{"name":"w"}})";
+  const auto made = w.cluster.apply({{w.kind, "d", "w"}, object, "user", ""});
+  REQUIRE(made.ok());
+  const auto uid = Json::parse(made.value())["metadata"]["uid"].get<std::string>();
+  w.step();
+  const std::uint64_t epoch = w.workspaces.epoch();
+  w.restart();
+  w.step();
+  CHECK(w.workspaces.epoch() == epoch);
+  const std::uint64_t newest = w.workspaces.newest(uid).version;
+  w.workspaces.saw(uid, newest + 1, nullptr);  // and then a backup from before it was put back
+  w.restart();
+  w.step();
+  CHECK(w.workspaces.epoch() > epoch);
+  CHECK(w.workspaces.newest(uid).version == newest);
+}
 TEST_CASE("sources: an object counts when its controller is a Workspace of its namespace") {
   World w(cluster::jobs);
   w.ns = "evil";

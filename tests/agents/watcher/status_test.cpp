@@ -103,6 +103,42 @@ TEST_CASE("status: an attempt that failed says why while the next one waits") {
         "\"question\" is missing");
 }
 
+TEST_CASE("status: a push Secret that lacks is said while the training goes on") {
+  wire::PushT waiting = pushed(1);
+  waiting.state = wire::PushState::Waiting;
+  waiting.reason = "PushSecretNotFound";
+  waiting.message = "Secret 'push' is not there";
+  const auto s = watcher::compose(record(tuning(1), ready(1), job(1),
+                                         training(wire::RunPhase::Training, 3), std::move(waiting)),
+                                  5);
+  CHECK(s.state == "Running");
+  CHECK(s.tuning->phase == "Training");
+  CHECK(s.conditions[3]->reason == "PushSecretNotFound");
+  CHECK(s.conditions[3]->message == "Secret 'push' is not there");
+}
+
+TEST_CASE("status: a Job that is held back says by whom, before its first step and after") {
+  wire::WorkspaceT queued = tuning(1);
+  queued.queue = "team-a";
+  wire::JobT held = job(1);
+  held.active = held.ready = 0;
+  held.suspended = true;
+  const auto first = watcher::compose(record(queued, ready(1), held), 5);
+  CHECK(first.state == "Pending");
+  CHECK(first.tuning->phase == "Queued");
+  CHECK(first.conditions[2]->message ==
+        "Tuning job has not started: its Job waits in queue 'team-a' for Kueue to admit it");
+  const auto later =
+      watcher::compose(record(queued, ready(1), held, training(wire::RunPhase::Stopped, 7)), 5);
+  CHECK(later.state == "Running");
+  CHECK(later.tuning->phase == "Queued");
+  CHECK(later.conditions[3]->message ==
+        "workspace has not completed yet: its Job waits in queue 'team-a' for Kueue to admit it; "
+        "the tuning goes on from its checkpoint then");
+  const auto plain = watcher::compose(record(tuning(1), ready(1), held), 5);
+  CHECK(plain.conditions[2]->message == "Tuning job has not started: its Job is suspended");
+}
+
 TEST_CASE("status: a server that does not come up has KAITO's class of the reason, and its words") {
   const auto ready_of = [](const std::string& reason, const std::string& message) {
     wire::PodT pod;

@@ -137,6 +137,7 @@ TEST_CASE(
   CHECK(fact.body.AsJob()->revision == "rev1");
   CHECK(fact.body.AsJob()->failed == 2);
   CHECK(fact.body.AsJob()->finished);
+  CHECK_FALSE(fact.body.AsJob()->suspended);
   CHECK(fact.body.AsJob()->reason == "BackoffLimitExceeded");
   Json plain = job;  // KAITO's own have no annotation of ours
   plain["metadata"].erase("annotations");
