@@ -37,9 +37,9 @@ void run_dirs_contract(node::RunDirs& dirs,
   CHECK_FALSE(adapter.value().digest.empty());
   CHECK(dirs.adapter(first).value().digest == adapter.value().digest);
   CHECK(dirs.adapter(second).error().code == Code::not_found);
-  CHECK(dirs.remove("uid-1").ok());  // all revisions
-  CHECK(dirs.remove("uid-1").ok());
-  CHECK(dirs.remove("never-there").ok());
+  CHECK(dirs.remove("default", "uid-1").ok());  // all revisions
+  CHECK(dirs.remove("default", "uid-1").ok());
+  CHECK(dirs.remove("default", "never-there").ok());
   CHECK(dirs.prepare(first).ok());  // may come back, without what it held
   CHECK(dirs.adapter(first).error().code == Code::not_found);
 }
