@@ -223,4 +223,5 @@ def main():
         print(f"  pushed {options.push}/{name}:{version}")
 
 
-main()
+if __name__ == "__main__":
+    main()

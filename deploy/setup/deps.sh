@@ -4,9 +4,8 @@
 set -euo pipefail
 cache=${KAIRO_CACHE:-$HOME/.cache/kairo}
 say() { printf '  %s\n' "$*"; }
-sudo=""
-if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/debian.sh"
 
 # name: why
 packages='
@@ -51,7 +50,7 @@ procps: pgrep and ps of the tests
 missing=()
 while IFS=: read -r name why; do
   [ -n "$name" ] || continue
-  dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q '^install ok' && continue
+  ! has_package "$name" || continue
   missing+=("$name")
   say "$name -${why}"
 done <<<"$packages"
@@ -66,31 +65,13 @@ if ! has_rust; then
   say "cargo-web - Rust $rust or newer, for the tokenizer, chat template and parquet crates"
 fi
 
-# Debian starts a server as soon as it is installed (docker-registry on port 5000 of every address).
-# kairo starts its own, on loopback, as the user who runs it.
-policy=/usr/sbin/policy-rc.d
-made_policy=
-forbid_starts() {
-  [ ! -e "$policy" ] || return 0
-  printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
-  $sudo chmod 755 "$policy"
-  made_policy=1
-}
-allow_starts() {
-  [ -z "$made_policy" ] || $sudo rm -f "$policy"
-  made_policy=
-}
-trap allow_starts EXIT
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${#missing[@]} Debian packages (above)"
-  $sudo apt-get update -qq
-  forbid_starts
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-  allow_starts
+  install_packages "${missing[@]}"
   for server in docker-registry nats-server; do
     [[ " ${missing[*]} " == *" $server "* ]] || continue
     say "$server: Debian's own service was not started; kairo starts its own on loopback"
-    [ ! -d /run/systemd/system ] || $sudo systemctl disable --quiet "$server" || true
+    [ ! -d /run/systemd/system ] || $as_root systemctl disable --quiet "$server" || true
   done
   if ! has_rust; then
     first=$(command -v cargo || echo cargo)

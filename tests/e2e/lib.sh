@@ -12,10 +12,11 @@ export PATH=$build:$PATH no_proxy=localhost,127.0.0.1,::1 NO_PROXY=localhost,127
 work=$(mktemp -d)
 export KAIRO_HOME=$work/home KAIRO_MODELS=$work/models OMP_NUM_THREADS=1
 model=$KAIRO_MODELS/smollm2-135m-instruct
-cases=0 failures=0 children=()
+cases=0 failures=0 children=() at_end=() # at_end: what the script has to undo, in this order
 
 finish() { # the exit status: what the script died of, else whether a case failed
-  local status=$? child
+  local status=$? child undo
+  for undo in "${at_end[@]}"; do $undo; done
   timeout 120 kairo down --purge >"$work/down.log" 2>&1
   for child in "${children[@]}"; do kill "$child" 2>/dev/null; done
   wait 2>/dev/null
