@@ -4,10 +4,10 @@ PREFIX ?= $(HOME)/.local
 JOBS ?= $(shell nproc)
 BUILD := build/$(PRESET)
 .DEFAULT_GOAL := help
-.PHONY: help deps build programs install images quickstart test unit asan sim crash parity bench fmt fmt-check lint clean
+.PHONY: help deps build programs install images quickstart test test-cluster test-e2e unit asan sim crash parity bench fmt fmt-check lint clean
 
 help: ## show the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what the build needs (Debian 12; says what and why)
 	@bash deploy/setup/deps.sh
@@ -31,18 +31,31 @@ install: programs ## kairo (kubectl kairo too), kairo-tune and kairo-serve into 
 	@ln -sf kairo $(DESTDIR)$(PREFIX)/bin/kubectl-kairo
 	@echo "installed in $(DESTDIR)$(PREFIX)/bin"
 
-images: programs ## kairo's container images as an OCI layout in build/images (PUSH=registry/prefix pushes them)
-	@python3 deploy/images/build.py $(BUILD) build/images $(if $(PUSH),--push $(PUSH))
+images: programs ## kairo's container images as an OCI layout in build/images (PUSH=registry/prefix pushes them, CA=pem: trusted too)
+	@python3 deploy/images/build.py $(BUILD) build/images $(if $(CA),--ca $(CA)) $(if $(PUSH),--push $(PUSH))
 
 quickstart: deps programs ## the whole story: tune a real model, push the adapter, serve it
 	@bash deploy/setup/model.sh $(BUILD)/kairo-tune
 	@bash examples/quickstart/run.sh $(BUILD)
 
 test: deps build asan ## all tests: unit, contract, simulation, crash, parity, sanitizers
-	@bash deploy/setup/kube.sh || [ $$? = 77 ]
+	@bash deploy/setup/kube.sh all || [ $$? = 77 ]
+	@bash deploy/setup/containers.sh || [ $$? = 77 ]
 	@bash deploy/setup/model.sh $(BUILD)/kairo-tune
 	@bash deploy/setup/nats.sh || [ $$? = 77 ]
 	@bash tests/run.sh $(BUILD) build/asan
+
+test-cluster: build ## kairo on a real control plane: API server, controllers, scheduler, Karpenter
+	@bash deploy/setup/kube.sh cluster || [ $$? = 77 ]
+	@bash deploy/setup/nats.sh || [ $$? = 77 ]
+	@bash tests/run.sh $(BUILD) cluster
+
+test-e2e: build ## kairo on a real Kubernetes with a real node: installed by helm, a tuning in a pod (root)
+	@bash deploy/setup/kube.sh node || [ $$? = 77 ]
+	@bash deploy/setup/containers.sh || [ $$? = 77 ]
+	@bash deploy/setup/nats.sh || [ $$? = 77 ]
+	@bash deploy/setup/model.sh $(BUILD)/kairo-tune
+	@bash tests/run.sh $(BUILD) kubernetes
 
 asan: ## build the unit tests with address and undefined-behaviour checks
 	@mkdir -p build

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Runs every test program and sums up. usage: run.sh BUILD [ASAN_BUILD]
+# Runs every test program and sums up. usage: run.sh BUILD [ASAN_BUILD], or run.sh BUILD cluster|kubernetes: those alone
 # Prints one line per program and, last, "N passed, N failed, N skipped" (test cases; a skipped one
 # says why on a line that starts with SKIP).
 set -uo pipefail
 build=$1
-asan=${2:-}
+asan='' only=''
+case ${2:-} in cluster | kubernetes) only=$2 ;; *) asan=${2:-} ;; esac
 export GOMP_SPINCOUNT=1000 # as kairo-tune has it: long spins take the cores from other tests
 passed=0 failed=0 skipped=0
 log=$(mktemp -d)
@@ -34,6 +35,19 @@ run() { # name command...
   if [ "$bad" != 0 ]; then tail -n 60 "$log/out" | sed 's/^/    /'; fi
 }
 
+on_cluster() { # a real control plane
+  local name
+  for name in own_nodes faults; do run "cluster/$name" bash "tests/cluster/$name.sh" "$build"; done
+}
+on_kubernetes() { # and a real node
+  TEST_TIMEOUT=${TEST_TIMEOUT:-1800} run "e2e/on_kubernetes" bash tests/e2e/on_kubernetes.sh "$build"
+}
+sum_up() {
+  printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+  [ "$failed" = 0 ]
+}
+if [ -n "$only" ]; then "on_$only"; sum_up; exit; fi
+
 run "build/link_tests" cmake --build "$build" --target link_tests # each library links alone
 
 programs() { # build: every test program, "name <tab> path" by its ctest name; none is a failure
@@ -54,5 +68,6 @@ if [ -n "$asan" ]; then
 fi
 for name in whole_path by_hand standby bad_input kubectl half_open images chart; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
 run "crash/short" bash tests/crash/short.sh "$build"
-printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-[ "$failed" = 0 ]
+on_cluster
+on_kubernetes
+sum_up

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # deploy/images/build.py - kairo's two images as an OCI layout, without a container engine.
-"""usage: build.py BUILD OUT [--only kairo] [--push REGISTRY/PREFIX]
+"""usage: build.py BUILD OUT [--only kairo] [--ca FILE] [--push REGISTRY/PREFIX]
 
 BUILD   a build folder with kairo, kairo-tune and kairo-serve (make programs)
 OUT     the OCI layout to write; what it held before is replaced
 --only  kairo: without the engine's image, which takes half a minute to compress
+--ca    certificates (PEM) of your own authorities, which the images then trust besides Debian's: a private registry's
 --push  copies each image there with skopeo, tagged with kairo's version
 
   kairo         the agents and the pods' helpers (fetch, pull): one program and the libraries that it is linked with
@@ -132,6 +133,16 @@ def base_layer(libraries):
     return layer, packages
 
 
+def authorities_layer(file):
+    layer = Layer("authorities")
+    with open(file, "rb") as own, open("/etc/ssl/certs/ca-certificates.crt", "rb") as known:
+        certificates = own.read()
+        if b"-----BEGIN CERTIFICATE-----" not in certificates:
+            fail(f"{file} holds no certificate in PEM")
+        layer.put("etc/ssl/certs/ca-certificates.crt", known.read() + certificates)
+    return [layer]
+
+
 class Layout:
     def __init__(self, folder):
         self.folder, self.manifests, self.written = folder, [], {}
@@ -188,6 +199,7 @@ def main():
     parser.add_argument("build")
     parser.add_argument("out")
     parser.add_argument("--only", choices=["kairo"])
+    parser.add_argument("--ca")
     parser.add_argument("--push")
     options = parser.parse_args()
     for name in ["kairo"] if options.only else ["kairo", "kairo-tune", "kairo-serve"]:
@@ -198,9 +210,10 @@ def main():
     base, packages = base_layer(own)
     program = Layer("kairo")
     put_program(program, options.build, "kairo")
+    own_authorities = authorities_layer(options.ca) if options.ca else []
     layout, images = Layout(options.out), ["kairo"]
     print(f"  {'image':14}{'packed MB':>9}{'plain MB':>11}  {'digest':19}  layers")
-    layout.image("kairo", version, [base, program], ["/usr/bin/kairo"])
+    layout.image("kairo", version, [base, program, *own_authorities], ["/usr/bin/kairo"])
     if not options.only:
         engine, torch = Layer("engine"), Layer("libtorch")
         needed = libraries_of(f"{options.build}/kairo-tune") | libraries_of(f"{options.build}/kairo-serve")
@@ -211,7 +224,7 @@ def main():
             torch.copy(f"{LIBRARIES}/{soname}", more[soname])
         for name in ("kairo-tune", "kairo-serve"):
             put_program(engine, options.build, name)
-        layout.image("kairo-engine", version, [base, program, torch, engine], [])
+        layout.image("kairo-engine", version, [base, program, torch, engine, *own_authorities], [])
         images.append("kairo-engine")
         print(f"  kairo-engine has libtorch's {', '.join(sorted(more.keys() - debian.keys()))}")
     layout.close()
