@@ -145,6 +145,7 @@ Result<AgentConfig> agent_config(const std::string& agent, const Settled& settle
   out.runs_dir = either(settled["runs-dir"], out.runs_dir);
   out.image = settled["image"];
   out.engine_image = settled["engine-image"];
+  out.vllm_image = settled["vllm-image"];
   if (!settled["models-dir"].empty()) out.models_dir = fs::absolute(settled["models-dir"]).string();
   TRY(read_bus(out, settled));
   read_health(out, settled);

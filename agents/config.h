@@ -21,7 +21,7 @@ struct AgentConfig {
   // empty, the Lease object lease_name in this namespace.
   std::string lease_file, lease_ns, lease_name;
   std::string runs_dir, models_dir;
-  std::string image, engine_image;  // "" = the launcher's own
+  std::string image, engine_image, vllm_image;  // "" = the launcher's own
   std::string health_host = "127.0.0.1";
   int health_port = 0;    // 0 = any
   std::string port_file;  // of the health port; "" = none

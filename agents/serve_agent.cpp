@@ -166,6 +166,7 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
     settings.allow_loopback = settings.checks_secrets = p.config.is_local;
     if (!p.config.image.empty()) settings.image = p.config.image;
     if (!p.config.engine_image.empty()) settings.engine_image = p.config.engine_image;
+    if (!p.config.vllm_image.empty()) settings.vllm_image = p.config.vllm_image;
     p.effects = std::make_unique<launcher::LauncherEffects>(
         *p.cluster, p.clock, settings, admission::check_training_config, observe);
   } else if (agent == "node") {

@@ -130,6 +130,8 @@ const std::vector<Setting>& settings() {
        "Where /healthz, /readyz and /metrics are", an_address},
       {"image", "KAIRO_IMAGE", "`kairo:` and this version",
        "Image of the pods' helpers, which the launcher names in them"},
+      {"vllm-image", "KAIRO_VLLM_IMAGE", "`docker.io/vllm/vllm-openai:v0.25.1`",
+       "Image of the server of families that kairo's engine does not run"},
       {"engine-image", "KAIRO_ENGINE_IMAGE", "`kairo-engine:` and this version",
        "Image of trainer and server"},
       {"log", "KAIRO_LOG", "`info`", "What is logged: debug, info, warn, error, off", a_level},

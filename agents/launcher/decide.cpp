@@ -16,14 +16,20 @@ using runtime::copy;
 using runtime::Decision;
 using runtime::mark_of;
 
+bool is_template(const wire::WorkspaceT& w) {
+  return w.inference && !w.inference->template_.empty();
+}
+// A pod of the user's own brings its files; only what is in its way is said.
 void want_run(Decision& d, const wire::RecordT& record) {
   const wire::WorkspaceT& w = *record.workspace;
   wire::RunT run;
-  run.planned = true;
   run.revision = w.revision;
-  run.node = node_of(record);
-  run.place = place_of(record);
-  run.preset = w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : "";
+  if (!is_template(w)) {
+    run.planned = true;
+    run.node = node_of(record);
+    run.place = place_of(record);
+    run.preset = w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : "";
+  }
   std::tie(run.reason, run.message) = obstacle(record);
   runtime::publish(d, record, std::move(run));
 }
@@ -129,7 +135,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   const bool prepared = dir != nullptr && dir->state == wire::RunDirState::Ready &&
                         dir->revision == w.revision && dir->place == place_of(record) &&
                         !dir->volume.empty() && record.run && record.run->node == dir->node;
-  if (!prepared) return d;
+  if (!prepared && !is_template(w)) return d;
   if (w.tuning && !runtime::is_trained(record) && !is_foreign(record.job))
     want_job(d, record, view.now_ms);
   if (w.inference && !is_foreign(record.server)) want_server(d, record, view.now_ms);

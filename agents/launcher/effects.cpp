@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agents/cluster/kinds.h"
+#include "agents/launcher/vllm_flags.h"
 
 namespace kairo::launcher {
 namespace {
@@ -69,6 +70,13 @@ Status LauncherEffects::check_secret(const std::string& ns, const std::string& n
           "'; create it (type kubernetes.io/dockerconfigjson), the workspace goes on then"};
 }
 
+Result<std::string> LauncherEffects::config_map(const std::string& ns, const std::string& name) {
+  auto map = cluster_.get({cluster::config_maps, ns, name});
+  if (map.ok() || map.error().code != Code::not_found) return map;
+  return Error{Code::not_found, "ConfigMap '" + name +
+                                    "' specified in 'config' not found in namespace '" + ns + "'"};
+}
+
 Status LauncherEffects::check_tuning(const wire::CommandT& command) {
   const wire::TuningT& tuning = *command.body.AsApplyTuning()->workspace->tuning;
   if (tuning.output)
@@ -76,13 +84,8 @@ Status LauncherEffects::check_tuning(const wire::CommandT& command) {
   for (const std::string& secret : tuning.input->image_pull_secrets)
     TRY(check_secret(command.ns, secret, "input.imagePullSecrets"));
   if (tuning.config.empty()) return ok();
-  const auto map = cluster_.get({cluster::config_maps, command.ns, tuning.config});
-  if (!map.ok() && map.error().code != Code::not_found) return map.error();
-  if (!map.ok())
-    return Error{Code::not_found, "ConfigMap '" + tuning.config +
-                                      "' specified in 'config' not found in namespace '" +
-                                      command.ns + "'"};
-  const std::string wrong = check_config_(map.value(), tuning.config, tuning.method);
+  const std::string map = TRY(config_map(command.ns, tuning.config));
+  const std::string wrong = check_config_(map, tuning.config, tuning.method);
   if (!wrong.empty()) return Error{Code::conflict, wrong};
   return ok();
 }
@@ -106,7 +109,12 @@ Status LauncherEffects::apply_tuning(const wire::CommandT& command) {
   return ok();
 }
 Status LauncherEffects::apply_inference(const wire::CommandT& command) {
-  const Plan plan = plan_inference(command, settings_);
+  std::vector<std::string> flags;
+  const wire::ApplyInferenceT& body = *command.body.AsApplyInference();
+  if (const std::string& name = body.workspace->inference->config;
+      !name.empty() && body.resources->runtime == "vllm")
+    flags = TRY(vllm_flags(TRY(config_map(command.ns, name)), name));
+  const Plan plan = plan_inference(command, settings_, flags);
   TRY(make_shared(plan.shared, 0));
   return apply(command, plan.own);
 }

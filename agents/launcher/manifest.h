@@ -29,6 +29,22 @@ void restrict(Json& pod_spec);
 // An init container that pulls an image's /data into `to`.
 Json pull_container(const std::string& name, const wire::DataSourceT& source, const std::string& to,
                     const Settings& settings, Volumes& pod_volumes);
+// ---- of inference
+constexpr int serving_port = 5000;
+struct ServedAdapter {
+  std::string name, path, strength;  // strength "": 1
+};
+// By vLLM: weights from the run directory, whole GPUs; adds its scratch volumes. flags: the user's.
+Json vllm_container(const wire::CommandT& command, const Settings& settings,
+                    const std::vector<ServedAdapter>& adapters,
+                    const std::vector<std::string>& flags, Volumes& volumes);
+// Both Services and the StatefulSet of `pod` (metadata, spec).
+std::vector<cluster::Apply> serving_objects(const wire::CommandT& command,
+                                            const wire::WorkspaceT& w,
+                                            const wire::ResourcesT& resources, Json pod);
+// Of inference.template.
+Plan plan_template(const wire::CommandT& command);
+
 // On a workload: Kueue's labels, when the Workspace has them.
 void queue_up(Json& object, const wire::WorkspaceT& w);
 // On a workload: the place that it was made for, so that one for another place is known.

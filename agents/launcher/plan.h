@@ -14,6 +14,9 @@ namespace kairo::launcher {
 struct Settings {
   std::string image = "kairo:0.1.0";                // of the pods' helpers: fetch, pull
   std::string engine_image = "kairo-engine:0.1.0";  // of trainer and server (make images)
+  // Serves the families that kairo's engine does not run yet; KAITO's base image 0.5.0 holds this
+  // version.
+  std::string vllm_image = "docker.io/vllm/vllm-openai:v0.25.1";
   std::string listen = "0.0.0.0";  // of the inference server; local mode: 127.0.0.1
   bool allow_loopback = false;     // data sets from loopback URLs: local mode only
   bool checks_secrets = true;      // false: it may not read them; kubelet and pusher say what lacks
@@ -28,7 +31,9 @@ struct Plan {
   std::vector<cluster::Apply> own;  // this Workspace's: Job; or Services and StatefulSet
 };
 Plan plan_tuning(const wire::CommandT& command, const Settings& settings);
-Plan plan_inference(const wire::CommandT& command, const Settings& settings);
+// vllm_flags: of inference.config, where vLLM serves.
+Plan plan_inference(const wire::CommandT& command, const Settings& settings,
+                    const std::vector<std::string>& vllm_flags = {});
 // "lora-params-template" or "qlora-params-template", KAITO's names, and their training_config.yaml.
 std::string template_name(const std::string& method);
 std::string template_text(const std::string& method);

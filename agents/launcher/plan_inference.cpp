@@ -5,7 +5,6 @@
 
 namespace kairo::launcher {
 namespace {
-constexpr int port = 5000;
 constexpr std::int64_t grace_seconds = 30;  // Kubernetes' own
 
 bool is_load_balanced(const wire::WorkspaceT& w) {
@@ -14,7 +13,7 @@ bool is_load_balanced(const wire::WorkspaceT& w) {
   return false;
 }
 Json probe(int delay, int period, int failures) {
-  return {{"httpGet", {{"path", "/health"}, {"port", port}}},
+  return {{"httpGet", {{"path", "/health"}, {"port", serving_port}}},
           {"initialDelaySeconds", delay},
           {"periodSeconds", period},
           {"failureThreshold", failures}};
@@ -27,24 +26,19 @@ Json service(const wire::CommandT& command, const wire::WorkspaceT& w, bool head
     spec["clusterIP"] = "None";
   } else {
     spec["type"] = is_load_balanced(w) ? "LoadBalancer" : "ClusterIP";
-    spec["ports"] =
-        Json::array({{{"name", "http"}, {"port", 80}, {"targetPort", port}, {"protocol", "TCP"}}});
+    spec["ports"] = Json::array(
+        {{{"name", "http"}, {"port", 80}, {"targetPort", serving_port}, {"protocol", "TCP"}}});
   }
   out["spec"] = std::move(spec);
   return out;
 }
-}  // namespace
 
-Plan plan_inference(const wire::CommandT& command, const Settings& settings) {
-  const wire::ApplyInferenceT& apply = *command.body.AsApplyInference();
-  const wire::WorkspaceT& w = *apply.workspace;
-  Volumes volumes;
-  mount_run(volumes, *apply.run_dir, "weights", "/workspace/weights", true);
-  Json arguments =
-      Json::array({"kairo-serve", "--model", "/workspace/weights", "--name", w.inference->preset,
-                   "--host", settings.listen, "--port", std::to_string(port)});
-  Json pullers = Json::array();
-  for (const auto& adapter : w.inference->adapters) {
+// Into pod volumes; those from images by init containers.
+std::vector<ServedAdapter> mount_adapters(const wire::InferenceT& inference,
+                                          const Settings& settings, Volumes& volumes,
+                                          Json& pullers) {
+  std::vector<ServedAdapter> out;
+  for (const auto& adapter : inference.adapters) {
     const wire::DataSourceT& source = *adapter->source;
     const std::string path = "/mnt/adapter/" + source.name;
     const std::string volume = "adapter-" + source.name;
@@ -56,19 +50,62 @@ Plan plan_inference(const wire::CommandT& command, const Settings& settings) {
       puller["volumeMounts"].push_back({{"name", volume}, {"mountPath", path}});
       pullers.push_back(std::move(puller));
     }
-    const std::string strength = adapter->strength.empty() ? "" : ":" + adapter->strength;
-    arguments.push_back("--adapter");
-    arguments.push_back(source.name + "=" + path + strength);
+    out.push_back({source.name, path, adapter->strength});
   }
-  Json server = {{"name", command.name},
-                 {"image", settings.engine_image},
-                 {"command", arguments},
-                 {"ports", Json::array({{{"containerPort", port}}})},
-                 {"resources", room_of(*apply.resources)},
-                 {"startupProbe", probe(0, 1, 1800)},
-                 {"readinessProbe", probe(0, 10, 3)},
-                 {"livenessProbe", probe(0, 10, 3)},
-                 {"volumeMounts", volumes.mounts}};
+  return out;
+}
+
+Json native_container(const wire::CommandT& command, const Settings& settings,
+                      const std::vector<ServedAdapter>& adapters) {
+  const wire::ApplyInferenceT& apply = *command.body.AsApplyInference();
+  Json words = Json::array({"kairo-serve", "--model", "/workspace/weights", "--name",
+                            apply.workspace->inference->preset, "--host", settings.listen, "--port",
+                            std::to_string(serving_port)});
+  for (const ServedAdapter& adapter : adapters) {
+    words.push_back("--adapter");
+    words.push_back(adapter.name + "=" + adapter.path +
+                    (adapter.strength.empty() ? "" : ":" + adapter.strength));
+  }
+  return {{"name", command.name},
+          {"image", settings.engine_image},
+          {"command", words},
+          {"resources", room_of(*apply.resources)}};
+}
+}  // namespace
+
+std::vector<cluster::Apply> serving_objects(const wire::CommandT& command,
+                                            const wire::WorkspaceT& w,
+                                            const wire::ResourcesT& resources, Json pod) {
+  Json set = object_of(command, w, "apps/v1", "StatefulSet", command.name);
+  note_place(set, resources);
+  queue_up(set, w);
+  set["spec"] = {{"replicas", 1},
+                 {"podManagementPolicy", "Parallel"},
+                 {"serviceName", command.name + "-headless"},
+                 {"selector", {{"matchLabels", {{"kaito.sh/workspace", command.name}}}}},
+                 {"template", std::move(pod)}};
+  return {apply_of(cluster::services, service(command, w, false)),
+          apply_of(cluster::services, service(command, w, true)),
+          apply_of(cluster::stateful_sets, set)};
+}
+
+Plan plan_inference(const wire::CommandT& command, const Settings& settings,
+                    const std::vector<std::string>& vllm_flags) {
+  const wire::ApplyInferenceT& apply = *command.body.AsApplyInference();
+  const wire::WorkspaceT& w = *apply.workspace;
+  if (!w.inference->template_.empty()) return plan_template(command);
+  Volumes volumes;
+  mount_run(volumes, *apply.run_dir, "weights", "/workspace/weights", true);
+  Json pullers = Json::array();
+  const auto adapters = mount_adapters(*w.inference, settings, volumes, pullers);
+  const bool is_native = apply.resources->runtime.empty();
+  Json server = is_native ? native_container(command, settings, adapters)
+                          : vllm_container(command, settings, adapters, vllm_flags, volumes);
+  server["ports"] = Json::array({{{"containerPort", serving_port}}});
+  server["startupProbe"] = probe(0, 1, 1800);
+  server["readinessProbe"] = probe(0, 10, 3);
+  server["livenessProbe"] = probe(0, 10, 3);
+  server["volumeMounts"] = volumes.mounts;
   Json spec = {
       {"terminationGracePeriodSeconds", w.grace_seconds >= 0 ? w.grace_seconds : grace_seconds}};
   if (!pullers.empty()) spec["initContainers"] = pullers;
@@ -76,18 +113,8 @@ Plan plan_inference(const wire::CommandT& command, const Settings& settings) {
   spec["volumes"] = volumes.list;
   place(spec, w, *apply.resources);
   restrict(spec);
-
-  Json set = object_of(command, w, "apps/v1", "StatefulSet", command.name);
-  note_place(set, *apply.resources);
-  queue_up(set, w);
-  set["spec"] = {{"replicas", 1},
-                 {"podManagementPolicy", "Parallel"},
-                 {"serviceName", command.name + "-headless"},
-                 {"selector", {{"matchLabels", {{"kaito.sh/workspace", command.name}}}}},
-                 {"template", {{"metadata", pod_metadata(command, w)}, {"spec", spec}}}};
   return {run_volume(command.ns, *apply.resources, *apply.run_dir),
-          {apply_of(cluster::services, service(command, w, false)),
-           apply_of(cluster::services, service(command, w, true)),
-           apply_of(cluster::stateful_sets, set)}};
+          serving_objects(command, w, *apply.resources,
+                          {{"metadata", pod_metadata(command, w)}, {"spec", spec}})};
 }
 }  // namespace kairo::launcher

@@ -63,7 +63,7 @@ void want(Decision& d, const wire::RecordT& record, std::int64_t now_ms, const s
       if (is_first) apply.since_ms = static_cast<std::int64_t>(mark_of(record, "known").seen);
     apply.workspace = copy(*record.workspace);
     apply.resources = copy(*record.resources);
-    apply.run_dir = copy(*runtime::run_dir_of(record));
+    if (const auto* dir = runtime::run_dir_of(record)) apply.run_dir = copy(*dir);
     return apply;
   };
   const std::uint64_t generation = asked.value == wish

@@ -107,6 +107,9 @@ std::unique_ptr<wire::InferenceT> inference(const Json& json) {
   out->access_secret = text(at(at(json, "preset"), "presetOptions"), "modelAccessSecret");
   out->config = text(json, "config");
   out->template_ = dump(at(json, "template"));
+  for (const Json& container : at(at(at(json, "template"), "spec"), "containers"))
+    out->template_gpus += static_cast<std::uint32_t>(
+        quantity(at(at(at(container, "resources"), "limits"), "nvidia.com/gpu"), 1));
   for (const Json& item : at(json, "adapters")) {
     auto adapter = std::make_unique<wire::AdapterT>();
     adapter->source = source(at(item, "source"));

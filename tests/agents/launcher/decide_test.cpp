@@ -33,6 +33,12 @@ wire::PartT part(std::uint64_t version, const std::string& name, bool exists = t
 wire::PartT lost(std::uint64_t version) {
   return part(version, "w", false);
 }
+wire::WorkspaceT templated(std::uint64_t version) {
+  wire::WorkspaceT w = serving(version);
+  w.inference->preset.clear();
+  w.inference->template_ = "{}";
+  return w;
+}
 wire::PodT unclaimed(std::uint64_t version) {
   wire::PodT x;
   x.version = version;
@@ -92,6 +98,8 @@ TEST_CASE("launcher: one record, one step") {
       {"the server went while another node was put on it: once more",
        marked(record(serving(1), ready(1), planned(1), run_dir(1), gone(on(server(5), "n2"))),
               "server", "rev1/n1"),
+       "Publish:run ApplyInference"},
+      {"a pod of the user's own needs no directory", record(templated(1), ready(1)),
        "Publish:run ApplyInference"},
       {"directory ready: the server", with(serving(1)), "Publish:run ApplyInference"},
       {"new revision: the old Job goes first",

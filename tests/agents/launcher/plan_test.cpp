@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "agents/launcher/run_volume.h"
+#include "agents/launcher/vllm_flags.h"
 #include "tests/support/facts.h"
 
 using namespace kairo;
@@ -129,6 +130,50 @@ TEST_CASE("a volume's name: of one namespace and one node, and never too long") 
   const std::string longest(253, 'n');
   CHECK(claim_name(longest).size() == 253);
   CHECK(claim_name(longest) != claim_name(longest.substr(1) + "m"));
+}
+
+TEST_CASE("serving: vLLM, for a family without an engine of ours, with the user's flags last") {
+  wire::CommandT command = serving_command();
+  auto& apply = *command.body.AsApplyInference();
+  apply.workspace->inference->preset = "phi-4";
+  apply.resources->runtime = "vllm";
+  apply.resources->gpus = 2;
+  same_as_golden("serving_vllm.txt",
+                 text_of(plan_inference(command, {}, {"--max-model-len", "4096"})));
+}
+
+TEST_CASE("serving: the user's own pod, with our labels, place and Services") {
+  wire::CommandT command = serving_command();
+  auto& apply = *command.body.AsApplyInference();
+  apply.workspace->inference->preset.clear();
+  apply.workspace->inference->adapters.clear();
+  apply.workspace->inference->template_ =
+      R"({"metadata":{"labels":{"mine":"yes"}},"spec":{"containers":[{"name":"own","image":"o:1"}],)"
+      R"("tolerations":[{"key":"mine","operator":"Exists"}]}})";
+  apply.run_dir.reset();
+  same_as_golden("serving_template.txt", text_of(plan_inference(command, {})));
+}
+
+TEST_CASE("serving: flags of vLLM from a ConfigMap") {
+  const auto flags = [](const std::string& yaml) {
+    const nlohmann::json map = {{"data", {{"inference_config.yaml", yaml}}}};
+    const auto read = vllm_flags(map.dump(), "mine");
+    std::string out = read.ok() ? "" : read.error().what;
+    if (read.ok())
+      for (const std::string& word : read.value()) out += (out.empty() ? "" : " ") + word;
+    return out;
+  };
+  const std::string head = "ConfigMap 'mine' specified in 'inference.config': ";
+  CHECK(flags("vllm:\n  max_model_len: 4096\n  enforce-eager: true\n  trust-remote-code: false\n"
+              "  swap-space: 1.5\n  seed:\n  override: {a: [1]}\n") ==
+        "--max-model-len 4096 --enforce-eager --no-trust-remote-code --swap-space 1.5 "
+        "--override {\"a\":[1]}");
+  CHECK(flags("max_probe_steps: 6\n").empty());
+  CHECK(flags("vllm: 3\n") == head + "'vllm' is not a map of flags");
+  CHECK(flags("vllm: {port: 80}\n") == head + "'vllm.port' is kairo's own to set; take it out");
+  CHECK(flags("vllm: {'a b': 80}\n") == head + "'vllm.a b' is not the name of a flag");
+  CHECK(flags("vllm: [\n").starts_with(head + "inference_config.yaml:"));
+  CHECK(vllm_flags("{}", "mine").error().what == head + "it has no key inference_config.yaml");
 }
 
 TEST_CASE("serving: the time that a server may take to end is its user's") {
