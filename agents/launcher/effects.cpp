@@ -112,8 +112,10 @@ Status LauncherEffects::apply_inference(const wire::CommandT& command) {
   std::vector<std::string> flags;
   const wire::ApplyInferenceT& body = *command.body.AsApplyInference();
   if (const std::string& name = body.workspace->inference->config;
-      !name.empty() && body.resources->runtime == "vllm")
-    flags = TRY(vllm_flags(TRY(config_map(command.ns, name)), name));
+      !name.empty() && body.resources->runtime == "vllm") {
+    const std::string map = TRY(config_map(command.ns, name));
+    flags = TRY(vllm_flags(map, name));
+  }
   const Plan plan = plan_inference(command, settings_, flags);
   TRY(make_shared(plan.shared, 0));
   return apply(command, plan.own);
