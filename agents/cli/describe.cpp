@@ -10,6 +10,11 @@ namespace kairo::cli {
 namespace {
 using Ordered = nlohmann::ordered_json;
 
+// "" for what is not there, and for null: the API server writes it for times that are not set.
+std::string word(const Ordered& object, const char* key) {
+  if (!object.is_object() || !object.contains(key) || !object[key].is_string()) return {};
+  return object[key].get<std::string>();
+}
 void indented(std::ostringstream& out, const std::string& text) {
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);) out << "  " << line << "\n";
@@ -20,19 +25,19 @@ void section(std::ostringstream& out, const Ordered& object, const char* key, co
   indented(out, json_to_yaml(object[key].dump()));
 }
 std::string since(const Ordered& object, const char* key, std::int64_t now_ms) {
-  const std::string at = object.value(key, "");
+  const std::string at = word(object, key);
   return at.empty() ? "" : age(now_ms - parse_rfc3339(at));
 }
 void conditions(std::ostringstream& out, const Ordered& status, std::int64_t now_ms) {
   if (!status.contains("conditions")) return;
   std::vector<Row> rows{{"  TYPE", "STATUS", "SINCE", "REASON"}};
   for (const Ordered& c : status["conditions"])
-    rows.push_back({"  " + c.value("type", ""), c.value("status", ""),
-                    since(c, "lastTransitionTime", now_ms), c.value("reason", "")});
+    rows.push_back({"  " + word(c, "type"), word(c, "status"),
+                    since(c, "lastTransitionTime", now_ms), word(c, "reason")});
   out << "Conditions:\n" << table(rows);
   for (const Ordered& c : status["conditions"])  // what is not so yet, or not over
-    if (c.value("status", "") != "True" || c.value("type", "") == "WorkspaceDeleting")
-      out << "  " << c.value("type", "") << ": " << c.value("message", "") << "\n";
+    if (word(c, "status") != "True" || word(c, "type") == "WorkspaceDeleting")
+      out << "  " << word(c, "type") << ": " << word(c, "message") << "\n";
 }
 }  // namespace
 
@@ -42,21 +47,21 @@ std::string describe(const std::string& object, const std::vector<std::string>& 
   std::ostringstream out;
   if (!o.is_object()) return {};
   const Ordered& meta = o["metadata"];
-  out << "Name:         " << meta.value("name", "") << "\n";
-  if (meta.contains("namespace")) out << "Namespace:    " << meta.value("namespace", "") << "\n";
-  out << "Kind:         " << o.value("kind", "") << " (" << o.value("apiVersion", "") << ")\n"
-      << "Created:      " << meta.value("creationTimestamp", "") << " ("
+  out << "Name:         " << word(meta, "name") << "\n";
+  if (meta.contains("namespace")) out << "Namespace:    " << word(meta, "namespace") << "\n";
+  out << "Kind:         " << word(o, "kind") << " (" << word(o, "apiVersion") << ")\n"
+      << "Created:      " << word(meta, "creationTimestamp") << " ("
       << since(meta, "creationTimestamp", now_ms) << " ago)\n";
   if (meta.contains("deletionTimestamp"))
-    out << "Deleting:     since " << meta.value("deletionTimestamp", "") << "\n";
+    out << "Deleting:     since " << word(meta, "deletionTimestamp") << "\n";
   Ordered status = o.contains("status") ? o["status"] : Ordered::object();
-  if (status.contains("state")) out << "State:        " << status.value("state", "") << "\n";
+  if (status.contains("state")) out << "State:        " << word(status, "state") << "\n";
   if (status.contains("tuning")) out << "Progress:     " << progress_line(object, 20) << "\n";
   conditions(out, status, now_ms);
   status.erase("conditions");
   status.erase("state");
   for (const char* key : {"resource", "tuning", "inference", "spec", "data"}) {
-    if (o.value("kind", "") == "Secret" && std::string(key) == "data") continue;
+    if (word(o, "kind") == "Secret" && std::string(key) == "data") continue;
     std::string title = key;
     title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
     section(out, o, key, title.c_str());
@@ -70,12 +75,13 @@ std::string describe(const std::string& object, const std::vector<std::string>& 
   for (const std::string& text : events) {
     const Ordered e = Ordered::parse(text, nullptr, false);
     if (!e.is_object()) continue;
-    const int count = e.value("count", 1);
-    rows.push_back(
-        {"  " + e.value("type", ""), e.value("reason", ""),
-         since(e, "lastTimestamp", now_ms) + (count > 1 ? " (x" + std::to_string(count) + ")" : ""),
-         e.contains("involvedObject") ? e["involvedObject"].value("kind", "") : "",
-         e.value("message", "")});
+    const int count = times_seen(text);
+    const std::string at = last_seen(text);
+    rows.push_back({"  " + word(e, "type"), word(e, "reason"),
+                    (at.empty() ? "" : age(now_ms - parse_rfc3339(at))) +
+                        (count > 1 ? " (x" + std::to_string(count) + ")" : ""),
+                    e.contains("involvedObject") ? word(e["involvedObject"], "kind") : "",
+                    word(e, "message")});
   }
   out << "Events:\n" << table(rows);
   return out.str();

@@ -34,11 +34,9 @@ void print_documents(const std::vector<std::string>& items, const GetOptions& op
 void print(const cluster::Kind& kind, std::vector<std::string> items, const GetOptions& options,
            bool header) {
   if (kind.kind == "Event") {  // the newest last
-    const auto seen = [](const std::string& item) {
-      return Ordered::parse(item).value("lastTimestamp", "");
-    };
-    std::stable_sort(items.begin(), items.end(),
-                     [&](const std::string& a, const std::string& b) { return seen(a) < seen(b); });
+    std::stable_sort(items.begin(), items.end(), [](const std::string& a, const std::string& b) {
+      return parse_rfc3339(last_seen(a)) < parse_rfc3339(last_seen(b));  // some have microseconds
+    });
   }
   if (options.output == "json" || options.output == "yaml") return print_documents(items, options);
   if (options.output == "name") {

@@ -155,6 +155,23 @@ std::string kind_words() {
   return out;
 }
 
+std::string last_seen(const std::string& event) {
+  const Json e = Json::parse(event, nullptr, false);
+  if (!e.is_object()) return {};
+  for (const char* at : {"/series/lastObservedTime", "/lastTimestamp", "/eventTime",
+                         "/firstTimestamp", "/metadata/creationTimestamp"})
+    if (std::string found = text(e, at); !found.empty()) return found;
+  return {};
+}
+int times_seen(const std::string& event) {
+  const Json e = Json::parse(event, nullptr, false);
+  if (!e.is_object()) return 1;
+  for (const char* at : {"/series/count", "/count"})
+    if (const Json::json_pointer to(at); e.contains(to) && e[to].is_number_integer())
+      return std::max(1, e[to].get<int>());
+  return 1;
+}
+
 Row header_of(const cluster::Kind& kind, bool wide, bool all_namespaces) {
   Row row;
   if (all_namespaces && kind.namespaced) row.push_back("NAMESPACE");
@@ -171,7 +188,7 @@ Row row_of(const cluster::Kind& kind, const std::string& object, bool wide, bool
   Row row;
   if (all_namespaces && kind.namespaced) row.push_back(text(o, "/metadata/namespace"));
   const bool is_event = kind.kind == "Event";
-  const std::string born = text(o, is_event ? "/lastTimestamp" : "/metadata/creationTimestamp");
+  const std::string born = is_event ? last_seen(object) : text(o, "/metadata/creationTimestamp");
   const std::string years = born.empty() ? "" : age(now_ms - parse_rfc3339(born));
   row.push_back(is_event ? years : text(o, "/metadata/name"));
   Row own;

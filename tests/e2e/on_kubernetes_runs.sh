@@ -18,7 +18,7 @@ run_page() {
 }
 uid_of() { kubectl get workspace "$1" -o jsonpath='{.metadata.uid}'; }
 progress_of() { find "$DIR/kairo" -path "*$1*" -name progress.jsonl | head -n 1; } # uid
-losses() { jq -c 'select(.loss != null and .step != null) | [.step, .loss]' "$1" | sort -u; }
+losses() { jq -c "select(.loss > 0) | [.step, .loss]" "$1" | sort -u; }
 pod_of() { kubectl get pod -l "kaito.sh/workspace=$1" --field-selector status.phase=Running -o jsonpath='{.items[0].metadata.name}'; }
 
 run_page first-tuning.md '^.*1. A node' '^.*4. Serve'

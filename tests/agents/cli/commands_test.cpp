@@ -238,6 +238,21 @@ TEST_CASE("describe: what a condition waits for, and a deletion") {
   CHECK(said.find("all is there") == std::string::npos);
 }
 
+TEST_CASE("describe: an Event as the scheduler writes it, whose old times are null") {
+  const Json event = Json::parse(R"({"type": "Warning", "reason": "FailedScheduling", "count": null,
+    "firstTimestamp": null, "lastTimestamp": null, "eventTime": "2026-11-29T15:00:00.123456Z",
+    "involvedObject": {"kind": "Pod", "name": "pip-x"}, "message": "no room", "series": null})");
+  const std::int64_t now = parse_rfc3339("2026-11-29T15:00:30.123456Z");
+  CHECK(describe(R"({"metadata": {"name": "pip"}})", {event.dump()}, now)
+            .find("  Warning   FailedScheduling   30s   Pod    no room") != std::string::npos);
+  Json again = event;
+  again["series"] = {{"count", 4}, {"lastObservedTime", "2026-11-29T15:00:20.000000Z"}};
+  CHECK(describe(R"({"metadata": {"name": "pip"}})", {again.dump()}, now).find("10s (x4)") !=
+        std::string::npos);
+  CHECK(last_seen(R"({"lastTimestamp": "2026-11-29T15:00:01Z", "eventTime": null})") ==
+        "2026-11-29T15:00:01Z");
+}
+
 TEST_CASE("logs: why there is none; a container that was started again begins anew") {
   Desk desk;
   const auto logs_of = [&](const std::string& name, bool is_followed) {
