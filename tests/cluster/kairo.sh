@@ -94,10 +94,11 @@ ours() {
     K get nodeclaims,nodepools -l kaito.sh/workspace -o name
   } 2>/dev/null | sort -u
 }
+runs() { find "$DIR/runs" -name run.json 2>/dev/null; }
 nothing_is_left() { # NAME [SECONDS]: one case; nor a run on a node's disk
-  is_clean() { [ -z "$(ours)" ] && [ -z "$(find "$DIR"/runs -mindepth 2 -maxdepth 2 2>/dev/null)" ]; }
+  is_clean() { [ -z "$(ours)" ] && [ -z "$(runs)" ]; }
   if until_true "${2:-40}" is_clean; then pass "$1"; else
-    fail "$1" "$(ours | head -n 5)" "$(find "$DIR"/runs -mindepth 2 -maxdepth 2 | head -n 3)"
+    fail "$1" "$(ours | head -n 5)" "$(runs | head -n 3)"
   fi
 }
 # The conditions of a Workspace in one line each: "Type Status Reason: message".

@@ -20,6 +20,7 @@ again() { # NAME: once more with the same command
   eval "set -- $1 $(cat "$DIR/$1.cmd")"
   (cd "$DIR" && umask 022 && exec setsid "${inside[@]}" "${@:2}" >>"$DIR/$1.log" 2>&1 </dev/null 9>&- 8>&-) &
   pid=$!
+  disown $pid # its end is no news for the shell
   echo "$pid $(started_at $pid)" >"$DIR/$1.pid"
 }
 end() { # NAMES...: asked, waited for 3 s together, then killed
