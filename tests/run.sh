@@ -37,7 +37,9 @@ run() { # name command...
 
 on_cluster() { # a real control plane
   local name
-  for name in own_nodes faults; do run "cluster/$name" bash "tests/cluster/$name.sh" "$build"; done
+  for name in own_nodes provision faults; do
+    [ ! -f "tests/cluster/$name.sh" ] || TEST_TIMEOUT=${TEST_TIMEOUT:-1200} run "cluster/$name" bash "tests/cluster/$name.sh" "$build"
+  done
 }
 on_kubernetes() { # and a real node
   TEST_TIMEOUT=${TEST_TIMEOUT:-1800} run "e2e/on_kubernetes" bash tests/e2e/on_kubernetes.sh "$build"

@@ -26,17 +26,18 @@ workspaces_are() { [ "$(ask "/apis/kaito.sh/v1beta1/namespaces/default/workspace
 
 many 1 1
 holds "one Workspace goes to its Job" until_true 30 jobs_are 1
+is_ready() { [ "$(ask /readyz)" = ok ]; }
 kill_hard apiserver
 sleep 2
 again apiserver
-holds "the API server is back" until_true 60 test "$(ask /readyz)" = ok
-is_ready() { [ "$(ask /readyz)" = ok ]; }
-until_true 60 is_ready
+holds "the API server is back" until_true 60 is_ready
 many 2 2
 holds "killed and back: the next Workspace goes to its Job" until_true 60 jobs_are 2
 
 # The history that the watches would go on from is thrown away while the watcher does not look.
+listed() { grep -F 'kairo-system:kairo-watcher' "$DIR/audit.log" | grep -c '/workspaces?[^"]*sendInitialEvents=true'; }
 pid=$(pid_of watcher)
+before=$(listed)
 kill -STOP "$pid"
 many 3 3
 revision=$(ask "/api/v1/namespaces?limit=1" | jq -r .metadata.resourceVersion)
@@ -46,6 +47,7 @@ again apiserver
 until_true 60 is_ready
 kill -CONT "$pid"
 holds "history compacted: the Workspace of meanwhile goes to its Job" until_true 90 jobs_are 3
+holds "since the server has forgotten where it was, it has listed anew" test "$(listed)" -gt "$before"
 
 # Somebody else writes on a Workspace all the time.
 meddle() {
@@ -55,8 +57,9 @@ meddle() {
 many 4 4
 meddle &
 children+=($!)
-holds "conflicts: it goes to its Job all the same" until_true 60 jobs_are 4
+holds "somebody else writes on it: it goes to its Job all the same" until_true 60 jobs_are 4
 
+restarted=$(date -u +%FT%T) # a server that starts knows no roles for a moment, and refuses everybody
 many 5 "$count" &
 applying=$!
 for round in {1..12}; do
@@ -79,7 +82,7 @@ for round in {1..6}; do
   sleep 2
 done
 nothing_is_left "all deleted, with agents killed meanwhile: nothing is left" 240
-same "no agent was refused" "" "$(grep -h forbidden "$DIR"/{watcher,launcher}*.log "$DIR"/node-*.log | head -n 3)"
+same "no agent was refused" "" "$(grep -h forbidden "$DIR"/{watcher,launcher}*.log "$DIR"/node-*.log | awk -v after="$restarted" '$1 > after' | head -n 3)"
 for agent in watcher provisioner launcher node-big; do
   echo "$agent: $(awk '/VmHWM/ { printf "%d MiB at most", $2 / 1024 }' "/proc/$(pid_of "$agent")/status")"
 done

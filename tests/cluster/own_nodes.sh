@@ -38,7 +38,7 @@ YAML
 # says NAME WORKSPACE LINES: one case, when all of its conditions are these.
 says() {
   local wanted=$3
-  said() { [ "$(conditions "$1" | sed 's/^\([A-Za-z]*\) \([A-Za-z]*\) \([A-Za-z]*\): .*/\1 \2 \3/')" = "$2" ]; }
+  said() { [ "$(conditions "$1")" = "$2" ]; }
   if until_true 30 said "$2" "$wanted"; then pass "$1"; else fail "$1" "wanted: $wanted" "seen: $(conditions "$2")"; fi
 }
 pod_of() { K get pod -l "kaito.sh/workspace=$1" -o jsonpath='{.items[0].metadata.name}' 2>/dev/null; }
@@ -55,30 +55,30 @@ train() { # WORKSPACE
 }
 
 tuning first | K apply -f - >/dev/null
-says "without a node" first "JobStarted False WorkspaceTuningJobStatusPending
-NodesReady False NodeNotReady
-ResourceReady False NodeNotFound
-WorkspaceSucceeded False workspacePending"
+says "without a node" first "JobStarted False WorkspaceTuningJobStatusPending: Tuning job has not started
+NodesReady False NodeNotReady: Not enough Nodes are ready: no node carries the labels of resource.labelSelector
+ResourceReady False NodeNotFound: no node carries the labels of resource.labelSelector
+WorkspaceSucceeded False workspacePending: workspace is initializing, tuning job has not started"
 node gpu-1 1 apps=own nvidia.com/gpu.memory=81920
-says "with a node" first "JobStarted True WorkspaceTuningJobStatusStarted
-NodesReady True NodesReady
-ResourceReady True workspaceResourceStatusSuccess
-WorkspaceSucceeded False workspacePending"
+says "with a node" first "JobStarted True WorkspaceTuningJobStatusStarted: Tuning job has started
+NodesReady True NodesReady: Enough Nodes are ready
+ResourceReady True workspaceResourceStatusSuccess: workspace resource is ready
+WorkspaceSucceeded False workspacePending: workspace has not completed yet, tuning job is running"
 holds "its pod runs there" until_true 20 has_pod first
 same "the Job is the Workspace's, and the server says so" "Workspace/first" \
   "$(K get job first -o jsonpath='{.metadata.ownerReferences[0].kind}/{.metadata.ownerReferences[0].name}')"
 train first
-says "trained and pushed" first "JobStarted True WorkspaceTuningJobStatusStarted
-NodesReady True NodesReady
-ResourceReady True workspaceResourceStatusSuccess
-WorkspaceSucceeded True workspaceSucceeded"
+says "trained and pushed" first "JobStarted True WorkspaceTuningJobStatusStarted: Tuning job has started
+NodesReady True NodesReady: Enough Nodes are ready
+ResourceReady True workspaceResourceStatusSuccess: workspace resource is ready
+WorkspaceSucceeded True workspaceSucceeded: workspace succeeds"
 same "what the status says is in the registry" "$(K get workspace first -o jsonpath='{.status.artifact.digest}')" \
   "$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://localhost:$port/adapters/first:1" 2>&1)"
 inference server | K apply -f - >/dev/null
-says "a server" server "InferenceReady True WorkspaceInferenceStatusSuccess
-NodesReady True NodesReady
-ResourceReady True workspaceResourceStatusSuccess
-WorkspaceSucceeded True workspaceSucceeded"
+says "a server" server "InferenceReady True WorkspaceInferenceStatusSuccess: Inference has been deployed successfully
+NodesReady True NodesReady: Enough Nodes are ready
+ResourceReady True workspaceResourceStatusSuccess: workspace resource is ready
+WorkspaceSucceeded True workspaceSucceeded: workspace succeeds"
 same "kubectl get workspace" "NAME     INSTANCE   RESOURCEREADY   INFERENCEREADY   JOBSTARTED   WORKSPACESUCCEEDED   TARGETNODECOUNT   STATE       AGE
 first               True                             True         True                 1                 Succeeded   A
 server              True            True                          True                 1                 Ready       A" \
