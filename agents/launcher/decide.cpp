@@ -16,15 +16,21 @@ using runtime::copy;
 using runtime::Decision;
 using runtime::mark_of;
 
-bool is_template(const wire::WorkspaceT& w) {
-  return w.inference && !w.inference->template_.empty();
+// A pod of the user's own brings its files, and so does what KAITO has made; only what is in its
+// way is said.
+bool needs_run(const wire::RecordT& record) {
+  const wire::WorkspaceT& w = *record.workspace;
+  if (w.inference && !w.inference->template_.empty()) return false;
+  const auto is_run = [&](const auto& seen) {
+    return exists(seen) && runtime::is_kaitos(record, seen);
+  };
+  return !is_run(record.job) && !is_run(record.server) && !runtime::has_kaito_done(record);
 }
-// A pod of the user's own brings its files; only what is in its way is said.
 void want_run(Decision& d, const wire::RecordT& record) {
   const wire::WorkspaceT& w = *record.workspace;
   wire::RunT run;
   run.revision = w.revision;
-  if (!is_template(w)) {
+  if (needs_run(record)) {
     run.planned = true;
     run.node = node_of(record);
     run.place = place_of(record);
@@ -76,6 +82,23 @@ Decision leave(const wire::RecordT& record, std::int64_t now_ms) {
   return d;
 }
 
+// KAITO made it, for what the Workspace wished before: it goes, as KAITO would have it.
+template <class Workload>
+bool is_outdated_kaitos(const wire::RecordT& record, const Workload& seen) {
+  return exists(seen) && is_foreign(seen) && !seen->kaito_revision.empty() &&
+         !runtime::is_kaitos(record, seen) &&
+         runtime::annotation_of(*record.workspace, "workspace.kaito.io/hash") ==
+             record.workspace->revision;
+}
+void remove_kaitos_server(Decision& d, const wire::RecordT& record, std::int64_t now_ms) {
+  if (!is_outdated_kaitos(record, record.server)) return;
+  wire::RemoveWorkloadT body;
+  body.kind = "StatefulSet";
+  ask(d, record, "older server", record.server->uid, record.workspace->revision, std::move(body),
+      {record.server->version, 0, now_ms});
+  d.wake_at_ms = now_ms + runtime::unseen_ms_max + 1;
+}
+
 // The Job of an older revision, or for another place, goes first: one that was asked for, or one
 // that is seen (by a launcher that has lost its store, or has taken a cluster over). Effects of one
 // Workspace run in order and a removal is done only when the object is gone, so the new Job cannot
@@ -88,9 +111,11 @@ void remove_older(Decision& d, const wire::RecordT& record, std::int64_t now_ms)
   };
   const std::string asked = mark_of(record, "job").value;
   const bool is_asked = !asked.empty() && is_older(asked);
-  const bool is_seen = exists(record.job) && !is_foreign(record.job) &&
-                       is_older(record.job->revision + "/" +
-                                (record.job->place.empty() ? place_of(record) : record.job->place));
+  const bool is_seen =
+      is_outdated_kaitos(record, record.job) ||
+      (exists(record.job) && !is_foreign(record.job) &&
+       is_older(record.job->revision + "/" +
+                (record.job->place.empty() ? place_of(record) : record.job->place)));
   const std::uint64_t seen = is_seen ? record.job->version : 0;
   const wire::MarkT& before = mark_of(record, "older job");
   const std::int64_t again_ms = before.at_ms + runtime::unseen_ms_max + 1;
@@ -126,6 +151,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   if (!runtime::is_live(record) || !record.resources) return d;
   const wire::WorkspaceT& w = *record.workspace;
   if (w.tuning) remove_older(d, record, view.now_ms);
+  if (w.inference) remove_kaitos_server(d, record, view.now_ms);
   const wire::ResourcesT& resources = *record.resources;
   const bool granted =
       resources.state == wire::ResourcesState::Ready && resources.revision == w.revision;
@@ -135,7 +161,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   const bool prepared = dir != nullptr && dir->state == wire::RunDirState::Ready &&
                         dir->revision == w.revision && dir->place == place_of(record) &&
                         !dir->volume.empty() && record.run && record.run->node == dir->node;
-  if (!prepared && !is_template(w)) return d;
+  if (!prepared && needs_run(record)) return d;
   if (w.tuning && !runtime::is_trained(record) && !is_foreign(record.job))
     want_job(d, record, view.now_ms);
   if (w.inference && !is_foreign(record.server)) want_server(d, record, view.now_ms);

@@ -1,6 +1,8 @@
 // agents/launcher/manifest.cpp - labels, owners, volumes, placement.
 #include "agents/launcher/manifest.h"
 
+#include "agents/runtime/decision.h"
+
 namespace kairo::launcher {
 void Volumes::add(const std::string& name, Json source, const std::string& path, bool read_only) {
   source["name"] = name;
@@ -117,9 +119,12 @@ void queue_up(Json& object, const wire::WorkspaceT& w) {
   if (!w.queue_priority.empty()) labels["kueue.x-k8s.io/priority-class"] = w.queue_priority;
 }
 
-void note_place(Json& object, const wire::ResourcesT& resources) {
-  if (!resources.places.empty())
-    object["metadata"]["annotations"]["kairo.dev/place"] = resources.places.front();
+void note_place(Json& object, const wire::WorkspaceT& w, const wire::ResourcesT& resources) {
+  Json& notes = object["metadata"]["annotations"];
+  if (!resources.places.empty()) notes["kairo.dev/place"] = resources.places.front();
+  const char* revision = "workspace.kaito.io/revision";
+  if (const std::string number = runtime::annotation_of(w, revision); !number.empty())
+    notes[revision] = number;
 }
 
 cluster::Apply apply_of(const cluster::Kind& kind, const Json& object) {

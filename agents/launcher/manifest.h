@@ -48,6 +48,7 @@ Plan plan_template(const wire::CommandT& command);
 // On a workload: Kueue's labels, when the Workspace has them.
 void queue_up(Json& object, const wire::WorkspaceT& w);
 // On a workload: the place that it was made for, so that one for another place is known.
-void note_place(Json& object, const wire::ResourcesT& resources);
+// And KAITO's number of the revision, so that it takes the workload for its own.
+void note_place(Json& object, const wire::WorkspaceT& w, const wire::ResourcesT& resources);
 cluster::Apply apply_of(const cluster::Kind& kind, const Json& object);
 }  // namespace kairo::launcher

@@ -2,15 +2,14 @@
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/manifest.h"
 #include "agents/launcher/run_volume.h"
+#include "agents/runtime/decision.h"
 
 namespace kairo::launcher {
 namespace {
 constexpr std::int64_t grace_seconds = 30;  // Kubernetes' own
 
 bool is_load_balanced(const wire::WorkspaceT& w) {
-  for (const auto& a : w.annotations)
-    if (a->key == "kaito.sh/enablelb") return a->value == "True";
-  return false;
+  return runtime::annotation_of(w, "kaito.sh/enablelb") == "True";
 }
 Json probe(int delay, int period, int failures) {
   return {{"httpGet", {{"path", "/health"}, {"port", serving_port}}},
@@ -77,7 +76,7 @@ std::vector<cluster::Apply> serving_objects(const wire::CommandT& command,
                                             const wire::WorkspaceT& w,
                                             const wire::ResourcesT& resources, Json pod) {
   Json set = object_of(command, w, "apps/v1", "StatefulSet", command.name);
-  note_place(set, resources);
+  note_place(set, w, resources);
   queue_up(set, w);
   set["spec"] = {{"replicas", 1},
                  {"podManagementPolicy", "Parallel"},

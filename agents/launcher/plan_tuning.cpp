@@ -98,7 +98,7 @@ Plan plan_tuning(const wire::CommandT& command, const Settings& settings) {
   restrict(spec);
 
   Json job = object_of(command, w, "batch/v1", "Job", command.name);
-  note_place(job, *apply.resources);
+  note_place(job, w, *apply.resources);
   queue_up(job, w);
   job["spec"] = {{"backoffLimit", 6},
                  {"completions", 1},  // said, so that it is ours: somebody may edit it

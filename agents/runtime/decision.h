@@ -101,6 +101,23 @@ inline bool is_pushed(const wire::RecordT& record) {
   const wire::PushT* push = push_of(record);
   return push != nullptr && push->state == wire::PushState::Pushed;
 }
+inline std::string annotation_of(const wire::WorkspaceT& w, const std::string& key) {
+  for (const auto& annotation : w.annotations)
+    if (annotation->key == key) return annotation->value;
+  return {};
+}
+// KAITO made it (no revision of ours stands on it), for what the Workspace wishes now.
+template <class Workload>
+bool is_kaitos(const wire::RecordT& record, const Workload& seen) {
+  if (!seen || !seen->revision.empty() || seen->kaito_revision.empty()) return false;
+  const wire::WorkspaceT& w = *record.workspace;
+  return annotation_of(w, "workspace.kaito.io/hash") == w.revision &&
+         annotation_of(w, "workspace.kaito.io/revision") == seen->kaito_revision;
+}
+// KAITO's Job ends when its adapter is where it was wanted.
+inline bool has_kaito_done(const wire::RecordT& record) {
+  return is_kaitos(record, record.job) && record.job->finished && record.job->succeeded > 0;
+}
 // Its adapter, in a place that is granted. What lay on a node that is gone is gone.
 inline const wire::ArtifactT* artifact_of(const wire::RecordT& record) {
   if (!record.resources) return nullptr;
@@ -113,11 +130,12 @@ inline const wire::ArtifactT* artifact_of(const wire::RecordT& record) {
 }
 // Nothing is left to train: for better or worse there is an end.
 inline bool is_trained(const wire::RecordT& record) {
-  return is_pushed(record) || artifact_of(record) != nullptr;
+  return is_pushed(record) || artifact_of(record) != nullptr || has_kaito_done(record);
 }
 // A tuning that is over: all is where it was wanted, or there is no adapter to be had.
 inline bool is_done(const wire::RecordT& record) {
   if (!record.workspace->tuning) return false;
+  if (has_kaito_done(record)) return true;
   const auto& output = record.workspace->tuning->output;
   const bool is_enough = !output || output->image.empty();
   const wire::ArtifactT* artifact = artifact_of(record);

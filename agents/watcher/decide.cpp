@@ -50,16 +50,11 @@ void set_finalizer(Decision& d, const wire::RecordT& record, bool present) {
   ask(d, record, "finalizer", present ? "on" : "off", "", std::move(set),
       {record.workspace->version});
 }
-std::string annotation(const wire::WorkspaceT& w, const std::string& key) {
-  for (const auto& a : w.annotations)
-    if (a->key == key) return a->value;
-  return {};
-}
 // Finalizer and annotations are one write when both are missing.
 void adopt(Decision& d, const wire::RecordT& record) {
   const wire::WorkspaceT& w = *record.workspace;
-  const bool is_noted = annotation(w, "workspace.kaito.io/hash") == w.revision &&
-                        !annotation(w, "workspace.kaito.io/revision").empty();
+  const bool is_noted = runtime::annotation_of(w, "workspace.kaito.io/hash") == w.revision &&
+                        !runtime::annotation_of(w, "workspace.kaito.io/revision").empty();
   wire::SaveRevisionT save;
   save.finalize = !w.finalized;
   if (!is_noted)

@@ -40,12 +40,17 @@ class Story {
       return {no, "workspaceResourceStatusNotReady", "the workspace has given up its node"};
     return {no, "workspaceResourceStatusNotReady", "waiting for the provisioner's word"};
   }
-  bool is_ready() const {
-    return r_.resources && r_.resources->state == wire::ResourcesState::Ready &&
-           r_.resources->revision == revision_;
+  bool is_ready() const {  // what KAITO has started has what it needs
+    const bool is_kaitos = (runtime::is_kaitos(r_, r_.job) && r_.job->exists) ||
+                           (runtime::is_kaitos(r_, r_.server) && r_.server->exists) ||
+                           runtime::has_kaito_done(r_);
+    return is_kaitos || (r_.resources && r_.resources->state == wire::ResourcesState::Ready &&
+                         r_.resources->revision == revision_);
   }
   const wire::JobT* job() const {
-    return r_.job && r_.job->exists && r_.job->revision == revision_ ? r_.job.get() : nullptr;
+    const bool is_ours = r_.job && r_.job->revision == revision_;
+    const bool counts = is_ours || runtime::is_kaitos(r_, r_.job);
+    return counts && r_.job->exists ? r_.job.get() : nullptr;
   }
   // Of the workload that is there; another one with its label and annotation tells nothing.
   const wire::PodT* pod() const {
@@ -95,7 +100,8 @@ class Story {
   bool wants_image() const { return !r_.workspace->tuning->output->image.empty(); }
   bool has_succeeded() const {
     const auto* a = artifact();
-    return runtime::is_pushed(r_) || (a != nullptr && a->problem.empty() && !wants_image());
+    return runtime::is_pushed(r_) || runtime::has_kaito_done(r_) ||
+           (a != nullptr && a->problem.empty() && !wants_image());
   }
   std::string failure() const;
   std::string retry() const;  // why the last attempt of a Job that goes on has failed; or empty
@@ -216,8 +222,9 @@ Verdict Story::tuning_succeeded() const {
 
 Verdict Story::inference_ready() const {
   const auto* s = r_.server.get();
-  const bool ready = s != nullptr && s->exists && s->revision == revision_ && s->replicas > 0 &&
-                     s->ready_replicas >= s->replicas && is_ready();
+  const bool is_kaitos = runtime::is_kaitos(r_, r_.server);
+  const bool ready = s != nullptr && s->exists && (s->revision == revision_ || is_kaitos) &&
+                     s->replicas > 0 && s->ready_replicas >= s->replicas && is_ready();
   if (ready)
     return {yes, "WorkspaceInferenceStatusSuccess", "Inference has been deployed successfully"};
   Verdict out = waiting();
@@ -256,6 +263,7 @@ std::string Story::phase() const {
     }
   }
   if (pod() != nullptr && pod()->exists && pod()->reason == "Unschedulable") return "Queued";
+  if (runtime::is_kaitos(r_, r_.job) && job() != nullptr) return "Training";
   if (job() != nullptr) return retry().empty() ? "Downloading" : "Retrying";
   return is_ready() ? "Preparing" : "Waiting";
 }

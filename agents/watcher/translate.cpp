@@ -190,6 +190,7 @@ void read_workload(const Json& meta, Workload& out) {
   out.generation = number<std::uint64_t>(meta, "generation", 1);
   out.revision = text(at(meta, "annotations"), "kairo.dev/revision");
   out.place = text(at(meta, "annotations"), "kairo.dev/place");
+  out.kaito_revision = text(at(meta, "annotations"), "workspace.kaito.io/revision");
 }
 // The owner that controls it; null = none.
 const Json& controller_of(const Json& meta) {

@@ -22,6 +22,11 @@ Workload edited(Workload workload, std::uint64_t generation) {
   workload.generation = generation;
   return workload;
 }
+template <class Workload>
+Workload of_kaito(Workload workload, const std::string& number) {
+  workload.kaito_revision = number;
+  return workload;
+}
 wire::PartT part(std::uint64_t version, const std::string& name, bool exists = true) {
   wire::PartT part;
   part.version = version;
@@ -138,6 +143,20 @@ TEST_CASE("launcher: one record, one step") {
        marked(marked(with(tuning(1), job(3), unclaimed(4)), "job", "rev1/n1/uid-n1"), "job parts",
               "rev1/n1/uid-n1", 4),
        "Publish:run"},
+      {"KAITO's Job of this revision goes on",
+       record(tuning(1), ready(1), of_kaito(job(3, ""), "1")), "Publish:run"},
+      {"KAITO's Job went before it was done: a run of our own",
+       with(tuning(1), of_kaito(gone(job(3, "")), "1")), "Publish:run ApplyTuning"},
+      {"KAITO's server went: one of our own", with(serving(1), of_kaito(gone(server(3, "")), "1")),
+       "Publish:run ApplyInference"},
+      {"and what it has done is not done again",
+       record(tuning(1), ready(1), of_kaito(finished(3, 1, ""), "1")), "Publish:run"},
+      {"KAITO's Job of another revision goes first",
+       record(tuning(1), ready(1), of_kaito(job(3, ""), "7")), "RemoveWorkload Publish:run"},
+      {"KAITO's server of this revision goes on",
+       record(serving(1), ready(1), of_kaito(server(3, ""), "1")), "Publish:run"},
+      {"KAITO's server of another revision goes first",
+       record(serving(1), ready(1), of_kaito(server(3, ""), "7")), "RemoveWorkload Publish:run"},
       {"another controller's Job is left alone", with(tuning(1), job(3, "")), "Publish:run"},
       {"another controller's server is left alone", with(serving(1), server(3, "")), "Publish:run"},
       {"leaving, never started", record(leaving(tuning(1))), "ReleaseRun"},

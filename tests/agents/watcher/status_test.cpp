@@ -103,6 +103,31 @@ TEST_CASE("status: an attempt that failed says why while the next one waits") {
         "\"question\" is missing");
 }
 
+TEST_CASE("status: what KAITO runs, or has done, is told as its own controller would") {
+  const auto of_kaito = [](auto workload) {
+    workload.revision.clear();
+    workload.kaito_revision = "1";
+    return workload;
+  };
+  const std::string ok_ = " ResourceReady=True/workspaceResourceStatusSuccess";
+  CHECK(told(record(tuning(1), of_kaito(job(1)))) ==
+        "Running|" + ok_ +
+            " JobStarted=True/WorkspaceTuningJobStatusStarted "
+            "WorkspaceSucceeded=False/workspacePending");
+  const auto done = record(tuning(1), of_kaito(gone(finished(2, 1))));
+  CHECK(told(done) == "Succeeded|" + ok_ +
+                          " JobStarted=True/WorkspaceTuningJobStatusStarted "
+                          "WorkspaceSucceeded=True/workspaceSucceeded");
+  CHECK(watcher::compose(done, 5).tuning->phase == "Done");
+  CHECK(told(record(tuning(1), of_kaito(finished(2, 0)))).starts_with("Failed|"));
+  wire::ServerT serves = of_kaito(server(1));
+  serves.replicas = serves.ready_replicas = 1;
+  CHECK(told(record(serving(1), std::move(serves))) ==
+        "Ready|" + ok_ +
+            " InferenceReady=True/WorkspaceInferenceStatusSuccess "
+            "WorkspaceSucceeded=True/workspaceSucceeded");
+}
+
 TEST_CASE("status: a push Secret that lacks is said while the training goes on") {
   wire::PushT waiting = pushed(1);
   waiting.state = wire::PushState::Waiting;
