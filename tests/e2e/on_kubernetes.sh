@@ -32,8 +32,8 @@ holds "the engine's image is pushed" push "$work/images:kairo-engine" "kairo-eng
 holds "the bus's image is pushed" push "$work/small:nats-server" nats:1
 rm -rf "$work/images" "$work/small"
 
-# The node as its administrator leaves it: weights, a volume for the bus, a label.
-mkdir -p "$DIR/kairo/models" "$DIR/volumes/nats"
+# The node as its administrator leaves it: weights, volumes for the bus, a label.
+mkdir -p "$DIR/kairo/models" "$DIR"/volumes/{0,1,2}
 cp -r "$weights" "$DIR/kairo/models/"
 kubectl apply -f - >/dev/null <<YAML
 apiVersion: storage.k8s.io/v1
@@ -41,21 +41,25 @@ kind: StorageClass
 metadata: {name: local, annotations: {storageclass.kubernetes.io/is-default-class: "true"}}
 provisioner: kubernetes.io/no-provisioner
 volumeBindingMode: WaitForFirstConsumer
+$(for number in 0 1 2; do
+  cat <<VOLUME
 ---
 apiVersion: v1
 kind: PersistentVolume
-metadata: {name: nats}
+metadata: {name: bus-$number}
 spec:
   capacity: {storage: 4Gi}
   accessModes: [ReadWriteOnce]
   storageClassName: local
-  local: {path: $DIR/volumes/nats}
+  local: {path: $DIR/volumes/$number}
   nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [node1]}]}]}}
+VOLUME
+done)
 YAML
 kubectl label node node1 kairo.dev/node=true >/dev/null
 kubectl label namespace default pod-security.kubernetes.io/enforce=restricted >/dev/null # refuses a pod that is not
 holds "helm install" helm install kairo deploy/chart --namespace $ns --create-namespace --wait --timeout 3m \
-  --set "image.repository=$REGISTRY/kairo,image.engine=$REGISTRY/kairo-engine,image.tag=$version,nats.image=$REGISTRY/nats:1,node.hostPath=$DIR/kairo"
+  --set "image.repository=$REGISTRY/kairo,image.engine=$REGISTRY/kairo-engine,image.tag=$version,nats.image=$REGISTRY/nats:1,nats.replicas=3,node.hostPath=$DIR/kairo"
 if ! kubectl -n $ns wait --for=condition=Ready pod --all --timeout=60s >"$work/ready.log" 2>&1; then
   fail "all of kairo's pods are ready" "$(kubectl -n $ns get pod -o wide)" "$(kubectl -n $ns get events --sort-by=.lastTimestamp | tail -n 8)"
   exit 1

@@ -19,7 +19,7 @@ run_page() {
 uid_of() { kubectl get workspace "$1" -o jsonpath='{.metadata.uid}'; }
 progress_of() { find "$DIR/kairo" -path "*$1*" -name progress.jsonl | head -n 1; } # uid
 losses() { jq -c "select(.loss > 0) | [.step, .loss]" "$1" | sort -u; }
-pod_of() { kubectl get pod -l "kaito.sh/workspace=$1" --field-selector status.phase=Running -o jsonpath='{.items[0].metadata.name}'; }
+pod_of() { kubectl get pod -l "kaito.sh/workspace=$1" --field-selector status.phase=Running -o jsonpath="{.items[0].metadata.name}" 2>/dev/null; }
 
 run_page first-tuning.md '^.*1. A node' '^.*4. Serve'
 losses "$(progress_of "$(uid_of first)")" >"$work/undisturbed"
@@ -34,6 +34,7 @@ pod=$(pod_of evicted)
 holds "its pod is evicted" kubectl create --raw "/api/v1/namespaces/default/pods/$pod/eviction" -f - <<JSON
 {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "$pod", "namespace": "default"}}
 JSON
+holds "one of three servers of the bus is deleted" kubectl -n $ns delete pod kairo-nats-1 --wait=false
 resumed() { [ -n "$(pod_of evicted)" ] && [ "$(pod_of evicted)" != "$pod" ]; }
 holds "another pod takes over" until_true 120 resumed
 second=$(pod_of evicted)
