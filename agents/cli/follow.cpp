@@ -125,10 +125,12 @@ Status logs(Context& context, const std::string& name, const std::string& wanted
   std::uint64_t offset = 0;
   for (int restarts = restarts_of(pod, container); !context.stop && std::cout;) {
     const std::string phase = pod.value(Json::json_pointer("/status/phase"), "");
-    const std::string text = TRY(cluster->log(ref, container, offset));
-    std::cout << text << std::flush;
-    offset += text.size();
-    if (!text.empty()) continue;
+    const auto text = cluster->log(ref, container, offset);
+    if (!text.ok() && text.error().code == Code::not_found && offset > 0) return ok();  // it went
+    if (!text.ok()) return text.error();
+    std::cout << text.value() << std::flush;
+    offset += text.value().size();
+    if (!text.value().empty()) continue;
     if (!follow || phase == "Succeeded" || phase == "Failed") return ok();
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     const auto now = cluster->get(ref);

@@ -26,6 +26,7 @@ LogNews log_news(std::string_view reply, bool is_cut, const LogPlace& place) {
     reply.remove_prefix(is_ended ? end + 1 : reply.size());
     const std::size_t length = time_length(line);
     const std::string_view time = line.substr(0, length);
+    if (length == 0 && !is_ended) break;  // the server's own words, see pod_log.h
     std::string_view text = length == 0 ? line : line.substr(length + 1);
     if (length != 0 && !is_past) {
       if (time < place.time) continue;

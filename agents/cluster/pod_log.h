@@ -19,6 +19,8 @@ struct LogNews {
   bool needs_more = false;  // all that came was known, and it was cut: ask for more bytes
 };
 // `reply`: lines that begin with their time, from place.time's second on; is_cut: the server ended
-// it at the asked number of bytes. A line that was cut is left out and comes again.
+// it at the asked number of bytes. A line that was cut is left out and comes again. So is an open
+// last line without a time: a kubelet whose container is gone says status 200 and "unable to
+// retrieve container logs for ...".
 LogNews log_news(std::string_view reply, bool is_cut, const LogPlace& place);
 }  // namespace kairo::cluster

@@ -29,15 +29,17 @@ same "twelve steps" 12 "$(wc -l <"$work/undisturbed")"
 sed -e 's|name: first$|name: evicted|; s|adapters/first|adapters/evicted|' "$work/page/examples/kubernetes/first-tuning.yaml" | kubectl apply -f - >/dev/null
 uid=$(uid_of evicted)
 at_step() { [ "$(jq -s 'map(.step // 0) | max' "$(progress_of "$uid")")" -ge "$1" ]; }
+holds "one of three servers of the bus is deleted" kubectl -n $ns delete pod kairo-nats-1 --wait=false
 holds "the second training has begun" until_true 300 at_step 5
 pod=$(pod_of evicted)
 holds "its pod is evicted" kubectl create --raw "/api/v1/namespaces/default/pods/$pod/eviction" -f - <<JSON
 {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "$pod", "namespace": "default"}}
 JSON
-holds "one of three servers of the bus is deleted" kubectl -n $ns delete pod kairo-nats-1 --wait=false
-resumed() { [ -n "$(pod_of evicted)" ] && [ "$(pod_of evicted)" != "$pod" ]; }
+resumed() { # it may be short: what was seen is kept
+  second=$(pod_of evicted)
+  [ -n "$second" ] && [ "$second" != "$pod" ]
+}
 holds "another pod takes over" until_true 120 resumed
-second=$(pod_of evicted)
 timeout 300 kairo logs -f evicted --context "$ID" >"$work/followed" 2>&1 &
 follower=$!
 holds "it ends all the same" kubectl wait --for=condition=WorkspaceSucceeded workspace/evicted --timeout=15m

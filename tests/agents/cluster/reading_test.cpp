@@ -58,4 +58,8 @@ TEST_CASE("a log by time: what comes again is left out") {
   CHECK(log_news("no time\n", false, {}).text == "no time\n");
   CHECK(log_news("no time\n", false, news.next).text == "");
   CHECK(log_news("", false, {}).text == "");
+  const std::string gone = "unable to retrieve container logs for containerd://b3ed55a3";
+  CHECK(log_news(gone, false, {}).text == "");
+  CHECK(log_news(gone, false, {}).next.offset == 0);
+  CHECK(log_news(a + gone, false, {}).text == "a\n");
 }
