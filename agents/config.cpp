@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "agents/local/local_cluster.h"
+#include "schemas/base/bytes.h"
 #include "schemas/base/log.h"
 
 namespace kairo {
@@ -64,7 +65,7 @@ Status local(AgentConfig& out, const Settled& settled, const std::string& proces
   out.lease_file = home / ("state/" + role + ".lease");
   out.lease_ns = settled["lease-namespace"];
   out.runs_dir = home / "runs";
-  out.models_dir = cli::models_dir();
+  out.models.folder = cli::models_dir();
   out.port_file = home / ("run/" + process + ".port");
   out.cluster = {"http://127.0.0.1:" + std::to_string(ports.cluster),
                  home / ("secrets/" + out.agent + ".token"), ""};
@@ -91,7 +92,7 @@ Status remote(AgentConfig& out, const Settled& settled, const std::string& proce
   else
     out.lease_ns = either(settled["lease-namespace"], either(target.ns, "kairo-system"));
   out.runs_dir = folder + std::string("runs");
-  out.models_dir = folder + std::string("models");
+  out.models.folder = folder + std::string("models");
   out.health_host = "0.0.0.0";
   out.health_port = 8080;
   out.bus.url = "nats://kairo-nats:4222";
@@ -127,6 +128,24 @@ Result<cluster::Target> target_of(const Settled& settled) {
   return cluster::load_kubeconfig(settled["kubeconfig"], settled["context"], environment);
 }
 
+node::CacheSettings cache_settings(const Settled& settled, const std::string& models) {
+  node::CacheSettings out;
+  out.folder =
+      settled["models-dir"].empty() ? models : fs::absolute(settled["models-dir"]).string();
+  const auto address = [&](const char* name, std::string& into) {
+    into = either(settled[name], into);
+    if (into == "none") into.clear();
+    while (into.ends_with('/')) into.pop_back();
+  };
+  address("hub", out.hub);
+  address("preset-registry", out.registry);
+  out.registry_config = settled["preset-registry-config"];
+  out.ca_file = settled["hub-ca-file"];
+  out.limit_bytes = bytes_in(settled["models-limit"]).value_or(0);
+  out.keep_free_bytes = bytes_in(settled["models-keep-free"]).value_or(out.keep_free_bytes);
+  return out;
+}
+
 Result<AgentConfig> agent_config(const std::string& agent, const Settled& settled) {
   const auto& known = cli::agents();
   if (std::find(known.begin(), known.end(), agent) == known.end())
@@ -146,7 +165,8 @@ Result<AgentConfig> agent_config(const std::string& agent, const Settled& settle
   out.image = settled["image"];
   out.engine_image = settled["engine-image"];
   out.vllm_image = settled["vllm-image"];
-  if (!settled["models-dir"].empty()) out.models_dir = fs::absolute(settled["models-dir"]).string();
+  out.models = cache_settings(settled, out.models.folder);
+  out.hub_token_file = settled["hub-token-file"];
   TRY(read_bus(out, settled));
   read_health(out, settled);
   out.bus.client = process + " on " + out.node;

@@ -8,6 +8,7 @@
 #include "agents/bus/nats_bus.h"
 #include "agents/cli/home.h"
 #include "agents/cluster/kubeconfig.h"
+#include "agents/node/model_cache.h"
 #include "agents/settings.h"
 #include "schemas/base/result.h"
 
@@ -20,7 +21,9 @@ struct AgentConfig {
   // One process of a role acts. lease_file: it has a lock on this file; or, when lease_ns is not
   // empty, the Lease object lease_name in this namespace.
   std::string lease_file, lease_ns, lease_name;
-  std::string runs_dir, models_dir;
+  std::string runs_dir;
+  node::CacheSettings models;                   // of the node agent
+  std::string hub_token_file;                   // "" = none
   std::string image, engine_image, vllm_image;  // "" = the launcher's own
   std::string health_host = "127.0.0.1";
   int health_port = 0;    // 0 = any
@@ -36,6 +39,8 @@ bool is_local(const Settled& settled);
 Result<cluster::Target> target_of(const Settled& settled);
 // invalid: no such agent; a setting that is missing or does not do.
 Result<AgentConfig> agent_config(const std::string& agent, const Settled& settled);
+// Where weights are and come from; folder: where they lie when nobody says anything.
+node::CacheSettings cache_settings(const Settled& settled, const std::string& folder);
 // One line at start: whatever somebody set and where, then what holds. Without secrets.
 void log_config(const AgentConfig& config, const Settled& settled);
 }  // namespace kairo

@@ -54,7 +54,7 @@ void hear_signals(const CLI::App& app) {
                        [&](const char* name) { return app.got_subcommand(name); });
   };
   struct sigaction action {};
-  if (is_one_of({"agent", "cluster-local", "fetch", "pull"})) {
+  if (is_one_of({"agent", "cluster-local", "fetch", "pull", "pull-model"})) {
     action.sa_handler = request_stop;
     action.sa_flags = SA_RESTART;
   } else if (app.got_subcommand("up")) {
@@ -155,7 +155,8 @@ Status prepare(const CLI::App& app, cli::Context& context,
     return std::any_of(names.begin(), names.end(),
                        [&](const char* name) { return app.got_subcommand(name); });
   };
-  if (is_any({"agent", "fetch", "pull", "give-folders", "explain", "completion", "version"}))
+  if (is_any({"agent", "fetch", "pull", "pull-model", "give-folders", "explain", "completion",
+              "version"}))
     return ok();
   const Settled settled = TRY(read_settings(flags));
   const auto home = flags.find("home");
@@ -216,6 +217,10 @@ int main(int argc, char** argv) {
   const std::set<std::string> of_all{"config", "mode", "home", "kubeconfig", "context"};
   for (const Setting& s : settings())
     if (of_all.contains(s.name)) add_setting(app, s);
+  const std::set<std::string> of_weights{"models-dir",      "hub",
+                                         "hub-token-file",  "hub-ca-file",
+                                         "preset-registry", "preset-registry-config",
+                                         "models-limit",    "models-keep-free"};
   const auto* ns_option = app.add_option("-n,--namespace", context.ns, "Namespace");
   app.fallthrough();
   std::function<Status()> action;
@@ -310,6 +315,19 @@ int main(int argc, char** argv) {
   sub->add_option("--port", port, "On 127.0.0.1")->required();
 
   std::string agent, image, to, config_dir;
+  cli::PullModelOptions weights;
+  sub = command("pull-model", "Fetch a preset's weights into the models folder (progress bar)",
+                [&]() -> Status {
+                  const Settled settled = TRY(read_settings(flags));
+                  weights.cache = cache_settings(settled, cli::models_dir());
+                  weights.token = environment("HF_TOKEN");
+                  std::getline(std::ifstream(settled["hub-token-file"]), weights.file_token);
+                  return cli::pull_model(context, weights);
+                });
+  sub->add_option("preset", weights.name, "Its name, or its id on the hub")->required();
+  sub->add_option("--image", weights.image, "From this image or artifact of a registry");
+  for (const Setting& s : settings())
+    if (of_weights.contains(s.name)) add_setting(*sub, s);
   bool allow_loopback = false;
   sub = command("agent", "Run one agent", [&]() -> Status {
     const Settled settled = TRY(read_settings(flags));
@@ -360,8 +378,10 @@ int main(int argc, char** argv) {
     return 0;
   }
   hear_signals(app);
+  std::set<std::string> said;  // several commands may have a flag
   for (const CLI::Option* option : given)
-    if (option->count() == 0) flags.erase(option->get_single_name());
+    if (option->count() > 0) said.insert(option->get_single_name());
+  std::erase_if(flags, [&](const auto& flag) { return !said.contains(flag.first); });
   const bool is_plugin = std::string(argv[0]).ends_with("kubectl-kairo");
   if (is_plugin) flags.try_emplace("mode", "kubeconfig");
   const Status prepared = prepare(app, context, flags, ns_option->count() > 0);

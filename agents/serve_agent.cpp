@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "agents/admission/admit_config.h"
@@ -12,6 +13,8 @@
 #include "agents/kube_lease.h"
 #include "agents/launcher/effects.h"
 #include "agents/node/effects.h"
+#include "agents/node/fetches.h"
+#include "agents/node/hub_token.h"
 #include "agents/node/local_run_dirs.h"
 #include "agents/node/models_note.h"
 #include "agents/pusher/effects.h"
@@ -43,6 +46,8 @@ struct Parts {
   std::unique_ptr<bus::Bus> bus;
   std::unique_ptr<state::Store> store;
   std::unique_ptr<node::RunDirs> run_dirs;
+  std::unique_ptr<node::ModelCache> models;
+  std::unique_ptr<node::Fetches> fetches;
   std::unique_ptr<pusher::Uploader> uploader;
   watcher::Workspaces workspaces;
   std::unique_ptr<runtime::Effects> effects;
@@ -120,32 +125,71 @@ void wire_watcher(Parts& p) {
   }
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ",") + word;
+  return out;
+}
 // Says on the Node object which models lie here, whenever it does not show that.
 void tell_models(Parts& p, const std::atomic<bool>& stop) {
   node::ModelsNote note;
   for (; !stop; pause(1'000, stop)) {
     const auto node = p.loop->node(p.config.node);
     if (!node || p.tenure->term() == 0) continue;
-    const std::vector<std::string> models = node::models_in(p.config.models_dir);
-    if (!note.is_due(models, *node, p.clock.now_ms())) continue;
-    std::string text;
-    for (const std::string& name : models) text += (text.empty() ? "" : ",") + name;
-    const nlohmann::json patch = {{"apiVersion", "v1"},
-                                  {"kind", "Node"},
-                                  {"metadata",
-                                   {{"name", p.config.node},
-                                    {"uid", node->uid},
-                                    {"annotations", {{"kairo.dev/models", text}}}}}};
+    const std::vector<std::string> models = node::models_in(p.config.models.folder);
+    const std::vector<std::string> sources = p.models->sources();
+    if (!note.is_due(models, sources, *node, p.clock.now_ms())) continue;
+    const nlohmann::json patch = {
+        {"apiVersion", "v1"},
+        {"kind", "Node"},
+        {"metadata",
+         {{"name", p.config.node},
+          {"uid", node->uid},
+          {"annotations",
+           {{"kairo.dev/models", joined(models)}, {"kairo.dev/model-sources", joined(sources)}}}}}};
     const auto applied =
         p.cluster->apply({{cluster::nodes, "", p.config.node}, patch.dump(), "kairo-node", ""});
-    if (applied.ok()) note = {models, node->version, p.clock.now_ms()};
+    if (applied.ok()) note = {models, sources, node->version, p.clock.now_ms()};
   }
 }
 
+// The presets of the runs on this node.
+std::set<std::string> presets_in_use(const AgentConfig& config) {
+  std::set<std::string> out;
+  const auto runs = node::make_run_dirs(config.runs_dir, config.models.folder)->list();
+  if (!runs.ok()) return out;
+  for (const node::RunKey& run : runs.value()) out.insert(run.preset);
+  return out;
+}
+void wire_models(Parts& p) {
+  constexpr int at_once = 2;  // a small model does not wait for a large one
+  p.models = std::make_unique<node::ModelCache>(p.config.models, p.clock);
+  node::Fetches::Deps deps{*p.models,
+                           p.clock,
+                           [&p](wire::FactT fact) { p.observe(std::move(fact)); },
+                           p.config.node,
+                           [&p](const std::string& ns, const std::string& secret) {
+                             return node::hub_token(*p.cluster, ns, secret);
+                           },
+                           p.config.hub_token_file,
+                           [&p] { return presets_in_use(p.config); }};
+  p.fetches = std::make_unique<node::Fetches>(std::move(deps));
+  for (int i = 0; i < at_once; ++i)
+    p.options.sensors.push_back([&p](const std::atomic<bool>& stop) {
+      for (; !stop; pause(200, stop))
+        if (p.tenure->term() != 0) (void)p.fetches->step();
+    });
+  p.options.sensors.push_back([&p](const std::atomic<bool>& stop) {
+    while (!stop) pause(1'000, stop);
+    p.fetches->stop();
+  });
+}
 void wire_node(Parts& p) {
-  p.run_dirs = node::make_run_dirs(p.config.runs_dir, p.config.models_dir);
+  wire_models(p);
+  p.run_dirs = node::make_run_dirs(p.config.runs_dir, p.config.models.folder);
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
-  p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, *p.cluster, observe, p.config.node);
+  p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, *p.cluster, observe, p.config.node,
+                                                  p.fetches.get());
   p.options.sensors.push_back([&p, observe](const std::atomic<bool>& stop) {
     while (!stop && p.tenure->term() == 0) pause(20, stop);
     node::ProgressSensor sensor(*p.run_dirs, observe, p.config.node);

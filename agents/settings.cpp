@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "schemas/base/bytes.h"
 #include "schemas/yaml/yaml.h"
 
 namespace kairo {
@@ -50,6 +51,22 @@ std::string a_level(const std::string& value) {
   const bool is_known =
       value == "debug" || value == "info" || value == "warn" || value == "error" || value == "off";
   return is_known ? "" : "use debug, info, warn, error or off";
+}
+std::string a_hub(const std::string& value) {
+  if (value == "none") return "";
+  if (value.find('@') != std::string::npos) return "leave the token out of it: hub-token-file";
+  const bool is_url = value.starts_with("https://") || value.starts_with("http://");
+  return is_url && value.find_first_of(" ?#") == std::string::npos
+             ? ""
+             : "use https://HOST, http://HOST or none";
+}
+std::string a_preset_registry(const std::string& value) {
+  const bool is_prefix =
+      value.find("://") == std::string::npos && value.find_first_of(" @?#") == std::string::npos;
+  return is_prefix ? "" : "use HOST/PATH as images are named, or none";
+}
+std::string an_amount(const std::string& value) {
+  return bytes_in(value) ? "" : "use an amount of bytes, as 200GiB or 50GB";
 }
 std::string absolute(const std::string& value) {
   return value.starts_with('/') ? "" : "use an absolute path";
@@ -113,6 +130,24 @@ const std::vector<Setting>& settings() {
       {"models-dir", "KAIRO_MODELS",
        "`/var/lib/kairo/models`, local: `$KAIRO_CACHE/models`, else `~/.cache/kairo/models`",
        "Weights, on a node"},
+      {"hub", "KAIRO_HUB", "`https://huggingface.co`",
+       "Where weights come from that lie not in the models folder: a Hugging Face style hub, a "
+       "mirror of it, or `none`",
+       a_hub},
+      {"hub-token-file", "KAIRO_HUB_TOKEN_FILE", "none",
+       "File with a token of the hub, for Workspaces that name no modelAccessSecret", absolute},
+      {"hub-ca-file", "KAIRO_HUB_CA_FILE", "the system's",
+       "Who may sign the certificates of hub and preset registry (PEM)", absolute},
+      {"preset-registry", "KAIRO_PRESET_REGISTRY", "`mcr.microsoft.com/aks/kaito`",
+       "Where preset images are, as KAITO's PRESET_REGISTRY_NAME: asked before the hub for the "
+       "presets that have one; or `none`",
+       a_preset_registry},
+      {"preset-registry-config", "KAIRO_PRESET_REGISTRY_CONFIG", "none",
+       "Docker config file with its credentials", absolute},
+      {"models-limit", "KAIRO_MODELS_LIMIT", "none",
+       "Most bytes of all fetched models, as 200GiB: those used longest ago go", an_amount},
+      {"models-keep-free", "KAIRO_MODELS_KEEP_FREE", "`2GiB`",
+       "Bytes that a fetch leaves free on the disk of the models folder", an_amount},
       {"bus-url", "KAIRO_BUS_URL", "`nats://kairo-nats:4222`, local: as `kairo up` chose it",
        "The NATS server", a_bus},
       {"bus-user", "KAIRO_BUS_USER", "the agent's name", "User there"},

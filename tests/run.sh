@@ -68,7 +68,7 @@ if [ -n "$asan" ]; then
   while IFS=$'\t' read -r name command; do run "asan/$name" "$command"; done < <(programs "$asan")
   unset RUNS
 fi
-for name in whole_path by_hand standby bad_input kubectl half_open images chart; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
+for name in whole_path by_hand standby bad_input kubectl half_open images chart weights; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
 run "crash/short" bash tests/crash/short.sh "$build"
 on_cluster
 on_kubernetes

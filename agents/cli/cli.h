@@ -10,6 +10,7 @@
 
 #include "agents/cli/home.h"
 #include "agents/cluster/cluster.h"
+#include "agents/node/model_cache.h"
 
 namespace kairo::cli {
 struct Context {
@@ -67,5 +68,13 @@ Status serve_files(Context& context, const std::string& folder, int port);
 // Memory, tokens, steps and time, by kairo-tune on the Workspace's own data set and configuration.
 Status estimate(Context& context, const std::vector<std::string>& files,
                 const std::string& program_dir);
+struct PullModelOptions {
+  std::string name;               // of the catalogue
+  std::string image;              // instead of the preset's own sources; "" = none
+  std::string token, file_token;  // of the hub: HF_TOKEN, hub-token-file; never shown
+  node::CacheSettings cache;
+};
+// A preset's weights into the models folder, with a bar; what was begun is gone on with.
+Status pull_model(Context& context, const PullModelOptions& options);
 std::string completion(const std::string& shell);
 }  // namespace kairo::cli

@@ -20,6 +20,7 @@ std::string reason_of(const wire::TroubleT& trouble) {
       return "ClusterUnavailable";
     case Code::corrupt:
     case Code::expired:
+    case Code::pending:
       return "InternalError";
   }
   return "InternalError";

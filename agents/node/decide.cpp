@@ -17,6 +17,13 @@ bool is_used(const wire::RecordT& record, const std::string& self) {
   return is_here(record.job) || is_here(record.server);
 }
 
+// The Secret with the hub's token, for weights that are gated.
+std::string access_secret_of(const wire::RecordT& record) {
+  if (!record.workspace) return {};
+  const wire::WorkspaceT& w = *record.workspace;
+  return w.tuning ? w.tuning->access_secret : w.inference ? w.inference->access_secret : "";
+}
+
 // The directory could not be made (disk full, weights missing): said once per cause; the relay goes
 // on trying what may get better by itself.
 void tell_trouble(Decision& d, const wire::RecordT& record, const wire::TroubleT& trouble) {
@@ -55,6 +62,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   if (!ready) {
     wire::PrepareRunT prepare;
     prepare.run = copy(run);
+    prepare.access_secret = access_secret_of(record);
     ask(d, record, "prepare", asked_for, run.revision, std::move(prepare));
     if (const wire::TroubleT* trouble = runtime::trouble_of(record, "PrepareRun"))
       tell_trouble(d, record, *trouble);

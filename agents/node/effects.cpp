@@ -43,7 +43,7 @@ bool may_run(const std::string& pod, const std::string& workspace, const std::st
 Status NodeEffects::perform(const wire::CommandT& command) {
   switch (command.body.type) {
     case wire::CommandBody::PrepareRun:
-      return prepare(command, *command.body.AsPrepareRun()->run);
+      return prepare(command, *command.body.AsPrepareRun());
     case wire::CommandBody::RemoveRun:
       return remove(command, *command.body.AsRemoveRun()->run);
     case wire::CommandBody::CheckArtifact:
@@ -65,7 +65,11 @@ Status NodeEffects::perform(const wire::CommandT& command) {
   return Error{Code::invalid, "the node agent does not perform this command"};
 }
 
-Status NodeEffects::prepare(const wire::CommandT& command, const wire::RunT& run) {
+Status NodeEffects::prepare(const wire::CommandT& command, const wire::PrepareRunT& body) {
+  const wire::RunT& run = *body.run;
+  if (models_ != nullptr)
+    TRY(models_->want({command.uid, command.ns, command.name, run.revision, run.place, run.preset,
+                       body.access_secret}));
   wire::RunDirT dir;
   dir.path = TRY(dirs_.prepare(key_of(command, run)));
   dir.volume = dirs_.volume(key_of(command, run));
@@ -89,6 +93,7 @@ Status NodeEffects::check_unused(const wire::CommandT& command) {
 }
 
 Status NodeEffects::remove(const wire::CommandT& command, const wire::RunT& run) {
+  if (models_ != nullptr) models_->forget(command.uid);
   TRY(check_unused(command));
   TRY(dirs_.remove(command.ns, command.uid));
   wire::ArtifactT nothing;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agents/cluster/cluster.h"
+#include "agents/node/models.h"
 #include "agents/node/run_dirs.h"
 #include "agents/runtime/agent.h"
 
@@ -13,13 +14,18 @@ using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime p
 
 class NodeEffects final : public runtime::Effects {
  public:
-  // self: the node that this is.
-  NodeEffects(RunDirs& dirs, cluster::Cluster& cluster, Observe observe, std::string self)
-      : dirs_(dirs), cluster_(cluster), observe_(std::move(observe)), self_(std::move(self)) {}
+  // self: the node that this is. models: who fetches weights; null: they are put here by hand.
+  NodeEffects(RunDirs& dirs, cluster::Cluster& cluster, Observe observe, std::string self,
+              Models* models = nullptr)
+      : dirs_(dirs),
+        cluster_(cluster),
+        observe_(std::move(observe)),
+        self_(std::move(self)),
+        models_(models) {}
   Status perform(const wire::CommandT& command) override;
 
  private:
-  Status prepare(const wire::CommandT& command, const wire::RunT& run);
+  Status prepare(const wire::CommandT& command, const wire::PrepareRunT& body);
   Status remove(const wire::CommandT& command, const wire::RunT& run);
   Status check(const wire::CommandT& command, const wire::CheckArtifactT& check);
   Status check_unused(const wire::CommandT& command);
@@ -27,6 +33,7 @@ class NodeEffects final : public runtime::Effects {
   cluster::Cluster& cluster_;
   const Observe observe_;
   const std::string self_;
+  Models* const models_;
 };
 
 // Reads every run's progress.jsonl and observes what is new. One thread.

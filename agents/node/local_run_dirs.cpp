@@ -11,6 +11,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "agents/node/model_cache.h"
 #include "schemas/base/digest.h"
 
 namespace kairo::node {
@@ -20,11 +21,6 @@ constexpr const char* current = "current";  // in a Workspace's folder: a link t
 
 Error disk(const std::string& what, const std::error_code& error) {
   return {Code::unavailable, "run directory: " + what + ": " + error.message()};
-}
-bool is_model(const fs::path& folder) {
-  std::error_code ignored;
-  return fs::is_regular_file(folder / "config.json", ignored) &&
-         fs::is_regular_file(folder / "tokenizer.json", ignored);
 }
 // A name that becomes part of a path must be one segment of it.
 bool is_plain(const std::string& name) {
@@ -61,7 +57,7 @@ class LocalRunDirs final : public RunDirs {
 Status LocalRunDirs::link_weights(const fs::path& from, const fs::path& to) const {
   std::error_code error;
   for (const auto& file : fs::directory_iterator(from, error)) {
-    if (!file.is_regular_file(error)) continue;
+    if (!file.is_regular_file(error) || file.path().filename().string().starts_with('.')) continue;
     const fs::path target = to / file.path().filename();
     fs::create_hard_link(file.path(), target, error);
     if (error == std::errc::file_exists) error.clear();

@@ -42,13 +42,15 @@ bool counts(const wire::NodeT& node, const wire::WorkspaceT& w) {
 // All that assess() reads of a node that counts.
 auto what_counts(const wire::NodeT& n) {
   return std::tie(n.ready, n.cpu_milli, n.memory_bytes, n.gpus, n.gpu_memory_bytes, n.local,
-                  n.models);
+                  n.models, n.sources);
 }
 std::int64_t room_of(const wire::NodeT& node) {
   return node.gpus > 0 ? node.gpu_memory_bytes : node.memory_bytes;
 }
 bool has_weights(const wire::NodeT& node, const std::string& preset) {
-  return std::find(node.models.begin(), node.models.end(), preset) != node.models.end();
+  if (std::find(node.models.begin(), node.models.end(), preset) != node.models.end()) return true;
+  const catalogue::Preset* known = catalogue::find_preset(preset);  // or its agent fetches them
+  return known != nullptr && catalogue::can_fetch(*known, node.sources);
 }
 
 // " instanceType ... is retired ...; use ..." when the user names a machine type that cannot serve.

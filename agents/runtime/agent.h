@@ -56,7 +56,8 @@ struct Role {
 
 // Performs every command but Publish. Thread-safe: commands of different Workspaces run at the same
 // time. Idempotent: a crash repeats a command. invalid, not_found, conflict and unavailable come
-// back to the agent as a Trouble fact; all but invalid are tried again with backoff.
+// back to the agent as a Trouble fact; all but invalid are tried again with backoff. pending: not
+// yet, and nothing is wrong.
 class Effects {
  public:
   virtual ~Effects() = default;

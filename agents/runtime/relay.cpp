@@ -160,9 +160,10 @@ bool Relay::step() {
     row = lane->second.rows.front();
   }
   const Status result = perform(row.command);
-  const std::uint32_t attempt = row.failures + (result.ok() ? 0 : 1);
+  const bool is_pending = !result.ok() && result.error().code == Code::pending;
+  const std::uint32_t attempt = row.failures + (result.ok() || is_pending ? 0 : 1);
   // Before the row is done: its erasure must not be committed without the word about it.
-  if (attempt > 0) tell(row.command, result, attempt);
+  if (attempt > 0) tell(row.command, is_pending ? ok() : result, attempt);
   const std::lock_guard lock(mutex_);
   Lane& lane = lanes_.at(name);
   lane.busy = false;
@@ -173,8 +174,9 @@ bool Relay::step() {
     lane.not_before_ms = 0;
     if (lane.rows.empty()) lanes_.erase(name);
   } else {
-    lane.rows.front().failures = attempt;
-    lane.not_before_ms = deps_.clock.monotonic_ms() + backoff_ms(attempt);
+    lane.rows.front().failures = is_pending ? 0 : attempt;
+    lane.not_before_ms =
+        deps_.clock.monotonic_ms() + (is_pending ? pending_ms : backoff_ms(attempt));
   }
   return true;
 }

@@ -4,8 +4,10 @@
 // Order: within a lane (one Workspace; facts, status and effects apart) first in, first out; lanes
 // are independent, so a registry that is down holds up nobody else. A failed row is tried again
 // with backoff (0.2 s doubling to 30 s); `invalid` is final and told to the agent as a Trouble
-// fact. Done rows are erased lazily by the loop's next batch: a crash repeats an effect, never
-// loses it. Thread-safe: any number of workers may call step().
+// fact. `pending` is no failure: such a row is asked again each half second and may be cancelled
+// meanwhile, so that nothing that takes an hour holds a lane. Done rows are erased lazily by the
+// loop's next batch: a crash repeats an effect, never loses it. Thread-safe: any number of workers
+// may call step().
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -24,7 +26,7 @@
 #include "state/store.h"
 
 namespace kairo::runtime {
-constexpr std::int64_t backoff_first_ms = 200, backoff_max_ms = 30'000;
+constexpr std::int64_t backoff_first_ms = 200, backoff_max_ms = 30'000, pending_ms = 500;
 std::int64_t backoff_ms(std::uint32_t attempt);  // attempt 1 = the first failure
 
 class Relay {

@@ -1,14 +1,9 @@
 // agents/transfer/fetch.cpp - download to a part file, resume by Range, rename when whole.
 #include "agents/transfer/fetch.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -16,6 +11,7 @@
 #include <thread>
 
 #include "agents/transfer/http.h"
+#include "agents/transfer/part_file.h"
 #include "agents/transfer/reference.h"
 #include "agents/transfer/registry_status.h"
 #include "schemas/base/digest.h"
@@ -41,52 +37,6 @@ std::string last_segment(const std::string& url) {
   if (name.size() > name_max) name = name.substr(name.size() - name_max);  // keeps the extension
   while (name.starts_with('.')) name.erase(0, 1);
   return name.empty() ? "data" : name;
-}
-class PartFile {  // appends; one owner
- public:
-  ~PartFile() {
-    if (fd_ >= 0) close(fd_);
-  }
-  PartFile() = default;
-  PartFile(const PartFile&) = delete;
-  PartFile& operator=(const PartFile&) = delete;
-  Status open_at(const std::string& path) {
-    path_ = path;
-    fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd_ < 0) return trouble();
-    const off_t end = lseek(fd_, 0, SEEK_END);
-    if (end < 0) return trouble();
-    size_ = static_cast<std::uint64_t>(end);
-    return ok();
-  }
-  Status restart() {
-    size_ = 0;
-    return ftruncate(fd_, 0) == 0 && lseek(fd_, 0, SEEK_SET) == 0 ? ok() : trouble();
-  }
-  Status append(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t put = write(fd_, bytes.data(), bytes.size());
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) return trouble();
-      size_ += static_cast<std::uint64_t>(put);
-      bytes.remove_prefix(static_cast<std::size_t>(put));
-    }
-    return ok();
-  }
-  Status sync() { return fsync(fd_) == 0 ? ok() : trouble(); }
-  std::uint64_t size() const { return size_; }
-
- private:
-  Status trouble() const {
-    return Error{Code::unavailable, "write " + path_ + ": " + std::strerror(errno)};
-  }
-  int fd_ = -1;
-  std::uint64_t size_ = 0;
-  std::string path_;
-};
-Status renamed(const std::string& from, const std::string& to) {
-  if (std::rename(from.c_str(), to.c_str()) == 0) return ok();
-  return Error{Code::unavailable, "rename to " + to + ": " + std::strerror(errno)};
 }
 // The side file of one URL: a digest of the URL (it may hold secrets), then the validator of the
 // part file, then "whole" when the file is complete.
@@ -158,7 +108,7 @@ Status Download::run() {
   if (is_ours && note_.is_whole && fs::file_size(file_, ignored) > 0 && !ignored) return ok();
   if (!is_ours) fs::remove(part_path_, ignored);
   if (!is_ours || note_.is_whole) note_ = {own_digest, "", false};
-  TRY(part_.open_at(part_path_));
+  TRY(part_.open_at(part_path_, part_path_));
   std::int64_t pause_ms = options_.backoff_ms;
   for (int tried = 1;; ++tried) {
     const Status done = attempt();

@@ -171,9 +171,8 @@ Verdict Story::waiting() const {
   const std::string pending = "WorkspaceTuningJobStatusPending";
   if (!is_ready()) return {no, pending, "Tuning job has not started"};  // no node: said elsewhere
   if (r_.run && !r_.run->message.empty()) return {no, r_.run->reason, r_.run->message};
-  if (const auto* dir = runtime::run_dir_of(r_);
-      dir != nullptr && dir->state == wire::RunDirState::Failed)
-    return {no, dir->reason, dir->message};
+  if (const auto* dir = runtime::run_dir_of(r_); dir != nullptr && !dir->message.empty())
+    return {no, dir->reason, dir->message};  // it failed, or its weights are on their way
   if (is_suspended()) return {no, pending, "Tuning job has not started: " + suspension()};
   if (pod() != nullptr && pod()->exists && !pod()->reason.empty())
     return {no, pending, "Tuning job has not started: " + words_of(*pod(), r_.resources.get())};
@@ -265,7 +264,10 @@ std::string Story::phase() const {
   if (pod() != nullptr && pod()->exists && pod()->reason == "Unschedulable") return "Queued";
   if (runtime::is_kaitos(r_, r_.job) && job() != nullptr) return "Training";
   if (job() != nullptr) return retry().empty() ? "Downloading" : "Retrying";
-  return is_ready() ? "Preparing" : "Waiting";
+  if (!is_ready()) return "Waiting";
+  const auto* dir = runtime::run_dir_of(r_);
+  const bool is_fetching = dir != nullptr && dir->state == wire::RunDirState::Fetching;
+  return is_fetching ? "Downloading" : "Preparing";
 }
 
 void add(wire::StatusT& status, const wire::RecordT& record, const std::string& type,

@@ -89,6 +89,7 @@ std::unique_ptr<wire::TuningT> tuning(const Json& json) {
   if (!json.is_object()) return nullptr;
   auto out = std::make_unique<wire::TuningT>();
   out->preset = preset_name(json);
+  out->access_secret = text(at(at(json, "preset"), "presetOptions"), "modelAccessSecret");
   out->method = text(json, "method");
   for (char& c : out->method) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   out->config = text(json, "config");
@@ -274,6 +275,16 @@ wire::PartT part(const std::string& kind, const std::string& name) {
   return out;
 }
 
+std::vector<std::string> words(const std::string& text) {  // between commas
+  std::vector<std::string> out;
+  for (std::size_t from = 0; from < text.size();) {
+    const std::size_t to = std::min(text.find(',', from), text.size());
+    if (to > from) out.push_back(text.substr(from, to - from));
+    from = to + 1;
+  }
+  return out;
+}
+
 wire::NodeT node(const Json& object) {
   wire::NodeT out;
   const Json& meta = at(object, "metadata");
@@ -290,12 +301,8 @@ wire::NodeT node(const Json& object) {
   out.local = text(label, "kairo.dev/local") == "true";
   for (const Json& condition : at(at(object, "status"), "conditions"))
     if (text(condition, "type") == "Ready") out.ready = text(condition, "status") == "True";
-  std::string models = text(at(meta, "annotations"), "kairo.dev/models");
-  for (std::size_t from = 0; from < models.size();) {
-    const std::size_t to = std::min(models.find(',', from), models.size());
-    if (to > from) out.models.push_back(models.substr(from, to - from));
-    from = to + 1;
-  }
+  out.models = words(text(at(meta, "annotations"), "kairo.dev/models"));
+  out.sources = words(text(at(meta, "annotations"), "kairo.dev/model-sources"));
   return out;
 }
 

@@ -27,19 +27,34 @@ std::array<unsigned char, 32> finish(EVP_MD_CTX* context) {
   EVP_DigestFinal_ex(context, out.data(), nullptr);
   return out;
 }
-}  // namespace
-std::string Sha256::hex() {
+template <std::size_t N>
+std::string hex_of(const std::array<unsigned char, N>& bytes) {
   std::string text;
-  for (const unsigned char byte : finish(impl_->context)) {
+  for (const unsigned char byte : bytes) {
     text.push_back("0123456789abcdef"[byte >> 4]);
     text.push_back("0123456789abcdef"[byte & 15]);
   }
   return text;
 }
+}  // namespace
+std::string Sha256::hex() {
+  return hex_of(finish(impl_->context));
+}
 std::string sha256_hex(std::string_view bytes) {
   Sha256 hash;
   hash.update(bytes);
   return hash.hex();
+}
+std::string git_blob_id(std::string_view bytes) {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  KAIRO_ASSERT(EVP_DigestInit_ex(context, EVP_sha1(), nullptr) == 1, "OpenSSL has SHA-1");
+  const std::string head = "blob " + std::to_string(bytes.size()) + '\0';
+  EVP_DigestUpdate(context, head.data(), head.size());
+  EVP_DigestUpdate(context, bytes.data(), bytes.size());
+  std::array<unsigned char, 20> out{};
+  EVP_DigestFinal_ex(context, out.data(), nullptr);
+  EVP_MD_CTX_free(context);
+  return hex_of(out);
 }
 std::string short_name(std::string_view bytes, std::size_t length) {
   KAIRO_ASSERT(length >= 1 && length <= 50, "32 bytes give 51 base32 characters");

@@ -32,6 +32,8 @@ const std::vector<Preset>& presets() {
       Preset p{r["name"],         r["hf_id"],       r["architecture"],
                r["licence"],      r["weights_gib"], r["context_tokens"],
                r["quantization"], r["tuning"],      r["parameters"]};
+      p.revision = r.value("revision", p.revision);
+      p.image = r.value("image", p.image);
       if (p.parameters == 0)
         p.parameters = static_cast<std::int64_t>(p.weights_gib * 1073741824.0 / 2);
       out.push_back(std::move(p));
@@ -67,6 +69,12 @@ const Preset* find_preset(std::string_view name) {
   for (const Preset& preset : presets())
     if (same(preset.name, name) || same(preset.hf_id, name)) return &preset;
   return nullptr;
+}
+bool can_fetch(const Preset& preset, const std::vector<std::string>& sources) {
+  return std::any_of(sources.begin(), sources.end(), [&](const std::string& source) {
+    return (source == "hub" && !preset.hf_id.empty()) ||
+           (source == "image" && !preset.image.empty());
+  });
 }
 const Sku* find_sku(std::string_view name) {
   return find(skus(), name);

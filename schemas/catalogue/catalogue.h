@@ -14,9 +14,12 @@ struct Preset {
   std::string licence;
   double weights_gib;  // of the published weights, in GiB
   std::int64_t context_tokens;
-  std::string quantization;  // of the published weights; "" = none
-  bool is_tunable;           // KAITO's tuning map, and ours
-  std::int64_t parameters;   // from weights_gib and 16 bit a parameter where not known exactly
+  std::string quantization;       // of the published weights; "" = none
+  bool is_tunable;                // KAITO's tuning map, and ours
+  std::int64_t parameters;        // from weights_gib and 16 bit a parameter where not known exactly
+  std::string revision = "main";  // of the hub's repository: branch, tag or commit
+  std::string image =
+      {};  // KAITO's artifact of the weights, below its registry; "" = there is none
 };
 struct Sku {
   std::string cloud;  // azure, aws, arc
@@ -37,6 +40,8 @@ const std::vector<Sku>& skus();
 const std::vector<RetiredSku>& retired_skus();
 // By alias, Hugging Face id, case-insensitively; nullptr when there is none.
 const Preset* find_preset(std::string_view name);
+// Whether one of a node's sources ("hub", "image": what its agent may fetch from) has its weights.
+bool can_fetch(const Preset& preset, const std::vector<std::string>& sources);
 const Sku* find_sku(std::string_view name);
 const RetiredSku* find_retired(std::string_view name);
 // NVIDIA machine types of one cloud ("" = all) with at least memory_gib, smallest first, at most

@@ -11,6 +11,7 @@ build=$(cd "$1" && pwd)
 export PATH=$build:$PATH no_proxy=localhost,127.0.0.1,::1 NO_PROXY=localhost,127.0.0.1,::1
 work=$(mktemp -d)
 export KAIRO_HOME=$work/home KAIRO_MODELS=$work/models OMP_NUM_THREADS=1
+export KAIRO_HUB=${KAIRO_HUB:-none} KAIRO_PRESET_REGISTRY=${KAIRO_PRESET_REGISTRY:-none} # no test asks the internet
 model=$KAIRO_MODELS/smollm2-135m-instruct
 cases=0 failures=0 children=() at_end=() # at_end: what the script has to undo, in this order
 

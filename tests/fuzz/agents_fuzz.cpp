@@ -26,6 +26,7 @@
 #include "agents/pusher/decide.h"
 #include "agents/settings.h"
 #include "agents/transfer/docker_auth.h"
+#include "agents/transfer/hub_listing.h"
 #include "agents/transfer/inflate.h"
 #include "agents/transfer/reference.h"
 #include "agents/transfer/registry_status.h"
@@ -37,6 +38,7 @@
 #include "agents/watcher/status_json.h"
 #include "agents/watcher/translate.h"
 #include "schemas/base/base64.h"
+#include "schemas/base/bytes.h"
 #include "schemas/base/codec.h"
 #include "schemas/record_generated.h"
 #include "tests/fuzz/fuzz.h"
@@ -276,6 +278,18 @@ TEST_CASE("agents' decoders") {
          (void)transfer::retry_after_s(b, 1'445'412'400);
          (void)transfer::described(403, b);
        }},
+      {"a hub's list of files",
+       {R"({"sha":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","siblings":[{"rfilename":"config.json",
+        "size":2,"blobId":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"},{"rfilename":"tokenizer.json"},
+        {"rfilename":"a.safetensors","lfs":{"sha256":"x","size":7}}]})",
+        "owner/name", "\"etag\""},
+       [](const std::string& b) {
+         (void)transfer::parse_hub_listing(b, "m");
+         (void)transfer::check_hub_id(b);
+         (void)transfer::check_hub_revision(b);
+         (void)transfer::unquoted(b);
+       }},
+      {"amounts of bytes", {"20GiB", "1.5 TB"}, [](const std::string& b) { (void)bytes_in(b); }},
       {"layer",
        {gzip, zstd, "plain"},
        [](const std::string& b) {

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "schemas/base/base64.h"
+#include "schemas/base/bytes.h"
 #include "schemas/base/clock.h"
 #include "schemas/base/codec.h"
 #include "schemas/base/digest.h"
@@ -60,4 +61,30 @@ TEST_CASE("codec: round trip; truncated, foreign and flipped bytes are corrupt")
     const auto read = decode<wire::RecordT>(hostile, wire::RecordIdentifier());
     if (read.ok()) CHECK(encode(read.value(), wire::RecordIdentifier()).size() > 0);
   }
+}
+
+TEST_CASE("a file's name in git") {
+  CHECK(git_blob_id("") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+  CHECK(git_blob_id("hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a");
+}
+
+TEST_CASE("amounts of bytes, read and written") {
+  struct Row {
+    std::string text;
+    std::optional<std::uint64_t> bytes;
+  };
+  for (const Row& row :
+       {Row{"0", 0}, Row{"1024", 1024}, Row{"2GiB", 2ULL << 30}, Row{"2Gi", 2ULL << 30},
+        Row{"2GB", 2'000'000'000}, Row{"2G", 2'000'000'000}, Row{"1.5 TiB", 1'649'267'441'664},
+        Row{"3kB", 3000}, Row{"7B", 7}, Row{"", {}}, Row{"-1", {}}, Row{"x", {}}, Row{"1X", {}},
+        Row{"1GiBs", {}}, Row{"nan", {}}, Row{"9e30", {}}}) {
+    CAPTURE(row.text);
+    CHECK(bytes_in(row.text) == row.bytes);
+  }
+  CHECK(bytes_in_words(2'890'000'000) == "2.9 GB");
+  CHECK(bytes_in_words(269'060'552) == "269 MB");
+  CHECK(bytes_in_words(12) == "0 kB");
+  CHECK(bytes_of_bytes(1'200'000'000, 2'890'000'000) == "1.2 of 2.9 GB");
+  CHECK(bytes_of_bytes(5'000'000, 2'890'000'000) == "0.0 of 2.9 GB");
+  CHECK(bytes_of_bytes(5'000'000, 0) == "5 MB");
 }

@@ -94,7 +94,7 @@ std::string standard_rights(const std::string& agent) {
       {"launcher",
        "read,secrets,write:jobs,write:statefulsets,write:services,write:configmaps,"
        "write:persistentvolumes,write:persistentvolumeclaims,write:events,write:leases"},
-      {"node", "read,write:nodes,write:nodes/status,write:events"},
+      {"node", "read,secrets,write:nodes,write:nodes/status,write:events"},
       {"pusher", "read,secrets,write:events"},
   };
   for (const Row& row : rows)

@@ -135,6 +135,7 @@ Answer answer_of(const Error& error) {
     case Code::conflict:
       return {409, has("already exists") ? "AlreadyExists" : "Conflict"};
     case Code::unavailable:
+    case Code::pending:
       return {503, "ServiceUnavailable"};
     case Code::corrupt:
       return {500, "InternalError"};

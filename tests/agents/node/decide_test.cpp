@@ -38,6 +38,10 @@ TEST_CASE("node: one record, one step") {
       {"no run", record(tuning(1)), ""},
       {"another node's run", record(tuning(1), std::move(other)), ""},
       {"wanted: prepare", record(tuning(1), planned(1)), "PrepareRun"},
+      {"its weights are on their way: nothing more is asked for",
+       marked(record(tuning(1), planned(1), run_dir(1, "rev1", wire::RunDirState::Fetching)),
+              "prepare", "rev1/1"),
+       ""},
       {"asked for", marked(record(tuning(1), planned(1)), "prepare", "rev1/1"), ""},
       {"asked for once, and wished for again",
        marked(record(tuning(1), planned(3), run_dir(2, "rev2")), "prepare", "rev1/1"),
@@ -78,6 +82,11 @@ TEST_CASE("node: one record, one step") {
                                   {nodes, 1000, "", "n1"});
   REQUIRE(kinds(check) == "CheckArtifact");
   CHECK(check.commands[0].body.AsCheckArtifact()->job_is_gone);
+  wire::WorkspaceT gated = serving(1);
+  gated.inference->access_secret = "hf";
+  const auto asked = node::decide(record(std::move(gated), planned(1)), {nodes, 1000, "", "n1"});
+  REQUIRE(kinds(asked) == "PrepareRun");
+  CHECK(asked.commands[0].body.AsPrepareRun()->access_secret == "hf");
   for (const Row& row : rows) {
     CAPTURE(row.name);
     CHECK(kinds(node::decide(row.record, {nodes, 1000, "", "n1"})) == row.commands);
@@ -91,17 +100,18 @@ TEST_CASE(
   node.exists = true;
   node.version = 5;
   node::ModelsNote note;
-  CHECK(note.is_due(tiny, node, 1'000));
-  note = {tiny, 5, 1'000};
-  CHECK_FALSE(note.is_due(tiny, node, 2'000));  // on its way
-  CHECK(note.is_due(tiny, node, 32'000));       // it never came
-  CHECK(note.is_due({}, node, 2'000) == false);
-  CHECK(note.is_due({"other"}, node, 2'000));
+  CHECK(note.is_due(tiny, {}, node, 1'000));
+  note = {tiny, {}, 5, 1'000};
+  CHECK_FALSE(note.is_due(tiny, {}, node, 2'000));  // on its way
+  CHECK(note.is_due(tiny, {}, node, 32'000));       // it never came
+  CHECK(note.is_due({}, {}, node, 2'000) == false);
+  CHECK(note.is_due({"other"}, {}, node, 2'000));
   node.models = tiny;
-  CHECK_FALSE(note.is_due(tiny, node, 99'000));
-  node.models.clear();  // dropped by hand, or another Node of this name
+  CHECK_FALSE(note.is_due(tiny, {}, node, 99'000));
+  CHECK(note.is_due(tiny, {"hub"}, node, 2'000));  // it may fetch from now on
+  node.models.clear();                             // dropped by hand, or another Node of this name
   node.version = 6;
-  CHECK(note.is_due(tiny, node, 2'000));
+  CHECK(note.is_due(tiny, {}, node, 2'000));
   node.exists = false;
-  CHECK_FALSE(note.is_due(tiny, node, 2'000));
+  CHECK_FALSE(note.is_due(tiny, {}, node, 2'000));
 }

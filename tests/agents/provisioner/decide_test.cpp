@@ -34,7 +34,11 @@ TEST_CASE("provisioner: ready, waiting, refused") {
 
   wire::NodeT bare = node(1);
   bare.models.clear();
-  CHECK(answer(tuning(1), one(std::move(bare))).reason == "ModelNotFound");
+  CHECK(answer(tuning(1), one(wire::NodeT(bare))).reason == "ModelNotFound");
+  bare.sources = {"image"};  // of which this preset has none
+  CHECK(answer(tuning(1), one(wire::NodeT(bare))).reason == "ModelNotFound");
+  bare.sources = {"hub"};  // its agent fetches them
+  CHECK(answer(tuning(1), one(std::move(bare))).state == wire::ResourcesState::Ready);
   wire::NodeT small = node(1);
   small.memory_bytes = 100 << 20;
   CHECK(answer(tuning(1), one(std::move(small))).reason == "InsufficientMemory");

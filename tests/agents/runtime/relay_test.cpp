@@ -82,3 +82,48 @@ TEST_CASE("relay: the last word stays the last when agent and broker have died a
   REQUIRE(stored.size() == 1);
   CHECK(stored[0].id == runtime::message_id_of(newer()));
 }
+
+TEST_CASE("relay: what is pending is no failure, holds no lane and can be cancelled") {
+  struct Slow final : runtime::Effects {
+    int asked = 0;
+    bool is_there = false;
+    Status perform(const wire::CommandT& command) override {
+      if (command.body.type != wire::CommandBody::PrepareRun) return ok();
+      ++asked;
+      return is_there ? ok() : Status(Error{Code::pending, "on its way"});
+    }
+  };
+  const auto row = [](auto body) {
+    wire::CommandT out;
+    out.uid = "u1";
+    out.body.Set(std::move(body));
+    return out;
+  };
+  FakeClock clock;
+  bus::MemoryBroker broker(clock);
+  bus::MemoryBus bus(broker);
+  Slow effects;
+  int troubles = 0;
+  runtime::Relay relay({bus, effects, clock, [&](wire::FactT) { ++troubles; }});
+  relay.open();
+  relay.add("outbox/1", row(wire::PrepareRunT{}));
+  for (int i = 0; i < 5; ++i) {
+    CHECK(relay.step());
+    CHECK_FALSE(relay.step());  // not before half a second has passed
+    clock.advance(runtime::pending_ms);
+  }
+  CHECK(effects.asked == 5);
+  CHECK(troubles == 0);
+  relay.cancel_effects("u1");
+  relay.add("outbox/2", row(wire::RemoveRunT{}));
+  CHECK(relay.step());  // at once
+  CHECK(effects.asked == 5);
+  CHECK(relay.take_done() == std::vector<std::string>{"outbox/1", "outbox/2"});
+  relay.add("outbox/3", row(wire::PrepareRunT{}));
+  CHECK(relay.step());
+  effects.is_there = true;
+  clock.advance(runtime::pending_ms);
+  CHECK(relay.step());
+  CHECK(relay.take_done() == std::vector<std::string>{"outbox/3"});
+  CHECK(troubles == 0);
+}

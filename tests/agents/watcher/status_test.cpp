@@ -248,3 +248,26 @@ TEST_CASE("status: rows and evaluations of a tuning") {
   CHECK(told_of() == R"("attempt":1,"rows":40,"heldOutRows":10,"droppedRows":1,"truncatedRows":2,)"
                      R"("evalStep":8,"evalLoss":1.2346,"bestStep":4,"bestEvalLoss":1.25)");
 }
+
+TEST_CASE("status: weights on their way, and refused") {
+  wire::RunDirT dir = run_dir(1, "rev1", wire::RunDirState::Fetching);
+  dir.reason = "WeightsDownloading";
+  dir.message = "weights: 1.2 of 2.9 GB from https://huggingface.co/a/b";
+  const auto about = [](const wire::StatusT& s, const std::string& type) {
+    for (const auto& c : s.conditions)
+      if (c->type == type) return c->value + " " + c->reason + ": " + c->message;
+    return std::string();
+  };
+  const std::string said = "False WeightsDownloading: " + dir.message;
+  auto s = watcher::compose(record(tuning(1), ready(1), planned(1), wire::RunDirT(dir)), 5);
+  CHECK(s.tuning->phase == "Downloading");
+  CHECK(about(s, "JobStarted") == said);
+  CHECK(about(s, "ResourceReady").starts_with("True"));
+  s = watcher::compose(record(serving(1), ready(1), planned(1), wire::RunDirT(dir)), 5);
+  CHECK(about(s, "InferenceReady") == said);
+  dir.state = wire::RunDirState::Failed;
+  dir.reason = "WeightsRefused";
+  s = watcher::compose(record(tuning(1), ready(1), planned(1), wire::RunDirT(dir)), 5);
+  CHECK(s.tuning->phase == "Preparing");
+  CHECK(about(s, "JobStarted").starts_with("False WeightsRefused: "));
+}

@@ -209,7 +209,7 @@ TEST_CASE("a Node: quantities, GPUs, models") {
          {"resourceVersion", "3"},
          {"labels",
           {{"nvidia.com/gpu.product", "NVIDIA-A100"}, {"nvidia.com/gpu.memory", "81920"}}},
-         {"annotations", {{"kairo.dev/models", "a,,b"}}}}},
+         {"annotations", {{"kairo.dev/models", "a,,b"}, {"kairo.dev/model-sources", "hub"}}}}},
        {"status",
         {{"allocatable", {{"cpu", "1500m"}, {"memory", "16384Ki"}, {"nvidia.com/gpu", "4"}}},
          {"conditions", {{{"type", "Ready"}, {"status", "True"}}}}}}});
@@ -222,6 +222,7 @@ TEST_CASE("a Node: quantities, GPUs, models") {
   CHECK(node.ready);
   CHECK_FALSE(node.local);
   CHECK(node.models == std::vector<std::string>{"a", "b"});
+  CHECK(node.sources == std::vector<std::string>{"hub"});
 }
 
 TEST_CASE("what is no such object is an error that says why") {
