@@ -60,7 +60,7 @@ rm -rf "$KAIRO_MODELS/smollm2-135m-instruct"
 workspace gone "" quick | apply >/dev/null
 until_true 20 downloads gone
 holds "deleted in the middle of the fetch" timeout 15 kairo delete workspace gone
-same "nothing of it is left" "" "$(ls "$KAIRO_HOME/runs")"
+same "nothing of it is left" "" "$(find "$KAIRO_HOME/runs" -mindepth 2)"
 
 # --- gated: which Secret to make, and then it goes on ----------------------------------------------
 echo hf_s3cret >"$repository/.token"

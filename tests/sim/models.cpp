@@ -33,6 +33,27 @@ Result<std::vector<node::RunKey>> DiskModel::list() {
   return out;
 }
 
+Status WeightsModel::want(const node::Wish& wish) {
+  const auto [late, is_new] = late_.try_emplace(wish.uid + "/" + wish.revision, 0);
+  if (is_new && dice_.fault(3)) late->second = 1 + dice_.below(6);
+  if (late->second == 0 || dice_.healed) return ok();
+  --late->second;
+  wire::RunDirT dir;
+  dir.revision = wish.revision;
+  dir.node = self_;
+  dir.place = wish.place;
+  const bool is_refused = dice_.below(4) == 0;
+  dir.state = is_refused ? wire::RunDirState::Failed : wire::RunDirState::Fetching;
+  dir.reason = is_refused ? "WeightsRefused" : "WeightsDownloading";
+  dir.message = "weights: " + std::to_string(late->second) + " to come";
+  observe_(runtime::fact_about(wish, std::move(dir)));
+  dice_.crash("inside", 30);
+  return Error{Code::pending, "on their way"};
+}
+void WeightsModel::forget(const std::string& uid) {
+  std::erase_if(late_, [&](const auto& row) { return row.first.starts_with(uid + "/"); });
+}
+
 Result<pusher::PushResult> RegistryModel::push(
     const pusher::PushRequest& request,
     const std::function<void(std::uint64_t, std::uint64_t)>& progress) {

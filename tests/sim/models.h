@@ -5,8 +5,10 @@
 #include <set>
 #include <string>
 
+#include "agents/node/models.h"
 #include "agents/node/run_dirs.h"
 #include "agents/pusher/uploader.h"
+#include "agents/runtime/agent.h"
 #include "tests/sim/dice.h"
 
 namespace kairo::sim {
@@ -29,6 +31,22 @@ class DiskModel final : public node::RunDirs {
 
  private:
   Dice& dice_;
+};
+
+// A node's source of weights: at times they are on their way for a while, or refused. What an
+// agent knew of it dies with its process.
+class WeightsModel final : public node::Models {
+ public:
+  WeightsModel(Dice& dice, std::function<void(wire::FactT)> observe, std::string self)
+      : dice_(dice), observe_(std::move(observe)), self_(std::move(self)) {}
+  Status want(const node::Wish& wish) override;
+  void forget(const std::string& uid) override;
+
+ private:
+  Dice& dice_;
+  const std::function<void(wire::FactT)> observe_;
+  const std::string self_;
+  std::map<std::string, std::uint64_t> late_;  // uid/revision -> how often it is asked in vain
 };
 
 // The machines that are nodes of the cluster, or were.

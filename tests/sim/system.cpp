@@ -154,10 +154,11 @@ void System::start(Agent& agent) {
   else if (agent.name == "launcher")
     effects = std::make_unique<launcher::LauncherEffects>(*agent.cluster, agent.clock,
                                                           launcher::Settings{}, no_check, observe);
-  else if (agent.name == "node")
+  else if (agent.name == "node") {
+    agent.weights = std::make_unique<WeightsModel>(dice_, observe, agent.node);
     effects = std::make_unique<node::NodeEffects>(machines_.disk(agent.node), *agent.cluster,
-                                                  observe, agent.node);
-  else if (agent.name == "pusher")
+                                                  observe, agent.node, agent.weights.get());
+  } else if (agent.name == "pusher")
     effects =
         std::make_unique<pusher::PusherEffects>(*agent.cluster, registry_, agent.clock, observe);
   agent.effects = std::make_unique<FaultyEffects>(std::move(effects), dice_);

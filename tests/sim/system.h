@@ -27,6 +27,7 @@ struct Agent {  // one process; dies and comes back
   std::unique_ptr<FaultyBus> bus;
   std::unique_ptr<FaultyCluster> cluster;
   std::unique_ptr<watcher::Workspaces> workspaces;  // the watcher's
+  std::unique_ptr<WeightsModel> weights;            // the node agent's
   std::unique_ptr<runtime::Effects> effects;
   std::unique_ptr<LeaseModel> lease;  // null: there is one of its node
   std::unique_ptr<runtime::Tenure> tenure;
