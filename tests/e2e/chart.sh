@@ -31,6 +31,8 @@ bad "a storage size without unit" nats.storage.size=4G "nats/storage/size"
 bad "a relative host path" node.hostPath=kairo/ "node/hostPath"
 bad "no label at all" node.anyLabel=null "anyLabel"
 bad "a name that is none" "pusher.secrets={A_B}" "pusher/secrets/0"
+bad "a hub that is no address" models.hub=ftp://hub "models/hub"
+bad "an amount that is none" models.limit=much "models/limit"
 bash deploy/kustomize/render.sh "$kube/helm" >"$work/kairo.yaml"
 holds "deploy/kustomize/kairo.yaml is the chart's (render.sh)" diff deploy/kustomize/kairo.yaml "$work/kairo.yaml"
 

@@ -55,5 +55,5 @@ same "there is no right besides" "$(sort <<<"${granted%$'\n'}")" "$(
     ($resource | split("/")) as $parts | ($parts[1:] | map(":" + .) | join("")) as $sub |
     "\($account) \($verb) \($parts[0])\(if $group == "" then "" else "." + $group end)\($sub)"' | sort
 )"
-holds "with names of push Secrets" helm upgrade kairo $chart -n $ns --reuse-values --set 'pusher.secrets={push-a,push-b}'
-may node "get secrets/push-a" "get secrets/push-b" "-get secrets/other" "-get secrets"
+holds "with names of push Secrets" helm upgrade kairo $chart -n $ns --reuse-values --set 'pusher.secrets={push-a,push-b},models.secrets={hub-token}'
+may node "get secrets/push-a" "get secrets/push-b" "get secrets/hub-token" "-get secrets/other" "-get secrets"
