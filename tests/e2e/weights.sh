@@ -89,3 +89,25 @@ holds "pull-model from the hub" timeout 120 kairo pull-model smollm2-135m-instru
 same "pull-model again" "smollm2-135m-instruct is here: $KAIRO_MODELS/smollm2-135m-instruct" "$(kairo pull-model smollm2-135m-instruct)"
 same "pull-model: a name that is none" 'error: no preset is called "nobody"; docs/models.md names those that the engine runs' \
   "$(kairo pull-model nobody 2>&1)"
+
+# --- from an artifact of a registry, as KAITO's preset images are: oras' form, each file a layer ------
+artifact=$work/artifact config='{}'
+mkdir "$artifact" && echo "Directory Transport Version: 1.1" >"$artifact/version"
+layer() { # FILE TITLE: its descriptor
+  local digest
+  digest=$(sha256sum <"$1" | cut -d' ' -f1)
+  cp "$1" "$artifact/$digest"
+  jq -n --arg digest "sha256:$digest" --argjson size "$(stat -c %s "$1")" --arg title "$2" '
+    {mediaType: "application/vnd.oci.image.layer.v1.tar", $digest, $size, annotations: {"org.opencontainers.image.title": $title}}'
+}
+printf %s "$config" >"$work/config"
+for file in config.json tokenizer.json model.safetensors; do layer "$(readlink -f "$repository/$file")" "$file"; done |
+  jq -s --argjson config "$(layer "$work/config" x | jq '.mediaType = "application/vnd.oci.image.config.v1+json" | del(.annotations)')" '
+    {schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json", $config, layers: .}' >"$artifact/manifest.json"
+(umask 077 && kairo get secret kairo-local-registry -o json | jq -r '.data[".dockerconfigjson"]' | base64 -d >"$work/auth.json")
+image=localhost:$registry/models/smollm2:1
+holds "the artifact is in kairo's own registry" skopeo copy --preserve-digests --insecure-policy --dest-tls-verify=false --dest-authfile "$work/auth.json" "dir:$artifact" "docker://$image"
+rm -rf "$KAIRO_MODELS/smollm2-135m-instruct" "$artifact"
+holds "pull-model from an artifact" timeout 120 kairo pull-model smollm2-135m-instruct --image "$image" --preset-registry-config "$work/auth.json"
+same "byte for byte" "$(sha256sum <"$repository/model.safetensors")" "$(sha256sum <"$KAIRO_MODELS/smollm2-135m-instruct/model.safetensors")"
+same "its note" "$image" "$(jq -r .source "$KAIRO_MODELS/smollm2-135m-instruct/.source.json")"
