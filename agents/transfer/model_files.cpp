@@ -9,7 +9,7 @@ bool is_second_copy(std::string_view name) {
   return name.starts_with("consolidated");
 }
 bool is_model_file(std::string_view name) {
-  static constexpr std::array<std::string_view, 10> exact = {"config.json",
+  static constexpr std::array<std::string_view, 16> exact = {"config.json",
                                                              "generation_config.json",
                                                              "tokenizer.json",
                                                              "tokenizer_config.json",
@@ -17,8 +17,14 @@ bool is_model_file(std::string_view name) {
                                                              "added_tokens.json",
                                                              "tokenizer.model",
                                                              "vocab.json",
+                                                             "vocab.txt",
                                                              "merges.txt",
-                                                             "model.safetensors.index.json"};
+                                                             "model.safetensors.index.json",
+                                                             "preprocessor_config.json",
+                                                             "processor_config.json",
+                                                             "video_preprocessor_config.json",
+                                                             "tekken.json",
+                                                             "params.json"};
   constexpr std::size_t name_max = 200;
   if (name.empty() || name.size() > name_max || name.starts_with('.') ||
       name.find('/') != std::string_view::npos)
@@ -28,7 +34,8 @@ bool is_model_file(std::string_view name) {
            c == '-' || c == '_';
   });
   return is_plain && (std::find(exact.begin(), exact.end(), name) != exact.end() ||
-                      name.starts_with("chat_template.") || name.ends_with(".safetensors"));
+                      name.starts_with("chat_template.") || name.ends_with(".tiktoken") ||
+                      name.ends_with(".safetensors"));
 }
 Status check_is_whole(const std::vector<std::string>& names, const std::string& source) {
   const auto has = [&](std::string_view name) {

@@ -27,8 +27,8 @@ struct ModelWatch {
   std::function<Status(std::uint64_t missing)> room;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
-// Read by the engine: config.json, generation_config.json, the tokenizer's files, chat_template.*,
-// *.safetensors and their index. `name` has no folder.
+// Read by kairo's engine or by vLLM: configurations, the tokenizer's files, chat_template.*,
+// *.safetensors and their index. No code: *.py stays where it is. `name` has no folder.
 bool is_model_file(std::string_view name);
 // Weights in Mistral's own layout lie beside the others in some repositories: never both.
 bool is_second_copy(std::string_view name);
