@@ -56,6 +56,29 @@ void read_health(AgentConfig& out, const Settled& settled) {
     out.health_host = out.health_host.substr(1, out.health_host.size() - 2);
   out.health_port = std::atoi(address.c_str() + colon + 1);
 }
+std::int64_t span_ms(const std::string& text, std::int64_t otherwise_ms, std::int64_t never_ms) {
+  if (text.empty()) return otherwise_ms;
+  if (text == "never") return never_ms;
+  const std::int64_t unit_ms = text.back() == 'h' ? 3'600'000 : text.back() == 'm' ? 60'000 : 1'000;
+  return std::atoll(text.c_str()) * unit_ms;
+}
+provisioner::Terms terms_of(const Settled& settled) {
+  provisioner::Terms out;
+  const std::string& by = settled["node-provisioner"];
+  if (by == "nodeclaim" || by == "azure-gpu-provisioner") out.mode = provisioner::Mode::node_claims;
+  if (by == "karpenter") out.mode = provisioner::Mode::karpenter;
+  const std::string named =
+      either(settled["node-class"], by == "karpenter"
+                                        ? "karpenter.azure.com/AKSNodeClass/image-family-ubuntu"
+                                        : "kaito.sh/KaitoNodeClass/default");
+  const std::size_t kind = named.find('/'), name = named.rfind('/');
+  out.node_class = {named.substr(0, kind), named.substr(kind + 1, name - kind - 1),
+                    named.substr(name + 1)};
+  out.release_after_ms = span_ms(settled["release-after"], out.release_after_ms, -1);
+  out.late_after_ms = span_ms(settled["node-late-after"], out.late_after_ms, INT64_MAX / 4);
+  out.lost_after_ms = span_ms(settled["node-lost-after"], out.lost_after_ms, 0);
+  return out;
+}
 Status local(AgentConfig& out, const Settled& settled, const std::string& process) {
   const cli::Home home = TRY(cli::absolute({either(settled["home"], cli::default_home().path)}));
   const cli::Ports ports = TRY(cli::read_ports(home));
@@ -165,6 +188,7 @@ Result<AgentConfig> agent_config(const std::string& agent, const Settled& settle
   out.image = settled["image"];
   out.engine_image = settled["engine-image"];
   out.vllm_image = settled["vllm-image"];
+  out.terms = terms_of(settled);
   out.models = cache_settings(settled, out.models.folder);
   out.hub_token_file = settled["hub-token-file"];
   TRY(read_bus(out, settled));

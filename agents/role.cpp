@@ -8,11 +8,18 @@
 #include "agents/watcher/decide.h"
 
 namespace kairo {
-runtime::Role role_of(const std::string& agent) {
+runtime::Role role_of(const std::string& agent, const provisioner::Terms& terms) {
   using wire::FactBody;
   if (agent == "watcher") return {watcher::decide, {}};  // its sources list the cluster anew
   if (agent == "provisioner")
-    return {provisioner::decide, {FactBody::Resources}, provisioner::concerns};
+    return {[terms](const wire::RecordT& record, const runtime::View& view) {
+              return provisioner::decide(record, view, terms);
+            },
+            {FactBody::Resources},
+            [terms](const wire::RecordT& record, const std::string& name, const wire::NodeT* before,
+                    const wire::NodeT& after) {
+              return provisioner::concerns(record, name, before, after, terms);
+            }};
   if (agent == "launcher") return {launcher::decide, {FactBody::Run}};
   if (agent == "node")
     return {node::decide, {FactBody::RunDir, FactBody::Training, FactBody::Artifact}};

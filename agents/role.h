@@ -3,9 +3,10 @@
 #pragma once
 #include <string>
 
+#include "agents/provisioner/terms.h"
 #include "agents/runtime/agent.h"
 
 namespace kairo {
-// agent: watcher, provisioner, launcher, node or pusher.
-runtime::Role role_of(const std::string& agent);
+// agent: watcher, provisioner, launcher, node or pusher. terms: the provisioner's.
+runtime::Role role_of(const std::string& agent, const provisioner::Terms& terms = {});
 }  // namespace kairo

@@ -17,6 +17,7 @@
 #include "agents/node/hub_token.h"
 #include "agents/node/local_run_dirs.h"
 #include "agents/node/models_note.h"
+#include "agents/provisioner/effects.h"
 #include "agents/pusher/effects.h"
 #include "agents/pusher/registry_uploader.h"
 #include "agents/role.h"
@@ -32,10 +33,6 @@ namespace kairo {
 namespace {
 // Effects that wait for the API server, which answers many at a time.
 constexpr int api_workers = 16;
-
-struct NoEffects final : runtime::Effects {  // the provisioner of local mode only speaks
-  Status perform(const wire::CommandT&) override { return Error{Code::invalid, "no such effect"}; }
-};
 
 // Everything of one process; members are in the order of their dependencies.
 struct Parts {
@@ -117,7 +114,10 @@ void wire_watcher(Parts& p) {
       [&p](wire::FactBody body) { return p.loop->last_facts(body); },
       [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); },
       p.tenure.get()};
-  for (const cluster::Selection& selection : watcher::followed()) {
+  const provisioner::Mode mode = p.config.terms.mode;
+  const bool buys = mode != provisioner::Mode::own;
+  const bool uses_pools = mode == provisioner::Mode::karpenter;
+  for (const cluster::Selection& selection : watcher::followed(buys, uses_pools)) {
     p.sources.push_back(std::make_unique<watcher::Source>(deps, selection));
     auto* source = p.sources.back().get();
     p.options.sensors.push_back(
@@ -201,7 +201,8 @@ void wire_node(Parts& p) {
 void wire_effects(Parts& p, const std::atomic<bool>& stop) {
   const std::string& agent = p.config.agent;
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
-  if (agent == "watcher" || agent == "launcher") p.options.workers = api_workers;
+  if (agent == "watcher" || agent == "launcher" || agent == "provisioner")
+    p.options.workers = api_workers;
   if (agent == "watcher") {
     wire_watcher(p);
   } else if (agent == "launcher") {
@@ -221,7 +222,9 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
     p.uploader = std::make_unique<pusher::RegistryUploader>(*p.store, options);
     p.effects = std::make_unique<pusher::PusherEffects>(*p.cluster, *p.uploader, p.clock, observe);
   } else {
-    p.effects = std::make_unique<NoEffects>();
+    p.effects = std::make_unique<provisioner::ProvisionerEffects>(
+        *p.cluster, p.config.terms, admission::check_training_config,
+        [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); });
   }
 }
 
@@ -237,9 +240,9 @@ Status serve(const AgentConfig& config, const std::atomic<bool>& stop) {
   p.relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
       *p.bus, *p.effects, p.clock,
       [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }, p.tenure.get()});
-  p.loop = std::make_unique<runtime::Loop>(
-      runtime::Loop::Deps{config.agent, *p.bus, *p.store, *p.relay, p.clock, role_of(config.agent),
-                          config.node, all_listed(p), &p.vitals, p.tenure.get()});
+  p.loop = std::make_unique<runtime::Loop>(runtime::Loop::Deps{
+      config.agent, *p.bus, *p.store, *p.relay, p.clock, role_of(config.agent, config.terms),
+      config.node, all_listed(p), &p.vitals, p.tenure.get()});
   p.options.agent = config.agent;
   p.options.vitals = &p.vitals;
   p.options.tenure = p.tenure.get();

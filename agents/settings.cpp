@@ -47,6 +47,26 @@ std::string an_address(const std::string& value) {
 std::string a_replica_count(const std::string& value) {
   return value == "1" || value == "3" || value == "5" ? "" : "use 1, 3 or 5";
 }
+std::string a_provisioner(const std::string& value) {
+  for (const char* known : {"own", "byo", "nodeclaim", "azure-gpu-provisioner", "karpenter"})
+    if (value == known) return "";
+  return "use own, nodeclaim or karpenter (or KAITO's byo, azure-gpu-provisioner, karpenter)";
+}
+std::string a_node_class(const std::string& value) {
+  const std::size_t kind = value.find('/'), name = value.rfind('/');
+  const bool is_one = kind != std::string::npos && kind > 0 && name > kind + 1 &&
+                      name + 1 < value.size() && value.find('/', kind + 1) == name;
+  return is_one ? "" : "use GROUP/KIND/NAME, as karpenter.k8s.aws/EC2NodeClass/default";
+}
+std::string a_span(const std::string& value) {
+  const char* remedy = "use a number and s, m or h, as 10m; 0 is at once; or never";
+  if (value == "never" || value == "0") return "";
+  int number = 0;
+  const char* end = value.data() + value.size();
+  const auto [rest, error] = std::from_chars(value.data(), end, number);
+  const bool has_unit = rest + 1 == end && (*rest == 's' || *rest == 'm' || *rest == 'h');
+  return error == std::errc() && has_unit && number >= 0 && number <= 100'000 ? "" : remedy;
+}
 std::string a_level(const std::string& value) {
   const bool is_known =
       value == "debug" || value == "info" || value == "warn" || value == "error" || value == "off";
@@ -169,6 +189,25 @@ const std::vector<Setting>& settings() {
        "Image of the server of families that kairo's engine does not run"},
       {"engine-image", "KAIRO_ENGINE_IMAGE", "`kairo-engine:` and this version",
        "Image of trainer and server"},
+      {"node-provisioner", "KAIRO_NODE_PROVISIONER", "`own`",
+       "Where nodes come from: `own` (they are there), `nodeclaim` (a NodeClaim for each) or "
+       "`karpenter` (a NodePool for each); for watcher and provisioner",
+       a_provisioner},
+      {"node-class", "KAIRO_NODE_CLASS",
+       "nodeclaim: `kaito.sh/KaitoNodeClass/default`, karpenter: "
+       "`karpenter.azure.com/AKSNodeClass/image-family-ubuntu`",
+       "The node class of nodes that are bought, as GROUP/KIND/NAME", a_node_class},
+      {"release-after", "KAIRO_RELEASE_AFTER", "`10m`",
+       "When a bought node is given back after its tuning has succeeded: a time, `0` (at once) or "
+       "`never` (with the Workspace)",
+       a_span},
+      {"node-late-after", "KAIRO_NODE_LATE_AFTER", "`10m`",
+       "How long a bought node may stay in one state until the status says what to look at",
+       a_span},
+      {"node-lost-after", "KAIRO_NODE_LOST_AFTER", "`30m`",
+       "A bought node that is not Ready for so long is given up and another is bought; `never`: it "
+       "is waited for",
+       a_span},
       {"log", "KAIRO_LOG", "`info`", "What is logged: debug, info, warn, error, off", a_level},
   };
   return table;

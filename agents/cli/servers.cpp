@@ -38,7 +38,7 @@ std::vector<std::string> publish_rights(const bus::Names& names, const std::stri
       out.push_back(names.subject("kairo.facts." + kind + ".>"));
   };
   if (agent == "watcher") {
-    facts({"workspace", "job", "pod", "server", "part", "node"});
+    facts({"workspace", "job", "pod", "server", "part", "node", "nodeclaim"});
     for (const std::string& stream : {names.facts(), names.status(), names.dead()})
       for (const char* verb : {"INFO.", "CREATE.", "UPDATE."})
         out.push_back("$JS.API.STREAM." + (verb + stream));

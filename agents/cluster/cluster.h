@@ -41,8 +41,9 @@ struct Patch {  // JSON merge patch (RFC 7386): null takes a field away, a list 
 };
 struct Selection {
   Kind kind;
-  std::string ns;     // "" = all namespaces
-  std::string label;  // "key=value", "key" (has it) or ""
+  std::string ns;       // "" = all namespaces
+  std::string label;    // "key=value", "key" (has it) or ""
+  std::string field{};  // "involvedObject.name=x", of lists: the server may give more all the same
   auto operator<=>(const Selection&) const = default;
 };
 struct Listing {
@@ -75,6 +76,8 @@ class Cluster {  // thread-safe
                                            std::int64_t wait_ms) = 0;
   // Asks for deletion (finalizers run first). Absent already: ok. `uid`, when not empty, guards.
   virtual Status remove(const Ref& ref, const std::string& uid) = 0;
+  // Whether there is such a kind, as the server says. An error of list() or watch() may ask.
+  virtual Result<bool> serves(const Kind& /*kind*/) { return true; }
   // A pod's container log from `offset` bytes on; empty when there is nothing new.
   virtual Result<std::string> log(const Ref& pod, const std::string& container,
                                   std::uint64_t offset) = 0;

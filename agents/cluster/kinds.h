@@ -20,11 +20,13 @@ inline const Kind nodes{"", "v1", "nodes", "Node", false};
 inline const Kind volumes{"", "v1", "persistentvolumes", "PersistentVolume", false};
 inline const Kind claims{"", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true};
 inline const Kind node_claims{"karpenter.sh", "v1", "nodeclaims", "NodeClaim", false};
+inline const Kind node_pools{"karpenter.sh", "v1", "nodepools", "NodePool", false};
 inline const Kind leases{"coordination.k8s.io", "v1", "leases", "Lease", true};
-inline const std::vector<Kind> all_kinds{workspaces,  jobs,     stateful_sets, controller_revisions,
-                                         pods,        services, config_maps,   secrets,
-                                         events,      nodes,    volumes,       claims,
-                                         node_claims, leases};
+inline const std::vector<Kind> all_kinds{
+    workspaces,  jobs,       stateful_sets, controller_revisions,
+    pods,        services,   config_maps,   secrets,
+    events,      nodes,      volumes,       claims,
+    node_claims, node_pools, leases};
 // Short name, plural. KAITO's own are wk and wks; ws is ours.
 inline const std::vector<std::pair<const char*, const char*>> short_names{
     {"wk", "workspaces"},

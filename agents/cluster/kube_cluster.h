@@ -34,6 +34,7 @@ class KubeCluster final : public Cluster {  // thread-safe
   Result<std::vector<Event>> watch(const Selection& selection, const std::string& resource_version,
                                    std::int64_t wait_ms) override;
   Status remove(const Ref& ref, const std::string& uid) override;
+  Result<bool> serves(const Kind& kind) override;
   Result<std::string> log(const Ref& pod, const std::string& container,
                           std::uint64_t offset) override;
   // POST of JSON to a Service's port 80, through the API server (its proxy sub-resource): an answer

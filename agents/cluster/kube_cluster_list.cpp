@@ -17,7 +17,10 @@ namespace {
 constexpr std::size_t page_size_default = 500;
 
 std::string query_of(const Selection& selection) {
-  return selection.label.empty() ? "" : "&labelSelector=" + percent_encoded(selection.label);
+  std::string out;
+  if (!selection.label.empty()) out += "&labelSelector=" + percent_encoded(selection.label);
+  if (!selection.field.empty()) out += "&fieldSelector=" + percent_encoded(selection.field);
+  return out;
 }
 std::uint64_t number_of(const std::string& version) {
   std::uint64_t out = 0;
@@ -95,6 +98,19 @@ Result<Listing> KubeCluster::list_pages(const Selection& selection, std::size_t 
     next = text(page, {"metadata", "continue"});
   } while (!next.empty());
   return out;
+}
+
+Result<bool> KubeCluster::serves(const Kind& kind) {
+  HttpRequest request;
+  request.url =
+      kind.group.empty() ? "/api/" + kind.version : "/apis/" + kind.group + "/" + kind.version;
+  const auto reply = ask(request, "resources of " + kind.group + "/" + kind.version);
+  if (!reply.ok() && reply.error().what.find("CustomResourceDefinition") != std::string::npos)
+    return false;  // there is no such group at all
+  const Json resources = Json::parse(TRY(reply).body, nullptr, false);
+  for (const Json& resource : at(resources, {"resources"}))
+    if (text(resource, {"name"}) == kind.plural) return true;
+  return false;
 }
 
 // A server holds a watch of a version that it has not reached open without a word. Its versions are

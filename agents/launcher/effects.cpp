@@ -43,6 +43,10 @@ Status LauncherEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::ReleaseRun:
       return release(command);
     case wire::CommandBody::NONE:
+    case wire::CommandBody::BuyNode:
+    case wire::CommandBody::GiveUpNodes:
+    case wire::CommandBody::LabelNode:
+    case wire::CommandBody::ExplainEnd:
     case wire::CommandBody::Publish:
     case wire::CommandBody::SetFinalizer:
     case wire::CommandBody::SaveRevision:

@@ -49,6 +49,10 @@ Status NodeEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::CheckArtifact:
       return check(command, *command.body.AsCheckArtifact());
     case wire::CommandBody::NONE:
+    case wire::CommandBody::BuyNode:
+    case wire::CommandBody::GiveUpNodes:
+    case wire::CommandBody::LabelNode:
+    case wire::CommandBody::ExplainEnd:
     case wire::CommandBody::ReleaseRun:
     case wire::CommandBody::Publish:
     case wire::CommandBody::SetFinalizer:

@@ -22,9 +22,11 @@ std::int64_t tuning_cpu_milli(const wire::NodeT& node) {
   return std::max<std::int64_t>(node.gpus > 0 ? half / node.gpus : half + 1, 500);
 }
 
-const std::string& preset_of(const wire::WorkspaceT& w) {
+const std::string& label_of(const wire::NodeT& node, const char* key) {
   static const std::string none;
-  return w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : none;
+  for (const auto& label : node.labels)
+    if (label->key == key) return label->value;
+  return none;
 }
 bool carries(const wire::NodeT& node, const wire::LabelT& wanted) {
   return std::any_of(node.labels.begin(), node.labels.end(), [&](const auto& label) {
@@ -39,13 +41,24 @@ bool matches(const wire::NodeT& node, const wire::WorkspaceT& w) {
 bool counts(const wire::NodeT& node, const wire::WorkspaceT& w) {
   return node.exists && matches(node, w);
 }
+std::int64_t free_gpus(const std::string& name, const wire::NodeT& node,
+                       const runtime::GpusHeld* held) {
+  const auto taken = held == nullptr ? runtime::GpusHeld::const_iterator() : held->find(name);
+  const bool is_held = held != nullptr && taken != held->end();
+  return std::int64_t{node.gpus} - (is_held ? taken->second : 0);
+}
 // All that assess() reads of a node that counts.
 auto what_counts(const wire::NodeT& n) {
   return std::tie(n.ready, n.cpu_milli, n.memory_bytes, n.gpus, n.gpu_memory_bytes, n.local,
                   n.models, n.sources);
 }
+// Where nothing on the node tells of its GPUs, its machine type does.
+std::int64_t gpu_memory_on(const wire::NodeT& node) {
+  if (node.gpu_memory_bytes > 0) return node.gpu_memory_bytes;
+  return gpu_memory_of(label_of(node, "node.kubernetes.io/instance-type"));
+}
 std::int64_t room_of(const wire::NodeT& node) {
-  return node.gpus > 0 ? node.gpu_memory_bytes : node.memory_bytes;
+  return node.gpus > 0 ? gpu_memory_on(node) : node.memory_bytes;
 }
 bool has_weights(const wire::NodeT& node, const std::string& preset) {
   if (std::find(node.models.begin(), node.models.end(), preset) != node.models.end()) return true;
@@ -68,11 +81,6 @@ std::string about_instance_type(const wire::WorkspaceT& w, const catalogue::Pres
   for (const catalogue::Sku* sku : fits)
     if (sku->name != retired->successor) others += (others.empty() ? "" : ", ") + sku->name;
   return out + (others.empty() ? "." : " or " + others + ".");
-}
-
-Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu) {
-  if (w.tuning) return tuning_need(preset, w.tuning->method, on_cpu);
-  return serving_need(preset, w.inference->adapters.size(), on_cpu);
 }
 
 ResourcesT grant(const wire::WorkspaceT& w, const std::string& name, const wire::NodeT& node,
@@ -103,7 +111,7 @@ ResourcesT refuse(const wire::WorkspaceT& w, const catalogue::Preset& preset,
   const bool fits = need.memory_bytes <= room_of(node);
   const std::string there =
       "node " + name + " has " + gib(node.memory_bytes) + " of memory" +
-      (node.gpus > 0 ? ", " + gib(node.gpu_memory_bytes) + " on a GPU" : " and no GPU");
+      (node.gpus > 0 ? ", " + gib(gpu_memory_on(node)) + " on a GPU" : " and no GPU");
   std::string message = preset.name + " needs about " + gib(need.memory_bytes) + " to " + verb +
                         " (" + need.why + "); " + there + ".";
   std::string reason = "InsufficientMemory";
@@ -136,22 +144,52 @@ ResourcesT word(const wire::WorkspaceT& w, ResourcesState state, std::string rea
   return out;
 }
 
-ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes) {
+const std::string& preset_of(const wire::WorkspaceT& w) {
+  static const std::string none;
+  return w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : none;
+}
+Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu) {
+  if (w.tuning) return tuning_need(preset, w.tuning->method, on_cpu);
+  return serving_need(preset, w.inference->adapters.size(), on_cpu);
+}
+std::int64_t gpu_memory_of(const std::string& instance_type) {
+  const auto* sku = catalogue::find_sku(instance_type);
+  return sku == nullptr || sku->gpus == 0 ? 0 : (sku->memory_gib << 30) / sku->gpus;
+}
+
+std::optional<ResourcesT> refusal_of(const wire::WorkspaceT& w) {
   if (!w.problem.empty()) return word(w, ResourcesState::Refused, "InvalidWorkspace", w.problem);
   if (w.count > 1)
     return word(w, ResourcesState::Refused, "UnsupportedNodeCount",
                 "resource.count is " + std::to_string(w.count) +
                     ", and one model runs on one node so far; set it to 1");
-  const catalogue::Preset* preset = catalogue::find_preset(preset_of(w));
-  if (preset == nullptr)
+  if (catalogue::find_preset(preset_of(w)) == nullptr)
     return word(w, ResourcesState::Refused, "UnknownPreset",
                 "preset '" + preset_of(w) + "' is not in the catalogue");
+  return std::nullopt;
+}
+
+ResourcesT assess_node(const wire::WorkspaceT& w, const std::string& name,
+                       const wire::NodeT& node) {
+  const catalogue::Preset& preset = *catalogue::find_preset(preset_of(w));
+  const Need need = need_of(w, preset, node.gpus == 0);
+  const bool can_run = is_native(preset.architecture) && has_weights(node, preset.name) &&
+                       need.memory_bytes <= room_of(node);
+  return can_run ? grant(w, name, node, need) : refuse(w, preset, name, node, need);
+}
+
+ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
+                  const runtime::GpusHeld* held) {
+  if (auto known = refusal_of(w)) return std::move(*known);
+  const catalogue::Preset* preset = catalogue::find_preset(preset_of(w));
   std::optional<Need> on_cpu, on_gpu;
   const auto need = [&](const wire::NodeT& node) -> const Need& {
     std::optional<Need>& known = node.gpus == 0 ? on_cpu : on_gpu;
     return known ? *known : known.emplace(need_of(w, *preset, node.gpus == 0));
   };
   const bool can_run = is_native(preset->architecture);
+  const Named* best = nullptr;
+  std::int64_t best_free = 0;
   const Named* late = nullptr;  // the first that is not Ready, and the first that lacks something
   const Named* lacking = nullptr;
   for (const Named& named : nodes) {
@@ -161,19 +199,28 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes) {
       late = late == nullptr ? &named : late;
     } else if (can_run && has_weights(node, preset->name) &&
                need(node).memory_bytes <= room_of(node)) {
-      return grant(w, name, node, need(node));
+      // Of GPUs only: what shares a CPU is queued by the scheduler, as it fits.
+      const std::int64_t free = free_gpus(name, node, held);
+      if (best != nullptr && free <= best_free) continue;
+      best = &named;
+      best_free = free;
     } else {
       lacking = lacking == nullptr ? &named : lacking;
     }
   }
+  if (best != nullptr) return grant(w, best->first, best->second, need(best->second));
   if (lacking != nullptr)
     return refuse(w, *preset, lacking->first, lacking->second, need(lacking->second));
   if (late != nullptr)
     return word(w, ResourcesState::Waiting, "NodeNotReady",
                 "node " + late->first + " is not Ready");
-  return word(w, ResourcesState::Waiting, "NodeNotFound",
-              w.match_labels.empty() ? "there is no node"
-                                     : "no node carries the labels of resource.labelSelector");
+  if (w.match_labels.empty())
+    return word(w, ResourcesState::Waiting, "NodeNotFound", "there is no node");
+  std::string wanted;
+  for (const auto& label : w.match_labels) wanted += " " + label->key + "=" + label->value;
+  return word(
+      w, ResourcesState::Waiting, "NodeNotFound",
+      "no node carries the labels of resource.labelSelector; kubectl label node NAME" + wanted);
 }
 
 bool may_change(const wire::WorkspaceT& w, const wire::ResourcesT* said, const std::string& name,

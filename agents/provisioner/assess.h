@@ -1,14 +1,27 @@
 // agents/provisioner/assess.h - what the nodes that are there can do for a Workspace. Pure.
 #pragma once
+#include <optional>
 #include <string>
 
+#include "agents/provisioner/estimate.h"
 #include "agents/runtime/agent.h"
 
 namespace kairo::provisioner {
 wire::ResourcesT word(const wire::WorkspaceT& w, wire::ResourcesState state, std::string reason,
                       std::string message);
-// Ready on the first node (by name) that can run it; else Refused or Waiting, with the reason.
-wire::ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes);
+// What no node can make good: a Workspace that cannot be read, two nodes, an unknown preset.
+std::optional<wire::ResourcesT> refusal_of(const wire::WorkspaceT& w);
+const std::string& preset_of(const wire::WorkspaceT& w);
+Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu);
+// Memory of one GPU of such a machine; 0 = not known.
+std::int64_t gpu_memory_of(const std::string& instance_type);
+// Of one node that is Ready: Ready on it, or Refused; the preset is known.
+wire::ResourcesT assess_node(const wire::WorkspaceT& w, const std::string& name,
+                             const wire::NodeT& node);
+// Ready on a node that can run it, the first by name of those with the most GPUs that nobody holds;
+// else Refused or Waiting, with the reason. held: null = all are free.
+wire::ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
+                        const runtime::GpusHeld* held = nullptr);
 // false: this news of a node leaves assess() at what was said last. before: null = not known.
 bool may_change(const wire::WorkspaceT& w, const wire::ResourcesT* said, const std::string& name,
                 const wire::NodeT* before, const wire::NodeT& after);

@@ -4,6 +4,10 @@
 #include <algorithm>
 
 #include "agents/provisioner/assess.h"
+#include "agents/provisioner/bought.h"
+#include "agents/provisioner/buyable.h"
+#include "agents/provisioner/end.h"
+#include "agents/provisioner/follow.h"
 #include "agents/runtime/decision.h"
 
 namespace kairo::provisioner {
@@ -22,24 +26,85 @@ const wire::ResourcesT* granted_to(const wire::RecordT& record) {
     return nullptr;
   return said;
 }
+const wire::NodeT* node_at(const std::string& place, const runtime::Nodes& nodes) {
+  const std::size_t slash = place.find('/');
+  const auto node = nodes.find(place.substr(0, slash));
+  const bool is_there =
+      node != nodes.end() && node->second.exists && place.substr(slash + 1) == node->second.uid;
+  return is_there ? &node->second : nullptr;
+}
 // A grant stands while its nodes are there, the same ones: one that is late, or that holds other
 // models by now, ends nothing that runs there. What is done needs them no more.
 bool stands(const wire::RecordT& record, const wire::ResourcesT& granted,
             const runtime::Nodes& nodes) {
   if (runtime::is_done(record)) return true;
-  const auto is_there = [&](const std::string& place) {
-    const std::size_t slash = place.find('/');
-    const auto node = nodes.find(place.substr(0, slash));
-    return node != nodes.end() && node->second.exists &&
-           place.substr(slash + 1) == node->second.uid;
-  };
   return !granted.places.empty() &&
-         std::all_of(granted.places.begin(), granted.places.end(), is_there);
+         std::all_of(granted.places.begin(), granted.places.end(),
+                     [&](const std::string& place) { return node_at(place, nodes) != nullptr; });
+}
+const wire::NodeClaimT* claim_of_node(const wire::RecordT& record, const std::string& node) {
+  for (const auto& claim : record.claims)
+    if (claim->exists && claim->node == node) return claim.get();
+  return nullptr;
+}
+
+// A bought node that works: only what lasts ends that. true: nothing is left to decide.
+bool watch_over(runtime::Decision& d, const wire::RecordT& record, const wire::ResourcesT& granted,
+                const runtime::View& view, const Terms& terms) {
+  const std::string& place = granted.places.front();
+  const std::string name = place.substr(0, place.find('/'));
+  const wire::NodeClaimT* claim = claim_of_node(record, name);
+  const bool is_ready = node_at(place, view.nodes)->ready;
+  const bool was_unready = !runtime::mark_of(record, "unready").value.empty();
+  if (is_ready && was_unready) mark(d, "unready", "", 0);
+  if (!is_ready && claim != nullptr && terms.lost_after_ms > 0 &&
+      has_lasted(d, record, "unready", claim->uid, terms.lost_after_ms, view.now_ms))
+    return false;
+  wire::ResourcesT now(granted);
+  Told ends;
+  if (claim != nullptr && claim->deleting) ends = explain(d, record, *claim, view.now_ms);
+  now.claim_reason = ends.reason;
+  now.claim_message = ends.message;
+  runtime::publish(d, record, std::move(now));
+  return true;
+}
+
+void decide_bought(runtime::Decision& d, const wire::RecordT& record, const runtime::View& view,
+                   const Terms& terms) {
+  if (!record.workspace) return;
+  if (!runtime::is_live(record)) return leave(d, record, view, terms);
+  if (!record.workspace->finalized) {  // nobody can have bought anything for it yet
+    if (runtime::mark_of(record, "new").value.empty()) mark(d, "new", "yes", 0);
+    return;
+  }
+  if (was_given_back(record)) return;
+  if (record.resources && runtime::is_done(record)) return rest(d, record, view, terms);
+  const auto* granted = granted_to(record);
+  const bool is_there = granted != nullptr && stands(record, *granted, view.nodes);
+  if (is_there && watch_over(d, record, *granted, view, terms)) return;
+  if (auto refused = why_not(*record.workspace, terms)) {
+    refused->buys = true;
+    refused->claim_reason = "NodeClaimNotReady";
+    refused->claim_message = "nothing is bought: " + refused->message;
+    refused->node_reason = "NodeNotReady";
+    refused->node_message = "Not enough Nodes are ready: nothing is bought";
+    if (const wire::ResourcesT* said = record.resources.get()) {
+      refused->claim = said->claim;
+      refused->attempt = said->attempt;
+    }
+    return runtime::publish(d, record, std::move(*refused));
+  }
+  buy(d, record, view, terms);
 }
 }  // namespace
 
-runtime::Decision decide(const wire::RecordT& record, const runtime::View& view) {
+runtime::Decision decide(const wire::RecordT& record, const runtime::View& view,
+                         const Terms& terms) {
   runtime::Decision d;
+  if (terms.mode != Mode::own) {
+    decide_bought(d, record, view, terms);
+    return d;
+  }
   if (runtime::is_leaving(record)) {
     runtime::publish(d, record, word(*record.workspace, ResourcesState::Released, "", ""));
     return d;
@@ -47,16 +112,22 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view)
   if (!asks_for_nodes(record)) return d;
   const auto* granted = granted_to(record);
   if (granted != nullptr && stands(record, *granted, view.nodes)) return d;
-  runtime::publish(d, record, assess(*record.workspace, view.nodes));
+  runtime::publish(d, record, assess(*record.workspace, view.nodes, view.held));
   return d;
 }
 
 bool concerns(const wire::RecordT& record, const std::string& name, const wire::NodeT* before,
-              const wire::NodeT& after) {
+              const wire::NodeT& after, const Terms& terms) {
   if (!asks_for_nodes(record)) return false;
-  if (const auto* granted = granted_to(record))
-    return (!after.exists || (before != nullptr && before->uid != after.uid)) &&
-           std::find(granted->nodes.begin(), granted->nodes.end(), name) != granted->nodes.end();
+  const auto* granted = granted_to(record);
+  const bool is_granted =
+      granted != nullptr &&
+      std::find(granted->nodes.begin(), granted->nodes.end(), name) != granted->nodes.end();
+  if (terms.mode != Mode::own)
+    return is_granted || claim_of_node(record, name) != nullptr || is_given(after, record) ||
+           (before != nullptr && is_given(*before, record));
+  if (granted != nullptr)
+    return (!after.exists || (before != nullptr && before->uid != after.uid)) && is_granted;
   return may_change(*record.workspace, record.resources.get(), name, before, after);
 }
 }  // namespace kairo::provisioner

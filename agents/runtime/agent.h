@@ -1,6 +1,7 @@
 // agents/runtime/agent.h - what an agent is: a pure decision over what is known, and its effects.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -24,7 +25,8 @@ wire::FactT fact_about(const Whom& whom, Body body) {
   fact.body.Set(std::move(body));
   return fact;
 }
-using Nodes = std::map<std::string, wire::NodeT>;  // by name; `exists` tells which are there
+using Nodes = std::map<std::string, wire::NodeT>;       // by name; `exists` tells which are there
+using GpusHeld = std::map<std::string, std::uint32_t>;  // by node: granted to what is not over
 
 // What a decision may look at besides the record. Time is a value here: decisions have no clock.
 struct View {
@@ -32,6 +34,7 @@ struct View {
   std::int64_t now_ms;        // Unix time
   std::string incarnation{};  // of the bus: another one may have lost what was said on it
   std::string self{};         // the node that this agent runs on; the node agent's runs are there
+  const GpusHeld* held = nullptr;  // by all Workspaces; null = not known
 };
 struct Decision {
   std::vector<wire::CommandT> commands;   // performed in this order
@@ -43,11 +46,11 @@ struct Decision {
 // Total and pure. The runtime absorbs its Publish commands and marks into the record and asks again
 // until nothing is left to do, so a decision says one next thing and need not think two steps
 // ahead.
-using Decide = Decision (*)(const wire::RecordT& record, const View& view);
+using Decide = std::function<Decision(const wire::RecordT& record, const View& view)>;
 // Whether this news of a node may change what is decided about the record. Total and pure; asked
 // for each record and node, so it is quick. before: null = nothing was known of it.
-using Concerns = bool (*)(const wire::RecordT& record, const std::string& name,
-                          const wire::NodeT* before, const wire::NodeT& after);
+using Concerns = std::function<bool(const wire::RecordT& record, const std::string& name,
+                                    const wire::NodeT* before, const wire::NodeT& after)>;
 struct Role {
   Decide decide = nullptr;
   std::set<wire::FactBody> own{};  // kinds that it alone says; said again when the bus lost them

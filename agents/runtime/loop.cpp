@@ -32,10 +32,12 @@ bus::Cursor cursor_of(const std::string& text) {  // none when it is not such a 
   std::from_chars(text.data() + second + 1, text.data() + text.size(), out.stamp);
   return out;
 }
-bool is_end_of_a_workload(const wire::FactT& fact) {
+bool is_an_end(const wire::FactT& fact) {
   const auto* job = fact.body.AsJob();
   const auto* server = fact.body.AsServer();
-  return (job != nullptr && !job->exists) || (server != nullptr && !server->exists);
+  const auto* claim = fact.body.AsNodeClaim();
+  return (job != nullptr && !job->exists) || (server != nullptr && !server->exists) ||
+         (claim != nullptr && !claim->exists);
 }
 }  // namespace
 
@@ -87,6 +89,8 @@ Status Loop::put_aside() {
   const std::lock_guard lock(records_mutex_);
   records_.clear();
   nodes_.clear();
+  held_.clear();
+  holders_.clear();
   gone_nodes_.clear();
   timers_.clear();
   quarantined_.clear();
@@ -143,7 +147,7 @@ void Loop::take(Round& round, const wire::FactT& fact, bool is_news) {
   const bool is_last_word = is_news && is_of_an_agent(type) && !is_known_better;
   if (!absorb(edit(round, fact.uid), fact, is_last_word)) return;
   round.dirty.insert(fact.uid);
-  if (is_end_of_a_workload(fact)) round.ended.insert(fact.uid);
+  if (is_an_end(fact)) round.ended.insert(fact.uid);
 }
 
 void Loop::sweep(Round& round) {
@@ -311,6 +315,7 @@ void Loop::keep(Round& round) {
   for (const std::string& uid : round.forgotten) {
     records_.erase(uid);
     quarantined_.erase(uid);
+    account(uid, {});
   }
   for (const auto& [name, before] : round.nodes_before) {
     gone_nodes_.erase(name);
@@ -330,5 +335,6 @@ void Loop::undo(Round& round) {
       nodes_[name] = std::move(*before);
     else
       nodes_.erase(name);
+  for (const std::string& uid : round.decided) account(uid, peek(Round(), uid));
 }
 }  // namespace kairo::runtime

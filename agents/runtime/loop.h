@@ -104,13 +104,16 @@ class Loop {
   state::Batch batch_of(Round& round);
   void keep(Round& round);
   void undo(Round& round);
+  void account(const std::string& uid, const wire::RecordT& record);
 
   Deps deps_;
   mutable std::mutex records_mutex_;  // of the two below: this thread writes, others read
-  std::map<std::string, wire::RecordT> records_;           // by uid; what the store holds
-  Nodes nodes_;                                            // this round's news included
-  std::map<std::string, std::int64_t> gone_nodes_;         // by name: when it was seen gone
-  std::set<std::pair<std::int64_t, std::string>> timers_;  // (wake_at_ms, uid)
+  std::map<std::string, wire::RecordT> records_;    // by uid; what the store holds
+  Nodes nodes_;                                     // this round's news included
+  std::map<std::string, std::int64_t> gone_nodes_;  // by name: when it was seen gone
+  GpusHeld held_;                                   // this round's grants included
+  std::map<std::string, std::pair<std::string, std::uint32_t>> holders_;  // by uid: node, GPUs
+  std::set<std::pair<std::int64_t, std::string>> timers_;                 // (wake_at_ms, uid)
   std::set<std::string> quarantined_;
   std::vector<std::string> done_;  // outbox keys to erase in the next batch
   std::uint64_t outbox_ = 0, facts_ = 0, decisions_ = 0;

@@ -57,7 +57,10 @@ void Loop::decide(Round& round) {
   republish_if_lost(round);
   if (!is_acting()) {  // the world went on without us
     forget_outdated(round);
-    for (const auto& [uid, record] : records_) round.dirty.insert(uid);
+    for (const auto& [uid, record] : records_) {
+      round.dirty.insert(uid);
+      account(uid, record);
+    }
   }
   {
     const std::lock_guard lock(observed_mutex_);
@@ -77,6 +80,25 @@ void Loop::decide(Round& round) {
     round.dirty.erase(uid);
     round.decided.insert(uid);
   }
+}
+
+// What each Workspace has of the nodes' GPUs until it is over, so that the next one gets others.
+void Loop::account(const std::string& uid, const wire::RecordT& record) {
+  if (!deps_.role.own.contains(wire::FactBody::Resources)) return;
+  const wire::ResourcesT* granted = record.resources.get();
+  const bool holds = !is_gone(record) && granted != nullptr &&
+                     granted->state == wire::ResourcesState::Ready && granted->gpus > 0 &&
+                     !granted->nodes.empty() && !is_done(record);
+  const auto known = holders_.find(uid);
+  if (known != holders_.end()) {
+    const auto& [node, gpus] = known->second;
+    if (holds && node == granted->nodes.front() && gpus == granted->gpus) return;
+    held_[node] -= gpus;
+    holders_.erase(known);
+  }
+  if (!holds) return;
+  held_[granted->nodes.front()] += granted->gpus;
+  holders_[uid] = {granted->nodes.front(), granted->gpus};
 }
 
 bool Loop::take_up(Round& round, const std::string& uid, Decision decided) {
@@ -137,8 +159,8 @@ bool Loop::try_to_settle(Round& round, const std::string& uid) {
   const std::string& incarnation = round.incarnation.empty() ? incarnation_ : round.incarnation;
   for (int i = 0; i < decisions_max; ++i) {
     ++decisions_;
-    Decision decided =
-        deps_.role.decide(peek(round, uid), {nodes_, round.now_ms, incarnation, deps_.self});
+    Decision decided = deps_.role.decide(peek(round, uid),
+                                         {nodes_, round.now_ms, incarnation, deps_.self, &held_});
     if (!take_up(round, uid, std::move(decided))) return true;
   }
   if (before)
@@ -163,6 +185,7 @@ void Loop::settle(Round& round, const std::string& uid) {
     (void)try_to_settle(round, uid);
   }
   const wire::RecordT& record = peek(round, uid);
+  account(uid, record);
   std::int64_t gone_at_ms = is_gone(record) ? record.gone_at_ms : 0;
   if (is_gone(record) && gone_at_ms == 0) gone_at_ms = round.now_ms;
   if (record.gone_at_ms != gone_at_ms) edit(round, uid).gone_at_ms = gone_at_ms;

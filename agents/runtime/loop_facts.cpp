@@ -65,6 +65,10 @@ bool Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
       give_version(*fact.body.AsTrouble(), record.trouble.get());
       news = true;  // the same refusal once more is news: a decision may wait for its answer
       break;
+    case wire::FactBody::ClaimEnd:
+      give_version(*fact.body.AsClaimEnd(), record.claim_end.get());
+      news = true;  // an answer, as above
+      break;
     case wire::FactBody::NONE:
     case wire::FactBody::Workspace:
     case wire::FactBody::Job:
@@ -73,6 +77,7 @@ bool Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
     case wire::FactBody::Node:
     case wire::FactBody::Part:
     case wire::FactBody::StatusSeen:
+    case wire::FactBody::NodeClaim:
       break;  // the cluster gives their versions
   }
   if (!news) return false;
@@ -143,6 +148,8 @@ std::optional<std::vector<wire::FactT>> Loop::last_facts(wire::FactBody kind) co
     if (kind == wire::FactBody::Server) add(uid, r.ns, r.name, r.server.get());
     if (kind == wire::FactBody::Part)
       for (const auto& part : r.parts) add(uid, r.ns, r.name, part.get());
+    if (kind == wire::FactBody::NodeClaim)
+      for (const auto& claim : r.claims) add(uid, r.ns, r.name, claim.get());
   }
   return out;
 }

@@ -16,7 +16,7 @@ struct Loop::Round {
   // Nodes of which there is news, as they were; nothing = they were not known.
   std::map<std::string, std::optional<wire::NodeT>> nodes_before;
   std::set<std::string> dirty, forgotten, forgotten_nodes, cancelled, decided;
-  std::set<std::string> ended;  // whose workload has gone: an effect may wait for that
+  std::set<std::string> ended;  // whose workload or node has gone: an effect may wait for that
   std::vector<std::pair<std::string, wire::CommandT>> rows;
   std::vector<std::string> outdated;  // keys of rows of an earlier process that are not to be done
   bus::Cursor cursor;                 // where the bus is read to

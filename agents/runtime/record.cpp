@@ -13,6 +13,9 @@ namespace {
 auto key_of(const wire::PartT& part) {
   return std::tie(part.kind, part.name);
 }
+auto key_of(const wire::NodeClaimT& claim) {
+  return std::tie(claim.kind, claim.name);
+}
 template <class T>
 auto key_of(const T& word) {  // of a node
   return std::tie(word.node);
@@ -63,6 +66,10 @@ bool with_slot(wire::RecordT& record, const wire::FactT& fact, Visit visit) {
       return with_entry(record.parts, *body.AsPart(), visit);
     case wire::FactBody::StatusSeen:
       return visit(*body.AsStatusSeen(), record.status_seen);
+    case wire::FactBody::NodeClaim:
+      return with_entry(record.claims, *body.AsNodeClaim(), visit);
+    case wire::FactBody::ClaimEnd:
+      return visit(*body.AsClaimEnd(), record.claim_end);
   }
   return false;
 }
@@ -73,6 +80,17 @@ bool is_about_another(const wire::PodT& pod, const wire::PodT& known) {
 template <class T>
 bool is_about_another(const T&, const T&) {
   return false;
+}
+// Each claim has a name of its own: where none can be had, many come and go.
+void forget_oldest(std::vector<std::unique_ptr<wire::NodeClaimT>>& claims) {
+  constexpr std::size_t gone_max = 8;
+  std::vector<std::uint64_t> gone;
+  for (const auto& claim : claims)
+    if (!claim->exists) gone.push_back(claim->version);
+  if (gone.size() <= gone_max) return;
+  const std::uint64_t oldest = *std::min_element(gone.begin(), gone.end());
+  std::erase_if(claims,
+                [&](const auto& claim) { return !claim->exists && claim->version == oldest; });
 }
 // An object that was gone, or leaving, is there again, the same one: the cluster's store was put
 // back from a backup, and what was asked for since is nothing to go by.
@@ -108,6 +126,7 @@ bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word) {
     return true;
   });
   if (!changed) return false;
+  forget_oldest(record.claims);
   record.uid = fact.uid;
   if (is_back) record.marks.clear();
   if (is_workspace || !record.workspace) {
@@ -177,6 +196,8 @@ std::string subject_of(const wire::FactT& fact) {
   if (const auto* pod = fact.body.AsPod()) return subject + "." + bus::token(pod->name);
   if (const auto* part = fact.body.AsPart())
     return subject + "." + bus::token(part->kind + "-" + part->name);
+  if (const auto* claim = fact.body.AsNodeClaim())
+    return subject + "." + bus::token(claim->kind + "-" + claim->name);
   const std::string node = node_of(fact);
   return node.empty() ? subject : subject + "." + bus::token(node);
 }

@@ -28,6 +28,10 @@ std::string lane_of(const wire::CommandT& command) {
     case wire::CommandBody::CheckArtifact:
     case wire::CommandBody::PushImage:
     case wire::CommandBody::CheckPush:
+    case wire::CommandBody::BuyNode:
+    case wire::CommandBody::GiveUpNodes:
+    case wire::CommandBody::LabelNode:
+    case wire::CommandBody::ExplainEnd:
       break;
   }
   return command.uid + "/effects";

@@ -38,7 +38,9 @@ std::string waits_for(const wire::RecordT& record, const runtime::View& view) {
     return "waiting for node " + node + " to remove its run directory" +
            (there->second.ready ? "" : " (the node is not Ready)");
   if (!record.resources || record.resources->state != wire::ResourcesState::Released)
-    return "waiting for the provisioner to let go of its node";
+    return record.resources && record.resources->claim_reason == "NodeClaimDeleting"
+               ? record.resources->message
+               : "waiting for the provisioner to let go of its node";
   return {};
 }
 

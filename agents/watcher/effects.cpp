@@ -52,6 +52,10 @@ Status WatcherEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::AnnounceStatus:
       return announce(command);
     case wire::CommandBody::NONE:
+    case wire::CommandBody::BuyNode:
+    case wire::CommandBody::GiveUpNodes:
+    case wire::CommandBody::LabelNode:
+    case wire::CommandBody::ExplainEnd:
     case wire::CommandBody::ReleaseRun:
     case wire::CommandBody::Publish:
     case wire::CommandBody::ApplyTuning:

@@ -19,6 +19,8 @@
 namespace kairo::watcher {
 namespace {
 constexpr std::int64_t resync_ms = 30 * 60 * 1000, say_all_ms = 12 * 3600 * 1000;
+constexpr std::int64_t absent_ms =
+    30 * 1000;  // then it is asked again whether there is such a kind
 
 using Json = nlohmann::json;
 
@@ -41,6 +43,7 @@ wire::FactBody body_of(const cluster::Kind& kind) {
   if (kind == cluster::pods) return wire::FactBody::Pod;
   if (kind == cluster::stateful_sets) return wire::FactBody::Server;
   if (kind == cluster::nodes) return wire::FactBody::Node;
+  if (kind.group == cluster::node_claims.group) return wire::FactBody::NodeClaim;
   return wire::FactBody::Part;
 }
 // Visits the body of a fact about an object of the cluster.
@@ -52,24 +55,32 @@ void with_body(wire::FactT& fact, Visit visit) {
   if (auto* server = fact.body.AsServer()) visit(*server);
   if (auto* node = fact.body.AsNode()) visit(*node);
   if (auto* part = fact.body.AsPart()) visit(*part);
+  if (auto* claim = fact.body.AsNodeClaim()) visit(*claim);
 }
 bool is_there(wire::FactT& fact) {
   bool out = false;
   with_body(fact, [&](const auto& body) { out = body.exists; });
   return out;
 }
-bool is_of(const wire::FactT& fact, const cluster::Kind& kind) {  // Parts are of two kinds
+bool is_of(const wire::FactT& fact, const cluster::Kind& kind) {  // some are of two kinds
   const auto* part = fact.body.AsPart();
-  return part == nullptr || part->kind == kind.kind;
+  const auto* claim = fact.body.AsNodeClaim();
+  return (part == nullptr || part->kind == kind.kind) &&
+         (claim == nullptr || claim->kind == kind.kind);
 }
 }  // namespace
 
-std::vector<cluster::Selection> followed() {
+std::vector<cluster::Selection> followed(bool follows_claims, bool follows_pools) {
   const std::string ours = "kaito.sh/workspace";  // KAITO's objects carry it too
-  return {{cluster::workspaces, "", ""}, {cluster::jobs, "", ours},
-          {cluster::pods, "", ours},     {cluster::stateful_sets, "", ours},
-          {cluster::services, "", ours}, {cluster::config_maps, "", "kairo.dev/template"},
-          {cluster::nodes, "", ""}};
+  const std::string pools = "karpenter.kaito.sh/workspace-name";
+  std::vector<cluster::Selection> out{
+      {cluster::workspaces, "", ""}, {cluster::jobs, "", ours},
+      {cluster::pods, "", ours},     {cluster::stateful_sets, "", ours},
+      {cluster::services, "", ours}, {cluster::config_maps, "", "kairo.dev/template"},
+      {cluster::nodes, "", ""}};
+  if (follows_claims) out.push_back({cluster::node_claims, "", follows_pools ? pools : ours});
+  if (follows_pools) out.push_back({cluster::node_pools, "", pools});
+  return out;
 }
 
 bool Source::is_for_workspaces() const {
@@ -90,6 +101,9 @@ std::vector<wire::FactT> Source::facts_of(const Json& object) {
   std::vector<wire::FactT> out;
   if (is_for_workspaces() || selection_.kind == cluster::nodes) {
     out.push_back(std::move(fact));
+  } else if (fact.uid.empty() && !fact.name.empty()) {  // of whoever has the name
+    fact.uid = deps_.workspaces.uid_of(fact.ns, fact.name);
+    if (!fact.uid.empty()) out.push_back(std::move(fact));
   } else if (fact.uid.empty()) {  // of all in its namespace
     for (const auto& workspace : deps_.workspaces.in(fact.ns)) {
       out.push_back(fact);
@@ -259,12 +273,30 @@ void Source::hear(const cluster::Event& event, const Object& object) {
   }
 }
 
+bool Source::is_optional() const {
+  return selection_.kind.group == cluster::node_claims.group;
+}
+// A kind that the server does not have has no objects. What was known of them stands: a definition
+// that has been taken away for a moment has taken no machine with it.
+Result<bool> Source::is_absent(std::int64_t now_ms) {
+  if (TRY(deps_.cluster.serves(selection_.kind))) return false;
+  absent_until_ms_ = now_ms + absent_ms;
+  has_listed_ = true;
+  return true;
+}
+
 Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
+  if (now_ms < absent_until_ms_ && absent_until_ms_ - now_ms <= absent_ms) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, 100)));
+    return ok();
+  }
   const std::string incarnation = TRY(deps_.bus.incarnation());
   const bool is_due = now_ms < listed_ms_ || now_ms - listed_ms_ > resync_ms;
   const bool has_gone_back = deps_.workspaces.epoch() != epoch_;
   if (version_.empty() || incarnation != incarnation_ || is_due || has_gone_back) {
-    TRY(list(incarnation, now_ms));
+    const Status listed = list(incarnation, now_ms);
+    if (!listed.ok() && is_optional()) return TRY(is_absent(now_ms)) ? ok() : listed;
+    TRY(listed);
     if (version_.empty())  // it could not begin yet
       std::this_thread::sleep_for(std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, 10)));
     return ok();
@@ -272,8 +304,10 @@ Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
   TRY(say());  // what could not be said, before anything newer is heard
   const auto events = deps_.cluster.watch(selection_, version_, wait_ms);
   if (!events.ok()) {
-    if (events.error().code == Code::expired) version_.clear();
-    return events.error().code == Code::expired ? ok() : Status(events.error());
+    const bool is_over =
+        events.error().code == Code::expired || (is_optional() && TRY(is_absent(now_ms)));
+    if (is_over) version_.clear();
+    return is_over ? ok() : Status(events.error());
   }
   for (const cluster::Event& event : events.value()) {
     const Object object = read(event.object);

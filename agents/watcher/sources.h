@@ -20,7 +20,8 @@ using LastFacts = std::function<std::optional<std::vector<wire::FactT>>(wire::Fa
 using ObserveStatus = std::function<void(wire::FactT)>;
 
 // What the watcher follows. Objects of Workspaces carry a label, so that nobody else's are watched.
-std::vector<cluster::Selection> followed();
+// Claims and pools of nodes only where somebody buys them: the kinds may not be there.
+std::vector<cluster::Selection> followed(bool follows_claims = false, bool follows_pools = false);
 
 // Follows one selection: lists, says what differs from what the bus says, watches. It lists again
 // when the server says that the version is too old, when the bus may have lost something (then all
@@ -52,6 +53,8 @@ class Source {
  private:
   using Facts = std::map<std::string, wire::FactT>;  // by subject
   bool is_for_workspaces() const;
+  bool is_optional() const;  // a cluster may do without the kind
+  Result<bool> is_absent(std::int64_t now_ms);
   std::vector<wire::FactT> facts_of(const nlohmann::json& object);
   void saw_workspace(const wire::FactT& fact, const Object& object, wire::StatusSeenT seen);
   // What is to be said: of an object that is there, unless that is known; of one that is gone.
@@ -67,7 +70,7 @@ class Source {
   const Deps deps_;
   const cluster::Selection selection_;
   std::string version_;  // "" = list first
-  std::int64_t listed_ms_ = 0, said_all_ms_ = 0;
+  std::int64_t listed_ms_ = 0, said_all_ms_ = 0, absent_until_ms_ = 0;
   std::string incarnation_;    // of the bus
   std::uint64_t epoch_ = 0;    // shifted, as in a version
   std::uint64_t reached_ = 0;  // the last version that was read, in this epoch

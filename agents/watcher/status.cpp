@@ -26,8 +26,22 @@ class Story {
  public:
   explicit Story(const wire::RecordT& record) : r_(record), revision_(record.workspace->revision) {}
 
+  bool buys() const { return r_.resources && r_.resources->buys; }
+  Verdict claims() const {
+    const auto* x = told();
+    if (x == nullptr)
+      return {no, "NodeClaimNotReady",
+              "Ready NodeClaims are not enough: waiting for the provisioner's word"};
+    if (!x->claim_reason.empty()) return {no, x->claim_reason, x->claim_message};
+    return {yes, "NodeClaimsReady", "Enough NodeClaims are ready"};
+  }
   Verdict nodes() const {
-    if (is_ready()) return {yes, "NodesReady", "Enough Nodes are ready"};
+    if (is_ready()) {
+      const std::string words = told() == nullptr ? "" : told()->node_message;
+      return {yes, "NodesReady", words.empty() ? "Enough Nodes are ready" : words};
+    }
+    if (const auto* x = told(); x != nullptr && !x->node_reason.empty())
+      return {no, x->node_reason, x->node_message};
     const Verdict why = resources();
     return {no, "NodeNotReady", "Not enough Nodes are ready: " + why.message};
   }
@@ -39,6 +53,10 @@ class Story {
     if (x != nullptr && x->state == wire::ResourcesState::Released && r_.workspace->deleting)
       return {no, "workspaceResourceStatusNotReady", "the workspace has given up its node"};
     return {no, "workspaceResourceStatusNotReady", "waiting for the provisioner's word"};
+  }
+  // The provisioner's word about this revision.
+  const wire::ResourcesT* told() const {
+    return r_.resources && r_.resources->revision == revision_ ? r_.resources.get() : nullptr;
   }
   bool is_ready() const {  // what KAITO has started has what it needs
     const bool is_kaitos = (runtime::is_kaitos(r_, r_.job) && r_.job->exists) ||
@@ -342,6 +360,7 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
   status.target_nodes = 1;
   if (record.resources) status.nodes = record.resources->nodes;
   std::sort(status.nodes.begin(), status.nodes.end());
+  if (story.buys()) add(status, record, "NodeClaimReady", story.claims(), now_ms);
   add(status, record, "NodesReady", story.nodes(), now_ms);
   add(status, record, "ResourceReady", story.resources(), now_ms);
   if (record.workspace->tuning) {

@@ -36,6 +36,17 @@ std::vector<Workspaces::Name> Workspaces::in(const std::string& ns) const {
     if (entry.ns == ns) out.push_back({uid, entry.ns, entry.name});
   return out;
 }
+std::string Workspaces::uid_of(const std::string& ns, const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  std::string out;
+  std::uint64_t newest = 0;
+  for (const auto& [uid, entry] : entries_) {
+    if (entry.ns != ns || entry.name != name || entry.newest.version <= newest) continue;
+    newest = entry.newest.version;
+    out = uid;
+  }
+  return out;
+}
 
 void Workspaces::raise_epoch(std::uint64_t epoch) {
   const std::lock_guard lock(mutex_);

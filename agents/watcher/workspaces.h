@@ -29,6 +29,8 @@ class Workspaces {  // thread-safe
   bool is_complete() const;
   bool has(const Name& workspace) const;  // with this namespace and name
   std::vector<Name> in(const std::string& ns) const;
+  std::string uid_of(const std::string& ns,
+                     const std::string& name) const;  // of the newest; "" = none
 
   // Of the versions, shifted: one source finds that they have gone back, all list again.
   std::uint64_t epoch() const { return epoch_; }

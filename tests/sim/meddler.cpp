@@ -3,6 +3,7 @@
 #include "tests/sim/meddler.h"
 
 #include "agents/cluster/kinds.h"
+#include "agents/local/apiserver/objects.h"
 #include "tests/sim/json_at.h"
 
 namespace kairo::sim {

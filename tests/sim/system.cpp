@@ -8,6 +8,7 @@
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/effects.h"
 #include "agents/node/effects.h"
+#include "agents/provisioner/effects.h"
 #include "agents/pusher/effects.h"
 #include "agents/role.h"
 #include "agents/watcher/effects.h"
@@ -21,10 +22,8 @@ constexpr const char* first_node = "machine";
 constexpr const char* second_node = "n2";
 constexpr std::int64_t resync_ms = 31 * 60 * 1000;  // of the watcher's sources, and a little
 constexpr std::int64_t hour_ms = 3'600'000;
+constexpr std::int64_t retry_ms = 11 * 60 * 1000;
 
-struct NoEffects final : runtime::Effects {  // the provisioner of local mode only speaks
-  Status perform(const wire::CommandT&) override { return Error{Code::invalid, "no such effect"}; }
-};
 std::string no_check(const std::string&, const std::string&, const std::string&) {
   return {};
 }
@@ -59,6 +58,7 @@ System::System(std::uint64_t seed)
   stores_fail_ = dice_.below(2) == 0;
   is_meddled_with_ = dice_.below(3) == 0;
   is_backed_up_ = dice_.below(5) == 0;
+  if (dice_.below(3) == 0) open_cloud();
   registry_.content_of = [this](const std::string& directory) -> std::string {
     for (const auto& [node, disk] : machines_.disks)
       if (const auto found = disk.adapters.find(directory);
@@ -73,7 +73,7 @@ System::System(std::uint64_t seed)
                        {"data", {{".dockerconfigjson", base64_encode("{\"auths\":{}}")}}}};
   (void)cluster_.apply({{cluster::secrets, "default", "push"}, secret.dump(), "user", ""});
   add_roles(first_node);
-  if (dice_.below(3) != 0) return;
+  if (cloud_ || dice_.below(3) != 0) return;
   show_node(second_node, true);
   for (const char* name : {"node", "pusher"}) add_agent(name, second_node);
 }
@@ -147,7 +147,11 @@ void System::start(Agent& agent) {
   agent.workspaces = std::make_unique<watcher::Workspaces>();
   agent.cluster = std::make_unique<FaultyCluster>(cluster_, dice_, agent.seen, applied_);
   const auto observe = [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), true); };
-  std::unique_ptr<runtime::Effects> effects = std::make_unique<NoEffects>();
+  const auto observe_alone = [&agent](wire::FactT fact) {
+    agent.loop->observe(std::move(fact), false);
+  };
+  std::unique_ptr<runtime::Effects> effects = std::make_unique<provisioner::ProvisionerEffects>(
+      *agent.cluster, terms_, no_check, observe_alone);
   if (agent.name == "watcher")
     effects = std::make_unique<watcher::WatcherEffects>(*agent.cluster, *agent.bus,
                                                         *agent.workspaces, agent.clock);
@@ -163,12 +167,10 @@ void System::start(Agent& agent) {
         std::make_unique<pusher::PusherEffects>(*agent.cluster, registry_, agent.clock, observe);
   agent.effects = std::make_unique<FaultyEffects>(std::move(effects), dice_);
   agent.relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
-      *agent.bus, *agent.effects, agent.clock,
-      [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); },
-      agent.tenure.get()});
+      *agent.bus, *agent.effects, agent.clock, observe_alone, agent.tenure.get()});
   agent.loop = std::make_unique<runtime::Loop>(
       runtime::Loop::Deps{agent.name, *agent.bus, *agent.store, *agent.relay, agent.clock,
-                          role_of(agent.name), agent.node,
+                          role_of(agent.name, terms_), agent.node,
                           [&agent] {
                             return std::all_of(agent.sources.begin(), agent.sources.end(),
                                                [](const auto& s) { return s->has_listed(); });
@@ -177,12 +179,12 @@ void System::start(Agent& agent) {
   const Status started = agent.loop->start();
   if (!started.ok() && wrong_.empty()) wrong_ = agent.name + ": " + started.error().what;
   if (agent.name != "watcher") return;
-  for (const cluster::Selection& selection : watcher::followed())
+  const bool uses_pools = terms_.mode == provisioner::Mode::karpenter;
+  for (const cluster::Selection& selection : watcher::followed(cloud_ != nullptr, uses_pools))
     agent.sources.push_back(std::make_unique<watcher::Source>(
         watcher::Source::Deps{
             *agent.cluster, *agent.bus, *agent.workspaces,
-            [&agent](wire::FactBody body) { return agent.loop->last_facts(body); },
-            [&agent](wire::FactT fact) { agent.loop->observe(std::move(fact), false); },
+            [&agent](wire::FactBody body) { return agent.loop->last_facts(body); }, observe_alone,
             agent.tenure.get()},
         selection));
 }
@@ -253,6 +255,7 @@ bool System::everybody() {
     while (agent->relay->due_in_ms() == 0 && step(*agent, Part::relay)) busy = true;
     busy = step(*agent, Part::loop) || busy;
   }
+  busy = (cloud_ && cloud_->step()) || busy;
   return kubelet_.step() || busy;
 }
 
@@ -276,7 +279,7 @@ void System::act() {
   } else if (what < 165) {
     for (auto& each : agents_) step(*each, Part::sensor);
   } else if (what < 180) {
-    (void)kubelet_.step();
+    cloud_&& dice_.below(2) == 0 ? cloud_acts(dice_.below(24)) : void(kubelet_.step());
   } else if (what < 188) {
     pass(static_cast<std::int64_t>(dice_.below(1'000)));
   } else if (what == 193) {  // somebody sets the wall clock: seconds, or hours
@@ -299,7 +302,7 @@ void System::act() {
     dice_.below(3) == 0 ? put_back() : back_up();
   } else if (what == 188 && nodes_.size() > 1 && dice_.fault(2)) {
     lose_node(dice_.below(2) == 0 ? first_node : second_node);
-  } else if (what == 188 && !machines_.lost.empty() && dice_.fault(2)) {
+  } else if (what == 188 && !cloud_ && !machines_.lost.empty() && dice_.fault(2)) {
     bring_back(*machines_.lost.begin());
   } else if (what == 197 && dice_.fault(3)) {
     meddler_.delete_workload();
@@ -313,10 +316,13 @@ void System::act() {
 void System::heal() {
   dice_.healed = true;
   meddler_.let_go();
-  if (!machines_.lost.empty() && dice_.below(2) == 0) bring_back(*machines_.lost.begin());
+  if (!cloud_ && !machines_.lost.empty() && dice_.below(2) == 0)
+    bring_back(*machines_.lost.begin());
   if (dice_.below(8) != 0)
     for (const auto& [name, ready] : std::map(nodes_)) show_node(name, true);
   settle();
+  if (cloud_) pass(retry_ms);  // of what could not be had
+  if (cloud_) settle();
   if (put_back_ == 0) return;
   pass(resync_ms);  // versions that have caught up before anybody looked hide that they went back
   settle();
@@ -335,9 +341,9 @@ void System::settle() {
 std::string System::after_losing_all() {
   const auto look = [&] {
     std::map<std::string, std::string> out;
-    for (const auto& kind :
-         {cluster::workspaces, cluster::jobs, cluster::stateful_sets, cluster::services,
-          cluster::config_maps, cluster::controller_revisions, cluster::pods})
+    for (const auto& kind : {cluster::workspaces, cluster::jobs, cluster::stateful_sets,
+                             cluster::services, cluster::config_maps, cluster::controller_revisions,
+                             cluster::pods, cluster::node_pools, cluster::node_claims})
       for (const std::string& object : cluster_.list({kind, "", ""}).value().items)
         out[kind.kind + " " + Json::parse(object)["metadata"].value("name", "")] = object;
     return out;
@@ -358,7 +364,10 @@ std::string System::live(int acts) {
   user_.apply("a");
   for (int i = 0; i < acts; ++i) act();
   heal();
-  const auto verdict = [&] { return wrong_.empty() ? witness_.verdict() : wrong_; };
+  const auto verdict = [&] {
+    const std::string said = wrong_.empty() ? witness_.verdict() : wrong_;
+    return said.empty() ? what_is_paid_for() : said;
+  };
   if (std::string wrong = verdict(); !wrong.empty()) return wrong;
   if (dice_.below(4) != 0) return {};
   if (std::string wrong = after_losing_all(); !wrong.empty()) return wrong;

@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "agents/provisioner/terms.h"
 #include "agents/runtime/loop.h"
 #include "agents/watcher/sources.h"
 #include "state/memory_store.h"
+#include "tests/sim/cloud.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/lease_model.h"
 #include "tests/sim/meddler.h"
@@ -70,6 +72,9 @@ class System {
   void put_back();                                           // versions go back
   void heal();
   void settle();
+  void open_cloud();
+  void cloud_acts(std::uint64_t what);
+  std::string what_is_paid_for();
 
   Dice dice_;
   test::FakeClock clock_;
@@ -93,9 +98,11 @@ class System {
   unsigned put_back_ = 0;
   // In one life either the agents lose stores or the bus does: each makes good the other.
   bool stores_fail_ = false;
-  bool is_meddled_with_ = false;  // one life in three
-  bool is_backed_up_ = false;     // the cluster's etcd, which is put back: one life in five
-  bool has_replicas_ = false;     // of the agents that act for the whole cluster
+  bool is_meddled_with_ = false;       // one life in three
+  bool is_backed_up_ = false;          // the cluster's etcd, which is put back: one life in five
+  provisioner::Terms terms_;           // one life in three buys its nodes
+  std::unique_ptr<CloudModel> cloud_;  // null: they are there
+  bool has_replicas_ = false;          // of the agents that act for the whole cluster
   std::map<std::string, LeaseTable> leases_;
   std::uint64_t processes_ = 0;
   std::vector<std::unique_ptr<Agent>> agents_;

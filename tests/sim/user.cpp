@@ -15,7 +15,9 @@ Json head(const std::string& name) {
   return {{"apiVersion", "kaito.sh/v1beta1"},
           {"kind", "Workspace"},
           {"metadata", {{"name", name}, {"namespace", "default"}}},
-          {"resource", {{"labelSelector", {{"matchLabels", {{"app", name}}}}}}}};
+          {"resource",
+           {{"instanceType", "Standard_NC24ads_A100_v4"},
+            {"labelSelector", {{"matchLabels", {{"app", name}}}}}}}};
 }
 Json tuning(const std::string& name, const Wish& wish, bool is_large) {
   Json out = head(name);

@@ -1,0 +1,157 @@
+// agents/provisioner/effects.cpp - create what is not there, delete until it is gone, ask why.
+#include "agents/provisioner/effects.h"
+
+#include <nlohmann/json.hpp>
+
+#include "agents/cluster/kinds.h"
+#include "agents/provisioner/order.h"
+
+namespace kairo::provisioner {
+namespace {
+using Json = nlohmann::json;
+constexpr std::size_t provider_words_max = 1024;
+
+std::string text_at(const Json& object, const char* pointer) {
+  const Json::json_pointer at(pointer);
+  return object.is_object() && object.contains(at) && object[at].is_string()
+             ? object[at].get<std::string>()
+             : "";
+}
+Json parsed(const std::string& object) {
+  return Json::parse(object, nullptr, false);
+}
+std::string owner_of(const Json& object) {  // the uid of the Workspace; "" = it does not say
+  return text_at(object, "/metadata/annotations/kairo.dev~1workspace-uid");
+}
+bool is_leaving(const Json& object) {
+  return !text_at(object, "/metadata/deletionTimestamp").empty();
+}
+}  // namespace
+
+Status ProvisionerEffects::perform(const wire::CommandT& command) {
+  if (command.body.type == wire::CommandBody::BuyNode) return buy(command);
+  if (command.body.type == wire::CommandBody::GiveUpNodes) return give_up(command);
+  if (command.body.type == wire::CommandBody::LabelNode) return label(command);
+  if (command.body.type == wire::CommandBody::ExplainEnd) return explain(command);
+  return Error{Code::invalid, "the provisioner does not perform this command"};
+}
+
+void ProvisionerEffects::answer(const wire::CommandT& command, wire::ClaimEndT end) {
+  observe_(runtime::fact_about(command, std::move(end)));
+}
+
+// A kind that the cluster has not has no objects.
+Result<std::vector<ProvisionerEffects::Found>> ProvisionerEffects::all_of(
+    const wire::CommandT& command) {
+  std::vector<Found> out;
+  for (const Marking& marking : markings(command.name)) {
+    const auto listed = cluster_.list({marking.kind, "", marking.label});
+    if (!listed.ok()) {
+      if (!TRY(cluster_.serves(marking.kind))) continue;
+      return listed.error();
+    }
+    for (const std::string& item : listed.value().items) {
+      const Json object = parsed(item);
+      const std::string owner = owner_of(object);
+      const Json labels = object["metadata"].value("labels", Json::object());
+      const bool is_here = labels.value(marking.ns_key, "") == command.ns;
+      if (!is_here || (!owner.empty() && owner != command.uid)) continue;
+      out.push_back({{marking.kind, "", text_at(object, "/metadata/name")},
+                     text_at(object, "/metadata/uid"),
+                     is_leaving(object)});
+    }
+  }
+  return out;
+}
+
+// What the training would fail on is said before a machine is paid for.
+Status ProvisionerEffects::check(const wire::CommandT& command) {
+  const wire::WorkspaceT& w = *command.body.AsBuyNode()->workspace;
+  if (!w.tuning || w.tuning->config.empty()) return ok();
+  const auto map = cluster_.get({cluster::config_maps, command.ns, w.tuning->config});
+  if (!map.ok() && map.error().code != Code::not_found) return map.error();
+  if (!map.ok())
+    return Error{Code::not_found, "ConfigMap '" + w.tuning->config +
+                                      "' specified in 'config' not found in namespace '" +
+                                      command.ns + "'"};
+  const std::string wrong = check_config_(map.value(), w.tuning->config, w.tuning->method);
+  if (!wrong.empty()) return Error{Code::conflict, wrong};
+  return ok();
+}
+
+Status ProvisionerEffects::buy(const wire::CommandT& command) {
+  TRY(check(command));
+  if (command.body.AsBuyNode()->look)
+    for (const Found& found : TRY(all_of(command)))
+      if (!found.is_leaving && found.ref.kind == asked_kind(terms_)) return ok();  // is seen soon
+  const cluster::Apply order = plan_order(command, terms_);
+  const auto made = cluster_.create(order);
+  if (made.ok() || made.error().code != Code::conflict)
+    return made.ok() ? ok() : Status(made.error());
+  const auto there = cluster_.get(order.ref);
+  if (!there.ok()) return Error{Code::unavailable, there.error().what};
+  if (owner_of(parsed(there.value())) == command.uid) return ok();
+  return Error{Code::unavailable,
+               order.ref.kind.kind + " " + order.ref.name + " is there, and is somebody else's"};
+}
+
+Status ProvisionerEffects::give_up(const wire::CommandT& command) {
+  const wire::GiveUpNodesT& wish = *command.body.AsGiveUpNodes();
+  std::vector<Found> left;
+  const auto look = [&]() -> Status {
+    left.clear();
+    for (Found& found : TRY(all_of(command)))
+      if (wish.claim.empty() || found.uid == wish.uid) left.push_back(std::move(found));
+    return ok();
+  };
+  TRY(look());
+  if (!left.empty()) {
+    for (const Found& found : left)
+      if (!found.is_leaving) TRY(cluster_.remove(found.ref, found.uid));
+    TRY(look());
+  }
+  if (!left.empty())
+    return Error{Code::unavailable,
+                 left.front().ref.kind.kind + " " + left.front().ref.name + " is still ending"};
+  wire::ClaimEndT end;
+  end.wish = wish.wish;
+  end.gone = true;
+  answer(command, std::move(end));
+  return ok();
+}
+
+// The node agent's DaemonSet chooses its nodes by it, as KAITO's plug-ins do.
+Status ProvisionerEffects::label(const wire::CommandT& command) {
+  const wire::LabelNodeT& wish = *command.body.AsLabelNode();
+  const Json patch = {{"metadata", {{"labels", {{"accelerator", "nvidia"}}}}}};
+  const auto done = cluster_.patch({{cluster::nodes, "", wish.node}, patch.dump(), ""});
+  if (done.ok() || done.error().code == Code::not_found) return ok();
+  return done.error();
+}
+
+// Best effort: whatever hides the reason must not hold up what follows.
+Status ProvisionerEffects::explain(const wire::CommandT& command) {
+  const wire::ExplainEndT& wish = *command.body.AsExplainEnd();
+  wire::ClaimEndT end;
+  end.wish = wish.wish;
+  const auto listed =
+      cluster_.list({cluster::events, "default", "",
+                     "involvedObject.kind=NodeClaim,involvedObject.name=" + wish.claim});
+  std::string newest;
+  if (listed.ok())
+    for (const std::string& item : listed.value().items) {
+      const Json event = parsed(item);
+      if (text_at(event, "/type") != "Warning" ||
+          text_at(event, "/involvedObject/name") != wish.claim ||
+          text_at(event, "/involvedObject/uid") != wish.uid)
+        continue;
+      const std::string at = text_at(event, "/lastTimestamp");
+      if (!end.reason.empty() && at < newest) continue;
+      newest = at;
+      end.reason = text_at(event, "/reason");
+      end.message = text_at(event, "/message").substr(0, provider_words_max);
+    }
+  answer(command, std::move(end));
+  return ok();
+}
+}  // namespace kairo::provisioner
