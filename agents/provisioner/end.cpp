@@ -12,7 +12,7 @@ std::string wish_of(const wire::NodeClaimT& end, int question) {
   return "explain/" + end.uid + "/" + std::to_string(question);
 }
 void ask_about(runtime::Decision& d, const wire::RecordT& record, const wire::NodeClaimT& end,
-         int question, std::int64_t now_ms) {
+               int question, std::int64_t now_ms) {
   wire::ExplainEndT body;
   body.wish = wish_of(end, question);
   body.claim = end.name;

@@ -53,8 +53,8 @@ Ordered requirements(const wire::WorkspaceT& w, const Terms& terms) {
 Ordered node_claim(const wire::CommandT& command, const wire::BuyNodeT& order, const Terms& terms) {
   const wire::WorkspaceT& w = *order.workspace;
   Ordered labels = {{"karpenter.sh/nodepool", "kaito"},
-                 {"kaito.sh/workspace", command.name},
-                 {"kaito.sh/workspacenamespace", command.ns}};
+                    {"kaito.sh/workspace", command.name},
+                    {"kaito.sh/workspacenamespace", command.ns}};
   add_selected(labels, w);
   Ordered notes = notes_of(command);
   const std::string family = annotation(w, "kaito.sh/node-image-family");
@@ -75,21 +75,22 @@ Ordered node_claim(const wire::CommandT& command, const wire::BuyNodeT& order, c
 Ordered node_pool(const wire::CommandT& command, const wire::BuyNodeT& order, const Terms& terms) {
   const wire::WorkspaceT& w = *order.workspace;
   const Ordered ours = {{"karpenter.kaito.sh/managed-by", "kairo"},
-                     {"karpenter.kaito.sh/workspace-name", command.name},
-                     {"karpenter.kaito.sh/workspace-namespace", command.ns}};
+                        {"karpenter.kaito.sh/workspace-name", command.name},
+                        {"karpenter.kaito.sh/workspace-namespace", command.ns}};
   Ordered labels = ours;
   add_selected(labels, w);
   // A training is not disturbed at all; a server may be replaced when its node's image is old.
   Ordered budgets = Ordered::array({{{"nodes", "0"}}});
   if (w.inference)
-    budgets = Ordered::array({{{"nodes", "1"}, {"reasons", Ordered::array({"Drifted"})}},
-                           {{"nodes", "0"}, {"reasons", Ordered::array({"Empty", "Underutilized"})}}});
+    budgets =
+        Ordered::array({{{"nodes", "1"}, {"reasons", Ordered::array({"Drifted"})}},
+                        {{"nodes", "0"}, {"reasons", Ordered::array({"Empty", "Underutilized"})}}});
   Ordered notes = {{"kairo.dev/workspace-uid", command.uid}};
   if (w.tuning) notes = notes_of(command);
   const Ordered spec = {{"nodeClassRef", node_class(w, terms)},
-                     {"expireAfter", "Never"},
-                     {"taints", taints()},
-                     {"requirements", requirements(w, terms)}};
+                        {"expireAfter", "Never"},
+                        {"taints", taints()},
+                        {"requirements", requirements(w, terms)}};
   return {{"apiVersion", "karpenter.sh/v1"},
           {"kind", "NodePool"},
           {"metadata",
@@ -110,7 +111,7 @@ Ordered node_pool(const wire::CommandT& command, const wire::BuyNodeT& order, co
 cluster::Apply plan_order(const wire::CommandT& command, const Terms& terms) {
   const wire::BuyNodeT& order = *command.body.AsBuyNode();
   const Ordered object = terms.mode == Mode::karpenter ? node_pool(command, order, terms)
-                                                    : node_claim(command, order, terms);
+                                                       : node_claim(command, order, terms);
   return {{asked_kind(terms), "", order.claim}, object.dump(), "kairo-provisioner", ""};
 }
 

@@ -4,7 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
 kube=$(bash "$source_dir/deploy/setup/kube.sh" --check cluster) || { echo "$kube" && exit 77; }
 [ -x "$kube/helm" ] || { echo "SKIP kairo on a cluster: there is no helm; deploy/setup/kube.sh builds it" && exit 77; }
-DIR=$work/c ns=kairo-system agents=(watcher provisioner launcher)
+DIR=$work/c ns=kairo-system values=() agents=(watcher provisioner launcher)
 source "$source_dir/tests/cluster/lib.sh"
 cluster_down() { bash "$source_dir/tests/cluster/down.sh" "$DIR"; }
 at_end+=(cluster_down)
@@ -23,7 +23,7 @@ kairo_up() {
   }
   source "$DIR/cluster.env"
   export KUBECONFIG=$DIR/admin.kubeconfig
-  chart install kairo "$source_dir/deploy/chart" -n $ns --create-namespace >"$work/helm.log" || { fail "helm install" "$(cat "$work/helm.log")" && exit 1; }
+  chart install kairo "$source_dir/deploy/chart" -n $ns --create-namespace "${values[@]}" >"$work/helm.log" || { fail "helm install" "$(cat "$work/helm.log")" && exit 1; }
   mkdir -p "$DIR/bus"
   for key in ca.crt tls.crt tls.key; do K get secret kairo-nats-tls -n $ns -o json | jq -r ".data[\"$key\"]" | base64 -d >"$DIR/bus/$key"; done
   bus_port=$((PORT + 7))

@@ -28,7 +28,7 @@ const std::vector<Layer> layers = {
     {"agents/watcher/",
      {"schemas/", "state/", "agents/bus/", "agents/cluster/", "agents/runtime/",
       "agents/watcher/"}},
-    {"agents/provisioner/", {"schemas/", "agents/runtime/", "agents/provisioner/"}},
+    {"agents/provisioner/", {"schemas/", "agents/cluster/", "agents/runtime/", "agents/provisioner/"}},
     {"agents/launcher/", {"schemas/", "agents/cluster/", "agents/runtime/", "agents/launcher/"}},
     {"agents/node/",
      {"schemas/", "agents/cluster/", "agents/runtime/", "agents/transfer/", "agents/node/"}},

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# What this proves: on a real control plane with real Karpenter a node is bought for a Workspace, with the exact
+# conditions at each step, by a NodeClaim and by a NodePool; what cannot work is not bought; no capacity and an unknown
+# machine are said in the provider's words; spot loss in the middle gets another node; a deletion in each phase leaves
+# nothing, also where the definitions of Karpenter are absent.
+# usage: provision.sh BUILD
+source "$(dirname "$0")/kairo.sh"
+machine=Standard_NC24ads_A100_v4 class=karpenter.kwok.sh/KWOKNodeClass/default
+export KAIRO_NODE_PROVISIONER=nodeclaim KAIRO_NODE_CLASS=$class KAIRO_RELEASE_AFTER=never
+values=(--set nodes.provisioner=nodeclaim --set nodes.class=$class)
+kairo_up --karpenter
+model smollm2-135m-instruct
+
+wish() { # NAME [MACHINE]
+  cat <<YAML
+apiVersion: kaito.sh/v1beta1
+kind: Workspace
+metadata: {name: $1}
+resource: {instanceType: ${2:-$machine}, labelSelector: {matchLabels: {apps: $1}}}
+tuning:
+  preset: {name: smollm2-135m-instruct}
+  method: qlora
+  input: {urls: ["https://example.org/rows.jsonl"]}
+  output: {image: "registry.example.org/adapters/$1:1", imagePushSecret: push}
+YAML
+}
+says() { # NAME WORKSPACE TYPE PATTERN [SECONDS]: one case, when that condition reads so
+  is_said() { grep -qxE -- "$4" <<<"$(condition "$2" "$3")"; }
+  said() { is_said "$name" "$workspace" "$type" "$pattern"; }
+  local name=$1 workspace=$2 type=$3 pattern=$4
+  if until_true "${5:-30}" said; then pass "$1"; else fail "$1" "wanted: $pattern" "seen: $(conditions "$2")"; fi
+}
+claim_of() { K get nodeclaims -l "kaito.sh/workspace=$1" -o jsonpath='{.items[0].metadata.name}' 2>/dev/null; }
+pool_claim_of() { K get nodeclaims -l "karpenter.kaito.sh/workspace-name=$1" -o jsonpath='{.items[0].metadata.name}' 2>/dev/null; }
+node_of() { K get nodeclaim "$1" -o jsonpath='{.status.nodeName}' 2>/dev/null; }
+agents_on() { # NODE: what the DaemonSet starts there
+  agent_up node "$1"
+  agent_up pusher "$1"
+}
+agents_off() { # NODE: the machine is gone, and its disk with it
+  end "node-$1" "pusher-$1"
+  rm -rf "$DIR/runs/$1"
+}
+class_there() { printf 'apiVersion: karpenter.kwok.sh/v1alpha1\nkind: KWOKNodeClass\nmetadata: {name: default}\n' | K apply --server-side -f - >/dev/null; }
+K create secret docker-registry push --docker-server=registry.example.org --docker-username=a --docker-password=b >/dev/null
+
+# --- nothing is bought that cannot work
+wish old Standard_NC6s_v3 | K apply -f - >/dev/null
+says "a retired machine is not bought" old ResourceReady \
+  'False UnsupportedInstanceType: instanceType Standard_NC6s_v3 .* is retired by Azure, and the CUDA build needs 7\.5 or newer; use one of .*'
+says "and NodeClaimReady says so" old NodeClaimReady 'False NodeClaimNotReady: nothing is bought: .*'
+same "there is no claim" "" "$(K get nodeclaims -o name)"
+K delete workspace old --timeout=30s >/dev/null
+nothing_is_left "a refused one leaves nothing"
+
+# --- a NodeClaim, to the Job
+wish tune | K apply -f - >/dev/null
+until_true 20 eval '[ -n "$(claim_of tune)" ]'
+claim=$(claim_of tune)
+same "the claim has KAITO's name" yes "$(grep -qxE 'ws[0-9a-f]{9}' <<<"$claim" && echo yes || echo "$claim")"
+same "the claim is KAITO's" "kaito default tune $machine true Never gpu" "$(K get nodeclaim "$claim" -o json | jq -r '
+  [.metadata.labels["karpenter.sh/nodepool"], .metadata.labels["kaito.sh/workspacenamespace"], .metadata.labels["kaito.sh/workspace"],
+   (.spec.requirements[] | select(.key == "node.kubernetes.io/instance-type") | .values[0]), .metadata.annotations["karpenter.sh/do-not-disrupt"],
+   .spec.expireAfter, .spec.taints[0].value] | join(" ")')"
+says "the claim becomes ready" tune NodeClaimReady 'True NodeClaimsReady: Enough NodeClaims are ready'
+node=$(node_of "$claim")
+says "the agent is waited for" tune NodesReady \
+  "False NodeAgentNotReady: Not enough Nodes are ready: kairo's node agent on node $node has not said yet that the model is there"
+same "the node has the label" nvidia "$(K get node "$node" -o jsonpath='{.metadata.labels.accelerator}')"
+agents_on "$node"
+says "resources are ready" tune ResourceReady 'True workspaceResourceStatusSuccess: workspace resource is ready'
+says "nodes are ready" tune NodesReady 'True NodesReady: Enough Nodes are ready'
+holds "the Job is there" until_true 20 K get job tune
+same "one node was bought" 1 "$(K get nodeclaims -o name | wc -l)"
+
+# --- spot loss in the middle
+K delete node "$node" --wait=false >/dev/null
+agents_off "$node"
+K delete pods -l kaito.sh/workspace=tune --force --grace-period=0 >/dev/null 2>&1
+is_another() { [ -n "$(claim_of tune)" ] && [ "$(claim_of tune)" != "$claim" ]; }
+says "the loss is said" tune NodeClaimReady 'False .*: NodeClaim .* (is being|has been) deleted.*' 30
+holds "another claim is made" until_true 90 is_another
+K delete workspace tune --wait=false >/dev/null
+nothing_is_left "deleted while a node is on its way, nothing is left" 60
+
+# --- no capacity: Karpenter deletes the claim, its Event has the reason
+K delete kwoknodeclass default >/dev/null
+wish none | K apply -f - >/dev/null
+says "no capacity is said in Karpenter's words, and when it is asked again" none NodeClaimReady \
+  'False InsufficientCapacityError: NodeClaim ws[0-9a-f]{9} has been deleted: InsufficientCapacityError: .*; the next one is asked for at .* \(attempt [0-9]+\)' 40
+class_there
+says "it is had when there is some" none NodeClaimReady 'True NodeClaimsReady: Enough NodeClaims are ready' 60
+K delete workspace none --wait=false >/dev/null
+nothing_is_left "and nothing is left of it" 60
+
+# --- by a NodePool
+for agent in watcher provisioner; do end $agent; done
+export KAIRO_NODE_PROVISIONER=karpenter
+chart upgrade kairo "$source_dir/deploy/chart" -n $ns --reuse-values --set nodes.provisioner=karpenter >>"$work/helm.log"
+for agent in watcher provisioner; do agent_up $agent; done
+for agent in watcher provisioner; do is_ready_in_time $agent; done
+wish pool | K apply -f - >/dev/null
+until_true 30 eval '[ -n "$(pool_claim_of pool)" ]'
+same "a pool of one, that is not disturbed" '1 [{"nodes":"0"}] true' "$(K get nodepools -l karpenter.kaito.sh/workspace-name=pool -o json |
+  jq -r '.items[0].spec | "\(.replicas) \(.disruption.budgets | tostring) \(.template.metadata.annotations["karpenter.sh/do-not-disrupt"])"')"
+says "Karpenter's claim becomes ready" pool NodeClaimReady 'True NodeClaimsReady: Enough NodeClaims are ready'
+node=$(node_of "$(pool_claim_of pool)")
+agents_on "$node"
+says "nodes are ready with their GPU" pool NodesReady 'True NodesReady: Enough Nodes are ready with GPU resources'
+holds "the Job of the pool is there" until_true 20 K get job pool
+K delete workspace pool --wait=false >/dev/null
+is_pool_gone() { [ -z "$(K get nodepools,nodeclaims -o name)" ]; }
+holds "the pool goes with the Workspace" until_true 60 is_pool_gone
+agents_off "$node"
+nothing_is_left "nothing is left of the pool" 60
+
+# --- Karpenter's definitions are not there
+K delete crd nodeclaims.karpenter.sh nodepools.karpenter.sh --timeout=30s >/dev/null
+for agent in watcher provisioner; do end $agent && agent_up $agent; done
+for agent in watcher provisioner; do is_ready_in_time $agent; done
+wish bare | K apply -f - >/dev/null
+says "that nothing can be asked for is said" bare NodeClaimReady 'False NodeClaimNotReady: NodePool .* cannot be made: .*is the CustomResourceDefinition installed\?'
+holds "and a deletion ends all the same" K delete workspace bare --timeout=40s
