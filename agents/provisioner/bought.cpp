@@ -102,6 +102,7 @@ std::string reason_of(const wire::TroubleT& trouble) {
     case Code::unavailable:
     case Code::corrupt:
     case Code::expired:
+    case Code::pending:
       break;
   }
   return "NodeClaimNotReady";

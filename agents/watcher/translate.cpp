@@ -5,14 +5,30 @@
 #include <nlohmann/json.hpp>
 
 #include "agents/cluster/kinds.h"
-#include "agents/watcher/json_fields.h"
+#include "agents/watcher/node_claim.h"
 #include "agents/watcher/revision.h"
 #include "schemas/base/codec.h"
 #include "schemas/catalogue/catalogue.h"
 
 namespace kairo::watcher {
 namespace {
+using Json = nlohmann::json;
 
+const Json& at(const Json& object, const char* key) {
+  static const Json none;
+  if (!object.is_object()) return none;
+  const auto found = object.find(key);
+  return found == object.end() ? none : *found;
+}
+std::string text(const Json& object, const char* key) {
+  const Json& value = at(object, key);
+  return value.is_string() ? value.get<std::string>() : "";
+}
+template <class N>
+N number(const Json& object, const char* key, N otherwise = 0) {
+  const Json& value = at(object, key);
+  return value.is_number() ? value.get<N>() : otherwise;
+}
 std::string dump(const Json& value) {
   return value.is_null() ? "" : value.dump();
 }
@@ -22,6 +38,39 @@ std::vector<std::string> texts(const Json& list) {
     if (item.is_string()) out.push_back(item.get<std::string>());
   return out;
 }
+std::vector<std::unique_ptr<wire::LabelT>> labels(const Json& map) {
+  std::vector<std::unique_ptr<wire::LabelT>> out;
+  for (const auto& [key, value] : map.items()) {
+    auto label = std::make_unique<wire::LabelT>();
+    label->key = key;
+    if (value.is_string()) label->value = value.get<std::string>();
+    out.push_back(std::move(label));
+  }
+  return out;
+}
+// Kubernetes' quantities in the forms that nodes use: "2", "1500m", "24Gi", "16384Ki", "1e9".
+std::int64_t quantity(const Json& value, std::int64_t unit) {
+  if (value.is_number()) return static_cast<std::int64_t>(value.get<double>() * double(unit));
+  if (!value.is_string()) return 0;
+  const std::string s = value.get<std::string>();
+  double n = 0;
+  const auto [rest, error] = std::from_chars(s.data(), s.data() + s.size(), n);
+  if (error != std::errc()) return 0;
+  const std::string suffix(rest, s.data() + s.size());
+  static const std::map<std::string, double> factors{{"", 1},
+                                                     {"m", 1e-3},
+                                                     {"k", 1e3},
+                                                     {"M", 1e6},
+                                                     {"G", 1e9},
+                                                     {"T", 1e12},
+                                                     {"Ki", 1024.0},
+                                                     {"Mi", 1048576.0},
+                                                     {"Gi", 1073741824.0},
+                                                     {"Ti", 1099511627776.0}};
+  const auto factor = factors.find(suffix);
+  return factor == factors.end() ? 0 : static_cast<std::int64_t>(n * factor->second * double(unit));
+}
+
 // Everybody behind us compares and looks up the catalogue's own spelling.
 std::string preset_name(const Json& json) {
   const std::string written = text(at(json, "preset"), "name");
@@ -227,6 +276,37 @@ wire::PartT part(const std::string& kind, const std::string& name) {
   return out;
 }
 
+std::vector<std::string> words(const std::string& text) {  // between commas
+  std::vector<std::string> out;
+  for (std::size_t from = 0; from < text.size();) {
+    const std::size_t to = std::min(text.find(',', from), text.size());
+    if (to > from) out.push_back(text.substr(from, to - from));
+    from = to + 1;
+  }
+  return out;
+}
+
+wire::NodeT node(const Json& object) {
+  wire::NodeT out;
+  const Json& meta = at(object, "metadata");
+  const Json& room = at(at(object, "status"), "allocatable");
+  out.uid = text(meta, "uid");
+  out.labels = labels(at(meta, "labels"));
+  out.cpu_milli = quantity(at(room, "cpu"), 1000);
+  out.memory_bytes = quantity(at(room, "memory"), 1);
+  out.gpus = static_cast<std::uint32_t>(quantity(at(room, "nvidia.com/gpu"), 1));
+  const Json& label = at(meta, "labels");
+  out.gpu_product = text(label, "nvidia.com/gpu.product");
+  out.gpu_memory_bytes = std::strtoll(text(label, "nvidia.com/gpu.memory").c_str(), nullptr, 10)
+                         << 20;  // MiB
+  out.local = text(label, "kairo.dev/local") == "true";
+  for (const Json& condition : at(at(object, "status"), "conditions"))
+    if (text(condition, "type") == "Ready") out.ready = text(condition, "status") == "True";
+  out.models = words(text(at(meta, "annotations"), "kairo.dev/models"));
+  out.sources = words(text(at(meta, "annotations"), "kairo.dev/model-sources"));
+  return out;
+}
+
 Result<wire::FactT> read(const cluster::Kind& kind, const Json& object, bool exists) {
   const Json& meta = at(object, "metadata");
   wire::FactT fact;
@@ -249,14 +329,12 @@ Result<wire::FactT> read(const cluster::Kind& kind, const Json& object, bool exi
   }
   if (kind.kind == "Node") {
     fact.uid = fact.name;
-    set(node_of(object));
+    set(node(object));
     return fact;
   }
-  if (kind == cluster::node_claims || kind == cluster::node_pools) {
-    set(node_claim_of(object, kind.kind));
-    read_claimant(meta, fact);
-    if (fact.ns.empty() || fact.name.empty())
-      return Error{Code::not_found, kind.kind + " " + text(meta, "name") + " is for no Workspace"};
+  if (kind.group == cluster::node_claims.group) {
+    set(node_claim(object, fact));
+    if (fact.name.empty()) return Error{Code::not_found, kind.kind + " is for no Workspace"};
     return fact;
   }
   if (kind.kind == "Job") set(job(object));
