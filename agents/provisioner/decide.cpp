@@ -78,7 +78,7 @@ void decide_bought(runtime::Decision& d, const wire::RecordT& record, const runt
     return;
   }
   if (was_given_back(record)) return;
-  if (record.resources && runtime::is_done(record)) return rest(d, record, view, terms);
+  if (runtime::is_done(record)) return rest(d, record, view, terms);
   const auto* granted = granted_to(record);
   const bool is_there = granted != nullptr && stands(record, *granted, view.nodes);
   if (is_there && watch_over(d, record, *granted, view, terms)) return;

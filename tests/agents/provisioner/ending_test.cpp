@@ -145,9 +145,7 @@ TEST_CASE("provisioner: one unready sight gives no node up; half an hour of them
 
 TEST_CASE("provisioner: KAITO's claim is taken over, none is bought twice") {
   Desk desk;
-  wire::NodeClaimT kaitos = ready_claim(20, "ws0123456ab");
-  kaitos.foreign = true;
-  desk.hear(std::move(kaitos));
+  desk.hear(ready_claim(20, "ws0123456ab"));
   desk.nodes["gpu1"] = machine();
   CHECK(desk.decide() == "");
   CHECK(desk.record.resources->state == wire::ResourcesState::Ready);
