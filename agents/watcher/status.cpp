@@ -26,12 +26,9 @@ class Story {
  public:
   explicit Story(const wire::RecordT& record) : r_(record), revision_(record.workspace->revision) {}
 
-  bool buys() const { return r_.resources && r_.resources->buys; }
   Verdict claims() const {
     const auto* x = told();
-    if (x == nullptr)
-      return {no, "NodeClaimNotReady",
-              "Ready NodeClaims are not enough: waiting for the provisioner's word"};
+    if (x == nullptr) return {no, "NodeClaimNotReady", "Ready NodeClaims are not enough"};
     if (!x->claim_reason.empty()) return {no, x->claim_reason, x->claim_message};
     return {yes, "NodeClaimsReady", "Enough NodeClaims are ready"};
   }
@@ -360,7 +357,8 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
   status.target_nodes = 1;
   if (record.resources) status.nodes = record.resources->nodes;
   std::sort(status.nodes.begin(), status.nodes.end());
-  if (story.buys()) add(status, record, "NodeClaimReady", story.claims(), now_ms);
+  if (record.resources && record.resources->buys)
+    add(status, record, "NodeClaimReady", story.claims(), now_ms);
   add(status, record, "NodesReady", story.nodes(), now_ms);
   add(status, record, "ResourceReady", story.resources(), now_ms);
   if (record.workspace->tuning) {
