@@ -83,15 +83,39 @@ std::string about_instance_type(const wire::WorkspaceT& w, const catalogue::Pres
   return out + (others.empty() ? "." : " or " + others + ".");
 }
 
+// How a model, or a pod of the user's own, would run on a node.
+struct Way {
+  const char* runtime = "";  // as in Resources
+  std::uint32_t gpus = 0;
+};
+// preset: null of a template.
+std::optional<Way> way_on(const wire::WorkspaceT& w, const catalogue::Preset* preset,
+                          const wire::NodeT& node, const Need& need) {
+  if (preset == nullptr) {
+    const std::uint32_t gpus = w.inference->template_gpus;
+    return node.gpus >= gpus ? std::optional(Way{"template", gpus}) : std::nullopt;
+  }
+  if (!has_weights(node, preset->name)) return std::nullopt;
+  if (is_native(preset->architecture)) {
+    const bool fits = need.memory_bytes <= room_of(node);
+    return fits ? std::optional(Way{"", node.gpus > 0 ? 1U : 0U}) : std::nullopt;
+  }
+  if (!by_vllm(w, *preset) || node.local) return std::nullopt;
+  const std::uint32_t gpus = vllm_gpus(*preset, gpu_memory_on(node), node.gpus);
+  return gpus > 0 ? std::optional(Way{"vllm", gpus}) : std::nullopt;
+}
+
 ResourcesT grant(const wire::WorkspaceT& w, const std::string& name, const wire::NodeT& node,
-                 const Need& need) {
+                 const Need& need, const Way& way) {
   ResourcesT out = word(w, ResourcesState::Ready, "", "");
   out.nodes = {name};
   out.places = {name + "/" + node.uid};
-  out.gpus = node.gpus > 0 ? 1 : 0;
+  out.gpus = way.gpus;
+  out.runtime = way.runtime;
   out.local = node.local;
   for (const auto& label : node.labels)
     if (label->key == "kubernetes.io/hostname") out.hostname = label->value;
+  if (is_template(w)) return out;  // what it asks for stands in it
   out.memory_bytes = need.memory_bytes;
   out.memory_limit_bytes =
       std::min<std::int64_t>(2 * need.memory_bytes + (1LL << 30), node.memory_bytes);
@@ -104,23 +128,39 @@ ResourcesT about(const std::string& node, ResourcesT said) {
   return said;
 }
 
+ResourcesT refuse_template(const wire::WorkspaceT& w, const std::string& name,
+                           const wire::NodeT& node) {
+  return about(
+      name, word(w, ResourcesState::Refused, "InsufficientGPUs",
+                 "the containers of inference.template ask for " +
+                     std::to_string(w.inference->template_gpus) + " nvidia.com/gpu; node " + name +
+                     " has " + std::to_string(node.gpus)));
+}
 // What this machine or these nodes lack, all of it in one message.
 ResourcesT refuse(const wire::WorkspaceT& w, const catalogue::Preset& preset,
                   const std::string& name, const wire::NodeT& node, const Need& need) {
+  const bool is_vllm = by_vllm(w, preset) && !node.local && node.gpus > 0;
   const std::string verb = w.tuning ? "tune (" + w.tuning->method + ")" : "serve";
-  const bool fits = need.memory_bytes <= room_of(node);
+  const bool fits = is_vllm ? vllm_gpus(preset, gpu_memory_on(node), node.gpus) > 0
+                            : need.memory_bytes <= room_of(node);
   const std::string there =
       "node " + name + " has " + gib(node.memory_bytes) + " of memory" +
-      (node.gpus > 0 ? ", " + gib(gpu_memory_on(node)) + " on a GPU" : " and no GPU");
+      (node.gpus > 0
+           ? ", " + gib(gpu_memory_on(node)) + " on " +
+                 (node.gpus == 1 ? "a GPU" : "each of " + std::to_string(node.gpus) + " GPUs")
+           : " and no GPU");
   std::string message = preset.name + " needs about " + gib(need.memory_bytes) + " to " + verb +
                         " (" + need.why + "); " + there + ".";
   std::string reason = "InsufficientMemory";
-  if (!is_native(preset.architecture)) {
+  if (!is_native(preset.architecture) && !is_vllm) {
+    const std::string remedy = by_vllm(w, preset) && !node.local
+                                   ? ". vLLM serves it on a node with GPUs."
+                                   : ". Choose a Llama preset, e.g. smollm2-135m-instruct.";
     reason = "UnsupportedModel";
     message = preset.name + " (" + preset.architecture + ") needs about " + gib(need.memory_bytes) +
               " to " + verb + " (" + need.why +
               ") and an engine for its family: kairo's own has LlamaForCausalLM so far; " + there +
-              ". Choose a Llama preset, e.g. smollm2-135m-instruct.";
+              remedy;
   } else if (fits) {
     reason = "ModelNotFound";
     message +=
@@ -144,6 +184,12 @@ ResourcesT word(const wire::WorkspaceT& w, ResourcesState state, std::string rea
   return out;
 }
 
+bool is_template(const wire::WorkspaceT& w) {
+  return w.inference && !w.inference->template_.empty();
+}
+bool by_vllm(const wire::WorkspaceT& w, const catalogue::Preset& preset) {
+  return w.inference && !is_native(preset.architecture);
+}
 const std::string& preset_of(const wire::WorkspaceT& w) {
   static const std::string none;
   return w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : none;
@@ -163,7 +209,7 @@ std::optional<ResourcesT> refusal_of(const wire::WorkspaceT& w) {
     return word(w, ResourcesState::Refused, "UnsupportedNodeCount",
                 "resource.count is " + std::to_string(w.count) +
                     ", and one model runs on one node so far; set it to 1");
-  if (catalogue::find_preset(preset_of(w)) == nullptr)
+  if (!is_template(w) && catalogue::find_preset(preset_of(w)) == nullptr)
     return word(w, ResourcesState::Refused, "UnknownPreset",
                 "preset '" + preset_of(w) + "' is not in the catalogue");
   return std::nullopt;
@@ -171,23 +217,22 @@ std::optional<ResourcesT> refusal_of(const wire::WorkspaceT& w) {
 
 ResourcesT assess_node(const wire::WorkspaceT& w, const std::string& name,
                        const wire::NodeT& node) {
-  const catalogue::Preset& preset = *catalogue::find_preset(preset_of(w));
-  const Need need = need_of(w, preset, node.gpus == 0);
-  const bool can_run = is_native(preset.architecture) && has_weights(node, preset.name) &&
-                       need.memory_bytes <= room_of(node);
-  return can_run ? grant(w, name, node, need) : refuse(w, preset, name, node, need);
+  const catalogue::Preset* preset = is_template(w) ? nullptr : catalogue::find_preset(preset_of(w));
+  const Need need = preset == nullptr ? Need{} : need_of(w, *preset, node.gpus == 0);
+  if (const auto way = way_on(w, preset, node, need)) return grant(w, name, node, need, *way);
+  return preset == nullptr ? refuse_template(w, name, node) : refuse(w, *preset, name, node, need);
 }
 
 ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
                   const runtime::GpusHeld* held) {
   if (auto known = refusal_of(w)) return std::move(*known);
-  const catalogue::Preset* preset = catalogue::find_preset(preset_of(w));
+  const catalogue::Preset* preset = is_template(w) ? nullptr : catalogue::find_preset(preset_of(w));
   std::optional<Need> on_cpu, on_gpu;
   const auto need = [&](const wire::NodeT& node) -> const Need& {
     std::optional<Need>& known = node.gpus == 0 ? on_cpu : on_gpu;
-    return known ? *known : known.emplace(need_of(w, *preset, node.gpus == 0));
+    if (known) return *known;
+    return known.emplace(preset == nullptr ? Need{} : need_of(w, *preset, node.gpus == 0));
   };
-  const bool can_run = is_native(preset->architecture);
   const Named* best = nullptr;
   std::int64_t best_free = 0;
   const Named* late = nullptr;  // the first that is not Ready, and the first that lacks something
@@ -197,8 +242,7 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
     if (!counts(node, w)) continue;
     if (!node.ready) {
       late = late == nullptr ? &named : late;
-    } else if (can_run && has_weights(node, preset->name) &&
-               need(node).memory_bytes <= room_of(node)) {
+    } else if (way_on(w, preset, node, need(node))) {
       // Of GPUs only: what shares a CPU is queued by the scheduler, as it fits.
       const std::int64_t free = free_gpus(name, node, held);
       if (best != nullptr && free <= best_free) continue;
@@ -208,9 +252,8 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
       lacking = lacking == nullptr ? &named : lacking;
     }
   }
-  if (best != nullptr) return grant(w, best->first, best->second, need(best->second));
-  if (lacking != nullptr)
-    return refuse(w, *preset, lacking->first, lacking->second, need(lacking->second));
+  const Named* told = best != nullptr ? best : lacking;
+  if (told != nullptr) return assess_node(w, told->first, told->second);
   if (late != nullptr)
     return word(w, ResourcesState::Waiting, "NodeNotReady",
                 "node " + late->first + " is not Ready");

@@ -11,11 +11,15 @@ wire::ResourcesT word(const wire::WorkspaceT& w, wire::ResourcesState state, std
                       std::string message);
 // What no node can make good: a Workspace that cannot be read, two nodes, an unknown preset.
 std::optional<wire::ResourcesT> refusal_of(const wire::WorkspaceT& w);
+bool is_template(const wire::WorkspaceT& w);  // a pod of the user's own
+// Its family has no engine of ours: vLLM serves it, on GPUs.
+bool by_vllm(const wire::WorkspaceT& w, const catalogue::Preset& preset);
 const std::string& preset_of(const wire::WorkspaceT& w);
 Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu);
 // Memory of one GPU of such a machine; 0 = not known.
 std::int64_t gpu_memory_of(const std::string& instance_type);
-// Of one node that is Ready: Ready on it, or Refused; the preset is known.
+// Of one node that is Ready: Ready on it, or Refused; the preset is known, or there is a
+// template.
 wire::ResourcesT assess_node(const wire::WorkspaceT& w, const std::string& name,
                              const wire::NodeT& node);
 // Ready on a node that can run it, the first by name of those with the most GPUs that nobody holds;

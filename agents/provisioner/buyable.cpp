@@ -48,7 +48,10 @@ std::optional<wire::ResourcesT> check_machine(const wire::WorkspaceT& w, const T
     return refused(w, "UnsupportedInstanceType",
                    named + " has " + sku->gpu + ", and the engine needs NVIDIA GPUs" + remedy);
   const std::int64_t there = gpu_memory_of(w.instance_type);
-  if (need.memory_bytes <= there) return std::nullopt;
+  const bool fits = by_vllm(w, preset)
+                        ? vllm_gpus(preset, there, static_cast<std::uint32_t>(sku->gpus)) > 0
+                        : need.memory_bytes <= there;
+  if (fits) return std::nullopt;
   return refused(w, "InsufficientMemory",
                  preset.name + " needs about " + gib(need.memory_bytes) + " on one GPU to " +
                      (w.tuning ? "tune (" + w.tuning->method + ")" : "serve") + " (" + need.why +
@@ -58,9 +61,14 @@ std::optional<wire::ResourcesT> check_machine(const wire::WorkspaceT& w, const T
 
 std::optional<wire::ResourcesT> why_not(const wire::WorkspaceT& w, const Terms& terms) {
   if (auto known = refusal_of(w)) return known;
+  if (is_template(w)) {
+    if (!w.instance_type.empty()) return std::nullopt;
+    return refused(w, "UnsupportedInstanceType",
+                   "resource.instanceType is empty, and nodes are bought here");
+  }
   const catalogue::Preset& preset = *catalogue::find_preset(preset_of(w));
   const Need need = need_of(w, preset, false);
-  if (!is_native(preset.architecture))
+  if (!is_native(preset.architecture) && !by_vllm(w, preset))
     return refused(w, "UnsupportedModel",
                    preset.name + " (" + preset.architecture +
                        ") needs an engine for its family: kairo's own has LlamaForCausalLM so far; "

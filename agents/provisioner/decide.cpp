@@ -48,6 +48,14 @@ const wire::NodeClaimT* claim_of_node(const wire::RecordT& record, const std::st
   return nullptr;
 }
 
+// KAITO has brought what its workload runs on.
+bool runs_by_kaito(const wire::RecordT& record) {
+  const auto is_there = [&](const auto& seen) {
+    return seen && seen->exists && runtime::is_kaitos(record, seen);
+  };
+  return is_there(record.job) || is_there(record.server);
+}
+
 // A bought node that works: only what lasts ends that. true: nothing is left to decide.
 bool watch_over(runtime::Decision& d, const wire::RecordT& record, const wire::ResourcesT& granted,
                 const runtime::View& view, const Terms& terms) {
@@ -77,7 +85,7 @@ void decide_bought(runtime::Decision& d, const wire::RecordT& record, const runt
     if (runtime::mark_of(record, "new").value.empty()) mark(d, "new", "yes", 0);
     return;
   }
-  if (was_given_back(record)) return;
+  if (was_given_back(record) || runs_by_kaito(record)) return;
   if (runtime::is_done(record)) return rest(d, record, view, terms);
   const auto* granted = granted_to(record);
   const bool is_there = granted != nullptr && stands(record, *granted, view.nodes);

@@ -54,6 +54,20 @@ Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on
   return parts.need("weights");
 }
 
+std::uint32_t vllm_gpus(const catalogue::Preset& preset, std::int64_t gpu_memory_bytes,
+                        std::uint32_t gpus) {
+  constexpr double utilization = 0.84, expansion = 1.02, overhead = 2.3 * gib_bytes, spread = 1.05;
+  constexpr double tokens = 2048;
+  const double weights = preset.weights_gib * gib_bytes * expansion;
+  const double cache = std::sqrt(static_cast<double>(preset.parameters)) * tokens * 4;
+  for (std::uint32_t n = 1; n <= gpus; n *= 2) {
+    const double room =
+        (static_cast<double>(gpu_memory_bytes) * utilization - overhead - cache / n) / spread;
+    if (weights / n <= room) return n;
+  }
+  return 0;
+}
+
 std::string gib(std::int64_t bytes) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f GiB", static_cast<double>(bytes) / gib_bytes);

@@ -17,6 +17,9 @@ struct Need {
 // on_cpu: fp32 compute in main memory; else bf16 on GPUs.
 Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu);
 Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on_cpu);
+// GPUs of one node that vLLM needs, a power of two, by KAITO's estimate; 0: they do not do.
+std::uint32_t vllm_gpus(const catalogue::Preset& preset, std::int64_t gpu_memory_bytes,
+                        std::uint32_t gpus);
 // Families that our own engine runs; others need Kubernetes with vLLM (serving only).
 bool is_native(const std::string& architecture);
 std::string gib(std::int64_t bytes);  // "1.3 GiB"

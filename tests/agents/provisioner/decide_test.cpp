@@ -220,3 +220,41 @@ TEST_CASE("provisioner: another node of the same name is another place, but not 
   CHECK(again(record(tuning(1), ready(2), artifact(3))) == "Publish:resources");  // not pushed yet
   CHECK(again(record(tuning(1), ready(2), artifact(3), pushed(4))) == "");
 }
+
+TEST_CASE("provisioner: a family without an engine of ours is served by vLLM, on GPUs that do") {
+  wire::WorkspaceT w = serving(1);
+  w.inference->preset = "phi-4";  // 27.3 GiB
+  const auto on = [&](std::uint32_t gpus, std::int64_t gib) {
+    wire::NodeT n = node(1);
+    n.local = false;
+    n.gpus = gpus;
+    n.gpu_memory_bytes = gib << 30;
+    n.models = {"phi-4"};
+    return answer(wire::WorkspaceT(w), one(std::move(n)));
+  };
+  const auto large = on(1, 80);
+  CHECK(large.state == wire::ResourcesState::Ready);
+  CHECK(large.runtime == "vllm");
+  CHECK(large.gpus == 1);
+  CHECK(on(4, 24).gpus == 2);
+  CHECK(on(1, 24).reason == "InsufficientMemory");
+  CHECK(on(0, 0).reason == "UnsupportedModel");
+  CHECK(on(0, 0).message.ends_with("vLLM serves it on a node with GPUs."));
+}
+TEST_CASE("provisioner: a pod of the user's own gets a node with the GPUs that it asks for") {
+  wire::WorkspaceT w = serving(1);
+  w.inference->preset.clear();
+  w.inference->template_ = "{}";
+  w.inference->template_gpus = 2;
+  wire::NodeT n = node(1);
+  n.models.clear();
+  n.gpus = 1;
+  CHECK(answer(wire::WorkspaceT(w), one(wire::NodeT(n))).message ==
+        "the containers of inference.template ask for 2 nvidia.com/gpu; node n1 has 1");
+  n.gpus = 2;
+  const auto granted = answer(wire::WorkspaceT(w), one(std::move(n)));
+  CHECK(granted.state == wire::ResourcesState::Ready);
+  CHECK(granted.runtime == "template");
+  CHECK(granted.gpus == 2);
+  CHECK(granted.memory_bytes == 0);
+}
