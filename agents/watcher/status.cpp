@@ -51,7 +51,6 @@ class Story {
       return {no, "workspaceResourceStatusNotReady", "the workspace has given up its node"};
     return {no, "workspaceResourceStatusNotReady", "waiting for the provisioner's word"};
   }
-  // The provisioner's word about this revision.
   const wire::ResourcesT* told() const {
     return r_.resources && r_.resources->revision == revision_ ? r_.resources.get() : nullptr;
   }
