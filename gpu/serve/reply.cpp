@@ -103,6 +103,7 @@ int http_status(Code code) {
       return 503;
     case Code::corrupt:
     case Code::expired:
+    case Code::pending:
       return 500;
   }
   return 500;
