@@ -50,6 +50,14 @@ void want_parts(Decision& d, const wire::RecordT& record, std::int64_t now_ms,
     ask(d, record, key + " parts", wish_of(record), record.workspace->revision, std::move(apply),
         what);
 }
+// KAITO would take it for another revision's: the number was given anew, or was not known then.
+template <class Workload>
+bool has_other_number(const wire::RecordT& record, const Workload& seen) {
+  const wire::WorkspaceT& w = *record.workspace;
+  const std::string number = runtime::annotation_of(w, "workspace.kaito.io/revision");
+  return runtime::annotation_of(w, "workspace.kaito.io/hash") == w.revision && !number.empty() &&
+         seen->kaito_revision != number;
+}
 // counts: it is changed in place when it is another one than wished for (an older Job must go
 // first).
 template <class Apply, class Workload>
@@ -78,7 +86,7 @@ void want(Decision& d, const wire::RecordT& record, std::int64_t now_ms, const s
     what.now_ms = now_ms;
     const bool is_asked_now = ask(d, record, key, wish, revision, body(asked.value != wish), what);
     d.wake_at_ms = (is_asked_now ? now_ms : asked.at_ms) + runtime::unseen_ms_max + 1;
-  } else if (seen->generation > generation) {
+  } else if (seen->generation > generation || has_other_number(record, seen)) {
     ask(d, record, key, wish, revision, body(false), {seen->version, seen->generation, now_ms});
   }
   want_parts(d, record, now_ms, key, body(false));

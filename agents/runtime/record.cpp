@@ -189,21 +189,27 @@ std::string kind_of(wire::CommandBody type) {
   return wire::EnumNameCommandBody(type);
 }
 
+namespace {
+// What a fact is about, of several of its kind in one Workspace; "" = there is one. Two pods: the
+// end of the older must not replace the news of the newer. Two that went in one list have one
+// version: they are two messages all the same.
+std::string part_of(const wire::FactT& fact) {
+  if (const auto* pod = fact.body.AsPod()) return pod->name;
+  if (const auto* part = fact.body.AsPart()) return part->kind + "-" + part->name;
+  if (const auto* claim = fact.body.AsNodeClaim()) return claim->kind + "-" + claim->name;
+  return node_of(fact);
+}
+}  // namespace
+
 std::string subject_of(const wire::FactT& fact) {
-  const std::string subject = "kairo.facts." + kind_of(fact.body.type) + "." + bus::token(fact.ns) +
-                              "." + bus::token(fact.name) + "." + bus::token(fact.uid);
-  // Two pods of one Workspace: the end of the older must not replace the news of the newer.
-  if (const auto* pod = fact.body.AsPod()) return subject + "." + bus::token(pod->name);
-  if (const auto* part = fact.body.AsPart())
-    return subject + "." + bus::token(part->kind + "-" + part->name);
-  if (const auto* claim = fact.body.AsNodeClaim())
-    return subject + "." + bus::token(claim->kind + "-" + claim->name);
-  const std::string node = node_of(fact);
-  return node.empty() ? subject : subject + "." + bus::token(node);
+  const std::string part = part_of(fact);
+  return "kairo.facts." + kind_of(fact.body.type) + "." + bus::token(fact.ns) + "." +
+         bus::token(fact.name) + "." + bus::token(fact.uid) +
+         (part.empty() ? "" : "." + bus::token(part));
 }
 std::string message_id_of(const wire::FactT& fact) {
-  const std::string node = node_of(fact);
-  return kind_of(fact.body.type) + "/" + fact.uid + (node.empty() ? "" : "/" + node) + "/" +
+  const std::string part = part_of(fact);
+  return kind_of(fact.body.type) + "/" + fact.uid + (part.empty() ? "" : "/" + part) + "/" +
          std::to_string(version_of(fact));
 }
 

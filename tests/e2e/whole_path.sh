@@ -137,9 +137,9 @@ launcher: run; none
 node: artifact rundir training; none
 provisioner: resources; none
 pusher: push; none
-watcher: job node part pod server workspace; none
+watcher: job node nodeclaim part pod server workspace; none
 nobody: Authorization Violation
-unsaid: statusseen trouble" "$(timeout 20 python3 "$here/bus_rights.py" "$(jq -r .nats "$KAIRO_HOME/run/ports.json")" "$KAIRO_HOME/secrets")"
+unsaid: claimend statusseen trouble" "$(timeout 20 python3 "$here/bus_rights.py" "$(jq -r .nats "$KAIRO_HOME/run/ports.json")" "$KAIRO_HOME/secrets")"
 
 # --- what else a person types ---------------------------------------------------------------------
 same "completion offers the names" "server" \

@@ -57,7 +57,11 @@ void CloudModel::control_pools() {
   for (const Json& pool : all(cluster::node_pools)) {
     const std::string uid = pool["metadata"]["uid"];
     pools.insert(uid);
-    if (held.contains(uid) || (!dice_.healed && dice_.below(3) == 0)) continue;
+    if (held.contains(uid)) continue;
+    if (!dice_.healed && dice_.below(3) == 0) {
+      is_late_ = true;
+      continue;
+    }
     const std::string name =
         pool["metadata"]["name"].get<std::string>() + "-" + std::to_string(++made_);
     Json claim = named(cluster::node_claims, name);
@@ -170,7 +174,10 @@ void CloudModel::control(const Json& claim) {
   const std::string uid = claim["metadata"]["uid"], name = claim["metadata"]["name"];
   const bool is_known = launches_.contains(uid);
   if (is_going(claim)) {
-    if (is_known && (dice_.healed || dice_.below(3) == 0)) end(claim, launches_[uid]);
+    if (dice_.healed || dice_.below(3) == 0)
+      end(claim, launches_[uid]);  // known or not
+    else
+      is_late_ = true;
     return;
   }
   if (!is_known) {
@@ -193,7 +200,8 @@ bool CloudModel::step() {
   const std::uint64_t before = cluster_.version();
   bool is_busy = false;
   for (const auto& [uid, launch] : launches_) is_busy = is_busy || launch.stage < with_gpu;
-  if (before == version_ && !is_busy) return false;
+  if (before == version_ && !is_busy && !is_late_) return false;
+  is_late_ = false;
   control_pools();
   for (const Json& claim : all(cluster::node_claims)) control(claim);
   note_agents();
@@ -210,7 +218,10 @@ void CloudModel::take_a_spot_machine() {
   }
 }
 void CloudModel::ask_as_kaito(const std::string& workspace) {
-  if (!cluster_.get({cluster::workspaces, "default", workspace}).ok()) return;
+  const auto there = cluster_.get({cluster::workspaces, "default", workspace});
+  if (!there.ok()) return;
+  const Json meta = Json::parse(there.value())["metadata"];
+  if (!meta.contains("finalizers") || meta.contains("deletionTimestamp")) return;  // as KAITO does
   const std::string name = "ws0000000" + workspace + "0";
   Json claim = named(cluster::node_claims, name);
   claim["metadata"]["labels"] = {{"kaito.sh/workspace", workspace},

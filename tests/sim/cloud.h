@@ -51,6 +51,7 @@ class CloudModel {
   const Machines machines_;
   std::map<std::string, Launch> launches_;
   std::uint64_t made_ = 0, version_ = 0;
+  bool is_late_ = false;  // something is put off: it is looked at again though nothing changes
   unsigned losses_ = 0;
 };
 }  // namespace kairo::sim

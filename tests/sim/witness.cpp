@@ -166,7 +166,9 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
     return name + ": the revision was not saved";
   if (const std::string silent = told(name, w); !silent.empty()) return silent;
   const bool is_granted = condition(w, "ResourceReady").value("status", "") == "True";
-  if (!is_granted && !node_ready_ && !is_final(state))
+  const bool is_refused =  // of nodes that are bought, whatever becomes of the machine
+      wish.want == Want::unsupported && because("ResourceReady", "UnsupportedModel").empty();
+  if (!is_granted && !node_ready_ && !is_final(state) && !is_refused)
     return because("ResourceReady", "NodeNotReady");
   const std::string key = wish.uid + "/" + wish.revision;
   switch (wish.want) {

@@ -106,6 +106,7 @@ inline wire::JobT job(std::uint64_t version, const std::string& revision = "rev1
   x.exists = true;
   x.uid = "j-" + revision;
   x.revision = revision;
+  if (!revision.empty()) x.kaito_revision = "1";
   x.active = x.ready = 1;
   return x;
 }
@@ -124,6 +125,7 @@ inline wire::ServerT server(std::uint64_t version, const std::string& revision =
   x.exists = true;
   x.revision = revision;
   x.replicas = x.ready_replicas = 1;
+  if (!revision.empty()) x.kaito_revision = "1";
   return x;
 }
 template <class Body>  // Workspace, Job, Pod, Server, Node

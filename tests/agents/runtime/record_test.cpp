@@ -56,3 +56,24 @@ TEST_CASE(
   REQUIRE(runtime::absorb(edited, said_in("default", tuning(3))));
   CHECK(edited.marks.size() == 1);
 }
+
+TEST_CASE("record: two of a kind that went in one list are two messages") {
+  wire::NodeClaimT claim;
+  claim.version = 49;
+  claim.kind = "NodeClaim";
+  wire::PartT part;
+  part.version = 49;
+  part.kind = "Service";
+  wire::PodT pod;
+  pod.version = 49;
+  const auto differ = [](auto body) {
+    auto other = body;
+    body.name = "a";
+    other.name = "b";
+    CHECK(runtime::message_id_of(fact(body)) != runtime::message_id_of(fact(other)));
+    CHECK(runtime::subject_of(fact(body)) != runtime::subject_of(fact(other)));
+  };
+  differ(claim);
+  differ(part);
+  differ(pod);
+}
