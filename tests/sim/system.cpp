@@ -286,6 +286,9 @@ void System::act() {
     const std::int64_t far = dice_.fault(2) ? 50 * hour_ms : 10'000;
     clock_.jump(static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(2 * far))) - far);
   } else if (what == 194 && !stores_fail_ && dice_.fault(4)) {
+    // What the watcher said, has not kept itself yet, and the bus loses is not promised when it
+    // dies then (ARCHITECTURE, the row of what two lose at a time): it reads its own words first.
+    for (int i = 0; i < 4; ++i) step(pick(0), Part::loop);
     broker_.lose_tail(1 + dice_.below(3));
   } else if (what == 195 && !stores_fail_ && dice_.fault(20)) {
     broker_.wipe();
