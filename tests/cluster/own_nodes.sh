@@ -56,8 +56,8 @@ train() { # WORKSPACE
 
 tuning first | K apply -f - >/dev/null
 says "without a node" first "JobStarted False WorkspaceTuningJobStatusPending: Tuning job has not started
-NodesReady False NodeNotReady: Not enough Nodes are ready: no node carries the labels of resource.labelSelector
-ResourceReady False NodeNotFound: no node carries the labels of resource.labelSelector
+NodesReady False NodeNotReady: Not enough Nodes are ready: no node carries the labels of resource.labelSelector; kubectl label node NAME apps=own
+ResourceReady False NodeNotFound: no node carries the labels of resource.labelSelector; kubectl label node NAME apps=own
 WorkspaceSucceeded False workspacePending: workspace is initializing, tuning job has not started"
 node gpu-1 1 apps=own nvidia.com/gpu.memory=81920
 says "with a node" first "JobStarted True WorkspaceTuningJobStatusStarted: Tuning job has started
