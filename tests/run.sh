@@ -70,6 +70,6 @@ if [ -n "$asan" ]; then
 fi
 for name in whole_path by_hand standby bad_input kubectl half_open images chart weights; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
 run "crash/short" bash tests/crash/short.sh "$build"
-on_cluster
+COUNT=${COUNT:-100} on_cluster # make test-cluster: 500 Workspaces at once
 on_kubernetes
 sum_up
