@@ -38,7 +38,7 @@ end() { # NAMES...: asked, waited for 3 s together, then killed
 kill_hard() { # NAME: as a machine that loses its power; when it returns the ports are free
   local pid i
   pid=$(pid_of "$1") && kill -9 "$pid"
-  for i in {1..100}; do [ -e "/proc/${pid:-none}/exe" ] && sleep 0.1 || break; done
+  for i in {1..100}; do [ -e "/proc/${pid:-none}" ] && sleep 0.1 || break; done # its memory goes before its sockets
   rm -f "$DIR/$1.pid"
 }
 ask() { # PATH: as the administrator
