@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agents/cluster/config_map.h"
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/vllm_flags.h"
 
@@ -74,13 +75,6 @@ Status LauncherEffects::check_secret(const std::string& ns, const std::string& n
           "'; create it (type kubernetes.io/dockerconfigjson), the workspace goes on then"};
 }
 
-Result<std::string> LauncherEffects::config_map(const std::string& ns, const std::string& name) {
-  auto map = cluster_.get({cluster::config_maps, ns, name});
-  if (map.ok() || map.error().code != Code::not_found) return map;
-  return Error{Code::not_found, "ConfigMap '" + name +
-                                    "' specified in 'config' not found in namespace '" + ns + "'"};
-}
-
 Status LauncherEffects::check_tuning(const wire::CommandT& command) {
   const wire::TuningT& tuning = *command.body.AsApplyTuning()->workspace->tuning;
   if (tuning.output)
@@ -88,7 +82,7 @@ Status LauncherEffects::check_tuning(const wire::CommandT& command) {
   for (const std::string& secret : tuning.input->image_pull_secrets)
     TRY(check_secret(command.ns, secret, "input.imagePullSecrets"));
   if (tuning.config.empty()) return ok();
-  const std::string map = TRY(config_map(command.ns, tuning.config));
+  const std::string map = TRY(cluster::named_config_map(cluster_, command.ns, tuning.config));
   const std::string wrong = check_config_(map, tuning.config, tuning.method);
   if (!wrong.empty()) return Error{Code::conflict, wrong};
   return ok();
@@ -117,7 +111,7 @@ Status LauncherEffects::apply_inference(const wire::CommandT& command) {
   const wire::ApplyInferenceT& body = *command.body.AsApplyInference();
   if (const std::string& name = body.workspace->inference->config;
       !name.empty() && body.resources->runtime == "vllm") {
-    const std::string map = TRY(config_map(command.ns, name));
+    const std::string map = TRY(cluster::named_config_map(cluster_, command.ns, name));
     flags = TRY(vllm_flags(map, name));
   }
   const Plan plan = plan_inference(command, settings_, flags);

@@ -39,7 +39,6 @@ class LauncherEffects final : public runtime::Effects {
   Status remove(const wire::CommandT& command);
   Status release(const wire::CommandT& command);
   Status check_tuning(const wire::CommandT& command);
-  Result<std::string> config_map(const std::string& ns, const std::string& name);
   Status check_secret(const std::string& ns, const std::string& name, const std::string& field);
 
   cluster::Cluster& cluster_;

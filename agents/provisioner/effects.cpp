@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agents/cluster/config_map.h"
 #include "agents/cluster/kinds.h"
 #include "agents/provisioner/order.h"
 
@@ -68,13 +69,8 @@ Result<std::vector<ProvisionerEffects::Found>> ProvisionerEffects::all_of(
 Status ProvisionerEffects::check(const wire::CommandT& command) {
   const wire::WorkspaceT& w = *command.body.AsBuyNode()->workspace;
   if (!w.tuning || w.tuning->config.empty()) return ok();
-  const auto map = cluster_.get({cluster::config_maps, command.ns, w.tuning->config});
-  if (!map.ok() && map.error().code != Code::not_found) return map.error();
-  if (!map.ok())
-    return Error{Code::not_found, "ConfigMap '" + w.tuning->config +
-                                      "' specified in 'config' not found in namespace '" +
-                                      command.ns + "'"};
-  const std::string wrong = check_config_(map.value(), w.tuning->config, w.tuning->method);
+  const std::string map = TRY(cluster::named_config_map(cluster_, command.ns, w.tuning->config));
+  const std::string wrong = check_config_(map, w.tuning->config, w.tuning->method);
   if (!wrong.empty()) return Error{Code::conflict, wrong};
   return ok();
 }
