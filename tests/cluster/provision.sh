@@ -30,6 +30,15 @@ says() { # NAME WORKSPACE TYPE PATTERN [SECONDS]: one case, when that condition 
   local name=$1 workspace=$2 type=$3 pattern=$4
   if until_true "${5:-30}" said; then pass "$1"; else fail "$1" "wanted: $pattern" "seen: $(conditions "$2")"; fi
 }
+# was_said NAME WORKSPACE TYPE PATTERN [SECONDS]: one case, when that condition has read so since `follow WORKSPACE`: what
+# passes while nobody looks counts too.
+follow() { start "seen-$1" "$BIN/kubectl" --kubeconfig "$DIR/admin.kubeconfig" get workspace "$1" -o json --watch; }
+seen_of() { jq -r '.status.conditions // [] | sort_by(.type)[] | "\(.type) \(.status) \(.reason): \(.message)"' "$DIR/seen-$1.log" 2>/dev/null | uniq; }
+was_said() {
+  is_seen() { grep -qxE -- "$type $pattern" <<<"$(seen_of "$workspace")"; }
+  local name=$1 workspace=$2 type=$3 pattern=$4
+  if until_true "${5:-30}" is_seen; then pass "$1"; else fail "$1" "wanted: $pattern" "seen: $(seen_of "$2" | grep "^$3 " | uniq)"; fi
+}
 claim_of() { K get nodeclaims -l "kaito.sh/workspace=$1" -o jsonpath='{.items[0].metadata.name}' 2>/dev/null; }
 pool_claim_of() { K get nodeclaims -l "karpenter.kaito.sh/workspace-name=$1" -o jsonpath='{.items[0].metadata.name}' 2>/dev/null; }
 node_of() { K get nodeclaim "$1" -o jsonpath='{.status.nodeName}' 2>/dev/null; }
@@ -74,12 +83,15 @@ holds "the Job is there" until_true 20 K get job tune
 same "one node was bought" 1 "$(K get nodeclaims -o name | wc -l)"
 
 # --- spot loss in the middle
+follow tune
+until_true 10 eval 'seen_of tune | grep -q .'
 K delete node "$node" --wait=false >/dev/null
 agents_off "$node"
 K delete pods -l kaito.sh/workspace=tune --force --grace-period=0 >/dev/null 2>&1
 is_another() { [ -n "$(claim_of tune)" ] && [ "$(claim_of tune)" != "$claim" ]; }
-says "the loss is said" tune NodeClaimReady 'False .*: NodeClaim .* (is being|has been) deleted.*' 30
+was_said "the loss is said" tune NodeClaimReady 'False .*: NodeClaim .* (is being|has been) deleted.*' 30
 holds "another claim is made" until_true 90 is_another
+end seen-tune
 K delete workspace tune --wait=false >/dev/null
 nothing_is_left "deleted while a node is on its way, nothing is left" 60
 
