@@ -126,10 +126,13 @@ holds "the pool goes with the Workspace" until_true 60 is_pool_gone
 agents_off "$node"
 nothing_is_left "nothing is left of the pool" 60
 
+# Each mode with its own rights only (tests/e2e/chart_rights.sh has the table); policies hold it to Workspaces' nodes.
+same "no agent was refused" "" "$(grep -hE 'forbidden|denied request' "$DIR"/{watcher,provisioner,launcher}*.log "$DIR"/node-*.log | head -n 3)"
+
 # --- Karpenter's definitions are not there
 K delete crd nodeclaims.karpenter.sh nodepools.karpenter.sh --timeout=30s >/dev/null
 for agent in watcher provisioner; do end $agent && agent_up $agent; done
 for agent in watcher provisioner; do is_ready_in_time $agent; done
 wish bare | K apply -f - >/dev/null
 says "that nothing can be asked for is said" bare NodeClaimReady 'False NodeClaimNotReady: NodePool .* cannot be made: .*is the CustomResourceDefinition installed\?'
-holds "and a deletion ends all the same" K delete workspace bare --timeout=40s
+holds "and a deletion ends all the same" K delete workspace bare --timeout=80s # an effect is tried again within 30 s
