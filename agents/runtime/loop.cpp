@@ -41,13 +41,23 @@ bool is_an_end(const wire::FactT& fact) {
 }
 }  // namespace
 
+std::string foreign_text(const std::string& format) {
+  const bool is_later = number(format) > number(record_format);
+  return std::string("the store is of ") + (is_later ? "a later" : "an earlier") +
+         " kairo: it is emptied, and all is read from the bus";
+}
+
 // What another version has stored is not read: the bus makes an empty store good.
 Status Loop::empty_if_foreign() {
-  if (TRY(deps_.store.get("meta/format")) == std::string(record_format)) return ok();
+  const auto format = TRY(deps_.store.get("meta/format"));
+  if (format == std::string(record_format)) return ok();
   state::Batch batch;
   for (const char* prefix : {"record/", "node/", "outbox/", "meta/"})
     for (const auto& [key, bytes] : TRY(deps_.store.scan(prefix, "", 10'000'000))) batch.erase(key);
-  return batch.writes.empty() ? ok() : deps_.store.commit(batch);
+  if (batch.writes.empty()) return ok();
+  log::info(foreign_text(format.value_or("")),
+            {{"format", format.value_or("none")}, {"this_one_reads", record_format}});
+  return deps_.store.commit(batch);
 }
 
 Status Loop::start() {

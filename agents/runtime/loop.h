@@ -31,6 +31,8 @@
 
 namespace kairo::runtime {
 constexpr const char* record_format = "3";  // of what the store holds
+// Said when a store of another format is emptied.
+std::string foreign_text(const std::string& format);
 constexpr std::size_t facts_per_batch = 256;
 constexpr std::int64_t keep_gone_ms = 3600 * 1000;  // longer than a message can come late
 
