@@ -63,15 +63,16 @@ void pause(std::int64_t ms, const std::atomic<bool>& stop) {
   for (; ms > 0 && !stop; ms -= 20) std::this_thread::sleep_for(std::chrono::milliseconds(20));
 }
 
-// A watch says at least every second whether it is alive.
+// A watch says at least every second whether it is alive. Who stands by looks more often whether it
+// is to act.
 void follow(Parts& p, watcher::Source& source, const std::atomic<bool>& stop) {
   constexpr std::int64_t silent_ms_max = 30'000;
   const std::string vital = "watch " + source.selection().kind.plural;
   runtime::Complaint complaint;
-  while (!stop && p.tenure->term() == 0) pause(20, stop);  // who stands by says nothing
   p.vitals.expect(vital, silent_ms_max);
   while (!stop) {
-    const Status done = source.step(1'000, p.clock.now_ms());
+    const std::int64_t wait_ms = p.tenure->term() == 0 ? 50 : 1'000;
+    const Status done = source.step(wait_ms, p.clock.now_ms());
     p.vitals.report(vital, done);
     const bool is_due = complaint.is_due(!done.ok(), p.clock.monotonic_ms());
     if (done.ok()) continue;

@@ -124,21 +124,26 @@ Status LauncherEffects::make_shared(const std::vector<cluster::Apply>& objects,
   for (const cluster::Apply& object : objects) {
     if (was_there(object.ref, since_ms)) continue;
     const std::int64_t now_ms = clock_.now_ms();
-    const auto made = cluster_.create(object);
-    const bool is_taken = !made.ok() && made.error().code == Code::conflict;
-    if (is_taken)
-      TRY(look_at_taken(object));
-    else
-      TRY(made);
+    TRY(make_if_absent(object));
     note_there(object.ref, now_ms);
   }
   return ok();
 }
+// What was there once is looked at first, so that nobody counts a conflict.
+Status LauncherEffects::make_if_absent(const cluster::Apply& object) {
+  if (was_ever_there(object.ref)) {
+    const Status looked = look_at_taken(object);
+    if (looked.ok() || looked.error().code != Code::not_found) return looked;
+  }
+  const auto made = cluster_.create(object);
+  if (made.ok()) return ok();
+  return made.error().code == Code::conflict ? look_at_taken(object) : Status(made.error());
+}
 // A template is the user's own by now. A volume and its claim are right when they are of the same
 // Node object; a volume whose claim went with its namespace may be claimed again.
 Status LauncherEffects::look_at_taken(const cluster::Apply& object) {
-  if (object.ref.kind == cluster::config_maps) return ok();
   const std::string there = TRY(cluster_.get(object.ref));
+  if (object.ref.kind == cluster::config_maps) return ok();
   const char* owner = "/metadata/ownerReferences/0/uid";
   const bool is_leaving = !text_at(there, "/metadata/deletionTimestamp").empty();
   if (is_leaving || text_at(there, owner) != text_at(object.json, owner))
@@ -156,6 +161,10 @@ bool LauncherEffects::was_there(const cluster::Ref& ref, std::int64_t since_ms) 
   const auto seen = there_.find(ref);
   return seen != there_.end() && since_ms > 0 && seen->second > since_ms &&
          seen->second <= clock_.now_ms();  // else the clock was set back
+}
+bool LauncherEffects::was_ever_there(const cluster::Ref& ref) {
+  const std::lock_guard lock(there_mutex_);
+  return there_.contains(ref);
 }
 void LauncherEffects::note_there(const cluster::Ref& ref, std::int64_t now_ms) {
   const std::lock_guard lock(there_mutex_);

@@ -32,8 +32,10 @@ class LauncherEffects final : public runtime::Effects {
   Status apply_tuning(const wire::CommandT& command);
   Status apply_inference(const wire::CommandT& command);
   Status make_shared(const std::vector<cluster::Apply>& objects, std::int64_t since_ms);
+  Status make_if_absent(const cluster::Apply& object);
   Status look_at_taken(const cluster::Apply& object);
   bool was_there(const cluster::Ref& ref, std::int64_t since_ms);
+  bool was_ever_there(const cluster::Ref& ref);
   void note_there(const cluster::Ref& ref, std::int64_t now_ms);
   Status apply(const wire::CommandT& command, const std::vector<cluster::Apply>& plan);
   Status remove(const wire::CommandT& command);

@@ -32,7 +32,10 @@ bool is_reserved(const std::string& key) {
          key.starts_with("karpenter.sh/") || key == machine_key ||
          key == "kubernetes.io/hostname" || key == "kubernetes.io/os";
 }
-void add_selected(Ordered& labels, const wire::WorkspaceT& w) {
+// What the node gets as it registers. KAITO's plug-ins and the node agent's DaemonSet choose nodes
+// by the first; a node that comes without it is labelled (LabelNode).
+void add_node_labels(Ordered& labels, const wire::WorkspaceT& w) {
+  labels["accelerator"] = "nvidia";
   for (const auto& label : w.match_labels)
     if (!is_reserved(label->key)) labels[label->key] = label->value;
 }
@@ -55,7 +58,7 @@ Ordered node_claim(const wire::CommandT& command, const wire::BuyNodeT& order, c
   Ordered labels = {{"karpenter.sh/nodepool", "kaito"},
                     {"kaito.sh/workspace", command.name},
                     {"kaito.sh/workspacenamespace", command.ns}};
-  add_selected(labels, w);
+  add_node_labels(labels, w);
   Ordered notes = notes_of(command);
   const std::string family = annotation(w, "kaito.sh/node-image-family");
   notes["kaito.sh/node-image-family"] = family.empty() ? "ubuntu" : family;
@@ -78,7 +81,7 @@ Ordered node_pool(const wire::CommandT& command, const wire::BuyNodeT& order, co
                         {"karpenter.kaito.sh/workspace-name", command.name},
                         {"karpenter.kaito.sh/workspace-namespace", command.ns}};
   Ordered labels = ours;
-  add_selected(labels, w);
+  add_node_labels(labels, w);
   // A training is not disturbed at all; a server may be replaced when its node's image is old.
   Ordered budgets = Ordered::array({{{"nodes", "0"}}});
   if (w.inference)

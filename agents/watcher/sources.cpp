@@ -11,6 +11,7 @@
 #include "agents/runtime/agent.h"
 #include "agents/runtime/record.h"
 #include "agents/watcher/revision.h"
+#include "agents/watcher/source_parts.h"
 #include "agents/watcher/status_json.h"
 #include "agents/watcher/translate.h"
 #include "schemas/base/codec.h"
@@ -18,25 +19,13 @@
 
 namespace kairo::watcher {
 namespace {
-constexpr std::int64_t resync_ms = 30 * 60 * 1000, say_all_ms = 12 * 3600 * 1000;
+constexpr std::int64_t say_all_ms = 12 * 3600 * 1000;
+constexpr int again_at_once = 256;
 constexpr std::int64_t absent_ms =
     30 * 1000;  // then it is asked again whether there is such a kind
 
 using Json = nlohmann::json;
 
-std::string version_in(const Json& object) {
-  return object.is_object() && object.contains("metadata")
-             ? object["metadata"].value("resourceVersion", "")
-             : "";
-}
-Object read(const std::string& text) {
-  return std::make_shared<const Json>(Json::parse(text, nullptr, false));
-}
-std::uint64_t number(const std::string& version) {
-  std::uint64_t out = 0;
-  std::from_chars(version.data(), version.data() + version.size(), out);
-  return out;
-}
 wire::FactBody body_of(const cluster::Kind& kind) {
   if (kind == cluster::workspaces) return wire::FactBody::Workspace;
   if (kind == cluster::jobs) return wire::FactBody::Job;
@@ -62,12 +51,6 @@ bool is_there(wire::FactT& fact) {
   with_body(fact, [&](const auto& body) { out = body.exists; });
   return out;
 }
-bool is_of(const wire::FactT& fact, const cluster::Kind& kind) {  // some are of two kinds
-  const auto* part = fact.body.AsPart();
-  const auto* claim = fact.body.AsNodeClaim();
-  return (part == nullptr || part->kind == kind.kind) &&
-         (claim == nullptr || claim->kind == kind.kind);
-}
 }  // namespace
 
 std::vector<cluster::Selection> followed(bool follows_claims, bool follows_pools) {
@@ -89,15 +72,24 @@ bool Source::is_for_workspaces() const {
 
 // An object that cannot be read, or is no business of ours, is none: it must not hold up the
 // others.
-std::vector<wire::FactT> Source::facts_of(const Json& object) {
-  auto read = translate(selection_.kind, object, true);
+std::optional<Source::Sighting> Source::sight(const Object& object) const {
+  auto read = translate(selection_.kind, *object, true);
   if (!read.ok()) {
     if (read.error().code != Code::not_found)
       log::warn("an object that cannot be read", {{"error", read.error().what}});
-    return {};
+    return std::nullopt;
   }
-  wire::FactT fact = std::move(read).value();
-  with_body(fact, [&](auto& body) { body.version |= epoch_; });
+  Sighting out;
+  out.fact = std::move(read).value();
+  with_body(out.fact, [&](auto& body) { body.version |= epoch_; });
+  if (!is_for_workspaces()) return out;
+  out.object = has_first_revision(*object) ? object : nullptr;
+  out.status = status_seen(*object);
+  return out;
+}
+
+// To whom it is said: a fact for each Workspace that it concerns.
+std::vector<wire::FactT> Source::addressed(wire::FactT fact) const {
   std::vector<wire::FactT> out;
   if (is_for_workspaces() || selection_.kind == cluster::nodes) {
     out.push_back(std::move(fact));
@@ -164,6 +156,19 @@ Status Source::say() {
   return ok();
 }
 
+// News go before it. What the bus has heard lately it hears as a duplicate.
+Status Source::say_again() {
+  for (int i = 0; i < again_at_once && !again_.empty(); ++i) {
+    auto next = again_.extract(again_.begin());
+    const auto there = there_.find(next.key());
+    if (there != there_.end())
+      unsaid_.emplace(next.key(), there->second);
+    else if (next.mapped())
+      unsaid_.emplace(next.key(), std::move(*next.mapped()));
+  }
+  return say();
+}
+
 // A list is never older than what was read and said before, of what was there and of what was gone,
 // nor than what the server had answered to a write before (known).
 void Source::find_epoch(const Facts& before, const std::vector<wire::FactT>& last,
@@ -200,27 +205,25 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
   const bool must_wait = !is_for_workspaces() && !deps_.workspaces.is_complete();
   if (!last || must_wait) return ok();
   const bool is_new_bus = incarnation != incarnation_;
-  version_.clear();  // a list that fails half-way is taken again
   std::set<std::string> uids;
   for (const wire::FactT& fact : *last) uids.insert(fact.uid);
   if (is_for_workspaces())
     for (const wire::FactT& fact : *last)  // of those that are gone something may be left
       deps_.workspaces.add({fact.uid, fact.ns, fact.name});
   const Versions known = is_for_workspaces() ? deps_.workspaces.versions() : Versions();
-  const cluster::Listing listing = TRY(deps_.cluster.list(selection_));
+  Look seen = TRY(look(*last));
+  const std::uint64_t version = number(seen.version);
   Facts now, before = there_;
   std::map<std::string, std::pair<Object, wire::StatusSeenT>> shown;  // by Workspaces
-  for (const std::string& item : listing.items) {
-    const Object object = read(item);
-    for (wire::FactT& fact : facts_of(*object)) {
+  for (Sighting& sighting : seen.all)
+    for (wire::FactT& fact : addressed(std::move(sighting.fact))) {
       const std::string subject = runtime::subject_of(fact);
       now[subject] = std::move(fact);
       if (is_for_workspaces())
-        shown[subject] = {has_first_revision(*object) ? object : nullptr, status_seen(*object)};
+        shown[subject] = {std::move(sighting.object), std::move(sighting.status)};
     }
-  }
   const std::uint64_t epoch_before = epoch_;
-  find_epoch(before, *last, known, number(listing.resource_version), now);
+  find_epoch(before, *last, known, version, now);
   std::vector<wire::FactT> gone;
   for (wire::FactT& fact : *last) {
     if (!is_of(fact, selection_.kind)) continue;
@@ -232,26 +235,25 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
   const bool is_due = now_ms < said_all_ms_ || now_ms - said_all_ms_ > say_all_ms;
   const bool say_all = is_new_bus || is_due || (epoch_ != epoch_before && has_listed_);
   if (is_for_workspaces() && epoch_ != epoch_before) deps_.workspaces.forget_versions();
-  for (auto& [subject, seen] : shown)
-    saw_workspace(now.at(subject), seen.first, std::move(seen.second));
+  for (auto& [subject, as] : shown) saw_workspace(now.at(subject), as.first, std::move(as.second));
   there_ = before;
   unsaid_.clear();
   for (auto& [subject, fact] : before)
-    if (!now.contains(subject)) note_gone(std::move(fact), number(listing.resource_version));
+    if (!now.contains(subject)) note_gone(std::move(fact), version);
+  if (say_all) again_.clear();
   for (wire::FactT& fact : gone) {
     const std::string subject = runtime::subject_of(fact);
-    if (!now.contains(subject)) unsaid_.emplace(subject, std::move(fact));
+    if (!now.contains(subject)) again_.emplace(subject, std::move(fact));
   }
   for (auto& [subject, fact] : now) {
     uids.insert(fact.uid);
-    if (say_all)
-      unsaid_[subject] = std::move(fact);
-    else
-      note(std::move(fact));
+    if (say_all) again_.emplace(subject, std::nullopt);
+    note(fact);
+    if (!unsaid_.contains(subject)) there_[subject] = std::move(fact);  // in this version
   }
   TRY(say());
   if (is_for_workspaces()) deps_.workspaces.complete(uids);
-  version_ = listing.resource_version;
+  version_ = seen.version;
   incarnation_ = incarnation;
   listed_ms_ = now_ms;
   if (say_all) said_all_ms_ = now_ms;
@@ -261,8 +263,11 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
 
 void Source::hear(const cluster::Event& event, const Object& object) {
   const bool exists = event.type != cluster::Event::Type::deleted;
-  for (wire::FactT& fact : facts_of(*object)) {
-    if (exists && is_for_workspaces()) saw_workspace(fact, object, status_seen(*object));
+  auto sighting = sight(object);
+  if (!sighting) return;
+  for (wire::FactT& fact : addressed(std::move(sighting->fact))) {
+    if (exists && is_for_workspaces())
+      saw_workspace(fact, sighting->object, std::move(sighting->status));
     const std::string subject = runtime::subject_of(fact);
     const bool was_said =
         there_.contains(subject) || unsaid_.contains(subject) || fact.body.AsPart() != nullptr;
@@ -285,8 +290,20 @@ Result<bool> Source::is_absent(std::int64_t now_ms) {
   return true;
 }
 
+// What is over by now is listed again.
+Result<std::vector<cluster::Event>> Source::watch(std::int64_t wait_ms) {
+  auto events = deps_.cluster.watch(selection_, version_, wait_ms);
+  if (events.ok()) return events;
+  const bool is_over = events.error().code == Code::expired ||
+                       (is_optional() && !TRY(deps_.cluster.serves(selection_.kind)));
+  if (!is_over) return events.error();
+  version_.clear();
+  return std::vector<cluster::Event>();
+}
+
 Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
-  if (now_ms < absent_until_ms_ && absent_until_ms_ - now_ms <= absent_ms) {
+  if (stands_by()) return stand_by(wait_ms, now_ms);
+  if (has_listed_ && now_ms < absent_until_ms_ && absent_until_ms_ - now_ms <= absent_ms) {
     std::this_thread::sleep_for(std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, 100)));
     return ok();
   }
@@ -297,19 +314,13 @@ Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
     const Status listed = list(incarnation, now_ms);
     if (!listed.ok() && is_optional()) return TRY(is_absent(now_ms)) ? ok() : listed;
     TRY(listed);
-    if (version_.empty())  // it could not begin yet
+    if (!has_listed_)  // it could not begin yet
       std::this_thread::sleep_for(std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, 10)));
-    return ok();
+    return has_listed_ ? say_again() : ok();
   }
-  TRY(say());  // what could not be said, before anything newer is heard
-  const auto events = deps_.cluster.watch(selection_, version_, wait_ms);
-  if (!events.ok()) {
-    const bool is_over =
-        events.error().code == Code::expired || (is_optional() && TRY(is_absent(now_ms)));
-    if (is_over) version_.clear();
-    return is_over ? ok() : Status(events.error());
-  }
-  for (const cluster::Event& event : events.value()) {
+  TRY(say_again());  // and what could not be said, before anything newer is heard
+  if (!again_.empty()) wait_ms = 0;
+  for (const cluster::Event& event : TRY(watch(wait_ms))) {
     const Object object = read(event.object);
     if (event.type != cluster::Event::Type::bookmark) hear(event, object);
     if (const std::string version = version_in(*object); !version.empty()) version_ = version;

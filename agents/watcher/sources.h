@@ -24,14 +24,16 @@ using ObserveStatus = std::function<void(wire::FactT)>;
 std::vector<cluster::Selection> followed(bool follows_claims = false, bool follows_pools = false);
 
 // Follows one selection: lists, says what differs from what the bus says, watches. It lists again
-// when the server says that the version is too old, when the bus may have lost something (then all
-// is said), after a list that failed half-way, and every 30 minutes; all is said again
-// every 12 hours, for the bus forgets. Nothing needs to be remembered: objects may vanish while no
-// watcher runs.
-// Versions: a fact's is the resourceVersion, with an epoch above it that grows when the server's
-// versions go back (its store was put back from a backup). A list shows it: by an object that is
-// older than what was said of it, or by being older itself than what was read before.
-// Single-threaded; make one per selection. The source of Workspaces is heard before the others.
+// when the server says that the version is too old, when the bus may have lost something, after a
+// list that failed half-way, and every 30 minutes. All is said again, news first, when the bus may
+// have lost something, by a new process, and every 12 hours, for the bus forgets. Nothing needs to
+// be remembered: objects may vanish while no watcher runs. Versions: a fact's is the
+// resourceVersion, with an epoch above it that grows when the server's versions go back (its store
+// was put back from a backup). A list shows it: by an object that is older than what was said of
+// it, or by being older itself than what was read before. While another process acts (tenure) it
+// follows the cluster and says nothing; what it has seen then stands for the first list, unless the
+// bus has heard of something newer. Single-threaded; make one per selection. The source of
+// Workspaces is heard before the others.
 class Source {
  public:
   struct Deps {
@@ -55,17 +57,33 @@ class Source {
   bool is_for_workspaces() const;
   bool is_optional() const;  // a cluster may do without the kind
   Result<bool> is_absent(std::int64_t now_ms);
-  std::vector<wire::FactT> facts_of(const nlohmann::json& object);
+  struct Sighting {  // of one object
+    wire::FactT fact;
+    Object object;             // of a Workspace without its first revision; else null
+    wire::StatusSeenT status;  // of a Workspace
+  };
+  struct Look {
+    std::vector<Sighting> all;
+    std::string version;
+  };
+  std::optional<Sighting> sight(const Object& object) const;
+  std::vector<wire::FactT> addressed(wire::FactT fact) const;
+  bool stands_by() const;
+  Status stand_by(std::int64_t wait_ms, std::int64_t now_ms);
+  void keep_warm(const Object& object);
+  Result<Look> look(const std::vector<wire::FactT>& last);
   void saw_workspace(const wire::FactT& fact, const Object& object, wire::StatusSeenT seen);
   // What is to be said: of an object that is there, unless that is known; of one that is gone.
   void note(wire::FactT fact);
   void note_gone(wire::FactT fact, std::uint64_t version);
   Status say();
+  Status say_again();
   Status list(const std::string& incarnation, std::int64_t now_ms);
   using Versions = std::map<std::string, std::uint64_t>;  // by uid
   void find_epoch(const Facts& before, const std::vector<wire::FactT>& last, const Versions& known,
                   std::uint64_t listed_version, Facts& now);
   void hear(const cluster::Event& event, const Object& object);
+  Result<std::vector<cluster::Event>> watch(std::int64_t wait_ms);
 
   const Deps deps_;
   const cluster::Selection selection_;
@@ -75,7 +93,10 @@ class Source {
   std::uint64_t epoch_ = 0;    // shifted, as in a version
   std::uint64_t reached_ = 0;  // the last version that was read, in this epoch
   std::atomic<bool> has_listed_{false};
-  Facts there_;   // what was last said to be there
-  Facts unsaid_;  // what is to be said
+  std::map<std::string, Sighting> warm_;  // by uid: what is there, while another acts
+  Facts there_;                           // what was last said to be there
+  Facts unsaid_;                          // what is to be said
+  // To be said once more, some at a time: what is there (no fact), and what is gone.
+  std::map<std::string, std::optional<wire::FactT>> again_;
 };
 }  // namespace kairo::watcher

@@ -29,7 +29,10 @@ class Restorable final : public cluster::Cluster {
   Result<std::string> create(const cluster::Apply& a) override { return now_->create(a); }
   Result<std::string> patch(const cluster::Patch& p) override { return now_->patch(p); }
   Result<std::string> get(const cluster::Ref& r) override { return now_->get(r); }
-  Result<cluster::Listing> list(const cluster::Selection& s) override { return now_->list(s); }
+  Result<cluster::Listing> list(const cluster::Selection& s) override {
+    ++lists;
+    return now_->list(s);
+  }
   Result<std::vector<cluster::Event>> watch(const cluster::Selection& s, const std::string& version,
                                             std::int64_t wait_ms) override {
     auto events = TRY(now_->watch(s, version, wait_ms));
@@ -37,6 +40,7 @@ class Restorable final : public cluster::Cluster {
     return events;
   }
   std::size_t events_at_once = 1'000;
+  int lists = 0;
   Status remove(const cluster::Ref& r, const std::string& uid) override {
     return now_->remove(r, uid);
   }
@@ -71,6 +75,13 @@ class Breaking final : public bus::Bus {
   bus::MemoryBus real_;
 };
 
+struct OneLease final : runtime::Lease {
+  bool is_ours = false;
+  Result<runtime::Claim> claim() override { return runtime::Claim{is_ours, 1}; }
+  Status release() override { return ok(); }
+  std::int64_t trusted_ms() const override { return 0; }
+};
+
 struct World {
   explicit World(const cluster::Kind& watched) : kind(watched) {
     workspaces.add({"u1", "d", "w"});
@@ -97,10 +108,13 @@ struct World {
   watcher::Workspaces workspaces;
   std::vector<wire::FactT> observed;  // inside the watcher only
   std::unique_ptr<watcher::Source> source;
-  void restart() {
+  OneLease lease;
+  runtime::Tenure tenure{lease, clock};
+  void restart(bool stands_by = false) {
     source = std::make_unique<watcher::Source>(
         watcher::Source::Deps{cluster, bus, workspaces, [this](wire::FactBody) { return read(); },
-                              [this](wire::FactT fact) { observed.push_back(std::move(fact)); }},
+                              [this](wire::FactT fact) { observed.push_back(std::move(fact)); },
+                              stands_by ? &tenure : nullptr},
         cluster::Selection{kind, "", ""});
   }
   void step() {
@@ -304,4 +318,52 @@ TEST_CASE("sources: a word without an answer is said again as it was, not as it 
   w.cluster.events_at_once = 1;
   for (int i = 0; i < 3; ++i) w.step();
   CHECK_FALSE(w.last().body.AsJob()->exists);
+}
+
+TEST_CASE("sources: who stands by follows the cluster, and takes over without a list") {
+  World w(cluster::jobs);
+  w.apply("r");
+  w.restart(true);
+  w.apply("r2");  // nobody acts
+  CHECK(w.last().body.AsJob()->revision == "r");
+  CHECK(w.source->has_listed() == false);
+  const int lists = w.cluster.lists;
+  w.lease.is_ours = true;
+  REQUIRE(w.tenure.tend().ok());
+  w.step();
+  CHECK(w.source->has_listed());
+  CHECK(w.cluster.lists == lists);
+  CHECK(w.last().body.AsJob()->revision == "r2");
+  w.apply("r3");
+  CHECK(w.last().body.AsJob()->revision == "r3");
+}
+TEST_CASE("sources: what went while one stood by is gone when it takes over") {
+  World w(cluster::jobs);
+  w.apply("r");
+  w.restart(true);
+  w.step();
+  w.remove();
+  CHECK(w.last().body.AsJob()->exists);
+  w.lease.is_ours = true;
+  REQUIRE(w.tenure.tend().ok());
+  w.step();
+  CHECK_FALSE(w.last().body.AsJob()->exists);
+  CHECK(w.last().body.AsJob()->revision == "r");
+}
+TEST_CASE(
+    "sources: who had read on further, as the bus shows, is not taken over from but by a list") {
+  World w(cluster::jobs);
+  w.apply("r");
+  const auto other = std::move(w.source);  // it acts
+  w.restart(true);
+  w.step();
+  const auto standby = std::exchange(w.source, nullptr);
+  w.apply("r2", false);
+  for (int i = 0; i < 2; ++i) REQUIRE(other->step(0, w.clock.now_ms()).ok());  // heard by it alone
+  const int lists = w.cluster.lists;
+  w.lease.is_ours = true;
+  REQUIRE(w.tenure.tend().ok());
+  REQUIRE(standby->step(0, w.clock.now_ms()).ok());
+  CHECK(w.cluster.lists == lists + 1);
+  CHECK(w.last().body.AsJob()->revision == "r2");
 }
