@@ -1,6 +1,7 @@
 // agents/launcher/decide.cpp - one step at a time, each from what is known now.
 #include "agents/launcher/decide.h"
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 
@@ -32,8 +33,10 @@ void want_run(Decision& d, const wire::RecordT& record) {
   run.revision = w.revision;
   if (needs_run(record)) {
     run.planned = true;
+    const std::vector<std::string> places = places_of(record);
     run.node = node_of(record);
-    run.place = place_of(record);
+    run.place = places.front();
+    run.peers.assign(places.begin() + 1, places.end());
     run.preset = w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : "";
   }
   std::tie(run.reason, run.message) = obstacle(record);
@@ -65,6 +68,7 @@ Decision leave(const wire::RecordT& record, std::int64_t now_ms) {
     if (!is_needed) return;
     wire::RemoveWorkloadT body;
     body.kind = kind;
+    body.volumes = record.workspace->count > 1;
     if (seen.empty()) return void(ask(d, record, key, wish, "", std::move(body)));
     ask(d, record, key, wish, "", std::move(body), {workload->version, 0, now_ms});
     d.wake_at_ms = now_ms + runtime::unseen_ms_max + 1;
@@ -138,6 +142,19 @@ void remove_older(Decision& d, const wire::RecordT& record, std::int64_t now_ms)
   d.marks.back().seen = seen;
   d.marks.back().at_ms = now_ms;
 }
+
+// On each of its nodes there is a run directory, with the weights.
+bool is_prepared(const wire::RecordT& record) {
+  const std::vector<std::string> places = places_of(record);
+  return record.run && record.run->node == node_of(record) &&
+         std::all_of(places.begin(), places.end(), [&](const std::string& place) {
+           const wire::RunDirT* dir =
+               runtime::of_node(record.run_dirs, runtime::node_of_place(place));
+           return dir != nullptr && dir->state == wire::RunDirState::Ready &&
+                  dir->revision == record.workspace->revision && dir->place == place &&
+                  !dir->volume.empty();
+         });
+}
 }  // namespace
 
 Decision decide(const wire::RecordT& record, const runtime::View& view) {
@@ -157,11 +174,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
       resources.state == wire::ResourcesState::Ready && resources.revision == w.revision;
   if (!granted) return d;  // what runs goes on: a node that is late again must not end a training
   want_run(d, record);
-  const wire::RunDirT* dir = runtime::of_node(record.run_dirs, node_of(record));
-  const bool prepared = dir != nullptr && dir->state == wire::RunDirState::Ready &&
-                        dir->revision == w.revision && dir->place == place_of(record) &&
-                        !dir->volume.empty() && record.run && record.run->node == dir->node;
-  if (!prepared && needs_run(record)) return d;
+  if (!is_prepared(record) && needs_run(record)) return d;
   if (w.tuning && !runtime::is_trained(record) && !is_foreign(record.job))
     want_job(d, record, view.now_ms);
   if (w.inference && !is_foreign(record.server)) want_server(d, record, view.now_ms);

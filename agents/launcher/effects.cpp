@@ -115,6 +115,7 @@ Status LauncherEffects::apply_inference(const wire::CommandT& command) {
     flags = TRY(vllm_flags(map, name));
   }
   const Plan plan = plan_inference(command, settings_, flags);
+  if (body.workspace->count > 1) TRY(make_way(command));
   TRY(make_shared(plan.shared, 0));
   return apply(command, plan.own);
 }
@@ -194,6 +195,10 @@ Status LauncherEffects::release(const wire::CommandT& command) {
 }
 
 Status LauncherEffects::remove(const wire::CommandT& command) {
+  TRY(remove_workload(command));
+  return command.body.AsRemoveWorkload()->volumes ? remove_volumes(command, {}) : ok();
+}
+Status LauncherEffects::remove_workload(const wire::CommandT& command) {
   const bool job = command.body.AsRemoveWorkload()->kind == "Job";
   const cluster::Ref ref{job ? cluster::jobs : cluster::stateful_sets, command.ns, command.name};
   const auto there = cluster_.get(ref);

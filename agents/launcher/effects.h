@@ -31,6 +31,11 @@ class LauncherEffects final : public runtime::Effects {
  private:
   Status apply_tuning(const wire::CommandT& command);
   Status apply_inference(const wire::CommandT& command);
+  // Of one on several nodes, or that may have been: pending until nothing is in its way.
+  Status make_way(const wire::CommandT& command);
+  // The volumes of its own, but those that are reserved for these places. Waits for them to go,
+  // unless there are none.
+  Status remove_volumes(const wire::CommandT& command, const std::vector<std::string>& places);
   Status make_shared(const std::vector<cluster::Apply>& objects, std::int64_t since_ms);
   Status make_if_absent(const cluster::Apply& object);
   Status look_at_taken(const cluster::Apply& object);
@@ -39,6 +44,7 @@ class LauncherEffects final : public runtime::Effects {
   void note_there(const cluster::Ref& ref, std::int64_t now_ms);
   Status apply(const wire::CommandT& command, const std::vector<cluster::Apply>& plan);
   Status remove(const wire::CommandT& command);
+  Status remove_workload(const wire::CommandT& command);
   Status release(const wire::CommandT& command);
   Status check_tuning(const wire::CommandT& command);
   Status check_secret(const std::string& ns, const std::string& name, const std::string& field);

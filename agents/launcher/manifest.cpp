@@ -46,8 +46,8 @@ Json room_of(const wire::ResourcesT& resources) {
 
 void place(Json& pod_spec, const wire::WorkspaceT& w, const wire::ResourcesT& resources) {
   Json expressions = Json::array();
-  // The run directory lies on one node: the pod must go there.
-  if (!resources.nodes.empty()) expressions.push_back(of_host(resources));
+  // The run directories lie on these nodes: the pods must go there.
+  if (!resources.nodes.empty()) expressions.push_back(of_hosts(hosts_of(resources)));
   if (!resources.local)
     for (const auto& label : w.match_labels)
       expressions.push_back(
@@ -64,10 +64,12 @@ void place(Json& pod_spec, const wire::WorkspaceT& w, const wire::ResourcesT& re
         {"effect", "NoSchedule"}}});
 }
 
-Json of_host(const wire::ResourcesT& resources) {
-  const std::string& name =
-      resources.hostname.empty() ? resources.nodes.front() : resources.hostname;
-  return {{"key", "kubernetes.io/hostname"}, {"operator", "In"}, {"values", Json::array({name})}};
+std::vector<std::string> hosts_of(const wire::ResourcesT& resources) {
+  if (!resources.hostnames.empty()) return resources.hostnames;
+  return {resources.hostname.empty() ? resources.nodes.front() : resources.hostname};
+}
+Json of_hosts(const std::vector<std::string>& hosts) {
+  return {{"key", "kubernetes.io/hostname"}, {"operator", "In"}, {"values", hosts}};
 }
 
 void restrict(Json& pod_spec) {
@@ -121,7 +123,7 @@ void queue_up(Json& object, const wire::WorkspaceT& w) {
 
 void note_place(Json& object, const wire::WorkspaceT& w, const wire::ResourcesT& resources) {
   Json& notes = object["metadata"]["annotations"];
-  if (!resources.places.empty()) notes["kairo.dev/place"] = resources.places.front();
+  if (!resources.places.empty()) notes["kairo.dev/place"] = runtime::joined(resources.places);
   const char* revision = "workspace.kaito.io/revision";
   if (const std::string number = runtime::annotation_of(w, revision); !number.empty())
     notes[revision] = number;

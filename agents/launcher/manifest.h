@@ -21,8 +21,10 @@ Json pod_metadata(const wire::CommandT& command, const wire::WorkspaceT& w);
 Json room_of(const wire::ResourcesT& resources);
 // Node affinity to the granted node's labels and KAITO's tolerations.
 void place(Json& pod_spec, const wire::WorkspaceT& w, const wire::ResourcesT& resources);
-// The node's label, as an expression of an affinity.
-Json of_host(const wire::ResourcesT& resources);
+// Of the granted nodes: their labels kubernetes.io/hostname.
+std::vector<std::string> hosts_of(const wire::ResourcesT& resources);
+// One of these, as an expression of an affinity.
+Json of_hosts(const std::vector<std::string>& hosts);
 // What Pod Security's profile `restricted` asks for, and less: the user of the node agent, whose
 // files the run directories hold; no token of a service account; nothing written beside volumes.
 void restrict(Json& pod_spec);
@@ -42,6 +44,10 @@ Json vllm_container(const wire::CommandT& command, const Settings& settings,
 std::vector<cluster::Apply> serving_objects(const wire::CommandT& command,
                                             const wire::WorkspaceT& w,
                                             const wire::ResourcesT& resources, Json pod);
+bool is_spread(const wire::ResourcesT& resources);  // one model on several nodes
+// Makes vLLM's container, of which each node has one, a stage of its pipeline.
+void make_stage(Json& server, const wire::CommandT& command, const wire::ResourcesT& resources);
+void add_ray_ports(Json& ports);  // of the Service
 // Of inference.template.
 Plan plan_template(const wire::CommandT& command);
 

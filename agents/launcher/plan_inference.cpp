@@ -2,6 +2,7 @@
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/manifest.h"
 #include "agents/launcher/run_volume.h"
+#include "agents/launcher/spread_volume.h"
 #include "agents/runtime/decision.h"
 
 namespace kairo::launcher {
@@ -17,7 +18,7 @@ Json probe(int delay, int period, int failures) {
           {"periodSeconds", period},
           {"failureThreshold", failures}};
 }
-Json service(const wire::CommandT& command, const wire::WorkspaceT& w, bool headless) {
+Json service(const wire::CommandT& command, const wire::WorkspaceT& w, bool headless, bool by_ray) {
   Json out = object_of(command, w, "v1", "Service", command.name + (headless ? "-headless" : ""));
   Json spec = {{"selector", {{"kaito.sh/workspace", command.name}}},
                {"publishNotReadyAddresses", true}};
@@ -27,6 +28,10 @@ Json service(const wire::CommandT& command, const wire::WorkspaceT& w, bool head
     spec["type"] = is_load_balanced(w) ? "LoadBalancer" : "ClusterIP";
     spec["ports"] = Json::array(
         {{{"name", "http"}, {"port", 80}, {"targetPort", serving_port}, {"protocol", "TCP"}}});
+    if (by_ray) {  // the leader alone answers
+      spec["selector"]["statefulset.kubernetes.io/pod-name"] = command.name + "-0";
+      add_ray_ports(spec["ports"]);
+    }
   }
   out["spec"] = std::move(spec);
   return out;
@@ -78,13 +83,19 @@ std::vector<cluster::Apply> serving_objects(const wire::CommandT& command,
   Json set = object_of(command, w, "apps/v1", "StatefulSet", command.name);
   note_place(set, w, resources);
   queue_up(set, w);
-  set["spec"] = {{"replicas", 1},
+  const bool by_ray = is_spread(resources) && resources.runtime == "vllm";
+  set["spec"] = {{"replicas", std::max<std::size_t>(resources.nodes.size(), 1)},
                  {"podManagementPolicy", "Parallel"},
                  {"serviceName", command.name + "-headless"},
                  {"selector", {{"matchLabels", {{"kaito.sh/workspace", command.name}}}}},
                  {"template", std::move(pod)}};
-  return {apply_of(cluster::services, service(command, w, false)),
-          apply_of(cluster::services, service(command, w, true)),
+  if (by_ray) {
+    set["spec"]["volumeClaimTemplates"] = Json::array({claim_template(command)});
+    set["spec"]["persistentVolumeClaimRetentionPolicy"] = {{"whenDeleted", "Delete"},
+                                                           {"whenScaled", "Retain"}};
+  }
+  return {apply_of(cluster::services, service(command, w, false, by_ray)),
+          apply_of(cluster::services, service(command, w, true, by_ray)),
           apply_of(cluster::stateful_sets, set)};
 }
 
@@ -94,7 +105,11 @@ Plan plan_inference(const wire::CommandT& command, const Settings& settings,
   const wire::WorkspaceT& w = *apply.workspace;
   if (!w.inference->template_.empty()) return plan_template(command);
   Volumes volumes;
-  mount_run(volumes, *apply.run_dir, "weights", "/workspace/weights", true);
+  const bool spreads = is_spread(*apply.resources);
+  if (spreads)
+    volumes.mounts.push_back(run_mount(*apply.run_dir, "weights", "/workspace/weights", true));
+  else
+    mount_run(volumes, *apply.run_dir, "weights", "/workspace/weights", true);
   Json pullers = Json::array();
   const auto adapters = mount_adapters(*w.inference, settings, volumes, pullers);
   const bool is_native = apply.resources->runtime.empty();
@@ -104,6 +119,7 @@ Plan plan_inference(const wire::CommandT& command, const Settings& settings,
   server["startupProbe"] = probe(0, 1, 1800);
   server["readinessProbe"] = probe(0, 10, 3);
   server["livenessProbe"] = probe(0, 10, 3);
+  if (spreads) make_stage(server, command, *apply.resources);
   server["volumeMounts"] = volumes.mounts;
   Json spec = {
       {"terminationGracePeriodSeconds", w.grace_seconds >= 0 ? w.grace_seconds : grace_seconds}};
@@ -112,7 +128,8 @@ Plan plan_inference(const wire::CommandT& command, const Settings& settings,
   spec["volumes"] = volumes.list;
   place(spec, w, *apply.resources);
   restrict(spec);
-  return {run_volume(command.ns, *apply.resources, *apply.run_dir),
+  return {spreads ? spread_volumes(command, apply)
+                  : run_volume(command.ns, *apply.resources, *apply.run_dir),
           serving_objects(command, w, *apply.resources,
                           {{"metadata", pod_metadata(command, w)}, {"spec", spec}})};
 }

@@ -11,6 +11,10 @@ Json own_pod(const wire::CommandT& command, const wire::ApplyInferenceT& apply) 
   pod["metadata"].update(pod_metadata(command, *apply.workspace), true);
   const Json tolerations = pod["spec"].value("tolerations", Json::array());
   place(pod["spec"], *apply.workspace, *apply.resources);
+  if (is_spread(*apply.resources))  // each node was granted for one
+    pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        .push_back({{"topologyKey", "kubernetes.io/hostname"},
+                    {"labelSelector", {{"matchLabels", {{"kaito.sh/workspace", command.name}}}}}});
   for (const Json& toleration : tolerations) pod["spec"]["tolerations"].push_back(toleration);
   return pod;
 }

@@ -29,6 +29,10 @@ Json vllm_container(const wire::CommandT& command, const Settings& settings,
                             apply.workspace->inference->preset, "--host", settings.listen, "--port",
                             std::to_string(serving_port), "--gpu-memory-utilization", "0.84",
                             "--tensor-parallel-size", std::to_string(gpus)});
+  if (is_spread(*apply.resources)) {
+    words.push_back("--pipeline-parallel-size");
+    words.push_back(std::to_string(apply.resources->nodes.size()));
+  }
   if (!adapters.empty())
     for (const char* word : {"--enable-lora", "--max-lora-rank"}) words.push_back(word);
   if (!adapters.empty()) {

@@ -13,14 +13,12 @@ constexpr std::size_t name_max = 253;
 // The node's disk is the limit; Kubernetes wants a figure.
 constexpr const char* size = "1Gi";
 
-std::string bounded(const std::string& name) {
-  constexpr std::size_t hash_chars = 16;
-  if (name.size() <= name_max) return name;
-  return name.substr(0, name_max - hash_chars - 1) + "-" + sha256_hex(name).substr(0, hash_chars);
+// Once: from one node, by any of its pods.
+Json modes() {
+  return Json::array({"ReadWriteOnce"});
 }
 // Of the Node: who deletes that deletes these.
-Json metadata(const std::string& name, const wire::ResourcesT& resources) {
-  const std::string& place = resources.places.front();
+Json metadata(const std::string& name, const std::string& place) {
   const std::size_t slash = place.find('/');
   return {{"name", name},
           {"labels", {{"kairo.dev/runs", "true"}}},
@@ -31,19 +29,21 @@ Json metadata(const std::string& name, const wire::ResourcesT& resources) {
 }
 }  // namespace
 
+std::string bounded(const std::string& name) {
+  constexpr std::size_t hash_chars = 16;
+  if (name.size() <= name_max) return name;
+  return name.substr(0, name_max - hash_chars - 1) + "-" + sha256_hex(name).substr(0, hash_chars);
+}
 std::string claim_name(const std::string& node) {
   return bounded("kairo-runs-" + node);
 }
 
-std::vector<cluster::Apply> run_volume(const std::string& ns, const wire::ResourcesT& resources,
-                                       const wire::RunDirT& dir) {
-  const std::string claim = claim_name(dir.node),
-                    name = bounded("kairo-runs." + ns + "." + dir.node);
-  const Json modes = Json::array({"ReadWriteOnce"});  // once: from one node, by any of its pods
+Json local_volume(const std::string& name, const std::string& place, const std::string& host,
+                  const wire::RunDirT& dir, const Claim& claim) {
   Json volume = {{"apiVersion", "v1"}, {"kind", "PersistentVolume"}};
-  volume["metadata"] = metadata(name, resources);
+  volume["metadata"] = metadata(name, place);
   volume["spec"] = {{"capacity", {{"storage", size}}},
-                    {"accessModes", modes},
+                    {"accessModes", modes()},
                     {"persistentVolumeReclaimPolicy", "Retain"},
                     {"storageClassName", storage_class},
                     {"volumeMode", "Filesystem"},
@@ -51,33 +51,49 @@ std::vector<cluster::Apply> run_volume(const std::string& ns, const wire::Resour
                     {"claimRef",
                      {{"apiVersion", "v1"},
                       {"kind", "PersistentVolumeClaim"},
-                      {"namespace", ns},
-                      {"name", claim}}}};
+                      {"namespace", claim.ns},
+                      {"name", claim.name}}}};
   volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] =
-      Json::array({{{"matchExpressions", Json::array({of_host(resources)})}}});
+      Json::array({{{"matchExpressions", Json::array({of_hosts({host})})}}});
+  return volume;
+}
+Json claim_spec() {
+  return {{"accessModes", modes()},
+          {"storageClassName", storage_class},
+          {"volumeMode", "Filesystem"},
+          {"resources", {{"requests", {{"storage", size}}}}}};
+}
+
+std::vector<cluster::Apply> run_volume(const std::string& ns, const wire::ResourcesT& resources,
+                                       const wire::RunDirT& dir) {
+  const std::string claim = claim_name(dir.node),
+                    name = bounded("kairo-runs." + ns + "." + dir.node);
+  const std::string& place = resources.places.front();
+  const Json volume = local_volume(name, place, hosts_of(resources).front(), dir, {ns, claim});
   Json asks = {{"apiVersion", "v1"}, {"kind", "PersistentVolumeClaim"}};
-  asks["metadata"] = metadata(claim, resources);
+  asks["metadata"] = metadata(claim, place);
   asks["metadata"]["namespace"] = ns;
-  asks["spec"] = {{"accessModes", modes},
-                  {"storageClassName", storage_class},
-                  {"volumeMode", "Filesystem"},
-                  {"volumeName", name},
-                  {"resources", {{"requests", {{"storage", size}}}}}};
+  asks["spec"] = claim_spec();
+  asks["spec"]["volumeName"] = name;
   return {apply_of(cluster::volumes, volume), apply_of(cluster::claims, asks)};
 }
 
 void mount_run(Volumes& volumes, const wire::RunDirT& dir, const std::string& part,
                const std::string& path, bool read_only) {
-  constexpr const char* name = "run-volume";
+  const char* name = run_volume_name;
   const bool is_listed = std::any_of(volumes.list.begin(), volumes.list.end(),
-                                     [](const Json& volume) { return volume["name"] == name; });
+                                     [&](const Json& volume) { return volume["name"] == name; });
   if (!is_listed)
     volumes.list.push_back(
         {{"name", name}, {"persistentVolumeClaim", {{"claimName", claim_name(dir.node)}}}});
-  Json mount = {{"name", name},
+  volumes.mounts.push_back(run_mount(dir, part, path, read_only));
+}
+Json run_mount(const wire::RunDirT& dir, const std::string& part, const std::string& path,
+               bool read_only) {
+  Json mount = {{"name", run_volume_name},
                 {"mountPath", path},
                 {"subPath", dir.path.substr(dir.volume.size() + 1) + "/" + part}};
   if (read_only) mount["readOnly"] = true;
-  volumes.mounts.push_back(std::move(mount));
+  return mount;
 }
 }  // namespace kairo::launcher

@@ -17,4 +17,17 @@ std::string claim_name(const std::string& node);
 // Lets a container see a part ("weights", "state", ...) of the run directory at `path`.
 void mount_run(Volumes& volumes, const wire::RunDirT& dir, const std::string& part,
                const std::string& path, bool read_only = false);
+
+// ---- their parts, of which spread_volume.h makes others
+constexpr const char* run_volume_name = "run-volume";  // of the pods
+struct Claim {
+  std::string ns, name;
+};
+// A PersistentVolume at the node's folder `dir.volume`, reserved for that claim.
+Json local_volume(const std::string& name, const std::string& place, const std::string& host,
+                  const wire::RunDirT& dir, const Claim& claim);
+Json claim_spec();
+Json run_mount(const wire::RunDirT& dir, const std::string& part, const std::string& path,
+               bool read_only);
+std::string bounded(const std::string& name);  // to the length of an object's name
 }  // namespace kairo::launcher

@@ -25,10 +25,14 @@ bool lacks_a_service(const wire::RecordT& record) {
   };
   return !is_seen(record.name) || !is_seen(record.name + "-headless");
 }
-// In the scheduler's words; whoever took the volume of the run directories away.
+// In the scheduler's words; whoever took the volume of the run directories away, or one of the
+// claims of a model on several nodes.
 bool lacks_a_claim(const wire::RecordT& record) {
-  return exists(record.pod) && record.pod->reason == "Unschedulable" &&
-         record.pod->message.find("persistentvolumeclaim \"kairo-runs-") != std::string::npos;
+  if (!exists(record.pod) || record.pod->reason != "Unschedulable") return false;
+  const char* words = record.resources->nodes.size() > 1
+                          ? "unbound immediate PersistentVolumeClaims"
+                          : "persistentvolumeclaim \"kairo-runs-";
+  return record.pod->message.find(words) != std::string::npos;
 }
 template <class Apply>
 void want_parts(Decision& d, const wire::RecordT& record, std::int64_t now_ms,
@@ -72,6 +76,11 @@ void want(Decision& d, const wire::RecordT& record, std::int64_t now_ms, const s
     apply.workspace = copy(*record.workspace);
     apply.resources = copy(*record.resources);
     if (const auto* dir = runtime::run_dir_of(record)) apply.run_dir = copy(*dir);
+    if constexpr (std::is_same_v<Apply, wire::ApplyInferenceT>)
+      if (record.run)
+        for (const std::string& peer : record.run->peers)
+          if (const auto* dir = runtime::of_node(record.run_dirs, runtime::node_of_place(peer)))
+            apply.peers.push_back(copy(*dir));
     return apply;
   };
   const std::uint64_t generation = asked.value == wish

@@ -1,8 +1,9 @@
 // agents/launcher/wish.h - the workload that a Workspace wishes for: a revision, in a place. Pure.
 #pragma once
 #include <string>
+#include <vector>
 
-#include "schemas/record_generated.h"
+#include "agents/runtime/decision.h"
 
 namespace kairo::launcher {
 // The node that was granted for this revision; "" = none.
@@ -12,9 +13,13 @@ inline std::string node_of(const wire::RecordT& record) {
                           r->revision == record.workspace->revision;
   return is_granted && !r->nodes.empty() ? r->nodes.front() : "";
 }
-inline std::string place_of(const wire::RecordT& record) {
+// The places of the nodes, in their order.
+inline std::vector<std::string> places_of(const wire::RecordT& record) {
   const bool is_named = !node_of(record).empty() && !record.resources->places.empty();
-  return is_named ? record.resources->places.front() : node_of(record);
+  return is_named ? record.resources->places : std::vector<std::string>{node_of(record)};
+}
+inline std::string place_of(const wire::RecordT& record) {
+  return runtime::joined(places_of(record));
 }
 // The workload as it is wished for: a revision, in a place.
 inline std::string wish_of(const wire::RecordT& record) {

@@ -11,8 +11,9 @@ using runtime::Decision;
 
 // Its processes may still write here.
 bool is_used(const wire::RecordT& record, const std::string& self) {
-  const auto is_here = [&](const auto& seen) {
-    return seen && seen->exists && (seen->place.empty() || seen->place.starts_with(self + "/"));
+  const auto is_here = [&](const auto& seen) {  // its place may be several: "a/1,b/2"
+    return seen && seen->exists &&
+           (seen->place.empty() || ("," + seen->place).find("," + self + "/") != std::string::npos);
   };
   return is_here(record.job) || is_here(record.server);
 }
@@ -26,12 +27,13 @@ std::string access_secret_of(const wire::RecordT& record) {
 
 // The directory could not be made (disk full, weights missing): said once per cause; the relay goes
 // on trying what may get better by itself.
-void tell_trouble(Decision& d, const wire::RecordT& record, const wire::TroubleT& trouble) {
+void tell_trouble(Decision& d, const wire::RecordT& record, const wire::TroubleT& trouble,
+                  const std::string& self) {
   wire::RunDirT failed;
   failed.revision = trouble.revision;
   failed.state = wire::RunDirState::Failed;
-  failed.node = record.run->node;
-  failed.place = record.run->place;
+  failed.node = self;
+  failed.place = runtime::place_on(*record.run, self);
   failed.reason = "RunDirectoryFailed";
   failed.message = trouble.what;
   runtime::publish(d, record, std::move(failed));
@@ -45,9 +47,11 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   const wire::RunDirT* dir = runtime::of_node(record.run_dirs, view.self);
   // Of this word about the run: a wish may come back, and a store may be older than what was done.
   const std::string asked_for = run.revision + "/" + std::to_string(run.version);
-  if (!run.planned || run.node != view.self) {  // no longer wanted, or another node's by now
-    const bool was_here = dir != nullptr || run.node == view.self ||
-                          !runtime::mark_of(record, "prepare").value.empty();
+  const bool is_here = runtime::is_on(run, view.self);
+  const std::string place = runtime::place_on(run, view.self);
+  if (!run.planned || !is_here) {  // no longer wanted, or another node's by now
+    const bool was_here =
+        dir != nullptr || is_here || !runtime::mark_of(record, "prepare").value.empty();
     if (!was_here || is_used(record, view.self)) return d;
     if (dir != nullptr && dir->state == wire::RunDirState::Removed) return d;
     wire::RemoveRunT remove;
@@ -57,15 +61,17 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
     return d;
   }
   const bool ready = dir != nullptr && dir->state == wire::RunDirState::Ready &&
-                     dir->revision == run.revision && dir->place == run.place &&
+                     dir->revision == run.revision && dir->place == place &&
                      !dir->volume.empty();  // else an earlier version made it, elsewhere
   if (!ready) {
     wire::PrepareRunT prepare;
     prepare.run = copy(run);
+    prepare.run->node = view.self;
+    prepare.run->place = place;
     prepare.access_secret = access_secret_of(record);
     ask(d, record, "prepare", asked_for, run.revision, std::move(prepare));
     if (const wire::TroubleT* trouble = runtime::trouble_of(record, "PrepareRun"))
-      tell_trouble(d, record, *trouble);
+      tell_trouble(d, record, *trouble, view.self);
     return d;
   }
   const wire::JobT* job = record.job.get();

@@ -6,6 +6,8 @@
 #include <tuple>
 
 #include "agents/provisioner/estimate.h"
+#include "agents/provisioner/machine.h"
+#include "agents/provisioner/spread.h"
 
 namespace kairo::provisioner {
 namespace {
@@ -22,50 +24,14 @@ std::int64_t tuning_cpu_milli(const wire::NodeT& node) {
   return std::max<std::int64_t>(node.gpus > 0 ? half / node.gpus : half + 1, 500);
 }
 
-const std::string& label_of(const wire::NodeT& node, const char* key) {
-  static const std::string none;
-  for (const auto& label : node.labels)
-    if (label->key == key) return label->value;
-  return none;
-}
-bool carries(const wire::NodeT& node, const wire::LabelT& wanted) {
-  return std::any_of(node.labels.begin(), node.labels.end(), [&](const auto& label) {
-    return label->key == wanted.key && label->value == wanted.value;
-  });
-}
-// Local mode has one machine: labels would only ever say no.
-bool matches(const wire::NodeT& node, const wire::WorkspaceT& w) {
-  return node.local || std::all_of(w.match_labels.begin(), w.match_labels.end(),
-                                   [&](const auto& label) { return carries(node, *label); });
-}
-bool counts(const wire::NodeT& node, const wire::WorkspaceT& w) {
-  return node.exists && matches(node, w);
-}
-std::int64_t free_gpus(const std::string& name, const wire::NodeT& node,
-                       const runtime::GpusHeld* held) {
-  const auto taken = held == nullptr ? runtime::GpusHeld::const_iterator() : held->find(name);
-  const bool is_held = held != nullptr && taken != held->end();
-  return std::int64_t{node.gpus} - (is_held ? taken->second : 0);
-}
 // All that assess() reads of a node that counts.
 auto what_counts(const wire::NodeT& n) {
   return std::tie(n.ready, n.cpu_milli, n.memory_bytes, n.gpus, n.gpu_memory_bytes, n.local,
                   n.models, n.sources);
 }
-// Where nothing on the node tells of its GPUs, its machine type does.
-std::int64_t gpu_memory_on(const wire::NodeT& node) {
-  if (node.gpu_memory_bytes > 0) return node.gpu_memory_bytes;
-  return gpu_memory_of(label_of(node, "node.kubernetes.io/instance-type"));
-}
 std::int64_t room_of(const wire::NodeT& node) {
   return node.gpus > 0 ? gpu_memory_on(node) : node.memory_bytes;
 }
-bool has_weights(const wire::NodeT& node, const std::string& preset) {
-  if (std::find(node.models.begin(), node.models.end(), preset) != node.models.end()) return true;
-  const catalogue::Preset* known = catalogue::find_preset(preset);  // or its agent fetches them
-  return known != nullptr && catalogue::can_fetch(*known, node.sources);
-}
-
 // " instanceType ... is retired ...; use ..." when the user names a machine type that cannot serve.
 std::string about_instance_type(const wire::WorkspaceT& w, const catalogue::Preset& preset) {
   const auto* retired = catalogue::find_retired(w.instance_type);
@@ -205,10 +171,10 @@ std::int64_t gpu_memory_of(const std::string& instance_type) {
 
 std::optional<ResourcesT> refusal_of(const wire::WorkspaceT& w) {
   if (!w.problem.empty()) return word(w, ResourcesState::Refused, "InvalidWorkspace", w.problem);
-  if (w.count > 1)
+  if (w.count > 1 && w.tuning)
     return word(w, ResourcesState::Refused, "UnsupportedNodeCount",
                 "resource.count is " + std::to_string(w.count) +
-                    ", and one model runs on one node so far; set it to 1");
+                    ", and a tuning runs on one node; set it to 1");
   if (!is_template(w) && catalogue::find_preset(preset_of(w)) == nullptr)
     return word(w, ResourcesState::Refused, "UnknownPreset",
                 "preset '" + preset_of(w) + "' is not in the catalogue");
@@ -252,6 +218,8 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
       lacking = lacking == nullptr ? &named : lacking;
     }
   }
+  if (w.count > 1 && (best == nullptr || preset == nullptr))
+    if (auto said = spread(w, nodes, held)) return std::move(*said);
   const Named* told = best != nullptr ? best : lacking;
   if (told != nullptr) return assess_node(w, told->first, told->second);
   if (late != nullptr)
@@ -259,11 +227,8 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
                 "node " + late->first + " is not Ready");
   if (w.match_labels.empty())
     return word(w, ResourcesState::Waiting, "NodeNotFound", "there is no node");
-  std::string wanted;
-  for (const auto& label : w.match_labels) wanted += " " + label->key + "=" + label->value;
-  return word(
-      w, ResourcesState::Waiting, "NodeNotFound",
-      "no node carries the labels of resource.labelSelector; kubectl label node NAME" + wanted);
+  return word(w, ResourcesState::Waiting, "NodeNotFound",
+              "no node carries the labels of resource.labelSelector" + label_remedy(w));
 }
 
 bool may_change(const wire::WorkspaceT& w, const wire::ResourcesT* said, const std::string& name,
@@ -271,7 +236,7 @@ bool may_change(const wire::WorkspaceT& w, const wire::ResourcesT* said, const s
   const bool counted = before != nullptr && counts(*before, w), counts_now = counts(after, w);
   if (!counted && !counts_now) return false;
   if (counted && counts_now && what_counts(*before) == what_counts(after)) return false;
-  if (said == nullptr || said->revision != w.revision) return true;
+  if (said == nullptr || said->revision != w.revision || w.count > 1) return true;
   const bool is_ready = counts_now && after.ready;
   if (is_ready && has_weights(after, preset_of(w))) return true;
   // It does not help; but the word may be about it from now on: the first by name, Ready before

@@ -21,6 +21,12 @@ std::string advice(const Need& need, const std::string& cloud) {
       out += (out.empty() ? "" : ", ") + sku->name;
   return out.empty() ? "; no machine type of the catalogue has such a GPU" : "; use one of " + out;
 }
+constexpr const char* one_is_bought =
+    ", and one node is bought for a Workspace; set it to 1 with a larger instanceType, or "
+    "give kairo the nodes (node-provisioner own)";
+std::string count_of(const wire::WorkspaceT& w) {
+  return "resource.count is " + std::to_string(w.count);
+}
 wire::ResourcesT refused(const wire::WorkspaceT& w, const char* reason, std::string message) {
   return word(w, ResourcesState::Refused, reason, std::move(message));
 }
@@ -52,6 +58,10 @@ std::optional<wire::ResourcesT> check_machine(const wire::WorkspaceT& w, const T
                         ? vllm_gpus(preset, there, static_cast<std::uint32_t>(sku->gpus)) > 0
                         : need.memory_bytes <= there;
   if (fits) return std::nullopt;
+  if (w.count > 1)
+    return refused(w, "UnsupportedNodeCount",
+                   preset.name + " does not fit on one " + w.instance_type + "; " + count_of(w) +
+                       one_is_bought);
   return refused(w, "InsufficientMemory",
                  preset.name + " needs about " + gib(need.memory_bytes) + " on one GPU to " +
                      (w.tuning ? "tune (" + w.tuning->method + ")" : "serve") + " (" + need.why +
@@ -62,6 +72,7 @@ std::optional<wire::ResourcesT> check_machine(const wire::WorkspaceT& w, const T
 std::optional<wire::ResourcesT> why_not(const wire::WorkspaceT& w, const Terms& terms) {
   if (auto known = refusal_of(w)) return known;
   if (is_template(w)) {
+    if (w.count > 1) return refused(w, "UnsupportedNodeCount", count_of(w) + one_is_bought);
     if (!w.instance_type.empty()) return std::nullopt;
     return refused(w, "UnsupportedInstanceType",
                    "resource.instanceType is empty, and nodes are bought here");

@@ -8,11 +8,13 @@
 #include "agents/provisioner/buyable.h"
 #include "agents/provisioner/end.h"
 #include "agents/provisioner/follow.h"
+#include "agents/provisioner/spread.h"
 #include "agents/runtime/decision.h"
 
 namespace kairo::provisioner {
 namespace {
 using wire::ResourcesState;
+constexpr std::int64_t gpus_again_ms = 5'000;  // no fact tells that another Workspace is over
 
 // Nothing is granted before our finalizer is on: what is started must be cleaned up.
 bool asks_for_nodes(const wire::RecordT& record) {
@@ -120,7 +122,12 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view,
   if (!asks_for_nodes(record)) return d;
   const auto* granted = granted_to(record);
   if (granted != nullptr && stands(record, *granted, view.nodes)) return d;
-  runtime::publish(d, record, assess(*record.workspace, view.nodes, view.held));
+  // What it has itself is free for it.
+  const auto held = view.held == nullptr ? runtime::GpusHeld()
+                                         : held_by_others(*view.held, record.resources.get());
+  wire::ResourcesT said = assess(*record.workspace, view.nodes, &held);
+  if (waits_for_gpus(said)) wake(d, view.now_ms + gpus_again_ms);
+  runtime::publish(d, record, std::move(said));
   return d;
 }
 

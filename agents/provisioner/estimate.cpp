@@ -54,18 +54,31 @@ Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on
   return parts.need("weights");
 }
 
+namespace {
+// For weights, on each of n GPUs that share the cache: KAITO's estimate.
+double vllm_room(const catalogue::Preset& preset, std::int64_t gpu_memory_bytes, std::uint32_t n) {
+  constexpr double utilization = 0.84, overhead = 2.3 * gib_bytes, spread = 1.05, tokens = 2048;
+  const double cache = std::sqrt(static_cast<double>(preset.parameters)) * tokens * 4;
+  return (static_cast<double>(gpu_memory_bytes) * utilization - overhead - cache / n) / spread;
+}
+double vllm_weights(const catalogue::Preset& preset) {
+  constexpr double expansion = 1.02;
+  return preset.weights_gib * gib_bytes * expansion;
+}
+}  // namespace
+
 std::uint32_t vllm_gpus(const catalogue::Preset& preset, std::int64_t gpu_memory_bytes,
                         std::uint32_t gpus) {
-  constexpr double utilization = 0.84, expansion = 1.02, overhead = 2.3 * gib_bytes, spread = 1.05;
-  constexpr double tokens = 2048;
-  const double weights = preset.weights_gib * gib_bytes * expansion;
-  const double cache = std::sqrt(static_cast<double>(preset.parameters)) * tokens * 4;
-  for (std::uint32_t n = 1; n <= gpus; n *= 2) {
-    const double room =
-        (static_cast<double>(gpu_memory_bytes) * utilization - overhead - cache / n) / spread;
-    if (weights / n <= room) return n;
-  }
+  for (std::uint32_t n = 1; n <= gpus; n *= 2)
+    if (vllm_weights(preset) / n <= vllm_room(preset, gpu_memory_bytes, n)) return n;
   return 0;
+}
+std::uint32_t vllm_nodes(const catalogue::Preset& preset, std::int64_t gpu_memory_bytes,
+                         std::uint32_t gpus) {
+  const double room = gpus == 0 ? 0 : vllm_room(preset, gpu_memory_bytes, gpus);
+  if (room <= 0) return 0;
+  const double least = std::floor(vllm_weights(preset) / room) + 1;
+  return static_cast<std::uint32_t>(std::ceil(least / gpus));
 }
 
 std::string gib(std::int64_t bytes) {

@@ -20,6 +20,9 @@ Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on
 // GPUs of one node that vLLM needs, a power of two, by KAITO's estimate; 0: they do not do.
 std::uint32_t vllm_gpus(const catalogue::Preset& preset, std::int64_t gpu_memory_bytes,
                         std::uint32_t gpus);
+// Nodes with so many GPUs each that vLLM needs, by KAITO's estimate; 0: no number of them does.
+std::uint32_t vllm_nodes(const catalogue::Preset& preset, std::int64_t gpu_memory_bytes,
+                         std::uint32_t gpus);
 // Families that our own engine runs; others need Kubernetes with vLLM (serving only).
 bool is_native(const std::string& architecture);
 std::string gib(std::int64_t bytes);  // "1.3 GiB"

@@ -74,6 +74,32 @@ const T* of_node(const std::vector<std::unique_ptr<T>>& words, const std::string
     if (word->node == node) return word.get();
   return nullptr;
 }
+// Of a workload on several nodes the places are one text: as what it was made for.
+inline std::string joined(const std::vector<std::string>& places) {
+  std::string out;
+  for (const std::string& place : places) out += (out.empty() ? "" : ",") + place;
+  return out;
+}
+inline std::string node_of_place(const std::string& place) {
+  return place.substr(0, place.find('/'));
+}
+inline bool is_on(const wire::RunT& run, const std::string& node) {
+  return run.node == node || std::any_of(run.peers.begin(), run.peers.end(), [&](const auto& peer) {
+           return node_of_place(peer) == node;
+         });
+}
+// The run's nodes; one, but of a model on several.
+inline std::vector<std::string> nodes_of(const wire::RunT& run) {
+  std::vector<std::string> out{run.node};
+  for (const std::string& peer : run.peers) out.push_back(node_of_place(peer));
+  return out;
+}
+// The run's place on one of its nodes.
+inline std::string place_on(const wire::RunT& run, const std::string& node) {
+  for (const std::string& peer : run.peers)
+    if (node_of_place(peer) == node) return peer;
+  return run.place;
+}
 // The words that count: of the node on which the run is wished for.
 inline std::string run_node_of(const wire::RecordT& record) {
   if (record.run) return record.run->node;

@@ -114,8 +114,9 @@ class Loop {
   Nodes nodes_;                                     // this round's news included
   std::map<std::string, std::int64_t> gone_nodes_;  // by name: when it was seen gone
   GpusHeld held_;                                   // this round's grants included
-  std::map<std::string, std::pair<std::string, std::uint32_t>> holders_;  // by uid: node, GPUs
-  std::set<std::pair<std::int64_t, std::string>> timers_;                 // (wake_at_ms, uid)
+  std::map<std::string, std::pair<std::vector<std::string>, std::uint32_t>>
+      holders_;                                            // by uid: nodes, GPUs of each
+  std::set<std::pair<std::int64_t, std::string>> timers_;  // (wake_at_ms, uid)
   std::set<std::string> quarantined_;
   std::vector<std::string> done_;  // outbox keys to erase in the next batch
   std::uint64_t outbox_ = 0, facts_ = 0, decisions_ = 0;

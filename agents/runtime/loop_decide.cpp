@@ -91,14 +91,14 @@ void Loop::account(const std::string& uid, const wire::RecordT& record) {
                      !granted->nodes.empty() && !is_done(record);
   const auto known = holders_.find(uid);
   if (known != holders_.end()) {
-    const auto& [node, gpus] = known->second;
-    if (holds && node == granted->nodes.front() && gpus == granted->gpus) return;
-    held_[node] -= gpus;
+    const auto& [nodes, gpus] = known->second;
+    if (holds && nodes == granted->nodes && gpus == granted->gpus) return;
+    for (const std::string& node : nodes) held_[node] -= gpus;
     holders_.erase(known);
   }
   if (!holds) return;
-  held_[granted->nodes.front()] += granted->gpus;
-  holders_[uid] = {granted->nodes.front(), granted->gpus};
+  for (const std::string& node : granted->nodes) held_[node] += granted->gpus;
+  holders_[uid] = {granted->nodes, granted->gpus};
 }
 
 bool Loop::take_up(Round& round, const std::string& uid, Decision decided) {

@@ -28,15 +28,17 @@ std::string waits_for(const wire::RecordT& record, const runtime::View& view) {
   if (record.job && record.job->exists) return "waiting for its Job to end";
   if (record.server && record.server->exists) return "waiting for its StatefulSet to end";
   if (record.run && record.run->planned) return "waiting for the launcher to let go of its run";
-  const std::string node = record.run ? record.run->node : "";
-  const wire::RunDirT* dir = runtime::run_dir_of(record);
-  const bool is_removed = dir != nullptr && dir->state == wire::RunDirState::Removed;
-  const auto there = view.nodes.find(node);
-  const bool is_on_a_node = there != view.nodes.end() && there->second.exists;
   const bool is_patient = view.now_ms - leaving_since(record, view.now_ms) < node_patience_ms;
-  if (is_on_a_node && !is_removed && is_patient)
-    return "waiting for node " + node + " to remove its run directory" +
-           (there->second.ready ? "" : " (the node is not Ready)");
+  for (const std::string& node :
+       record.run ? runtime::nodes_of(*record.run) : std::vector<std::string>{}) {
+    const wire::RunDirT* dir = runtime::of_node(record.run_dirs, node);
+    const bool is_removed = dir != nullptr && dir->state == wire::RunDirState::Removed;
+    const auto there = view.nodes.find(node);
+    const bool is_on_a_node = there != view.nodes.end() && there->second.exists;
+    if (is_on_a_node && !is_removed && is_patient)
+      return "waiting for node " + node + " to remove its run directory" +
+             (there->second.ready ? "" : " (the node is not Ready)");
+  }
   if (!record.resources || record.resources->state != wire::ResourcesState::Released)
     return record.resources && record.resources->claim_reason == "NodeClaimDeleting"
                ? record.resources->message

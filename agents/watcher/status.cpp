@@ -2,16 +2,13 @@
 #include "agents/watcher/status.h"
 
 #include <algorithm>
-#include <map>
 #include <string>
 
 #include "agents/runtime/decision.h"
+#include "agents/watcher/words.h"
 
 namespace kairo::watcher {
 namespace {
-struct Verdict {  // one condition's content
-  std::string value, reason, message;
-};
 const std::string yes = "True", no = "False";
 
 // Whether one of these says so: what was told last, and what the object shows (the same, unless the
@@ -130,40 +127,6 @@ class Story {
   const std::string& revision_;
 };
 
-// "data-downloader: GET ...: 404 Not Found"; the kubelet's "Error" adds nothing to a message.
-std::string words_of(const wire::PodT& pod, const wire::ResourcesT* resources) {
-  std::string out = pod.container.empty() ? "" : pod.container + ": ";
-  if (pod.reason == "OOMKilled") {
-    const std::int64_t limit = resources == nullptr ? 0 : resources->memory_limit_bytes;
-    return out + "OOMKilled: it passed its memory limit" +
-           (limit > 0 ? " of " + std::to_string(limit >> 20) + " MiB" : "") +
-           "; lower per_device_train_batch_size, or use a machine with more memory";
-  }
-  if (pod.reason == "Error" && pod.exit_code > 128)  // its last words are not about its end
-    return out + "killed by signal " + std::to_string(pod.exit_code - 128);
-  if (pod.message.empty()) return out + pod.reason;
-  return out + (pod.reason == "Error" ? "" : pod.reason + ": ") + pod.message;
-}
-
-// KAITO's classes of a pod that does not come up.
-std::string class_of(const wire::PodT& pod) {
-  static const std::map<std::string, std::string> classes = {
-      {"OOMKilled", "ContainerOOMKilled"},
-      {"ErrImagePull", "ImagePullError"},
-      {"ImagePullBackOff", "ImagePullError"},
-      {"InvalidImageName", "ImagePullError"},
-      {"CreateContainerError", "ContainerStartError"},
-      {"CreateContainerConfigError", "ContainerStartError"},
-      {"RunContainerError", "ContainerStartError"},
-      {"StartError", "ContainerStartError"},
-      {"CrashLoopBackOff", "ContainerCrashLoopBackOff"},
-      {"Error", "ContainerCrashLoopBackOff"},
-      {"Evicted", "PodEvicted"},
-      {"Unschedulable", "Unschedulable"}};
-  const auto found = classes.find(pod.reason);
-  return found == classes.end() ? "WorkspaceInferenceStatusPending" : found->second;
-}
-
 std::string Story::failure() const {
   if (const auto* a = artifact(); a != nullptr && !a->problem.empty()) return a->problem;
   const auto* p = progress();
@@ -185,8 +148,7 @@ Verdict Story::waiting() const {
   const std::string pending = "WorkspaceTuningJobStatusPending";
   if (!is_ready()) return {no, pending, "Tuning job has not started"};  // no node: said elsewhere
   if (r_.run && !r_.run->message.empty()) return {no, r_.run->reason, r_.run->message};
-  if (const auto* dir = runtime::run_dir_of(r_); dir != nullptr && !dir->message.empty())
-    return {no, dir->reason, dir->message};  // it failed, or its weights are on their way
+  if (const Verdict why = unprepared(r_); !why.reason.empty()) return why;
   if (is_suspended()) return {no, pending, "Tuning job has not started: " + suspension()};
   if (pod() != nullptr && pod()->exists && !pod()->reason.empty())
     return {no, pending, "Tuning job has not started: " + words_of(*pod(), r_.resources.get())};
@@ -237,7 +199,8 @@ Verdict Story::inference_ready() const {
   const auto* s = r_.server.get();
   const bool is_kaitos = runtime::is_kaitos(r_, r_.server);
   const bool ready = s != nullptr && s->exists && (s->revision == revision_ || is_kaitos) &&
-                     s->replicas > 0 && s->ready_replicas >= s->replicas && is_ready();
+                     s->replicas >= nodes_wanted(r_) && s->replicas > 0 &&
+                     s->ready_replicas >= s->replicas && is_ready();
   if (ready)
     return {yes, "WorkspaceInferenceStatusSuccess", "Inference has been deployed successfully"};
   Verdict out = waiting();
@@ -245,6 +208,9 @@ Verdict Story::inference_ready() const {
     const bool has_reason = pod() != nullptr && pod()->exists && !pod()->reason.empty();
     out.reason = has_reason ? class_of(*pod()) : "WorkspaceInferenceStatusPending";
     out.message = "Inference deployment is not ready";
+    if (const std::uint32_t wanted = nodes_wanted(r_); s != nullptr && s->exists && wanted > 1)
+      out.message += ": " + std::to_string(s->ready_replicas) + " of " + std::to_string(wanted) +
+                     " pods are ready";
     if (has_reason) out.message += ": " + words_of(*pod(), r_.resources.get());
   }
   return out;
@@ -353,7 +319,7 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
   wire::StatusT status;
   if (!record.workspace) return status;
   const Story story(record);
-  status.target_nodes = 1;
+  status.target_nodes = nodes_wanted(record);
   if (record.resources) status.nodes = record.resources->nodes;
   std::sort(status.nodes.begin(), status.nodes.end());
   if (record.resources && record.resources->buys)

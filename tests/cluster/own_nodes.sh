@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What this proves: on a real control plane, with nodes that are there, a tuning goes from its Workspace to its Job, to
-# the adapter in the registry, and to a server, with the exact conditions at each step; KAITO's documentation Workspaces
+# the adapter in the registry, and to a server, on two nodes too, with the exact conditions at each step; KAITO's documentation Workspaces
 # are taken unchanged in both versions; a deletion in each phase leaves nothing.
 # usage: own_nodes.sh BUILD
 source "$(dirname "$0")/kairo.sh"
@@ -85,6 +85,45 @@ server              True            True                          True          
   "$(K get workspace | sed '1!s/[0-9a-z]*$/A/')"
 K delete workspace --all --wait=false >/dev/null
 nothing_is_left "deleted when done and when serving, nothing is left"
+
+# One model on two nodes.
+model llama-3.3-70b-instruct
+large() { # NAME COUNT
+  inference "$1" | sed "s|smollm2-135m|llama-3.3-70b|; s|apps: own|apps: large|; s|^resource: {|&count: $2, |"
+}
+large large 2 | K apply -f - >/dev/null
+node large-1 2 apps=large nvidia.com/gpu.memory=81920
+says "with one node of two" large "InferenceReady False WorkspaceInferenceStatusPending: Inference deployment is not ready
+NodesReady False NodeNotReady: Not enough Nodes are ready: llama-3.3-70b-instruct needs 2 nodes like large-1 (2 GPUs of 80.0 GiB) for weights of 131.4 GiB; 1 of them is there; kubectl label node NAME apps=large
+ResourceReady False NotEnoughNodes: llama-3.3-70b-instruct needs 2 nodes like large-1 (2 GPUs of 80.0 GiB) for weights of 131.4 GiB; 1 of them is there; kubectl label node NAME apps=large
+WorkspaceSucceeded False workspacePending: waiting for the inference server"
+node large-2 2 apps=large nvidia.com/gpu.memory=81920
+says "with both" large "InferenceReady True WorkspaceInferenceStatusSuccess: Inference has been deployed successfully
+NodesReady True NodesReady: Enough Nodes are ready
+ResourceReady True workspaceResourceStatusSuccess: workspace resource is ready
+WorkspaceSucceeded True workspaceSucceeded: workspace succeeds"
+same "a pod on each, the first leads" "large-0 large-1 run-volume-large-0
+large-1 large-2 run-volume-large-1" \
+  "$(K get pods -l kaito.sh/workspace=large -o json | jq -r '.items | sort_by(.metadata.name)[] |
+    "\(.metadata.name) \(.spec.nodeName) \(.spec.volumes[] | select(.persistentVolumeClaim != null).persistentVolumeClaim.claimName)"')"
+same "what the status says of it" "2 large-1,large-2" "$(K get workspace large -o json | jq -r '.status | "\(.targetNodeCount) \(.workerNodes | join(","))"')"
+same "its Service" "http 80 5000,ray 6379 6379,dashboard 8265 8265" \
+  "$(K get service large -o json | jq -r '[.spec.ports[] | "\(.name) \(.port) \(.targetPort)"] | join(",")')"
+large next 2 | K apply -f - >/dev/null
+says "another one waits for the GPUs" next "InferenceReady False WorkspaceInferenceStatusPending: Inference deployment is not ready
+NodesReady False NodeNotReady: Not enough Nodes are ready: llama-3.3-70b-instruct needs 2 nodes like large-1 (2 GPUs of 80.0 GiB) for weights of 131.4 GiB; other Workspaces have the GPUs of large-1, large-2
+ResourceReady False GPUsInUse: llama-3.3-70b-instruct needs 2 nodes like large-1 (2 GPUs of 80.0 GiB) for weights of 131.4 GiB; other Workspaces have the GPUs of large-1, large-2
+WorkspaceSucceeded False workspacePending: waiting for the inference server"
+uid_of() { K get statefulset large -o jsonpath='{.metadata.uid}'; }
+before=$(uid_of)
+K delete statefulset large --wait=false >/dev/null
+serves_again() { [ "$(uid_of)" != "$before" ] && [ "$(K get statefulset large -o jsonpath='{.status.readyReplicas}')" = 2 ]; }
+holds "it comes back when somebody deletes it" until_true 40 serves_again
+K delete workspace large --wait=false >/dev/null
+holds "when it has gone, the next one has its nodes" until_true 40 eval '[ "$(state next)" = Ready ]'
+K delete workspace next --wait=false >/dev/null
+nothing_is_left "deleted on both, nothing is left"
+same "no volume either" "" "$(K get persistentvolumes -o json | jq -r '.items[].metadata.name | select(startswith("kairo-run."))')"
 
 # A deletion in each phase.
 at_phase() { # NAME OF THE PHASE, then a command that waits for it with the Workspace's name

@@ -52,7 +52,7 @@ may provisioner "get leases.coordination.k8s.io/kairo-provisioner $ns" "create l
 may launcher "get jobs.batch" "create jobs.batch" "patch jobs.batch" "delete jobs.batch" "get statefulsets.apps" \
   "create statefulsets.apps" "patch statefulsets.apps" "delete statefulsets.apps" "get services" "create services" "patch services" \
   "get configmaps" "create configmaps" "get persistentvolumeclaims" "create persistentvolumeclaims" "get persistentvolumes" \
-  "create persistentvolumes" "patch persistentvolumes" "-delete persistentvolumes" "-delete persistentvolumeclaims" "update workspaces.kaito.sh:finalizers" "get leases.coordination.k8s.io/kairo-launcher $ns" \
+  "create persistentvolumes" "patch persistentvolumes" "list persistentvolumes" "delete persistentvolumes" "-delete persistentvolumeclaims" "update workspaces.kaito.sh:finalizers" "get leases.coordination.k8s.io/kairo-launcher $ns" \
   "create leases.coordination.k8s.io/kairo-launcher $ns" "patch leases.coordination.k8s.io/kairo-launcher $ns" \
   "-get secrets" "-list secrets" "-list jobs.batch" "-delete services" "-patch configmaps" "-delete configmaps" "-list configmaps" \
   "-get workspaces.kaito.sh" "-patch workspaces.kaito.sh:status" "-create pods" "-delete pods" "-patch nodes"

@@ -142,6 +142,44 @@ TEST_CASE("serving: vLLM, for a family without an engine of ours, with the user'
                  text_of(plan_inference(command, {}, {"--max-model-len", "4096"})));
 }
 
+TEST_CASE("serving: one model on two nodes, by vLLM with Ray") {
+  wire::CommandT command = serving_command();
+  auto& apply = *command.body.AsApplyInference();
+  apply.workspace->inference->preset = "llama-3.3-70b-instruct";
+  apply.workspace->count = 2;
+  apply.resources->runtime = "vllm";
+  apply.resources->gpus = apply.resources->target = 2;
+  apply.resources->nodes = {"n1", "n2"};
+  apply.resources->places = {"n1/uid-n1", "n2/uid-n2"};
+  apply.resources->hostnames = {"h1", "h2"};
+  wire::RunDirT second = test::run_dir(1);
+  second.node = "n2";
+  second.place = "n2/uid-n2";
+  second.volume = "/elsewhere/default";
+  second.path = "/elsewhere/default/u1/rev1";
+  apply.peers.push_back(std::make_unique<wire::RunDirT>(std::move(second)));
+  same_as_golden("serving_spread.txt",
+                 text_of(plan_inference(command, {}, {"--max-model-len", "4096"})));
+}
+
+TEST_CASE("serving: the user's own pod, on two nodes: one a node") {
+  wire::CommandT command = serving_command();
+  auto& apply = *command.body.AsApplyInference();
+  apply.workspace->inference->adapters.clear();
+  apply.workspace->inference->template_ = R"({"spec":{"containers":[{"name":"own"}]}})";
+  apply.resources->runtime = "template";
+  apply.resources->nodes = {"n1", "n2"};
+  apply.resources->hostnames = {"n1", "n2"};
+  apply.run_dir.reset();
+  const auto set = nlohmann::json::parse(plan_inference(command, {}).own.back().json);
+  CHECK(set["spec"]["replicas"] == 2);
+  CHECK_FALSE(set["spec"].contains("volumeClaimTemplates"));
+  const auto& apart = set["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]
+                         ["requiredDuringSchedulingIgnoredDuringExecution"][0];
+  CHECK(apart["topologyKey"] == "kubernetes.io/hostname");
+  CHECK(apart["labelSelector"]["matchLabels"]["kaito.sh/workspace"] == "serve-me");
+}
+
 TEST_CASE("serving: the user's own pod, with our labels, place and Services") {
   wire::CommandT command = serving_command();
   auto& apply = *command.body.AsApplyInference();

@@ -69,10 +69,6 @@ TEST_CASE("provisioner: what cannot be worked on is said") {
   odd.problem = "the Workspace has 70000 bytes of JSON";
   CHECK(answer(odd, one(node(1))).reason == "InvalidWorkspace");
   CHECK(answer(odd, one(node(1))).message == "the Workspace has 70000 bytes of JSON");
-  wire::WorkspaceT wide = serving(1);
-  wide.count = 2;
-  CHECK(answer(wide, one(node(1))).message ==
-        "resource.count is 2, and one model runs on one node so far; set it to 1");
   wire::NodeT gpu = node(1);
   gpu.gpus = 1;
   gpu.gpu_memory_bytes = 100 << 20;

@@ -271,3 +271,46 @@ TEST_CASE("status: weights on their way, and refused") {
   CHECK(s.tuning->phase == "Preparing");
   CHECK(about(s, "JobStarted").starts_with("False WeightsRefused: "));
 }
+
+TEST_CASE("status: one model on several nodes is ready when all of its pods are") {
+  wire::ResourcesT granted = ready(1);
+  granted.nodes = {"n2", "n1"};
+  granted.places = {"n1/uid-n1", "n2/uid-n2"};
+  granted.target = 2;
+  wire::RunT run = planned(1);
+  run.peers = {"n2/uid-n2"};
+  wire::RunDirT other = run_dir(1, "rev1", wire::RunDirState::Fetching);
+  other.node = "n2";
+  other.reason = "WeightsDownloading";
+  other.message = "weights: 1 of 4 GiB";
+  wire::ServerT half = server(1);
+  half.replicas = 2;
+  wire::ServerT less = server(2);  // somebody scaled it down
+  wire::ServerT whole = server(3);
+  whole.replicas = whole.ready_replicas = 2;
+  const auto told = [](const wire::RecordT& r) {
+    const auto status = watcher::compose(r, 1000);
+    CHECK(status.target_nodes == 2);
+    CHECK(status.nodes == std::vector<std::string>{"n1", "n2"});
+    for (const auto& c : status.conditions)
+      if (c->type == "InferenceReady") return c->value + " " + c->reason + ": " + c->message;
+    return std::string("absent");
+  };
+  auto r = record(serving(1), std::move(granted), std::move(run), run_dir(1));
+  CHECK(told(r) == "False RunDirectoriesNotReady: waiting for the run directories of n2");
+  runtime::absorb(r, fact(wire::RunDirT(other)));
+  CHECK(told(r) == "False WeightsDownloading: node n2: weights: 1 of 4 GiB");
+  other.version = 2;
+  other.state = wire::RunDirState::Ready;
+  other.message.clear();
+  runtime::absorb(r, fact(std::move(other)));
+  runtime::absorb(r, fact(std::move(half)));
+  CHECK(told(r) ==
+        "False WorkspaceInferenceStatusPending: Inference deployment is not ready: 1 of 2 pods are "
+        "ready");
+  runtime::absorb(r, fact(std::move(less)));
+  CHECK(told(r).starts_with("False "));
+  runtime::absorb(r, fact(std::move(whole)));
+  CHECK(told(r) ==
+        "True WorkspaceInferenceStatusSuccess: Inference has been deployed successfully");
+}

@@ -1,0 +1,48 @@
+// agents/provisioner/machine.cpp - labels, GPUs, weights.
+#include "agents/provisioner/machine.h"
+
+#include <algorithm>
+
+#include "agents/provisioner/assess.h"
+
+namespace kairo::provisioner {
+namespace {
+bool carries(const wire::NodeT& node, const wire::LabelT& wanted) {
+  return std::any_of(node.labels.begin(), node.labels.end(), [&](const auto& label) {
+    return label->key == wanted.key && label->value == wanted.value;
+  });
+}
+}  // namespace
+
+const std::string& label_of(const wire::NodeT& node, const char* key) {
+  static const std::string none;
+  for (const auto& label : node.labels)
+    if (label->key == key) return label->value;
+  return none;
+}
+bool counts(const wire::NodeT& node, const wire::WorkspaceT& w) {
+  return node.exists &&
+         (node.local || std::all_of(w.match_labels.begin(), w.match_labels.end(),
+                                    [&](const auto& label) { return carries(node, *label); }));
+}
+std::int64_t free_gpus(const std::string& name, const wire::NodeT& node,
+                       const runtime::GpusHeld* held) {
+  const auto taken = held == nullptr ? runtime::GpusHeld::const_iterator() : held->find(name);
+  const bool is_held = held != nullptr && taken != held->end();
+  return std::int64_t{node.gpus} - (is_held ? taken->second : 0);
+}
+std::int64_t gpu_memory_on(const wire::NodeT& node) {
+  if (node.gpu_memory_bytes > 0) return node.gpu_memory_bytes;
+  return gpu_memory_of(label_of(node, "node.kubernetes.io/instance-type"));
+}
+bool has_weights(const wire::NodeT& node, const std::string& preset) {
+  if (std::find(node.models.begin(), node.models.end(), preset) != node.models.end()) return true;
+  const catalogue::Preset* known = catalogue::find_preset(preset);  // or its agent fetches them
+  return known != nullptr && catalogue::can_fetch(*known, node.sources);
+}
+std::string label_remedy(const wire::WorkspaceT& w) {
+  std::string wanted;
+  for (const auto& label : w.match_labels) wanted += " " + label->key + "=" + label->value;
+  return wanted.empty() ? "" : "; kubectl label node NAME" + wanted;
+}
+}  // namespace kairo::provisioner

@@ -1,0 +1,21 @@
+// agents/provisioner/machine.h - what is read of one node. Pure.
+#pragma once
+#include <string>
+
+#include "agents/runtime/agent.h"
+
+namespace kairo::provisioner {
+const std::string& label_of(const wire::NodeT& node, const char* key);  // "" = it has none
+// It is there and carries the Workspace's labels. Local mode has one machine: labels would only
+// ever say no.
+bool counts(const wire::NodeT& node, const wire::WorkspaceT& w);
+// GPUs that no Workspace has; below 0: more are promised than there are. held: null = none is.
+std::int64_t free_gpus(const std::string& name, const wire::NodeT& node,
+                       const runtime::GpusHeld* held);
+// Of one GPU. Where nothing on the node tells it, its machine type does.
+std::int64_t gpu_memory_on(const wire::NodeT& node);
+// They lie there, or its agent fetches them.
+bool has_weights(const wire::NodeT& node, const std::string& preset);
+// "; kubectl label node NAME key=value": how a node comes to count.
+std::string label_remedy(const wire::WorkspaceT& w);
+}  // namespace kairo::provisioner
