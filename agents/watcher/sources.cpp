@@ -116,13 +116,25 @@ void Source::saw_workspace(const wire::FactT& fact, const Object& object, wire::
   deps_.observe(runtime::fact_about(fact, std::move(seen)));
 }
 
+Source::Said Source::said_of(const wire::FactT& fact) {
+  return {runtime::version_of(fact), runtime::content_of(fact)};
+}
+wire::FactT Source::fact_of(const Said& said) {
+  wire::FactT fact = decode<wire::FactT>(said.content, wire::FactIdentifier()).value();
+  with_body(fact, [&](auto& body) { body.version = said.version; });
+  return fact;
+}
+
 // A change of what no fact holds (our own status writes above all) is no news for five agents.
 void Source::note(wire::FactT fact) {
   const std::string subject = runtime::subject_of(fact);
   const auto said = there_.find(subject);
   const bool is_known = !unsaid_.contains(subject) && said != there_.end() &&
-                        runtime::content_of(said->second) == runtime::content_of(fact);
-  if (!is_known) unsaid_[subject] = std::move(fact);
+                        said->second.content == runtime::content_of(fact);
+  if (is_known)
+    said->second.version = runtime::version_of(fact);
+  else
+    unsaid_[subject] = std::move(fact);
 }
 void Source::note_gone(wire::FactT fact, std::uint64_t version) {
   with_body(fact, [&](auto& body) {
@@ -150,7 +162,7 @@ Status Source::say() {
     if (is_gone)
       there_.erase(subject);
     else
-      there_[subject] = std::move(fact);
+      there_[subject] = said_of(fact);
   }
   unsaid_.clear();
   return ok();
@@ -162,7 +174,7 @@ Status Source::say_again() {
     auto next = again_.extract(again_.begin());
     const auto there = there_.find(next.key());
     if (there != there_.end())
-      unsaid_.emplace(next.key(), there->second);
+      unsaid_.emplace(next.key(), fact_of(there->second));
     else if (next.mapped())
       unsaid_.emplace(next.key(), std::move(*next.mapped()));
   }
@@ -171,21 +183,20 @@ Status Source::say_again() {
 
 // A list is never older than what was read and said before, of what was there and of what was gone,
 // nor than what the server had answered to a write before (known).
-void Source::find_epoch(const Facts& before, const std::vector<wire::FactT>& last,
+void Source::find_epoch(const AllSaid& before, const std::vector<wire::FactT>& last,
                         const Versions& known, std::uint64_t listed_version, Facts& now) {
   std::uint64_t newest = deps_.workspaces.epoch();
   bool went_back = newest == epoch_ && listed_version < reached_;
-  const auto compare = [&](const std::string& subject, const wire::FactT& fact) {
-    const std::uint64_t version = runtime::version_of(fact);
+  const auto compare = [&](const std::string& subject, std::uint64_t version) {
     newest = std::max(newest, version & ~version_mask);
     const auto found = now.find(subject);
     went_back =
         went_back || (found != now.end() &&
                       ((runtime::version_of(found->second) & version_mask) | newest) < version);
   };
-  for (const auto& [subject, fact] : before) compare(subject, fact);
+  for (const auto& [subject, said] : before) compare(subject, said.version);
   for (const wire::FactT& fact : last)
-    if (is_of(fact, selection_.kind)) compare(runtime::subject_of(fact), fact);
+    if (is_of(fact, selection_.kind)) compare(runtime::subject_of(fact), runtime::version_of(fact));
   const bool is_in_epoch = newest == epoch_;  // as those that are known
   for (const auto& [uid, version] : known)
     went_back = went_back || (is_in_epoch && listed_version < version);
@@ -213,7 +224,8 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
   const Versions known = is_for_workspaces() ? deps_.workspaces.versions() : Versions();
   Look seen = TRY(look(*last));
   const std::uint64_t version = number(seen.version);
-  Facts now, before = there_;
+  Facts now;
+  AllSaid before = there_;
   std::map<std::string, std::pair<Object, wire::StatusSeenT>> shown;  // by Workspaces
   for (Sighting& sighting : seen.all)
     for (wire::FactT& fact : addressed(std::move(sighting.fact))) {
@@ -228,7 +240,7 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
   for (wire::FactT& fact : *last) {
     if (!is_of(fact, selection_.kind)) continue;
     if (is_there(fact))
-      before.emplace(runtime::subject_of(fact), std::move(fact));
+      before.emplace(runtime::subject_of(fact), said_of(fact));
     else if (is_new_bus)
       gone.push_back(std::move(fact));
   }
@@ -238,8 +250,8 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
   for (auto& [subject, as] : shown) saw_workspace(now.at(subject), as.first, std::move(as.second));
   there_ = before;
   unsaid_.clear();
-  for (auto& [subject, fact] : before)
-    if (!now.contains(subject)) note_gone(std::move(fact), version);
+  for (const auto& [subject, said] : before)
+    if (!now.contains(subject)) note_gone(fact_of(said), version);
   if (say_all) again_.clear();
   for (wire::FactT& fact : gone) {
     const std::string subject = runtime::subject_of(fact);
@@ -248,8 +260,7 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
   for (auto& [subject, fact] : now) {
     uids.insert(fact.uid);
     if (say_all) again_.emplace(subject, std::nullopt);
-    note(fact);
-    if (!unsaid_.contains(subject)) there_[subject] = std::move(fact);  // in this version
+    note(std::move(fact));
   }
   TRY(say());
   if (is_for_workspaces()) deps_.workspaces.complete(uids);

@@ -54,6 +54,13 @@ class Source {
 
  private:
   using Facts = std::map<std::string, wire::FactT>;  // by subject
+  struct Said {                                      // a fact, small: there are as many as objects
+    std::uint64_t version = 0;
+    std::string content;  // runtime::content_of
+  };
+  using AllSaid = std::map<std::string, Said>;
+  static Said said_of(const wire::FactT& fact);
+  static wire::FactT fact_of(const Said& said);
   bool is_for_workspaces() const;
   bool is_optional() const;  // a cluster may do without the kind
   Result<bool> is_absent(std::int64_t now_ms);
@@ -80,8 +87,8 @@ class Source {
   Status say_again();
   Status list(const std::string& incarnation, std::int64_t now_ms);
   using Versions = std::map<std::string, std::uint64_t>;  // by uid
-  void find_epoch(const Facts& before, const std::vector<wire::FactT>& last, const Versions& known,
-                  std::uint64_t listed_version, Facts& now);
+  void find_epoch(const AllSaid& before, const std::vector<wire::FactT>& last,
+                  const Versions& known, std::uint64_t listed_version, Facts& now);
   void hear(const cluster::Event& event, const Object& object);
   Result<std::vector<cluster::Event>> watch(std::int64_t wait_ms);
 
@@ -94,7 +101,7 @@ class Source {
   std::uint64_t reached_ = 0;  // the last version that was read, in this epoch
   std::atomic<bool> has_listed_{false};
   std::map<std::string, Sighting> warm_;  // by uid: what is there, while another acts
-  Facts there_;                           // what was last said to be there
+  AllSaid there_;                         // what was last said to be there
   Facts unsaid_;                          // what is to be said
   // To be said once more, some at a time: what is there (no fact), and what is gone.
   std::map<std::string, std::optional<wire::FactT>> again_;
