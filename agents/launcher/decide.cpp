@@ -175,6 +175,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   if (!granted) return d;  // what runs goes on: a node that is late again must not end a training
   want_run(d, record);
   if (!is_prepared(record) && needs_run(record)) return d;
+  if (!w.finalized) return d;  // what is started must be cleaned up
   if (w.tuning && !runtime::is_trained(record) && !is_foreign(record.job))
     want_job(d, record, view.now_ms);
   if (w.inference && !is_foreign(record.server)) want_server(d, record, view.now_ms);

@@ -16,9 +16,10 @@ namespace {
 using wire::ResourcesState;
 constexpr std::int64_t gpus_again_ms = 5'000;  // no fact tells that another Workspace is over
 
-// Nothing is granted before our finalizer is on: what is started must be cleaned up.
-bool asks_for_nodes(const wire::RecordT& record) {
-  return runtime::is_live(record) && record.workspace->finalized;
+// A node that is there is named at once: the launcher starts nothing before our finalizer is on, for
+// what is started, or bought, must be cleaned up.
+bool asks_for_nodes(const wire::RecordT& record, const Terms& terms) {
+  return runtime::is_live(record) && (terms.mode == Mode::own || record.workspace->finalized);
 }
 // The nodes that this revision was given; null = it was given none.
 const wire::ResourcesT* granted_to(const wire::RecordT& record) {
@@ -119,7 +120,7 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view,
     runtime::publish(d, record, word(*record.workspace, ResourcesState::Released, "", ""));
     return d;
   }
-  if (!asks_for_nodes(record)) return d;
+  if (!asks_for_nodes(record, terms)) return d;
   const auto* granted = granted_to(record);
   if (granted != nullptr && stands(record, *granted, view.nodes)) return d;
   // What it has itself is free for it.
@@ -133,7 +134,7 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view,
 
 bool concerns(const wire::RecordT& record, const std::string& name, const wire::NodeT* before,
               const wire::NodeT& after, const Terms& terms) {
-  if (!asks_for_nodes(record)) return false;
+  if (!asks_for_nodes(record, terms)) return false;
   const auto* granted = granted_to(record);
   const bool is_granted =
       granted != nullptr &&

@@ -142,7 +142,7 @@ TEST_CASE("provisioner: a node's news concerns whom it may help, and whoever hol
       {"granted, its node goes", record(tuning(1), ready(1)), &far, ended, true},
       {"granted, its node is late", record(tuning(1), ready(1)), &far, late, false},
       {"an older revision was granted", record(tuning(1), ready(1, "rev0")), &far, late, true},
-      {"not ours yet", record(std::move(bare)), nullptr, far, false},
+      {"without our finalizer yet", record(std::move(bare)), nullptr, far, true},
       {"leaving", record(leaving(tuning(1))), nullptr, far, false},
   };
   for (const Row& row : rows) {
