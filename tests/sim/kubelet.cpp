@@ -2,6 +2,7 @@
 #include "tests/sim/kubelet.h"
 
 #include <algorithm>
+#include <sstream>
 
 #include "agents/cluster/kinds.h"
 #include "agents/local/apiserver/objects.h"
@@ -21,10 +22,14 @@ std::string urls_of(const Json& pod_spec) {
       if (variable["name"] == "DATA_URLS") return variable["value"];
   return {};
 }
-std::string node_of(const Json& workload) {  // its affinity
+// Its places' nodes, in the order of its pods.
+std::vector<std::string> nodes_of(const Json& workload) {
   const Json& place = at(workload, "/metadata/annotations/kairo.dev~1place");
-  return place.is_string() ? place.get<std::string>().substr(0, place.get<std::string>().find('/'))
-                           : "";
+  std::vector<std::string> out;
+  std::istringstream places(place.is_string() ? place.get<std::string>() : "");
+  for (std::string one; std::getline(places, one, ',');)
+    out.push_back(one.substr(0, one.find('/')));
+  return out.empty() ? std::vector<std::string>{""} : out;
 }
 cluster::Apply status_of(const cluster::Kind& kind, const Json& meta, const Json& status) {
   const Json patch = {
@@ -53,17 +58,23 @@ void KubeletModel::put_back(const Memory& memory) {
   version_ = 0;
   ++put_back_;
 }
-bool KubeletModel::serves(const std::string& name, const std::string& revision) const {
-  const auto pod = memory_.pods.find(name + "-0");
-  return pod != memory_.pods.end() && pod->second.stage == Stage::running &&
-         pod->second.revision == revision && !machines_.is_lost(pod->second.node);
+bool KubeletModel::serves(const std::string& name, const std::string& revision,
+                          std::size_t nodes) const {
+  std::set<std::string> on;
+  for (std::size_t i = 0; i < nodes; ++i) {
+    const auto pod = memory_.pods.find(name + "-" + std::to_string(i));
+    const bool is_there = pod != memory_.pods.end() && pod->second.stage == Stage::running &&
+                          pod->second.revision == revision && !machines_.is_lost(pod->second.node);
+    if (is_there) on.insert(pod->second.node);
+  }
+  return on.size() == nodes;
 }
 
-void KubeletModel::start(const Json& owner, const std::string& pod_name, bool is_server) {
+void KubeletModel::start(const Json& owner, const std::string& pod_name, const std::string& node,
+                         bool is_server) {
   const Json& meta = owner["metadata"];
   const Json& pod_template = at(owner, "/spec/template");
   const Json& notes = at(pod_template, "/metadata/annotations");
-  const std::string node = node_of(owner);
   Json object = {{"apiVersion", "v1"},
                  {"kind", "Pod"},
                  {"metadata", pod_template["metadata"]},
@@ -105,7 +116,8 @@ void KubeletModel::control_job(const Json& job) {
   if (wants_pod && !dice_.healed && dice_.below(2) != 0)
     is_late_ = true;
   else if (wants_pod)
-    start(job, meta["name"].get<std::string>() + "-" + std::to_string(++made_), false);
+    start(job, meta["name"].get<std::string>() + "-" + std::to_string(++made_),
+          nodes_of(job).front(), false);
   Json status = {{"active", has_pod(meta["uid"], false) ? 1 : 0},
                  {"ready", has_pod(meta["uid"], true) ? 1 : 0},
                  {"succeeded", state.succeeded},
@@ -120,20 +132,28 @@ void KubeletModel::control_job(const Json& job) {
   if (cluster_.apply(status_of(cluster::jobs, meta, status)).ok()) state.shown = status;
 }
 
-void KubeletModel::control_server(const Json& set) {
+void KubeletModel::control_ordinal(const Json& set, std::size_t ordinal, const std::string& node) {
   const Json& meta = set["metadata"];
-  const std::string name = meta["name"].get<std::string>() + "-0";
+  const std::string name = meta["name"].get<std::string>() + "-" + std::to_string(ordinal);
   const auto pod = memory_.pods.find(name);
   const Json& replicas = at(set, "/spec/replicas");
+  const bool is_wanted = replicas.is_number() && ordinal < replicas.get<std::size_t>();
   if (pod == memory_.pods.end()) {
-    if (!is_leaving(set) && replicas != 0) start(set, name, true);
-  } else if (replicas == 0 || pod->second.node != node_of(set) ||
+    if (!is_leaving(set) && is_wanted) start(set, name, node, true);
+  } else if (!is_wanted || pod->second.node != node ||
              pod->second.revision !=
                  at(set, "/spec/template/metadata/annotations/kairo.dev~1revision")) {
     (void)cluster_.remove({cluster::pods, meta["namespace"], name}, "");  // replaced: it ends first
   }
-  const bool ready = serves(meta["name"], at(set, "/metadata/annotations/kairo.dev~1revision"));
-  const Json status = {{"replicas", replicas}, {"readyReplicas", ready ? 1 : 0}};
+}
+void KubeletModel::control_server(const Json& set) {
+  const Json& meta = set["metadata"];
+  const std::vector<std::string> nodes = nodes_of(set);
+  for (std::size_t i = 0; i < nodes.size(); ++i) control_ordinal(set, i, nodes[i]);
+  std::size_t ready = nodes.size();
+  const Json& revision = at(set, "/metadata/annotations/kairo.dev~1revision");
+  while (ready > 0 && !serves(meta["name"], revision, ready)) --ready;
+  const Json status = {{"replicas", at(set, "/spec/replicas")}, {"readyReplicas", ready}};
   if (memory_.servers[meta["uid"]] == status) return;
   if (cluster_.apply(status_of(cluster::stateful_sets, meta, status)).ok())
     memory_.servers[meta["uid"]] = status;
@@ -221,6 +241,7 @@ bool KubeletModel::run(Pod& pod) {
   if (!is_prepared && wrong.empty()) wrong = pod.name + " runs without its run directory";
   for (const auto& [name, other] : memory_.pods)
     if (&other != &pod && other.workspace == pod.workspace && other.stage == Stage::running &&
+        (other.owner != pod.owner || other.key != pod.key || !pod.is_server) &&
         !machines_.is_lost(other.node) && wrong.empty())
       wrong = "two at a time for one Workspace: " + name + " and " + pod.name;
   pod.stage = Stage::running;

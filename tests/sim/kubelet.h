@@ -36,7 +36,8 @@ class KubeletModel {
       : cluster_(cluster), machines_(machines), dice_(dice) {}
   void lose(const std::string& node);  // all that ran there has ended
   bool step();                         // true: something has changed, or is on its way
-  bool serves(const std::string& name, const std::string& revision) const;
+  // On each of so many nodes, of this revision.
+  bool serves(const std::string& name, const std::string& revision, std::size_t nodes = 1) const;
   const Memory& memory() const { return memory_; }
   // As the API server is put back: what it says of pods is what there is.
   void put_back(const Memory& memory);
@@ -49,7 +50,9 @@ class KubeletModel {
   using Json = nlohmann::json;
   void control_job(const Json& job);
   void control_server(const Json& set);
-  void start(const Json& owner, const std::string& pod_name, bool is_server);
+  void control_ordinal(const Json& set, std::size_t ordinal, const std::string& node);
+  void start(const Json& owner, const std::string& pod_name, const std::string& node,
+             bool is_server);
   bool run(Pod& pod);  // false: it has ended
   bool train(Pod& pod);
   void end(const Pod& pod, const char* phase, int exit_code, const char* reason);

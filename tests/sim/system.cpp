@@ -66,6 +66,8 @@ System::System(std::uint64_t seed)
         return found->second;
     return {};
   };
+  is_wide_ = !cloud_ && dice_.below(3) == 0;
+  if (is_wide_) user_.wish_wide();
   show_node(first_node, true);
   const Json secret = {{"apiVersion", "v1"},
                        {"kind", "Secret"},
@@ -73,7 +75,7 @@ System::System(std::uint64_t seed)
                        {"data", {{".dockerconfigjson", base64_encode("{\"auths\":{}}")}}}};
   (void)cluster_.apply({{cluster::secrets, "default", "push"}, secret.dump(), "user", ""});
   add_roles(first_node);
-  if (cloud_ || dice_.below(3) != 0) return;
+  if (cloud_ || (!is_wide_ && dice_.below(3) != 0)) return;
   show_node(second_node, true);
   for (const char* name : {"node", "pusher"}) add_agent(name, second_node);
 }
@@ -92,15 +94,21 @@ void System::show_node(const std::string& name, bool ready) {
   if (const auto known = nodes_.find(name); known != nodes_.end() && known->second == ready) return;
   nodes_[name] = ready;
   const Json ready_now = {{"type", "Ready"}, {"status", ready ? "True" : "False"}};
-  const Json node = {{"apiVersion", "v1"},
-                     {"kind", "Node"},
-                     {"metadata",
-                      {{"name", name},
-                       {"labels", {{"kairo.dev/local", "true"}}},
-                       {"annotations", {{"kairo.dev/models", "smollm2-135m-instruct"}}}}},
-                     {"status",
-                      {{"allocatable", {{"cpu", "2"}, {"memory", "16Gi"}}},
-                       {"conditions", Json::array({ready_now})}}}};
+  Json node = {{"apiVersion", "v1"},
+               {"kind", "Node"},
+               {"metadata",
+                {{"name", name},
+                 {"labels", {{"kairo.dev/local", "true"}}},
+                 {"annotations", {{"kairo.dev/models", "smollm2-135m-instruct"}}}}},
+               {"status",
+                {{"allocatable", {{"cpu", "2"}, {"memory", "16Gi"}}},
+                 {"conditions", Json::array({ready_now})}}}};
+  if (is_wide_) {  // machines with GPUs: two of them hold a model that one does not
+    node["metadata"]["labels"] = {{"nvidia.com/gpu.memory", "81920"}, {"app", "wide"}};
+    node["metadata"]["annotations"]["kairo.dev/models"] =
+        "smollm2-135m-instruct,llama-3.3-70b-instruct";
+    node["status"]["allocatable"]["nvidia.com/gpu"] = "2";
+  }
   for (const char* part : {"", "status"})
     (void)cluster_.apply({{cluster::nodes, "", name}, node.dump(), "kubelet", part});
   dice_.journal.note("node " + name, ready ? "ready" : "not ready");

@@ -62,14 +62,19 @@ void User::apply(const std::string& name) {
   const cluster::Ref ref{cluster::workspaces, "default", name};
   if (!cluster_.get(ref).ok()) {
     const std::uint64_t role = dice_.below(8);
-    memory_.roles[name] = role == 0 ? "large" : role < 3 ? "serve" : "tune";
+    const std::string serve = is_wide_ && role == 1 ? "wide" : "serve";
+    memory_.roles[name] = role == 0 ? "large" : role < 3 ? serve : "tune";
   }
   const std::string& role = memory_.roles[name];
   Wish wish;
   Json object;
-  if (role == "serve") {
-    wish.want = Want::server;
+  if (role == "serve" || role == "wide") {
+    wish.want = role == "wide" ? Want::wide : Want::server;
     object = inference(name, dice_.below(3));
+    if (role == "wide") {
+      object["inference"]["preset"]["name"] = "llama-3.3-70b-instruct";
+      object["resource"]["count"] = 2;
+    }
   } else {
     wish.want = role == "large" ? Want::unsupported : trouble(dice_.below(24));
     const std::uint64_t data = dice_.below(3);
@@ -79,6 +84,7 @@ void User::apply(const std::string& name) {
                  name + (data == 2 ? ":2" : ":1");
     object = tuning(name, wish, role == "large");
   }
+  if (is_wide_) object["resource"]["labelSelector"]["matchLabels"]["app"] = "wide";
   const auto applied = cluster_.apply({ref, object.dump(), "user", ""});
   dice_.journal.note("user applies", object.dump());
   if (!applied.ok()) {

@@ -15,7 +15,8 @@ enum class Want {
   missing_secret,  // waits with DependencyNotFound
   forbidden,       // the registry refuses: PushRefused
   unsupported,     // refused with figures, nothing started
-  server
+  server,
+  wide  // a server on two nodes; waits, with figures, while they are not there or not free
 };
 struct Wish {
   Want want = Want::none;
@@ -26,9 +27,11 @@ class User {
  public:
   struct Memory {
     std::map<std::string, Wish> wishes;
-    std::map<std::string, std::string> roles;  // "tune", "serve" or "large": what it was made as
+    std::map<std::string, std::string> roles;  // "tune", "serve", ...: what it was made as
   };
   User(cluster::MemoryCluster& cluster, Dice& dice) : cluster_(cluster), dice_(dice) {}
+  // Some servers are wide; all nodes have one label.
+  void wish_wide() { is_wide_ = true; }
   void act();
   void apply(const std::string& name);
   const std::map<std::string, Wish>& wishes() const { return memory_.wishes; }
@@ -44,6 +47,7 @@ class User {
   cluster::MemoryCluster& cluster_;
   Dice& dice_;
   Memory memory_;
+  bool is_wide_ = false;
   std::map<std::string, unsigned> times_;
 };
 }  // namespace kairo::sim

@@ -186,6 +186,16 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
         if (!world_.cluster.get({cluster::services, "default", service}).ok())
           return name + ": Service " + service + " is missing";
       return world_.kubelet.serves(name, wish.revision) ? "" : name + ": an older server answers";
+    case Want::wide:
+      if (state == "Ready")
+        return world_.kubelet.serves(name, wish.revision, 2) ? "" : name + ": not on two nodes";
+      if (!because("ResourceReady", "GPUsInUse").empty()) {
+        const std::string bad = because("ResourceReady", "NotEnoughNodes");
+        return world_.machines.lost.empty() ? name + " ended in " + w["status"].dump() : bad;
+      }
+      for (const auto& [other, other_wish] : world_.user.wishes())
+        if (other != name && other_wish.want != Want::none) return {};
+      return name + " waits for what nobody has: " + w["status"].dump();
     case Want::adapter:
     case Want::forbidden:
       break;
