@@ -16,8 +16,8 @@ namespace {
 using wire::ResourcesState;
 constexpr std::int64_t gpus_again_ms = 5'000;  // no fact tells that another Workspace is over
 
-// A node that is there is named at once: the launcher starts nothing before our finalizer is on, for
-// what is started, or bought, must be cleaned up.
+// A node that is there is named at once: the launcher starts nothing before our finalizer is on,
+// for what is started, or bought, must be cleaned up.
 bool asks_for_nodes(const wire::RecordT& record, const Terms& terms) {
   return runtime::is_live(record) && (terms.mode == Mode::own || record.workspace->finalized);
 }

@@ -121,7 +121,14 @@ serves_again() { [ "$(uid_of)" != "$before" ] && [ "$(K get statefulset large -o
 holds "it comes back when somebody deletes it" until_true 40 serves_again
 K delete workspace large --wait=false >/dev/null
 holds "when it has gone, the next one has its nodes" until_true 40 eval '[ "$(state next)" = Ready ]'
+node large-3 2 apps=large nvidia.com/gpu.memory=81920
+end node-large-2 pusher-large-2
+K delete node large-2 >/dev/null
+places() { K get pods -l kaito.sh/workspace=next -o json | jq -r '[.items[] | select(.metadata.deletionTimestamp == null).spec.nodeName] | sort | join(",")'; }
+on_others() { [ "$(places)" = large-1,large-3 ] && [ "$(state next)" = Ready ]; }
+holds "a node is lost: both move to what is there" until_true 150 on_others
 K delete workspace next --wait=false >/dev/null
+rm -rf "$DIR/runs/large-2" # its machine has gone with its disk
 nothing_is_left "deleted on both, nothing is left"
 same "no volume either" "" "$(K get persistentvolumes -o json | jq -r '.items[].metadata.name | select(startswith("kairo-run."))')"
 

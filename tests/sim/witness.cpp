@@ -168,6 +168,10 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
   const bool is_granted = condition(w, "ResourceReady").value("status", "") == "True";
   const bool is_refused =  // of nodes that are bought, whatever becomes of the machine
       wish.want == Want::unsupported && because("ResourceReady", "UnsupportedModel").empty();
+  const bool waits_for_nodes = wish.want == Want::wide &&
+                               because("ResourceReady", "NotEnoughNodes").empty() &&
+                               !world_.machines.lost.empty();
+  if (waits_for_nodes) return {};
   if (!is_granted && !node_ready_ && !is_final(state) && !is_refused)
     return because("ResourceReady", "NodeNotReady");
   const std::string key = wish.uid + "/" + wish.revision;
@@ -189,10 +193,7 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
     case Want::wide:
       if (state == "Ready")
         return world_.kubelet.serves(name, wish.revision, 2) ? "" : name + ": not on two nodes";
-      if (!because("ResourceReady", "GPUsInUse").empty()) {
-        const std::string bad = because("ResourceReady", "NotEnoughNodes");
-        return world_.machines.lost.empty() ? name + " ended in " + w["status"].dump() : bad;
-      }
+      if (const std::string bad = because("ResourceReady", "GPUsInUse"); !bad.empty()) return bad;
       for (const auto& [other, other_wish] : world_.user.wishes())
         if (other != name && other_wish.want != Want::none) return {};
       return name + " waits for what nobody has: " + w["status"].dump();
