@@ -4,10 +4,10 @@ PREFIX ?= $(HOME)/.local
 JOBS ?= $(shell nproc)
 BUILD := build/$(PRESET)
 .DEFAULT_GOAL := help
-.PHONY: help deps build programs install images quickstart test test-cluster test-e2e unit asan sim crash parity bench fmt fmt-check lint clean
+.PHONY: help deps build programs install images quickstart test test-cluster test-e2e unit asan sim crash parity bench bench-cluster fmt fmt-check lint clean
 
 help: ## show the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what the build needs (Debian 12; says what and why)
 	@bash deploy/setup/deps.sh
@@ -73,6 +73,11 @@ parity: build ## make the golden files anew with transformers+peft and compare
 
 bench: build ## speed and memory, against peers in the same run
 	@bash tests/bench/run.sh $(BUILD)
+
+bench-cluster: build ## kairo on a real control plane, beside KAITO's figures: latency, calls, memory, takeover
+	@bash deploy/setup/kube.sh cluster || [ $$? = 77 ]
+	@bash deploy/setup/nats.sh || [ $$? = 77 ]
+	@bash tests/bench/cluster.sh $(BUILD)
 
 fmt: ## clang-format in place
 	@git ls-files '*.cpp' '*.h' | xargs clang-format-14 -i

@@ -103,6 +103,7 @@ Status Loop::put_aside() {
   holders_.clear();
   gone_nodes_.clear();
   timers_.clear();
+  owed_.clear();
   quarantined_.clear();
   cursor_ = kept_cursor_ = {};
   deps_.bus.read_from(cursor_);
@@ -241,7 +242,7 @@ Status Loop::step(std::chrono::milliseconds wait) {
 
 // How long the round may wait for a fact.
 std::chrono::milliseconds Loop::patience(std::chrono::milliseconds wait) const {
-  if (!done_.empty()) return std::chrono::milliseconds(0);
+  if (!done_.empty() || !owed_.empty()) return std::chrono::milliseconds(0);
   if (stage_ == Stage::hears) return wait;
   if (stage_ != Stage::acts) return std::min(wait, std::chrono::milliseconds(10));
   const std::lock_guard lock(observed_mutex_);
@@ -312,7 +313,7 @@ void Loop::keep(Round& round) {
   done_.clear();
   aside_.clear();
   outbox_ = round.outbox;
-  if (!round.incarnation.empty()) incarnation_ = round.incarnation;
+  for (const std::string& uid : round.owed) owed_.erase(uid);
   const std::lock_guard records_lock(records_mutex_);
   for (const auto& [uid, record] : round.edits) round.decided.insert(uid);
   for (const std::string& uid : round.decided) {
@@ -324,6 +325,7 @@ void Loop::keep(Round& round) {
   for (auto& [uid, record] : round.edits) records_[uid] = std::move(record);
   for (const std::string& uid : round.forgotten) {
     records_.erase(uid);
+    owed_.erase(uid);
     quarantined_.erase(uid);
     account(uid, {});
   }

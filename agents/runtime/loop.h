@@ -100,7 +100,9 @@ class Loop {
   void quarantine(Round& round, const std::string& uid);
   const wire::RecordT& peek(const Round& round, const std::string& uid) const;
   wire::RecordT& edit(Round& round, const std::string& uid);
-  void republish_if_lost(Round& round);
+  void republish_if_lost();
+  void say_again(Round& round, const wire::RecordT& record);
+  void take_owed(Round& round);
   void sweep(Round& round);
   Status commit(Round& round);
   state::Batch batch_of(Round& round);
@@ -117,6 +119,9 @@ class Loop {
   std::map<std::string, std::pair<std::vector<std::string>, std::uint32_t>>
       holders_;                                            // by uid: nodes, GPUs of each
   std::set<std::pair<std::int64_t, std::string>> timers_;  // (wake_at_ms, uid)
+  // By uid: to be decided though there is no news, some in each round, so that whoever takes over
+  // acts at once. true: its own last words are said again too.
+  std::map<std::string, bool> owed_;
   std::set<std::string> quarantined_;
   std::vector<std::string> done_;  // outbox keys to erase in the next batch
   std::uint64_t outbox_ = 0, facts_ = 0, decisions_ = 0;

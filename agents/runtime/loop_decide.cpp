@@ -12,6 +12,7 @@
 
 namespace kairo::runtime {
 namespace {
+constexpr std::size_t owed_per_round = 256;
 constexpr int decisions_max = 32;  // per record and round; more means that a decision never settles
 constexpr const char* decision = "Decision";  // Trouble's command when it is the agent itself
 
@@ -21,10 +22,11 @@ bool is_quarantined(const wire::RecordT& record) {
 }  // namespace
 
 // The store may be older than what was said and done. A fact of which the bus has a newer one is
-// not said any more; a status is composed anew.
+// not said any more; a status is composed anew. Whose rows wait is decided before any is performed.
 void Loop::forget_outdated(Round& round) {
   round.outdated = deps_.relay.rows_that([&](const wire::CommandT& row) {
     wire::RecordT& record = edit(round, row.uid);
+    if (!record.uid.empty()) round.dirty.insert(row.uid);
     if (const auto* publish = row.body.AsPublish()) return is_outdated(record, *publish->fact);
     if (row.body.type != wire::CommandBody::PatchStatus) return false;
     wire::MarkT not_asked;
@@ -53,15 +55,26 @@ void Loop::wake_concerned(Round& round) {
   }
 }
 
+void Loop::take_owed(Round& round) {
+  for (auto next = owed_.begin(); next != owed_.end() && round.owed.size() < owed_per_round;
+       ++next) {
+    const auto& [uid, says_again] = *next;
+    round.owed.push_back(uid);
+    round.dirty.insert(uid);
+    if (says_again) say_again(round, peek(round, uid));
+  }
+}
+
 void Loop::decide(Round& round) {
-  republish_if_lost(round);
+  republish_if_lost();
   if (!is_acting()) {  // the world went on without us
     forget_outdated(round);
     for (const auto& [uid, record] : records_) {
-      round.dirty.insert(uid);
+      owed_.emplace(uid, false);
       account(uid, record);
     }
   }
+  take_owed(round);
   {
     const std::lock_guard lock(observed_mutex_);
     round.taken = observed_.size();
@@ -156,11 +169,10 @@ bool Loop::try_to_settle(Round& round, const std::string& uid) {
   const std::size_t rows = round.rows.size();
   const std::uint64_t outbox = round.outbox;
   const bool was_cancelled = round.cancelled.contains(uid);
-  const std::string& incarnation = round.incarnation.empty() ? incarnation_ : round.incarnation;
   for (int i = 0; i < decisions_max; ++i) {
     ++decisions_;
     Decision decided = deps_.role.decide(peek(round, uid),
-                                         {nodes_, round.now_ms, incarnation, deps_.self, &held_});
+                                         {nodes_, round.now_ms, incarnation_, deps_.self, &held_});
     if (!take_up(round, uid, std::move(decided))) return true;
   }
   if (before)

@@ -88,7 +88,7 @@ bool Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
 
 // The bus may lose its tail (power failure) or its whole store. Records hold our last words: say
 // them again. Others do the same, and the watcher lists the cluster anew.
-void Loop::republish_if_lost(Round& round) {
+void Loop::republish_if_lost() {
   const std::int64_t now = deps_.clock.monotonic_ms();
   if (now - incarnation_checked_ms_ < incarnation_every_ms) return;
   const auto incarnation = deps_.bus.incarnation();
@@ -98,26 +98,25 @@ void Loop::republish_if_lost(Round& round) {
     incarnation_checked_ms_ = now;
     return;
   }
-  round.incarnation = incarnation.value();  // known when the rows are committed
-  said_all_ms_ = now;
+  incarnation_checked_ms_ = said_all_ms_ = now;
+  incarnation_ = incarnation.value();
   log::debug("the bus is new, or may have lost or outlived messages: saying all again",
              {{"records", std::to_string(records_.size())}});
-  for (const auto& entry : records_) {
-    const wire::RecordT& record = entry.second;
-    round.dirty.insert(entry.first);
-    const auto again = [&](const auto* slot, wire::FactBody type) {
-      if (slot == nullptr || !deps_.role.own.contains(type)) return;
-      wire::FactT fact = fact_about(record, std::decay_t<decltype(*slot)>(*slot));
-      fact.at_ms = round.now_ms;
-      round.rows.emplace_back(outbox_key(++round.outbox), publication(std::move(fact)));
-    };
-    again(record.resources.get(), wire::FactBody::Resources);
-    again(record.run.get(), wire::FactBody::Run);
-    again(of_node(record.run_dirs, deps_.self), wire::FactBody::RunDir);
-    again(of_node(record.trainings, deps_.self), wire::FactBody::Training);
-    again(of_node(record.artifacts, deps_.self), wire::FactBody::Artifact);
-    again(of_node(record.pushes, deps_.self), wire::FactBody::Push);
-  }
+  for (const auto& entry : records_) owed_[entry.first] = true;
+}
+void Loop::say_again(Round& round, const wire::RecordT& record) {
+  const auto again = [&](const auto* slot, wire::FactBody type) {
+    if (slot == nullptr || !deps_.role.own.contains(type)) return;
+    wire::FactT fact = fact_about(record, std::decay_t<decltype(*slot)>(*slot));
+    fact.at_ms = round.now_ms;
+    round.rows.emplace_back(outbox_key(++round.outbox), publication(std::move(fact)));
+  };
+  again(record.resources.get(), wire::FactBody::Resources);
+  again(record.run.get(), wire::FactBody::Run);
+  again(of_node(record.run_dirs, deps_.self), wire::FactBody::RunDir);
+  again(of_node(record.trainings, deps_.self), wire::FactBody::Training);
+  again(of_node(record.artifacts, deps_.self), wire::FactBody::Artifact);
+  again(of_node(record.pushes, deps_.self), wire::FactBody::Push);
 }
 
 std::optional<wire::NodeT> Loop::node(const std::string& name) const {

@@ -23,8 +23,8 @@ struct Loop::Round {
   bool is_whole = false;              // all that was there when the reading began is read
   Stage stage = Stage::hears;         // after this round
   std::uint64_t outbox = 0;
-  std::size_t taken = 0;    // of observed_
-  std::string incarnation;  // the bus's new one; "" = as before
+  std::size_t taken = 0;          // of observed_
+  std::vector<std::string> owed;  // of owed_
 };
 
 inline bool is_gone(const wire::RecordT& record) {

@@ -10,7 +10,7 @@ namespace {
 using runtime::ask;
 using runtime::Decision;
 
-constexpr std::int64_t progress_every_ms = 1'000, first_after_ms = 300;
+constexpr std::int64_t first_after_ms = 300;
 
 // How long a deletion waits for a node agent that does not answer. Its node cleans up when it is
 // back: the run is no longer wanted.
@@ -107,10 +107,9 @@ std::int64_t first_due_ms(const wire::RecordT& record, std::int64_t now_ms) {
 // When the status is to be written; 0 = now.
 std::int64_t due_ms(const wire::RecordT& record, const wire::StatusT& status, std::int64_t now_ms) {
   if (!record.status) return first_due_ms(record, now_ms);
-  const bool is_early = now_ms >= record.patched_at_ms &&  // else the clock was set back
-                        now_ms < record.patched_at_ms + progress_every_ms;
-  return is_early && !is_urgent(*record.status, status) ? record.patched_at_ms + progress_every_ms
-                                                        : 0;
+  const std::int64_t due = record.patched_at_ms + patience_ms(*record.status, status);
+  const bool is_early = now_ms >= record.patched_at_ms && now_ms < due;  // else: set back
+  return is_early ? due : 0;
 }
 
 // The object does not show it. Asked for once, and again for each other status that is seen there.

@@ -357,10 +357,13 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
   return status;
 }
 
-bool is_urgent(const wire::StatusT& before, const wire::StatusT& after) {
+std::int64_t patience_ms(const wire::StatusT& before, const wire::StatusT& after) {
   wire::StatusT a(before), b(after);
   for (wire::StatusT* s : {&a, &b})
     if (s->tuning) *s->tuning = {};
-  return a != b;
+  if (a == b) return progress_every_ms;
+  for (wire::StatusT* s : {&a, &b})
+    for (auto& condition : s->conditions) condition->reason = condition->message = "";
+  return a == b ? words_every_ms : 0;
 }
 }  // namespace kairo::watcher

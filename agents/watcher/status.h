@@ -14,6 +14,9 @@ namespace kairo::watcher {
 // leaving: what a deletion waits for.
 wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
                       const std::string& leaving = "");
-// false when only numbers and the phase of a training differ: such news may wait a second.
-bool is_urgent(const wire::StatusT& before, const wire::StatusT& after);
+// How long the second waits after the first was told: a second when only numbers and the phase of a
+// training differ; half of one when only the words of conditions do, as they do step by step while
+// a node is bought; else not at all.
+constexpr std::int64_t progress_every_ms = 1'000, words_every_ms = 500;
+std::int64_t patience_ms(const wire::StatusT& before, const wire::StatusT& after);
 }  // namespace kairo::watcher

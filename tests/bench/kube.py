@@ -5,14 +5,12 @@
 No kubelet and no controllers: Jobs are made, nothing runs. The agents speak plain HTTP to a proxy, which counts.
 Prints words for people, then a line "ROWS {...}" for run.sh.
 """
-import http.client
 import json
 import os
 import queue
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,6 +18,7 @@ import threading
 import time
 
 from cluster_client import AGENTS, JOBS, WORKSPACES, is_ready, percentile
+from kube_api import Api
 
 kube_server, models, count, pods = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 here = os.path.dirname(os.path.abspath(__file__))
@@ -37,33 +36,10 @@ def free_port():
         return s.getsockname()[1]
 
 
-class Api:
-    """One connection to the API server itself, not through the proxy."""
-
-    def __init__(self, server):
-        self.port = int(server[0].rsplit(":", 1)[1])
-        with open(server[1]) as file:
-            self.headers = {"Authorization": "Bearer " + file.read().strip()}
-        self.context = ssl.create_default_context(cafile=server[2])
-        self.connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context)
-
-    def ask(self, method, path, body=None, content="application/json"):
-        self.connection.request(method, path, json.dumps(body) if body else None,
-                                self.headers | {"Content-Type": content})
-        reply = self.connection.getresponse()
-        answer = json.loads(reply.read() or b"{}")
-        if reply.status >= 300:
-            raise RuntimeError(f"{method} {path}: {reply.status} {answer.get('message')}")
-        return answer
-
-    def watch(self, path):
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context)
-        connection.request("GET", f"{path}?watch=1&resourceVersion={self.ask('GET', path)['metadata']['resourceVersion']}",
-                           headers=self.headers)
-        reply = connection.getresponse()
-        while line := reply.readline():
-            event = json.loads(line)
-            yield event["type"], event["object"]
+def api_of(server):
+    """Of the API server itself, not through the proxy."""
+    with open(server[1]) as file:
+        return Api(int(server[0].rsplit(":", 1)[1]), file.read().strip(), server[2])
 
 
 def make_home(token, cluster_port, nats_port):
@@ -115,7 +91,7 @@ def run():
     words = server.stdout.readline().split()
     if not words:
         return server.wait()
-    api = Api(words)
+    api = api_of(words)
     show_node(api)
     proxy_port, nats_port = free_port(), free_port()
     proxy = start([sys.executable, os.path.join(here, "tls_proxy.py"), str(proxy_port), str(api.port), words[2]],
@@ -142,7 +118,7 @@ def run():
     seen = queue.Queue()
 
     def follow():
-        for kind, job in Api(words).watch(JOBS):
+        for kind, job in api_of(words).watch(JOBS):
             if kind == "ADDED":
                 seen.put((job["metadata"]["name"], time.monotonic()))
 
@@ -188,7 +164,7 @@ def run():
     start_mib = new_watcher()
 
     def make(part):
-        mine = Api(words)
+        mine = api_of(words)
         for number in range(part, pods, 4):
             mine.ask("POST", "/api/v1/namespaces/default/pods", foreign | {"metadata": {"name": f"foreign-{number}"}})
 

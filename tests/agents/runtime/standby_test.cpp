@@ -75,6 +75,22 @@ TEST_CASE("standby: it hears everything, keeps it, and does and says nothing unt
   CHECK(w.effects.done == one_job);
   CHECK(w.facts("run").size() == 1);
 }
+TEST_CASE("standby: who takes over acts before all is decided, and decides it all") {
+  constexpr std::size_t many = 600;
+  Standby w(0);
+  for (std::size_t i = 0; i < many; ++i) {
+    const std::string uid = "u" + std::to_string(i);
+    w.say(tuning(1), uid);
+    w.say(ready(1), uid);
+  }
+  w.settle();
+  REQUIRE(w.loop->records() == many);
+  w.term(2);
+  while (!w.loop->is_acting()) REQUIRE(w.loop->step(0ms).ok());
+  CHECK(w.loop->decisions() < 2 * many);
+  w.settle();
+  CHECK(w.facts("run").size() == many);
+}
 TEST_CASE("standby: what another has said counts, whatever its clock; it is not said again") {
   Standby w(0);
   w.say(tuning(1));
