@@ -133,6 +133,14 @@ ResourcesT refuse(const wire::WorkspaceT& w, const catalogue::Preset& preset,
         " Its weights are not on this node: put config.json, tokenizer.json and "
         "*.safetensors into the models folder, under " +
         preset.name + ".";
+  } else if (w.inference && w.count == 1 && !node.local) {
+    const std::uint32_t nodes = nodes_like(node, preset);
+    const std::string n = std::to_string(nodes);
+    if (nodes > 1)
+      message += " " + n +
+                 " nodes like this one serve it together: make the Workspace anew with "
+                 "resource.count: " +
+                 n + ".";
   }
   return about(name,
                word(w, ResourcesState::Refused, reason, message + about_instance_type(w, preset)));

@@ -165,6 +165,10 @@ std::optional<ResourcesT> spread(const wire::WorkspaceT& w, const runtime::Nodes
   return why_not(w, preset, *best);
 }
 
+std::uint32_t nodes_like(const wire::NodeT& node, const catalogue::Preset& preset) {
+  return vllm_nodes(preset, gpu_memory_on(node), power_of_two_in(node.gpus));
+}
+
 bool waits_for_gpus(const ResourcesT& said) {
   return said.state == ResourcesState::Waiting && said.reason == in_use;
 }

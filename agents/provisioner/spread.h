@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "agents/runtime/agent.h"
+#include "schemas/catalogue/catalogue.h"
 
 namespace kairo::provisioner {
 // Of inference with resource.count > 1, where no single node serves it, or of a template, of whose
@@ -17,6 +18,8 @@ namespace kairo::provisioner {
 // each other for ever.
 std::optional<wire::ResourcesT> spread(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
                                        const runtime::GpusHeld* held);
+// How many nodes like this one serve it together; 0: no number of them does.
+std::uint32_t nodes_like(const wire::NodeT& node, const catalogue::Preset& preset);
 // A word of spread() that the end of another Workspace may change.
 bool waits_for_gpus(const wire::ResourcesT& said);
 // What the others hold.

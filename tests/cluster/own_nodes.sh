@@ -109,6 +109,8 @@ large-1 large-2 run-volume-large-1" \
 same "what the status says of it" "2 large-1,large-2" "$(K get workspace large -o json | jq -r '.status | "\(.targetNodeCount) \(.workerNodes | join(","))"')"
 same "its Service" "http 80 5000,ray 6379 6379,dashboard 8265 8265" \
   "$(K get service large -o json | jq -r '[.spec.ports[] | "\(.name) \(.port) \(.targetPort)"] | join(",")')"
+same "its pods pass Pod Security's profile restricted" "namespace/default labeled (server dry run)" \
+  "$(K label --dry-run=server ns default pod-security.kubernetes.io/enforce=restricted 2>&1)"
 large next 2 | K apply -f - >/dev/null
 says "another one waits for the GPUs" next "InferenceReady False WorkspaceInferenceStatusPending: Inference deployment is not ready
 NodesReady False NodeNotReady: Not enough Nodes are ready: llama-3.3-70b-instruct needs 2 nodes like large-1 (2 GPUs of 80.0 GiB) for weights of 131.4 GiB; other Workspaces have the GPUs of large-1, large-2

@@ -122,6 +122,14 @@ TEST_CASE("spread: granted, waited for, refused") {
   }
 }
 
+TEST_CASE("spread: who wishes for one node hears how many would do") {
+  const auto said = answer(record(large(1)), nodes({{"a", gpus(2)}, {"b", gpus(2)}}));
+  CHECK(said.reason == "InsufficientMemory");
+  CHECK(said.message.ends_with(
+      "node a has 16.0 GiB of memory, 80.0 GiB on each of 2 GPUs. 2 nodes like this one serve it "
+      "together: make the Workspace anew with resource.count: 2."));
+}
+
 TEST_CASE("spread: a template's pods each get a node") {
   wire::WorkspaceT w = large(2, "");
   w.inference->template_ = "{}";
