@@ -208,7 +208,8 @@ Verdict Story::inference_ready() const {
     const bool has_reason = pod() != nullptr && pod()->exists && !pod()->reason.empty();
     out.reason = has_reason ? class_of(*pod()) : "WorkspaceInferenceStatusPending";
     out.message = "Inference deployment is not ready";
-    if (const std::uint32_t wanted = nodes_wanted(r_); s != nullptr && s->exists && wanted > 1)
+    if (const std::uint32_t wanted = nodes_wanted(r_);
+        s != nullptr && s->exists && s->ready_replicas < wanted && wanted > 1)
       out.message += ": " + std::to_string(s->ready_replicas) + " of " + std::to_string(wanted) +
                      " pods are ready";
     if (has_reason) out.message += ": " + words_of(*pod(), r_.resources.get());

@@ -116,8 +116,9 @@ void System::show_node(const std::string& name, bool ready) {
 }
 
 void System::tell_witness_of_nodes() {
-  witness_.some_node_is(
-      std::any_of(nodes_.begin(), nodes_.end(), [](const auto& row) { return row.second; }));
+  const auto is_ready = [](const auto& row) { return row.second; };
+  witness_.nodes_are(std::any_of(nodes_.begin(), nodes_.end(), is_ready),
+                     std::all_of(nodes_.begin(), nodes_.end(), is_ready));
 }
 
 // The machine and all that runs on it; at times its disk too.

@@ -193,6 +193,7 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
     case Want::wide:
       if (state == "Ready")
         return world_.kubelet.serves(name, wish.revision, 2) ? "" : name + ": not on two nodes";
+      if (!all_nodes_ready_ && because("ResourceReady", "NodeNotReady").empty()) return {};
       if (const std::string bad = because("ResourceReady", "GPUsInUse"); !bad.empty()) return bad;
       for (const auto& [other, other_wish] : world_.user.wishes())
         if (other != name && other_wish.want != Want::none) return {};

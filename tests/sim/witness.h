@@ -27,7 +27,10 @@ class Witness {
   void applied(const cluster::Apply& apply, const std::string& object);
   void restarted(const std::string& agent) { ++restarts_[agent]; }
   void put_back();  // the cluster, to an earlier time
-  void some_node_is(bool ready) { node_ready_ = ready; }
+  void nodes_are(bool some_ready, bool all_ready) {
+    node_ready_ = some_ready;
+    all_nodes_ready_ = all_ready;
+  }
   // When all is quiet: "" when every promise was kept.
   std::string verdict() const;
 
@@ -51,7 +54,7 @@ class Witness {
   std::map<std::string, unsigned> jobs_;         // uid/revision -> Jobs made
   std::map<std::string, unsigned> restarts_;     // agent -> how often
   unsigned put_back_ = 0;
-  bool node_ready_ = true;
+  bool node_ready_ = true, all_nodes_ready_ = true;
   std::string wrong_;
 };
 }  // namespace kairo::sim
