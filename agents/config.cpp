@@ -188,6 +188,7 @@ Result<AgentConfig> agent_config(const std::string& agent, const Settled& settle
   out.image = settled["image"];
   out.engine_image = settled["engine-image"];
   out.vllm_image = settled["vllm-image"];
+  out.image_volumes = settled["image-volumes"];
   out.terms = terms_of(settled);
   out.models = cache_settings(settled, out.models.folder);
   out.hub_token_file = settled["hub-token-file"];

@@ -26,6 +26,7 @@ struct AgentConfig {
   node::CacheSettings models;                   // of the node agent
   std::string hub_token_file;                   // "" = none
   std::string image, engine_image, vllm_image;  // "" = the launcher's own
+  std::string image_volumes;                    // "", "auto", "never", "always"
   provisioner::Terms terms{};       // how nodes come
   std::string health_host = "127.0.0.1";
   int health_port = 0;    // 0 = any

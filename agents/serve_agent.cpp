@@ -213,6 +213,8 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
     if (!p.config.image.empty()) settings.image = p.config.image;
     if (!p.config.engine_image.empty()) settings.engine_image = p.config.engine_image;
     if (!p.config.vllm_image.empty()) settings.vllm_image = p.config.vllm_image;
+    if (p.config.image_volumes == "never") settings.image_volumes = launcher::ImageVolumes::never;
+    if (p.config.image_volumes == "always") settings.image_volumes = launcher::ImageVolumes::always;
     p.effects = std::make_unique<launcher::LauncherEffects>(
         *p.cluster, p.clock, settings, admission::check_training_config, observe);
   } else if (agent == "node") {

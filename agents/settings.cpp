@@ -67,6 +67,10 @@ std::string a_span(const std::string& value) {
   const bool has_unit = rest + 1 == end && (*rest == 's' || *rest == 'm' || *rest == 'h');
   return error == std::errc() && has_unit && number >= 0 && number <= 100'000 ? "" : remedy;
 }
+std::string a_choice_of_volumes(const std::string& value) {
+  return value == "auto" || value == "never" || value == "always" ? ""
+                                                                  : "use auto, never or always";
+}
 std::string a_level(const std::string& value) {
   const bool is_known =
       value == "debug" || value == "info" || value == "warn" || value == "error" || value == "off";
@@ -189,6 +193,11 @@ const std::vector<Setting>& settings() {
        "Image of the server of families that kairo's engine does not run"},
       {"engine-image", "KAIRO_ENGINE_IMAGE", "`kairo-engine:` and this version",
        "Image of trainer and server"},
+      {"image-volumes", "KAIRO_IMAGE_VOLUMES", "`auto`",
+       "Whether adapters that are images are mounted by the kubelet: `auto` (where Kubernetes is "
+       "1.35 or newer, with containerd 2.1 or CRI-O 1.33), `always` (its gate ImageVolume has been "
+       "switched on), or `never` (an init container pulls them); for the launcher",
+       a_choice_of_volumes},
       {"node-provisioner", "KAIRO_NODE_PROVISIONER", "`own`",
        "Where nodes come from: `own` (they are there), `nodeclaim` (a NodeClaim for each) or "
        "`karpenter` (a NodePool for each); for watcher and provisioner",

@@ -37,7 +37,7 @@ run() { # name command...
 
 on_cluster() { # a real control plane
   local name
-  for name in own_nodes from_kaito provision faults; do
+  for name in own_nodes from_kaito provision faults image_volumes; do
     [ ! -f "tests/cluster/$name.sh" ] || TEST_TIMEOUT=${TEST_TIMEOUT:-1200} run "cluster/$name" bash "tests/cluster/$name.sh" "$build"
   done
 }

@@ -31,6 +31,23 @@ std::string owner_of(const std::string& object) {
         return owner.value("uid", "");
   return {};
 }
+std::size_t image_volumes_in(const std::string& object) {
+  const auto json = nlohmann::json::parse(object, nullptr, false);
+  const nlohmann::json::json_pointer volumes("/spec/template/spec/volumes");
+  std::size_t out = 0;
+  if (json.is_object() && json.contains(volumes))
+    for (const auto& volume : json[volumes]) out += volume.contains("image") ? 1 : 0;
+  return out;
+}
+// A server whose gate ImageVolume is off takes such volumes out of what it is sent, mounts too.
+Status are_images_kept(const cluster::Apply& sent, const std::string& kept) {
+  if (image_volumes_in(sent.json) == image_volumes_in(kept)) return ok();
+  return Error{Code::conflict,
+               "the API server has left the image volumes of " + sent.ref.kind.kind + " " +
+                   sent.ref.name +
+                   " out: its feature gate ImageVolume is off; switch it on, or set image-volumes "
+                   "(imageVolumes of the chart) to never"};
+}
 }  // namespace
 
 Status LauncherEffects::perform(const wire::CommandT& command) {
@@ -183,7 +200,10 @@ Status LauncherEffects::apply(const wire::CommandT& command,
                                           " belongs to another owner; remove it or rename the "
                                           "workspace"};
   }
-  for (const cluster::Apply& object : plan) TRY(cluster_.apply(object));
+  for (const cluster::Apply& object : plan) {
+    const std::string kept = TRY(cluster_.apply(object));
+    TRY(are_images_kept(object, kept));
+  }
   return ok();
 }
 

@@ -11,6 +11,9 @@
 #include "schemas/command_generated.h"
 
 namespace kairo::launcher {
+// Adapters from images: by_node where the grant says that the node can, else, or never, by an init
+// container; always: somebody has switched the feature gate on.
+enum class ImageVolumes : std::uint8_t { by_node, never, always };
 struct Settings {
   std::string image = "kairo:0.1.0";                // of the pods' helpers: fetch, pull
   std::string engine_image = "kairo-engine:0.1.0";  // of trainer and server (make images)
@@ -19,6 +22,7 @@ struct Settings {
   std::string vllm_image = "docker.io/vllm/vllm-openai:v0.25.1";
   std::string listen = "0.0.0.0";  // of the inference server; local mode: 127.0.0.1
   bool allow_loopback = false;     // data sets from loopback URLs: local mode only
+  ImageVolumes image_volumes = ImageVolumes::by_node;
   bool checks_secrets = true;      // false: it may not read them; kubelet and pusher say what lacks
 };
 constexpr const char* manager = "kairo-launcher";

@@ -1,4 +1,6 @@
 // agents/launcher/plan_inference.cpp - the inference server: StatefulSet and two Services.
+#include <algorithm>
+
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/manifest.h"
 #include "agents/launcher/run_volume.h"
@@ -37,17 +39,41 @@ Json service(const wire::CommandT& command, const wire::WorkspaceT& w, bool head
   return out;
 }
 
-// Into pod volumes; those from images by init containers.
-std::vector<ServedAdapter> mount_adapters(const wire::InferenceT& inference,
-                                          const Settings& settings, Volumes& volumes,
-                                          Json& pullers) {
+bool mounts_images(const wire::ResourcesT& resources, const Settings& settings) {
+  if (resources.local || settings.image_volumes == ImageVolumes::never) return false;
+  return resources.image_volumes || settings.image_volumes == ImageVolumes::always;
+}
+// An image's /data, as an init container would bring it. What a tag names may change: it is asked
+// for with each pod, as there.
+void mount_image(Volumes& volumes, const std::string& name, const wire::DataSourceT& source,
+                 const std::string& path, Json& pull_secrets) {
+  const bool is_digest = source.image.find('@') != std::string::npos;
+  volumes.add(
+      name,
+      {{"image",
+        {{"reference", source.image}, {"pullPolicy", is_digest ? "IfNotPresent" : "Always"}}}},
+      path, true);
+  volumes.mounts.back()["subPath"] = "data";
+  for (const std::string& secret : source.image_pull_secrets)
+    if (const Json named = {{"name", secret}};
+        std::find(pull_secrets.begin(), pull_secrets.end(), named) == pull_secrets.end())
+      pull_secrets.push_back(named);
+}
+
+// Into pod volumes; those from images as the node can: as they are, or by init containers.
+std::vector<ServedAdapter> mount_adapters(const wire::ApplyInferenceT& apply,
+                                          const Settings& settings, Volumes& volumes, Json& spec) {
+  const bool as_images = mounts_images(*apply.resources, settings);
   std::vector<ServedAdapter> out;
-  for (const auto& adapter : inference.adapters) {
+  Json pullers = Json::array(), pull_secrets = Json::array();
+  for (const auto& adapter : apply.workspace->inference->adapters) {
     const wire::DataSourceT& source = *adapter->source;
     const std::string path = "/mnt/adapter/" + source.name;
     const std::string volume = "adapter-" + source.name;
     if (source.image.empty()) {
       volumes.add(volume, Json::parse(source.volume), path, true);
+    } else if (as_images) {
+      mount_image(volumes, volume, source, path, pull_secrets);
     } else {
       volumes.add(volume, {{"emptyDir", Json::object()}}, path);
       Json puller = pull_container("puller-" + source.name, source, path, settings, volumes);
@@ -56,6 +82,8 @@ std::vector<ServedAdapter> mount_adapters(const wire::InferenceT& inference,
     }
     out.push_back({source.name, path, adapter->strength});
   }
+  if (!pull_secrets.empty()) spec["imagePullSecrets"] = pull_secrets;
+  if (!pullers.empty()) spec["initContainers"] = pullers;
   return out;
 }
 
@@ -110,8 +138,9 @@ Plan plan_inference(const wire::CommandT& command, const Settings& settings,
     volumes.mounts.push_back(run_mount(*apply.run_dir, "weights", "/workspace/weights", true));
   else
     mount_run(volumes, *apply.run_dir, "weights", "/workspace/weights", true);
-  Json pullers = Json::array();
-  const auto adapters = mount_adapters(*w.inference, settings, volumes, pullers);
+  Json spec = {
+      {"terminationGracePeriodSeconds", w.grace_seconds >= 0 ? w.grace_seconds : grace_seconds}};
+  const auto adapters = mount_adapters(apply, settings, volumes, spec);
   const bool is_native = apply.resources->runtime.empty();
   Json server = is_native ? native_container(command, settings, adapters)
                           : vllm_container(command, settings, adapters, vllm_flags, volumes);
@@ -121,9 +150,6 @@ Plan plan_inference(const wire::CommandT& command, const Settings& settings,
   server["livenessProbe"] = probe(0, 10, 3);
   if (spreads) make_stage(server, command, *apply.resources);
   server["volumeMounts"] = volumes.mounts;
-  Json spec = {
-      {"terminationGracePeriodSeconds", w.grace_seconds >= 0 ? w.grace_seconds : grace_seconds}};
-  if (!pullers.empty()) spec["initContainers"] = pullers;
   spec["containers"] = Json::array({server});
   spec["volumes"] = volumes.list;
   place(spec, w, *apply.resources);

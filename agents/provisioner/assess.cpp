@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "agents/provisioner/estimate.h"
+#include "agents/provisioner/image_volumes.h"
 #include "agents/provisioner/machine.h"
 #include "agents/provisioner/spread.h"
 
@@ -27,7 +28,7 @@ std::int64_t tuning_cpu_milli(const wire::NodeT& node) {
 // All that assess() reads of a node that counts.
 auto what_counts(const wire::NodeT& n) {
   return std::tie(n.ready, n.cpu_milli, n.memory_bytes, n.gpus, n.gpu_memory_bytes, n.local,
-                  n.models, n.sources);
+                  n.models, n.sources, n.kubelet, n.container_runtime);
 }
 std::int64_t room_of(const wire::NodeT& node) {
   return node.gpus > 0 ? gpu_memory_on(node) : node.memory_bytes;
@@ -79,6 +80,7 @@ ResourcesT grant(const wire::WorkspaceT& w, const std::string& name, const wire:
   out.gpus = way.gpus;
   out.runtime = way.runtime;
   out.local = node.local;
+  out.image_volumes = has_image_volumes(node);
   for (const auto& label : node.labels)
     if (label->key == "kubernetes.io/hostname") out.hostname = label->value;
   if (is_template(w)) return out;  // what it asks for stands in it

@@ -8,6 +8,7 @@
 
 #include "agents/provisioner/assess.h"
 #include "agents/provisioner/estimate.h"
+#include "agents/provisioner/image_volumes.h"
 #include "agents/provisioner/machine.h"
 
 namespace kairo::provisioner {
@@ -89,6 +90,9 @@ ResourcesT grant(const wire::WorkspaceT& w, const catalogue::Preset* preset, Gro
   out.gpus = group.shape.gpus;
   out.runtime = preset == nullptr ? "template" : "vllm";
   out.target = group.need;
+  out.image_volumes = std::all_of(group.free.begin(), group.free.end(), [](const Named* named) {
+    return has_image_volumes(named->second);
+  });
   if (preset != nullptr) out.memory_bytes = need_of(w, *preset, false).memory_bytes;
   return out;
 }

@@ -303,6 +303,9 @@ wire::NodeT node(const Json& object) {
   for (const Json& condition : at(at(object, "status"), "conditions"))
     if (text(condition, "type") == "Ready") out.ready = text(condition, "status") == "True";
   out.models = words(text(at(meta, "annotations"), "kairo.dev/models"));
+  const Json& software = at(at(object, "status"), "nodeInfo");
+  out.kubelet = text(software, "kubeletVersion");
+  out.container_runtime = text(software, "containerRuntimeVersion");
   out.sources = words(text(at(meta, "annotations"), "kairo.dev/model-sources"));
   return out;
 }

@@ -9,9 +9,10 @@ class CountedCluster final : public cluster::Cluster {
   explicit CountedCluster(cluster::Cluster& real) : real_(real) {}
   std::string calls;  // "patch create get"
   bool refuses_patches = false;
+  cluster::Apply (*keeps)(cluster::Apply) = nullptr;  // what the server makes of it
   Result<std::string> apply(const cluster::Apply& a) override {
     note("apply");
-    return real_.apply(a);
+    return real_.apply(keeps == nullptr ? a : keeps(a));
   }
   Result<std::string> create(const cluster::Apply& a) override {
     note("create");

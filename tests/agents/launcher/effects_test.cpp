@@ -153,3 +153,36 @@ TEST_CASE("launcher: another's Job and another's template stay as they are") {
   CHECK(b.at(b.job) == before);
   CHECK(b.at(b.preset)["data"] == mine["data"]);
 }
+TEST_CASE("launcher: a server that leaves image volumes out is named, with what to do") {
+  Bench b;
+  wire::ApplyInferenceT body;
+  body.workspace = std::make_unique<wire::WorkspaceT>(serving(1));
+  auto adapter = std::make_unique<wire::AdapterT>();
+  adapter->source = std::make_unique<wire::DataSourceT>();
+  adapter->source->name = "pip";
+  adapter->source->image = "example.org/pip:1";
+  body.workspace->inference->adapters.push_back(std::move(adapter));
+  body.resources = std::make_unique<wire::ResourcesT>(ready(1));
+  body.resources->image_volumes = true;
+  body.run_dir = std::make_unique<wire::RunDirT>(run_dir(1));
+  wire::CommandT command;
+  command.uid = "u1";
+  command.ns = "d";
+  command.name = "w";
+  command.body.Set(std::move(body));
+  CHECK(b.effects.perform(command).ok());
+  b.cluster.keeps = [](cluster::Apply sent) {  // as Kubernetes 1.34 does
+    Json object = Json::parse(sent.json);
+    if (sent.ref.kind == cluster::stateful_sets)
+      object["spec"]["template"]["spec"]["volumes"].erase(1);
+    sent.json = object.dump();
+    return sent;
+  };
+  const Status left_out = b.effects.perform(command);
+  REQUIRE_FALSE(left_out.ok());
+  CHECK(left_out.error().code == Code::conflict);
+  CHECK(left_out.error().what ==
+        "the API server has left the image volumes of StatefulSet w out: its feature gate "
+        "ImageVolume is off; switch it on, or set image-volumes (imageVolumes of the chart) to "
+        "never");
+}

@@ -104,6 +104,47 @@ TEST_CASE("serving: Services, StatefulSet, an adapter from an image") {
   same_as_golden("serving.txt", text_of(plan_inference(serving_command(), {})));
 }
 
+TEST_CASE("serving: adapters from images are mounted as they are, where the node can") {
+  wire::CommandT command = serving_command();
+  auto& apply = *command.body.AsApplyInference();
+  for (const char* image : {"localhost:5000/adapters/pip:2", "example.org/a@sha256:1"}) {
+    auto more = std::make_unique<wire::AdapterT>(*apply.workspace->inference->adapters.front());
+    more->source->name = image[0] == 'l' ? "pop" : "pup";
+    more->source->image = image;
+    apply.workspace->inference->adapters.push_back(std::move(more));
+  }
+  apply.resources->image_volumes = true;
+  same_as_golden("serving_image_volumes.txt", text_of(plan_inference(command, {})));
+}
+TEST_CASE("serving: whether adapters are image volumes") {
+  struct Row {
+    const char* name;
+    ImageVolumes told;
+    bool node_can, local, mounted;
+  };
+  using enum ImageVolumes;
+  for (const Row& row :
+       std::initializer_list<Row>{{"the node can", by_node, true, false, true},
+                                  {"it cannot", by_node, false, false, false},
+                                  {"never", never, true, false, false},
+                                  {"the gate is on", always, false, false, true},
+                                  {"local mode has no kubelet", always, true, true, false}}) {
+    CAPTURE(row.name);
+    wire::CommandT command = serving_command();
+    auto& resources = *command.body.AsApplyInference()->resources;
+    resources.image_volumes = row.node_can;
+    resources.local = row.local;
+    Settings settings;
+    settings.image_volumes = row.told;
+    const auto set = nlohmann::json::parse(plan_inference(command, settings).own.back().json);
+    const nlohmann::json& spec = set["spec"]["template"]["spec"];
+    CHECK(spec["volumes"].back().contains("image") == row.mounted);
+    CHECK(spec.contains("initContainers") != row.mounted);
+    CHECK(spec.contains("imagePullSecrets") == row.mounted);
+    CHECK(spec["containers"][0]["command"].back() == "pip=/mnt/adapter/pip:0.5");
+  }
+}
+
 TEST_CASE("tuning: a Job for Kueue's queue is made suspended, with its labels") {
   const wire::CommandT command = tuning_command([](wire::WorkspaceT& w) {
     w.queue = "team-a";

@@ -47,6 +47,38 @@ TEST_CASE("provisioner: ready, waiting, refused") {
   CHECK(answer(unknown, one(node(1))).reason == "UnknownPreset");
 }
 
+TEST_CASE("provisioner: the grant says whether the node mounts images as volumes") {
+  struct Row {
+    const char* kubelet;
+    const char* runtime;
+    bool can;
+  };
+  for (const Row& row :
+       std::initializer_list<Row>{{"v1.35.0", "containerd://2.1.0", true},
+                                  {"v1.36.2+k3s1", "containerd://2.2.0-k3s1", true},
+                                  {"v1.35.1-eks-113cf36", "cri-o://1.33.0", true},
+                                  {"v2.0.0", "containerd://10.0.0", true},
+                                  {"v1.34.3", "containerd://2.1.5", false},
+                                  {"v1.4.0", "containerd://2.1.5", false},
+                                  {"v1.35.0", "containerd://2.0.9", false},
+                                  {"v1.35.0", "containerd://1.7.28", false},
+                                  {"v1.35.0", "cri-o://1.32.9", false},
+                                  {"v1.35.0", "docker://28.1.0", false},
+                                  {"v1.35.0", "", false},
+                                  {"", "containerd://2.1.5", false},
+                                  {"1.35.0", "containerd://2.1.5", false},
+                                  {"v1", "containerd://2.1.5", false},
+                                  {"v1.x", "containerd://2", false},
+                                  {"v99999999999.1", "containerd://2.1", false}}) {
+    CAPTURE(row.kubelet);
+    CAPTURE(row.runtime);
+    wire::NodeT n = node(1);
+    n.kubelet = row.kubelet;
+    n.container_runtime = row.runtime;
+    CHECK(answer(serving(1), one(std::move(n))).image_volumes == row.can);
+  }
+}
+
 TEST_CASE("provisioner: KAITO's documented Workspace ends in a clear refusal") {
   wire::WorkspaceT w = tuning(1);
   w.tuning->preset = "phi-3-mini-128k-instruct";

@@ -212,6 +212,8 @@ TEST_CASE("a Node: quantities, GPUs, models") {
          {"annotations", {{"kairo.dev/models", "a,,b"}, {"kairo.dev/model-sources", "hub"}}}}},
        {"status",
         {{"allocatable", {{"cpu", "1500m"}, {"memory", "16384Ki"}, {"nvidia.com/gpu", "4"}}},
+         {"nodeInfo",
+          {{"kubeletVersion", "v1.35.0"}, {"containerRuntimeVersion", "containerd://2.1.5"}}},
          {"conditions", {{{"type", "Ready"}, {"status", "True"}}}}}}});
   CHECK(fact.uid == "n1");
   const wire::NodeT& node = *fact.body.AsNode();
@@ -223,6 +225,8 @@ TEST_CASE("a Node: quantities, GPUs, models") {
   CHECK_FALSE(node.local);
   CHECK(node.models == std::vector<std::string>{"a", "b"});
   CHECK(node.sources == std::vector<std::string>{"hub"});
+  CHECK(node.kubelet == "v1.35.0");
+  CHECK(node.container_runtime == "containerd://2.1.5");
 }
 
 TEST_CASE("what is no such object is an error that says why") {
