@@ -195,3 +195,15 @@ TEST_CASE("spread: refused in words where it cannot be") {
         "and one node is bought for a Workspace; set it to 1 with a larger instanceType, or give "
         "kairo the nodes (node-provisioner own)");
 }
+TEST_CASE("spread: images are mounted as volumes where each of the nodes can") {
+  wire::NodeT can = gpus(2), cannot = gpus(2);
+  can.kubelet = "v1.35.0";
+  can.container_runtime = "containerd://2.1.5";
+  const auto granted = [](const wire::NodeT& a, const wire::NodeT& b) {
+    return answer(record(large(2)), nodes({{"a", wire::NodeT(a)}, {"b", wire::NodeT(b)}}))
+        .image_volumes;
+  };
+  CHECK(granted(can, can));
+  CHECK_FALSE(granted(can, cannot));
+  CHECK_FALSE(granted(cannot, can));
+}
