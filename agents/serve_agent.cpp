@@ -172,6 +172,9 @@ void wire_models(Parts& p) {
                            [&p](const std::string& ns, const std::string& secret) {
                              return node::hub_token(*p.cluster, ns, secret);
                            },
+                           [&p](const std::string& ns, const std::string& secret) {
+                             return node::pull_config(*p.cluster, ns, secret);
+                           },
                            p.config.hub_token_file,
                            [&p] { return presets_in_use(p.config); }};
   p.fetches = std::make_unique<node::Fetches>(std::move(deps));

@@ -18,11 +18,16 @@ bool is_used(const wire::RecordT& record, const std::string& self) {
   return is_here(record.job) || is_here(record.server);
 }
 
-// The Secret with the hub's token, for weights that are gated.
-std::string access_secret_of(const wire::RecordT& record) {
-  if (!record.workspace) return {};
-  const wire::WorkspaceT& w = *record.workspace;
-  return w.tuning ? w.tuning->access_secret : w.inference ? w.inference->access_secret : "";
+// Where the weights come from, and with which Secrets, when the user says so.
+void name_source(wire::PrepareRunT& prepare, const wire::RecordT& record) {
+  const auto name = [&](const auto& wish) {
+    prepare.access_secret = wish.access_secret;
+    prepare.weights_image = wish.weights_image;
+    prepare.weights_secrets = wish.weights_secrets;
+  };
+  if (!record.workspace) return;
+  if (record.workspace->tuning) return name(*record.workspace->tuning);
+  if (record.workspace->inference) name(*record.workspace->inference);
 }
 
 // The directory could not be made (disk full, weights missing): said once per cause; the relay goes
@@ -68,7 +73,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
     prepare.run = copy(run);
     prepare.run->node = view.self;
     prepare.run->place = place;
-    prepare.access_secret = access_secret_of(record);
+    name_source(prepare, record);
     ask(d, record, "prepare", asked_for, run.revision, std::move(prepare));
     if (const wire::TroubleT* trouble = runtime::trouble_of(record, "PrepareRun"))
       tell_trouble(d, record, *trouble, view.self);

@@ -73,10 +73,12 @@ Status NodeEffects::prepare(const wire::CommandT& command, const wire::PrepareRu
   const wire::RunT& run = *body.run;
   if (models_ != nullptr)
     TRY(models_->want({command.uid, command.ns, command.name, run.revision, run.place, run.preset,
-                       body.access_secret}));
+                       body.access_secret, body.weights_image, body.weights_secrets}));
+  RunKey key = key_of(command, run);
+  key.preset = entry_of(run.preset, body.weights_image);
   wire::RunDirT dir;
-  dir.path = TRY(dirs_.prepare(key_of(command, run)));
-  dir.volume = dirs_.volume(key_of(command, run));
+  dir.path = TRY(dirs_.prepare(key));
+  dir.volume = dirs_.volume(key);
   dir.revision = run.revision;
   dir.state = wire::RunDirState::Ready;
   dir.node = self_;

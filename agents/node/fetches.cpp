@@ -11,8 +11,15 @@ namespace kairo::node {
 namespace {
 constexpr std::int64_t word_every_ms = 1'000, long_silence_ms = 10'000;
 
-std::string key_of_secret(const Wish& wish) {
-  return wish.secret.empty() ? "" : wish.ns + "/" + wish.secret;
+std::string entry_for(const Wish& wish) {
+  return entry_of(wish.preset, wish.image);
+}
+std::vector<std::string> secrets_of(const Wish& wish) {  // "namespace/name"
+  std::vector<std::string> out;
+  if (wish.image.empty() && !wish.secret.empty()) out.push_back(wish.ns + "/" + wish.secret);
+  if (!wish.image.empty())
+    for (const std::string& name : wish.pull_secrets) out.push_back(wish.ns + "/" + name);
+  return out;
 }
 }  // namespace
 
@@ -50,30 +57,32 @@ void Fetches::tell_all(const Fetch& fetch) const {
 
 Status Fetches::want(const Wish& wish) {
   const catalogue::Preset* preset = catalogue::find_preset(wish.preset);
+  const std::string entry = entry_for(wish);
   const std::lock_guard lock(mutex_);
-  const bool is_here = deps_.cache.has(wish.preset);
-  if (is_here) deps_.cache.note_use(wish.preset);
-  if (is_here || preset == nullptr || !deps_.cache.can_fetch(*preset)) {
-    if (const auto found = fetches_.find(wish.preset); found != fetches_.end()) {
+  const bool is_here = deps_.cache.has(entry);
+  if (is_here) deps_.cache.note_use(entry);
+  const bool can_fetch =
+      preset != nullptr && (!wish.image.empty() || deps_.cache.can_fetch(*preset));
+  if (is_here || !can_fetch) {
+    if (const auto found = fetches_.find(entry); found != fetches_.end()) {
       found->second->wishes.erase(wish.uid);
       if (found->second->wishes.empty() && !found->second->is_running) fetches_.erase(found);
     }
     return ok();
   }
   for (auto& [name, other] : fetches_) {  // a new revision may want another preset
-    if (name == wish.preset || other->wishes.erase(wish.uid) == 0) continue;
+    if (name == entry || other->wishes.erase(wish.uid) == 0) continue;
     if (other->wishes.empty()) other->stop = true;
   }
-  std::shared_ptr<Fetch>& fetch = fetches_[wish.preset];
+  std::shared_ptr<Fetch>& fetch = fetches_[entry];
   if (!fetch) fetch = std::make_shared<Fetch>();
   const auto known = fetch->wishes.find(wish.uid);
   const bool is_news = known == fetch->wishes.end() || known->second.revision != wish.revision ||
                        known->second.place != wish.place;
   fetch->wishes[wish.uid] = wish;
-  const std::string secret = key_of_secret(wish);
-  // A token that was not shown yet is worth a new try; another Workspace alone is not.
-  if (fetch->is_refused && !secret.empty() && !fetch->shown.contains(secret))
-    fetch->not_before_ms = 0;
+  // A Secret that was not shown yet is worth a new try; another Workspace alone is not.
+  for (const std::string& secret : secrets_of(wish))
+    if (fetch->is_refused && !fetch->shown.contains(secret)) fetch->not_before_ms = 0;
   if (is_news) tell(*fetch, wish);
   return Error{Code::pending, "the weights of " + wish.preset + " are on their way"};
 }
@@ -97,15 +106,18 @@ void Fetches::stop() {
 Fetches::Tokens Fetches::tokens_of(const std::map<std::string, Wish>& wishes) const {
   Tokens out;
   std::set<std::string> seen;
-  for (const auto& [uid, wish] : wishes) {
-    if (wish.secret.empty() || !seen.insert(key_of_secret(wish)).second) continue;
-    auto token = deps_.token(wish.ns, wish.secret);
-    if (token.ok())
-      out.texts.push_back(std::move(token).value());
-    else
-      out.trouble = token.error().what;
-  }
-  if (deps_.token_file.empty()) return out;
+  const bool is_image = !wishes.begin()->second.image.empty();  // all are of one entry
+  const auto& read = is_image ? deps_.pull_config : deps_.token;
+  for (const auto& [uid, wish] : wishes)
+    for (const std::string& secret : secrets_of(wish)) {
+      if (!seen.insert(secret).second) continue;
+      auto text = read(wish.ns, secret.substr(wish.ns.size() + 1));
+      if (text.ok())
+        (is_image ? out.configs : out.texts).push_back(std::move(text).value());
+      else
+        out.trouble = text.error().what;
+    }
+  if (is_image || deps_.token_file.empty()) return out;
   std::ifstream in(deps_.token_file);
   std::string line;
   if (std::getline(in, line) && !line.empty()) {
@@ -133,13 +145,13 @@ void Fetches::on_progress(Fetch& fetch, const FetchTold& told) {
   tell_all(fetch);
 }
 
-void Fetches::on_end(const std::string& preset, Fetch& fetch, const Status& done,
+void Fetches::on_end(const std::string& entry, Fetch& fetch, const Status& done,
                      std::int64_t asked_s) {
   const std::lock_guard lock(mutex_);
   fetch.is_running = false;
   if (done.ok() || fetch.wishes.empty() || is_stopped_) {
-    if (done.ok()) log::info("the weights are here", {{"preset", preset}});
-    fetches_.erase(preset);  // whoever wanted it asks again, and finds it
+    if (done.ok()) log::info("the weights are here", {{"model", entry}});
+    fetches_.erase(entry);  // whoever wanted it asks again, and finds it
     return;
   }
   if (done.error().code == Code::conflict) {  // stopped, and wanted again since
@@ -154,7 +166,7 @@ void Fetches::on_end(const std::string& preset, Fetch& fetch, const Status& done
   fetch.error =
       done.error().what + " (tried again in " + std::to_string((pause + 999) / 1000) + " s)";
   fetch.told_ms = 0;
-  log::warn("the weights could not be fetched", {{"preset", preset}, {"error", fetch.error}});
+  log::warn("the weights could not be fetched", {{"model", entry}, {"error", fetch.error}});
   tell_all(fetch);
 }
 
@@ -176,12 +188,16 @@ bool Fetches::step() {
     fetch->is_running = true;
     fetch->stop = false;
     wishes = fetch->wishes;
-    for (const auto& [uid, wish] : wishes) fetch->shown.insert(key_of_secret(wish));
+    for (const auto& [uid, wish] : wishes)
+      for (const std::string& secret : secrets_of(wish)) fetch->shown.insert(secret);
   }
-  const std::string preset = wishes.begin()->second.preset;
+  const Wish& wish = wishes.begin()->second;
   const Tokens tokens = tokens_of(wishes);
-  FetchAsk ask{*catalogue::find_preset(preset)};
+  FetchAsk ask{*catalogue::find_preset(wish.preset)};
   ask.tokens = tokens.texts;
+  ask.image = wish.image;
+  ask.configs = tokens.configs;
+  ask.entry = entry_for(wish);
   ask.pins = deps_.in_use ? deps_.in_use() : std::set<std::string>{};
   ask.stop = &fetch->stop;
   ask.told = [&](const FetchTold& told) { on_progress(*fetch, told); };
@@ -189,7 +205,7 @@ bool Fetches::step() {
   Status done = deps_.cache.fetch(ask, asked_s);
   if (!done.ok() && done.error().code == Code::invalid && !tokens.trouble.empty())
     done = Error{Code::invalid, done.error().what + "; " + tokens.trouble};
-  on_end(preset, *fetch, done, asked_s);
+  on_end(ask.entry, *fetch, done, asked_s);
   return true;
 }
 }  // namespace kairo::node

@@ -31,6 +31,8 @@ class Fetches final : public Models {
     std::string self;  // the node
     // The token in a Secret (namespace, name); its error is for people.
     std::function<Result<std::string>(const std::string&, const std::string&)> token;
+    // The docker config in a Secret, as above.
+    std::function<Result<std::string>(const std::string&, const std::string&)> pull_config;
     std::string token_file;                         // of those who name no Secret; "" = none
     std::function<std::set<std::string>()> in_use;  // presets of this node's runs
   };
@@ -44,7 +46,7 @@ class Fetches final : public Models {
  private:
   struct Fetch {
     std::map<std::string, Wish> wishes;  // by uid of the Workspace
-    std::set<std::string> shown;         // "namespace/secret" whose tokens were tried
+    std::set<std::string> shown;         // "namespace/secret" that were tried
     std::atomic<bool> stop{false};
     bool is_running = false, is_refused = false;
     int failures = 0;
@@ -54,19 +56,20 @@ class Fetches final : public Models {
     std::string error;  // of the last try; "" = none
   };
   struct Tokens {
-    std::vector<std::string> texts;
-    std::string trouble;  // why a Secret gave none
+    std::vector<std::string> texts;    // of the hub
+    std::vector<std::string> configs;  // of registries
+    std::string trouble;               // why a Secret gave none
   };
   std::shared_ptr<Fetch> next_due();
   Tokens tokens_of(const std::map<std::string, Wish>& wishes) const;
   void on_progress(Fetch& fetch, const FetchTold& told);
-  void on_end(const std::string& preset, Fetch& fetch, const Status& done, std::int64_t asked_s);
+  void on_end(const std::string& entry, Fetch& fetch, const Status& done, std::int64_t asked_s);
   void tell(const Fetch& fetch, const Wish& wish) const;  // with the lock held
   void tell_all(const Fetch& fetch) const;
 
   const Deps deps_;
   std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<Fetch>> fetches_;  // by preset
+  std::map<std::string, std::shared_ptr<Fetch>> fetches_;  // by the models folder's entry
   std::int64_t hub_not_before_ms_ = 0;                     // it has asked all of us to wait
   bool is_stopped_ = false;
 };

@@ -1,4 +1,5 @@
-// agents/node/hub_token.h - the token of a hub in a Secret.
+// agents/node/hub_token.h - what weights are fetched with, from Secrets: a hub's token, a
+// registry's docker config.
 #pragma once
 #include <string>
 
@@ -10,4 +11,7 @@ namespace kairo::node {
 // such Secret, or no such key. invalid: kairo may not read it.
 Result<std::string> hub_token(cluster::Cluster& cluster, const std::string& ns,
                               const std::string& secret);
+// The docker config of a Secret of presetOptions.imagePullSecrets. Errors as above.
+Result<std::string> pull_config(cluster::Cluster& cluster, const std::string& ns,
+                                const std::string& secret);
 }  // namespace kairo::node

@@ -13,8 +13,10 @@
 #include <sstream>
 
 #include "agents/node/model_room.h"
+#include "agents/node/models.h"
 #include "agents/transfer/hub.h"
 #include "agents/transfer/model_image.h"
+#include "schemas/base/digest.h"
 #include "schemas/base/log.h"
 
 namespace kairo::node {
@@ -66,6 +68,9 @@ CachedModel about(const fs::path& folder, const std::set<std::string>& pins, std
 }
 }  // namespace
 
+std::string entry_of(const std::string& preset, const std::string& image) {
+  return image.empty() ? preset : preset + "@" + sha256_hex(image).substr(0, 12);
+}
 bool is_model(const std::string& folder) {
   std::error_code ignored;
   return fs::is_regular_file(fs::path(folder) / "config.json", ignored) &&
@@ -117,6 +122,7 @@ std::vector<std::string> ModelCache::sources() const {
   std::vector<std::string> out;
   if (!settings_.hub.empty()) out.emplace_back("hub");
   if (!settings_.registry.empty()) out.emplace_back("image");
+  out.emplace_back("named");  // images that Workspaces name
   return out;
 }
 bool ModelCache::can_fetch(const catalogue::Preset& preset) const {
@@ -192,6 +198,7 @@ Status ModelCache::from_image(const FetchAsk& ask, const Draft& draft,
   options.to = draft.folder;
   options.registry.ca_file = settings_.ca_file;
   options.registry.stop = ask.stop;
+  options.docker_configs = ask.configs;
   if (!settings_.registry_config.empty()) {
     std::ifstream in(settings_.registry_config);
     std::ostringstream text;
@@ -247,7 +254,7 @@ Status ModelCache::fill(const FetchAsk& ask, const Draft& draft,
 
 Status ModelCache::fetch(const FetchAsk& ask, std::int64_t& retry_after_s) const {
   retry_after_s = 0;
-  const std::string& name = ask.preset.name;
+  const std::string& name = ask.entry.empty() ? ask.preset.name : ask.entry;
   Draft draft(settings_.folder, name);
   TRY(draft.open());
   if (has(name)) return ok();

@@ -37,9 +37,11 @@ struct FetchTold {
 };
 struct FetchAsk {
   const catalogue::Preset& preset;
-  std::vector<std::string> tokens = {};  // of the hub; tried in order, then none; never logged
-  std::string image = {};                // instead of the preset's own sources
-  std::set<std::string> pins = {};       // presets that runs use: they stay
+  std::vector<std::string> tokens = {};   // of the hub; tried in order, then none; never logged
+  std::string image = {};                 // instead of the preset's own sources
+  std::vector<std::string> configs = {};  // docker configs for it; never logged
+  std::string entry = {};                 // of the models folder; "" = the preset's
+  std::set<std::string> pins = {};        // presets that runs use: they stay
   const std::atomic<bool>* stop = nullptr;
   std::function<void(const FetchTold&)> told = nullptr;
 };
@@ -50,7 +52,7 @@ class ModelCache {                         // any thread
       : settings_(std::move(settings)), clock_(clock) {}
   bool has(const std::string& preset) const;
   std::string path_of(const std::string& preset) const { return settings_.folder + "/" + preset; }
-  // "image" and "hub", as far as they are set: what this node can fetch from.
+  // "image" and "hub", as far as they are set, and "named": what this node can fetch from.
   std::vector<std::string> sources() const;
   bool can_fetch(const catalogue::Preset& preset) const;
   void note_use(const std::string& preset) const;

@@ -15,7 +15,7 @@ std::int64_t free_gpus(const std::string& name, const wire::NodeT& node,
 // Of one GPU. Where nothing on the node tells it, its machine type does.
 std::int64_t gpu_memory_on(const wire::NodeT& node);
 // They lie there, or its agent fetches them.
-bool has_weights(const wire::NodeT& node, const std::string& preset);
+bool has_weights(const wire::NodeT& node, const wire::WorkspaceT& w);
 // "; kubectl label node NAME key=value": how a node comes to count.
 std::string label_remedy(const wire::WorkspaceT& w);
 }  // namespace kairo::provisioner

@@ -50,7 +50,7 @@ std::vector<Group> groups_of(const wire::WorkspaceT& w, const catalogue::Preset*
     Shape shape{w.inference->template_gpus, 0};
     if (preset == nullptr && node.gpus < shape.gpus) continue;
     if (preset != nullptr) shape = {power_of_two_in(node.gpus), gpu_memory_on(node)};
-    if (preset != nullptr && (shape.gpus == 0 || !has_weights(node, preset->name))) continue;
+    if (preset != nullptr && (shape.gpus == 0 || !has_weights(node, w))) continue;
     Group& group = found[shape];
     group.shape = shape;
     const bool is_free = free_gpus(name, node, held) >= std::int64_t{shape.gpus};

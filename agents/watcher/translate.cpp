@@ -86,11 +86,20 @@ std::unique_ptr<wire::DataSourceT> source(const Json& json) {
   out->volume = dump(at(json, "volumeSource"));
   return out;
 }
+// A preset's options. As in KAITO the image of a private one counts alone.
+template <class Wish>
+void read_options(const Json& preset, Wish& out) {
+  const Json& options = at(preset, "presetOptions");
+  out.access_secret = text(options, "modelAccessSecret");
+  if (text(preset, "accessMode") != "private") return;
+  out.weights_image = text(options, "image");
+  out.weights_secrets = texts(at(options, "imagePullSecrets"));
+}
 std::unique_ptr<wire::TuningT> tuning(const Json& json) {
   if (!json.is_object()) return nullptr;
   auto out = std::make_unique<wire::TuningT>();
   out->preset = preset_name(json);
-  out->access_secret = text(at(at(json, "preset"), "presetOptions"), "modelAccessSecret");
+  read_options(at(json, "preset"), *out);
   out->method = text(json, "method");
   for (char& c : out->method) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   out->config = text(json, "config");
@@ -106,7 +115,7 @@ std::unique_ptr<wire::InferenceT> inference(const Json& json) {
   if (!json.is_object()) return nullptr;
   auto out = std::make_unique<wire::InferenceT>();
   out->preset = preset_name(json);
-  out->access_secret = text(at(at(json, "preset"), "presetOptions"), "modelAccessSecret");
+  read_options(at(json, "preset"), *out);
   out->config = text(json, "config");
   out->template_ = dump(at(json, "template"));
   for (const Json& container : at(at(at(json, "template"), "spec"), "containers"))

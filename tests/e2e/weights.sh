@@ -101,7 +101,7 @@ layer() { # FILE TITLE: its descriptor
     {mediaType: "application/vnd.oci.image.layer.v1.tar", $digest, $size, annotations: {"org.opencontainers.image.title": $title}}'
 }
 printf %s "$config" >"$work/config"
-for file in config.json tokenizer.json model.safetensors; do layer "$(readlink -f "$repository/$file")" "$file"; done |
+for file in "$repository"/*; do layer "$(readlink -f "$file")" "${file##*/}"; done |
   jq -s --argjson config "$(layer "$work/config" x | jq '.mediaType = "application/vnd.oci.image.config.v1+json" | del(.annotations)')" '
     {schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json", $config, layers: .}' >"$artifact/manifest.json"
 (umask 077 && kairo get secret kairo-local-registry -o json | jq -r '.data[".dockerconfigjson"]' | base64 -d >"$work/auth.json")
@@ -111,3 +111,18 @@ rm -rf "$KAIRO_MODELS/smollm2-135m-instruct" "$artifact"
 holds "pull-model from an artifact" timeout 120 kairo pull-model smollm2-135m-instruct --image "$image" --preset-registry-config "$work/auth.json"
 same "byte for byte" "$(sha256sum <"$repository/model.safetensors")" "$(sha256sum <"$KAIRO_MODELS/smollm2-135m-instruct/model.safetensors")"
 same "its note" "$image" "$(jq -r .source "$KAIRO_MODELS/smollm2-135m-instruct/.source.json")"
+
+# --- a Workspace with weights of its own: an image that needs a Secret; another model than the public one ---
+mine() { # NAME SECRET
+  workspace "$1" "" quick |
+    sed "s|{name: smollm2-135m-instruct}|{name: smollm2-135m-instruct, accessMode: private, presetOptions: {image: \"$image\", imagePullSecrets: [$2]}}|" | apply >/dev/null
+}
+mine locked absent
+refuses() { [ "$(reason locked)" = WeightsRefused ] && message locked | grep -qF "Secret 'absent' of presetOptions.imagePullSecrets in namespace 'default' is not there"; }
+holds "an image that needs a Secret: the condition says which lacks" until_true 30 refuses
+kairo delete workspace locked >/dev/null 2>&1
+mine mine kairo-local-registry
+holds "with the Secret it trains" timeout 300 kairo wait mine
+same "its weights are an entry of their own, with a note" "$image" "$(jq -r .source "$KAIRO_MODELS"/smollm2-135m-instruct@*/.source.json)"
+same "the registry's password is in no log, status or state" "" \
+  "$(grep -rlF "$(jq -r '.auths[].auth' "$work/auth.json")" "$KAIRO_HOME/log" "$KAIRO_HOME/runs" "$KAIRO_HOME"/state/{node,watcher,launcher,provisioner,pusher,nats} 2>/dev/null)"

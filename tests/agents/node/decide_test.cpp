@@ -84,9 +84,13 @@ TEST_CASE("node: one record, one step") {
   CHECK(check.commands[0].body.AsCheckArtifact()->job_is_gone);
   wire::WorkspaceT gated = serving(1);
   gated.inference->access_secret = "hf";
+  gated.inference->weights_image = "r.io/mine:1";
+  gated.inference->weights_secrets = {"pull"};
   const auto asked = node::decide(record(std::move(gated), planned(1)), {nodes, 1000, "", "n1"});
   REQUIRE(kinds(asked) == "PrepareRun");
   CHECK(asked.commands[0].body.AsPrepareRun()->access_secret == "hf");
+  CHECK(asked.commands[0].body.AsPrepareRun()->weights_image == "r.io/mine:1");
+  CHECK(asked.commands[0].body.AsPrepareRun()->weights_secrets == std::vector<std::string>{"pull"});
   for (const Row& row : rows) {
     CAPTURE(row.name);
     CHECK(kinds(node::decide(row.record, {nodes, 1000, "", "n1"})) == row.commands);

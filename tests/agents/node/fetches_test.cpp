@@ -19,7 +19,7 @@ using namespace kairo;
 using namespace kairo::node;
 
 Wish wish(const std::string& uid, const std::string& secret = "") {
-  return {uid, "default", "w-" + uid, "rev1", "n1/uid-n1", "smollm2-135m-instruct", secret};
+  return {uid, "default", "w-" + uid, "rev1", "n1/uid-n1", "smollm2-135m-instruct", secret, "", {}};
 }
 struct Node {
   Node() {
@@ -36,6 +36,10 @@ struct Node {
           if (name == "right") return std::string("hf_right");
           if (name == "wrong") return std::string("hf_wrong");
           return Error{Code::not_found, "Secret " + ns + "/" + name + " is not there"};
+        },
+        [this](const std::string& ns, const std::string& name) -> Result<std::string> {
+          configs_read += ns + "/" + name + " ";
+          return std::string(R"({"auths":{}})");
         },
         "", nullptr});
   }
@@ -55,6 +59,7 @@ struct Node {
   std::unique_ptr<Fetches> fetches;
   std::vector<wire::FactT> said;
   int secrets_read = 0;
+  std::string configs_read;
 };
 bool is_pending(const Status& status) {
   return !status.ok() && status.error().code == Code::pending;
@@ -192,4 +197,28 @@ TEST_CASE("a hub's token in a Secret") {
     REQUIRE_FALSE(token.ok());
     CHECK(token.error().what == row.text);
   }
+}
+
+TEST_CASE("fetches: the preset's weights from an image of the user's own are another model") {
+  CHECK(entry_of("phi-4", "") == "phi-4");
+  CHECK(entry_of("phi-4", "r.io/mine:1") == "phi-4@74c5333ec8c1");
+  CHECK(entry_of("phi-4", "r.io/mine:2") != entry_of("phi-4", "r.io/mine:1"));
+  Node b;
+  Wish own = wish("u1", "right");
+  own.image = "127.0.0.1:1/mine:1";
+  own.pull_secrets = {"a", "b"};
+  CHECK(is_pending(b.fetches->want(own)));
+  CHECK(is_pending(b.fetches->want(wish("u2"))));
+  CHECK(b.fetches->step());
+  CHECK(b.fetches->step());
+  CHECK_FALSE(b.fetches->step());
+  CHECK(b.configs_read == "default/a default/b ");
+  CHECK(b.secrets_read == 0);  // a hub's token is nothing for a registry
+  CHECK(b.hub.listings == 1);  // of u2
+  CHECK(b.cache->has("smollm2-135m-instruct"));
+  CHECK(is_pending(b.fetches->want(own)));  // the public weights are not these
+  bool is_told = false;
+  for (const auto& fact : b.said)
+    is_told = is_told || (fact.uid == "u1" && fact.body.AsRunDir()->reason == "WeightsNotFetched");
+  CHECK(is_told);
 }

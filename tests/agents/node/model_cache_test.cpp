@@ -147,7 +147,7 @@ TEST_CASE("model cache: no source, and what a node can fetch") {
         "or put config.json, tokenizer.json and *.safetensors into the models folder");
   b.settings.registry = "r.io/kaito";
   const ModelCache cache(b.settings, b.clock);
-  CHECK(cache.sources() == std::vector<std::string>{"image"});
+  CHECK(cache.sources() == std::vector<std::string>{"image", "named"});
   CHECK_FALSE(cache.can_fetch(*catalogue::find_preset(tiny)));
   CHECK(cache.can_fetch(*catalogue::find_preset("phi-4")));
 }

@@ -37,6 +37,12 @@ TEST_CASE("provisioner: ready, waiting, refused") {
   CHECK(answer(tuning(1), one(wire::NodeT(bare))).reason == "ModelNotFound");
   bare.sources = {"image"};  // of which this preset has none
   CHECK(answer(tuning(1), one(wire::NodeT(bare))).reason == "ModelNotFound");
+  wire::WorkspaceT named = tuning(1);
+  named.tuning->weights_image = "r.io/mine:1";
+  CHECK(answer(named, one(node(1))).reason == "ModelNotFound");  // those there are the public ones
+  bare.sources = {"named"};
+  CHECK(answer(named, one(wire::NodeT(bare))).state == wire::ResourcesState::Ready);
+  CHECK(answer(tuning(1), one(wire::NodeT(bare))).reason == "ModelNotFound");
   bare.sources = {"hub"};  // its agent fetches them
   CHECK(answer(tuning(1), one(std::move(bare))).state == wire::ResourcesState::Ready);
   wire::NodeT small = node(1);

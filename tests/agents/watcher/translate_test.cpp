@@ -60,6 +60,22 @@ const Json tuning_workspace = {{"apiVersion", "kaito.sh/v1beta1"},
                                  {"output", {{"image", "r/a:1"}, {"imagePushSecret", "s"}}}}}};
 }  // namespace
 
+TEST_CASE("translate: the preset's weights from an image, of a private one only, as in KAITO") {
+  struct Row {
+    Json access;
+    const char* image;
+  };
+  for (const Row& row : std::vector<Row>{{nullptr, ""}, {"private", "r/w:1"}, {"public", ""}}) {
+    Json object = tuning_workspace;
+    Json& preset = object["tuning"]["preset"];
+    preset["presetOptions"] = {{"image", "r/w:1"}, {"imagePullSecrets", {"pull"}}};
+    if (!row.access.is_null()) preset["accessMode"] = row.access;
+    const auto fact = translate(cluster::workspaces, object, true).value();
+    const wire::TuningT& tuning = *fact.body.AsWorkspace()->tuning;
+    CHECK(tuning.weights_image == row.image);
+    CHECK(tuning.weights_secrets.size() == (tuning.weights_image.empty() ? 0 : 1));
+  }
+}
 TEST_CASE("a preset has the catalogue's name, however it is written") {
   for (const char* written :
        {"smollm2-135m-instruct", "SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-Instruct"}) {
