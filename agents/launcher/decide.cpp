@@ -103,6 +103,16 @@ void remove_kaitos_server(Decision& d, const wire::RecordT& record, std::int64_t
   d.wake_at_ms = now_ms + runtime::unseen_ms_max + 1;
 }
 
+// What was asked for in another revision, or for another place, and has not been made yet is not
+// made any more: its run directory may go.
+void drop_older_server(Decision& d, const wire::RecordT& record) {
+  constexpr const char* dropped = "dropped";
+  const std::string& asked = mark_of(record, "server").value;
+  if (asked.empty() || asked == dropped || asked == wish_of(record)) return;
+  d.cancel_effects = true;
+  d.marks.push_back(mark("server", dropped));
+}
+
 // The Job of an older revision, or for another place, goes first: one that was asked for, or one
 // that is seen (by a launcher that has lost its store, or has taken a cluster over). Effects of one
 // Workspace run in order and a removal is done only when the object is gone, so the new Job cannot
@@ -173,6 +183,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   const bool granted =
       resources.state == wire::ResourcesState::Ready && resources.revision == w.revision;
   if (!granted) return d;  // what runs goes on: a node that is late again must not end a training
+  if (w.inference) drop_older_server(d, record);
   want_run(d, record);
   if (!is_prepared(record) && needs_run(record)) return d;
   if (!w.finalized) return d;  // what is started must be cleaned up

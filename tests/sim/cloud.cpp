@@ -96,6 +96,7 @@ void CloudModel::show(const Json& claim, const Launch& launch) {
 void CloudModel::show_node(const Json& claim, const Launch& launch) {
   Json node = named(cluster::nodes, launch.machine);
   node["metadata"]["labels"] = at(claim, "/metadata/labels");
+  if (launch.claim.back() % 4 != 0) node["metadata"]["labels"].erase("accelerator");  // some forget
   node["metadata"]["labels"]["node.kubernetes.io/instance-type"] = "Standard_NC24ads_A100_v4";
   Json room = {{"cpu", "24"}, {"memory", "220Gi"}};
   if (launch.stage >= with_gpu) room["nvidia.com/gpu"] = "1";

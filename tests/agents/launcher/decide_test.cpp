@@ -257,3 +257,16 @@ TEST_CASE(
     CHECK(d.wake_at_ms == row.wake_at_ms);
   }
 }
+TEST_CASE(
+    "launcher: a server that was asked for elsewhere, and is not made yet, is not made any more") {
+  const runtime::Nodes nodes;
+  const auto asked = [](const std::string& wish) {
+    return marked(record(serving(1), ready(1), planned(1)), "server", wish);
+  };
+  const auto dropped = launcher::decide(asked("rev0/n2/uid-n2"), {nodes, 1000});
+  CHECK(dropped.cancel_effects);
+  REQUIRE_FALSE(dropped.marks.empty());
+  CHECK(dropped.marks[1].value == "dropped");
+  CHECK_FALSE(launcher::decide(asked("dropped"), {nodes, 1000}).cancel_effects);  // once
+  CHECK_FALSE(launcher::decide(asked("rev1/n1/uid-n1"), {nodes, 1000}).cancel_effects);
+}
