@@ -114,7 +114,8 @@ void wire_watcher(Parts& p) {
       p.workspaces,
       [&p](wire::FactBody body) { return p.loop->last_facts(body); },
       [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); },
-      p.tenure.get()};
+      p.tenure.get(),
+      [&p] { return p.loop->is_acting(); }};
   const provisioner::Mode mode = p.config.terms.mode;
   const bool buys = mode != provisioner::Mode::own;
   const bool uses_pools = mode == provisioner::Mode::karpenter;

@@ -96,6 +96,9 @@ Status Loop::put_aside() {
       after = rows.back().first;
     }
   deps_.relay.forget(deps_.relay.rows_that([](const wire::CommandT&) { return true; }));
+  for (const auto& [uid, record] : records_)  // this process's own, which the bus does not have
+    if (record.status_seen)
+      observe(fact_about(record, wire::StatusSeenT(*record.status_seen)), false);
   const std::lock_guard lock(records_mutex_);
   records_.clear();
   nodes_.clear();
@@ -229,7 +232,10 @@ Status Loop::step(std::chrono::milliseconds wait) {
   const Status heard = hear(round, patience(wait));
   round.now_ms = deps_.clock.now_ms();
   // What would be decided before might unsay what has been said.
-  if (round.stage == Stage::acts) decide(round);
+  if (round.stage == Stage::acts)
+    decide(round);
+  else if (stage_ == Stage::hears)
+    take_observed(round);
   sweep(round);
   const Status committed = commit(round);
   if (deps_.vitals != nullptr) {

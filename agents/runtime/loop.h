@@ -103,6 +103,7 @@ class Loop {
   void republish_if_lost();
   void say_again(Round& round, const wire::RecordT& record);
   void take_owed(Round& round);
+  void take_observed(Round& round);
   void sweep(Round& round);
   Status commit(Round& round);
   state::Batch batch_of(Round& round);

@@ -65,6 +65,16 @@ void Loop::take_owed(Round& round) {
   }
 }
 
+// Before it acts it takes what stays inside.
+void Loop::take_observed(Round& round) {
+  const std::lock_guard lock(observed_mutex_);
+  for (const auto& [fact, publish] : observed_) {
+    if (publish && round.stage != Stage::acts) break;
+    own_fact(round, fact, publish);
+    ++round.taken;
+  }
+}
+
 void Loop::decide(Round& round) {
   republish_if_lost();
   if (!is_acting()) {  // the world went on without us
@@ -75,11 +85,7 @@ void Loop::decide(Round& round) {
     }
   }
   take_owed(round);
-  {
-    const std::lock_guard lock(observed_mutex_);
-    round.taken = observed_.size();
-    for (const auto& [fact, publish] : observed_) own_fact(round, fact, publish);
-  }
+  take_observed(round);
   // A clock that was set back must not make anybody wait for the old time.
   const bool is_set_back = round.now_ms < std::exchange(decided_ms_, round.now_ms);
   for (const auto& [at_ms, uid] : timers_) {

@@ -170,7 +170,8 @@ Status Source::say() {
 
 // News go before it. What the bus has heard lately it hears as a duplicate.
 Status Source::say_again() {
-  for (int i = 0; i < again_at_once && !again_.empty(); ++i) {
+  const bool may_repeat = deps_.acts == nullptr || deps_.acts();
+  for (int i = 0; may_repeat && i < again_at_once && !again_.empty(); ++i) {
     auto next = again_.extract(again_.begin());
     const auto there = there_.find(next.key());
     if (there != there_.end())
@@ -231,7 +232,7 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
     for (wire::FactT& fact : addressed(std::move(sighting.fact))) {
       const std::string subject = runtime::subject_of(fact);
       now[subject] = std::move(fact);
-      if (is_for_workspaces())
+      if (is_for_workspaces() && !sighting.is_told)
         shown[subject] = {std::move(sighting.object), std::move(sighting.status)};
     }
   const std::uint64_t epoch_before = epoch_;
@@ -330,7 +331,7 @@ Status Source::step(std::int64_t wait_ms, std::int64_t now_ms) {
     return has_listed_ ? say_again() : ok();
   }
   TRY(say_again());  // and what could not be said, before anything newer is heard
-  if (!again_.empty()) wait_ms = 0;
+  if (!again_.empty()) wait_ms = std::min<std::int64_t>(wait_ms, 20);
   for (const cluster::Event& event : TRY(watch(wait_ms))) {
     const Object object = read(event.object);
     if (event.type != cluster::Event::Type::bookmark) hear(event, object);

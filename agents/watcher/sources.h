@@ -43,6 +43,7 @@ class Source {
     LastFacts last;
     ObserveStatus observe;
     const runtime::Tenure* tenure = nullptr;  // asked before each word; null: it is alone
+    std::function<bool()> acts = nullptr;  // repeating waits until the watcher does; null: it does
   };
   Source(Deps deps, cluster::Selection selection)
       : deps_(std::move(deps)), selection_(std::move(selection)) {}
@@ -50,6 +51,7 @@ class Source {
   Status step(std::int64_t wait_ms, std::int64_t now_ms);
   // All that is there has been said once. What is decided before would rest on old facts.
   bool has_listed() const { return has_listed_; }
+  bool has_more() const { return !again_.empty(); }  // to repeat; the stepping thread's
   const cluster::Selection& selection() const { return selection_; }
 
  private:
@@ -68,6 +70,7 @@ class Source {
     wire::FactT fact;
     Object object;             // of a Workspace without its first revision; else null
     wire::StatusSeenT status;  // of a Workspace
+    bool is_told = false;      // the two above have been
   };
   struct Look {
     std::vector<Sighting> all;

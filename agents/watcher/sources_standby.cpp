@@ -38,7 +38,14 @@ bool Source::stands_by() const {
   return !has_listed_ && deps_.tenure != nullptr && deps_.tenure->term() == 0;
 }
 void Source::keep_warm(const Object& object) {
-  if (auto sighting = sight(object)) warm_[uid_in(*object)] = std::move(*sighting);
+  auto sighting = sight(object);
+  if (!sighting) return;
+  if (is_for_workspaces()) {  // what stays inside is told at once
+    saw_workspace(sighting->fact, std::exchange(sighting->object, nullptr),
+                  std::exchange(sighting->status, {}));
+    sighting->is_told = true;
+  }
+  warm_[uid_in(*object)] = std::move(*sighting);
 }
 Status Source::stand_by(std::int64_t wait_ms, std::int64_t now_ms) {
   const bool is_due = now_ms < listed_ms_ || now_ms - listed_ms_ > resync_ms;
@@ -71,8 +78,9 @@ Result<Source::Look> Source::look(const std::vector<wire::FactT>& last) {
   const std::uint64_t reached = has_listed_ ? 0 : number(version_);
   const bool is_warm =
       reached != 0 && std::all_of(last.begin(), last.end(), [&](const wire::FactT& fact) {
+        const std::uint64_t version = runtime::version_of(fact);
         return !is_of(fact, selection_.kind) ||
-               (runtime::version_of(fact) & version_mask) <= reached;
+               ((version & ~version_mask) == epoch_ && (version & version_mask) <= reached);
       });
   if (is_warm) {
     for (auto& [uid, sighting] : std::exchange(warm_, {})) out.all.push_back(std::move(sighting));

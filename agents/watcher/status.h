@@ -15,8 +15,8 @@ namespace kairo::watcher {
 wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
                       const std::string& leaving = "");
 // How long the second waits after the first was told: a second when only numbers and the phase of a
-// training differ; half of one when only the words of conditions do, as they do step by step while
-// a node is bought; else not at all.
-constexpr std::int64_t progress_every_ms = 1'000, words_every_ms = 500;
+// training differ; two when only the words of conditions do, as they do step by step while a node
+// is bought; else not at all.
+constexpr std::int64_t progress_every_ms = 1'000, words_every_ms = 2'000;
 std::int64_t patience_ms(const wire::StatusT& before, const wire::StatusT& after);
 }  // namespace kairo::watcher

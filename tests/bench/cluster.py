@@ -7,7 +7,6 @@ Prints words for people; appends its figures to FIGURES, a line of JSON.
 """
 import json
 import os
-import queue
 import signal
 import subprocess
 import sys
@@ -72,15 +71,14 @@ class Seen:
     """When each object of a kind first satisfied a condition."""
 
     def __init__(self, path, name_of):
-        self.times, self.news = {}, queue.Queue()
+        self.times = {}
         threading.Thread(target=self.follow, args=(path, name_of), daemon=True).start()
 
     def follow(self, path, name_of):
-        for kind, found in api().watch(path):
+        for kind, found in api().follow(path):
             name = name_of(kind, found)
-            if name and name not in self.times:
-                self.times[name] = time.monotonic()
-                self.news.put(name)
+            if name:
+                self.times.setdefault(name, time.monotonic())
 
     def wait(self, name, limit=120):
         end = time.monotonic() + limit
@@ -239,7 +237,7 @@ def bought(agents, mine, jobs):
     usable = Both(Seen(NODES, usable_for), Seen(CLAIMS["nodeclaim"], ready_claim))  # the cloud's and Karpenter's time is over
 
     def send_agents():  # what the DaemonSet does: to each node that appears
-        for kind, node in api().watch(NODES):
+        for kind, node in api().follow(NODES):
             name = node["metadata"]["name"]
             if kind != "DELETED" and f"node-{name}" not in agents.names():
                 agents.start("node", name)

@@ -42,3 +42,15 @@ class Api:
         while line := reply.readline():
             event = json.loads(line)
             yield event["type"], event["object"]
+
+    def follow(self, path):
+        """As watch, for ever: a watch that ends, or falls behind, begins with what is there."""
+        seen = set()
+        while True:
+            for kind, found in self.watch(path):
+                if kind == "ERROR":
+                    break
+                seen.add(found["metadata"]["uid"])
+                yield kind, found
+            for found in self.ask("GET", path)["items"]:
+                yield "MODIFIED" if found["metadata"]["uid"] in seen else "ADDED", found

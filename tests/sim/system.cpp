@@ -194,7 +194,7 @@ void System::start(Agent& agent) {
         watcher::Source::Deps{
             *agent.cluster, *agent.bus, *agent.workspaces,
             [&agent](wire::FactBody body) { return agent.loop->last_facts(body); }, observe_alone,
-            agent.tenure.get()},
+            agent.tenure.get(), [&agent] { return agent.loop->is_acting(); }},
         selection));
 }
 
@@ -235,8 +235,13 @@ bool System::step(Agent& agent, Part part) {
     }
     if (part == Part::sources) {
       const Doing doing(dice_, "source");
-      for (const auto& source : agent.sources) (void)source->step(0, agent.clock.now_ms());
-      return false;
+      bool has_more = false;
+      for (const auto& source : agent.sources) {
+        const bool had_more = source->has_more();
+        (void)source->step(0, agent.clock.now_ms());
+        has_more = has_more || had_more != source->has_more();
+      }
+      return has_more;
     }
     if (part == Part::relay) {
       const Doing doing(dice_, "relay");

@@ -314,7 +314,7 @@ TEST_CASE("status: one model on several nodes is ready when all of its pods are"
   CHECK(told(r) ==
         "True WorkspaceInferenceStatusSuccess: Inference has been deployed successfully");
 }
-TEST_CASE("status: what is new may wait a second, half of one, or not at all") {
+TEST_CASE("status: what is new may wait a second, two, or not at all") {
   wire::StatusT before;
   before.state = "Pending";
   before.tuning = std::make_unique<wire::TuningStatusT>();
@@ -327,7 +327,7 @@ TEST_CASE("status: what is new may wait a second, half of one, or not at all") {
     return watcher::patience_ms(before, after);
   };
   CHECK(patience([](wire::StatusT& s) { s.tuning->step = 7; }) == 1'000);
-  CHECK(patience([](wire::StatusT& s) { s.conditions[0]->message = "launched"; }) == 500);
+  CHECK(patience([](wire::StatusT& s) { s.conditions[0]->message = "launched"; }) == 2'000);
   CHECK(patience([](wire::StatusT& s) { s.conditions[0]->value = "True"; }) == 0);
   CHECK(patience([](wire::StatusT& s) { s.state = "Running"; }) == 0);
 }
