@@ -5,15 +5,11 @@
 
 #include "agents/cluster/config_map.h"
 #include "agents/cluster/kinds.h"
+#include "agents/launcher/object_text.h"
 #include "agents/launcher/vllm_flags.h"
 
 namespace kairo::launcher {
 namespace {
-std::string text_at(const std::string& object, const char* pointer) {
-  const auto json = nlohmann::json::parse(object, nullptr, false);
-  const nlohmann::json::json_pointer at(pointer);
-  return json.is_object() && json.contains(at) && json[at].is_string() ? json[at] : "";
-}
 // Of a Job that is there: whether it is suspended is Kueue's to say.
 cluster::Apply without_suspend(cluster::Apply job) {
   auto json = nlohmann::json::parse(job.json);
@@ -110,7 +106,7 @@ Status LauncherEffects::check_tuning(const wire::CommandT& command) {
 Status LauncherEffects::apply_tuning(const wire::CommandT& command) {
   TRY(check_tuning(command));
   const Plan plan = plan_tuning(command, settings_);
-  TRY(make_shared(plan.shared, command.body.AsApplyTuning()->since_ms));
+  TRY(shared_.make(plan.shared, command.body.AsApplyTuning()->since_ms));
   for (const cluster::Apply& object : plan.own) {
     const auto made = cluster_.create(object);
     const bool is_taken = !made.ok() && made.error().code == Code::conflict;
@@ -133,60 +129,8 @@ Status LauncherEffects::apply_inference(const wire::CommandT& command) {
   }
   const Plan plan = plan_inference(command, settings_, flags);
   if (body.workspace->count > 1) TRY(make_way(command));
-  TRY(make_shared(plan.shared, 0));
+  TRY(shared_.make(plan.shared, 0));
   return apply(command, plan.own);
-}
-
-Status LauncherEffects::make_shared(const std::vector<cluster::Apply>& objects,
-                                    std::int64_t since_ms) {
-  for (const cluster::Apply& object : objects) {
-    if (was_there(object.ref, since_ms)) continue;
-    const std::int64_t now_ms = clock_.now_ms();
-    TRY(make_if_absent(object));
-    note_there(object.ref, now_ms);
-  }
-  return ok();
-}
-// What was there once is looked at first, so that nobody counts a conflict.
-Status LauncherEffects::make_if_absent(const cluster::Apply& object) {
-  if (was_ever_there(object.ref)) {
-    const Status looked = look_at_taken(object);
-    if (looked.ok() || looked.error().code != Code::not_found) return looked;
-  }
-  const auto made = cluster_.create(object);
-  if (made.ok()) return ok();
-  return made.error().code == Code::conflict ? look_at_taken(object) : Status(made.error());
-}
-// A template is the user's own by now. A volume and its claim are right when they are of the same
-// Node object; a volume whose claim went with its namespace may be claimed again.
-Status LauncherEffects::look_at_taken(const cluster::Apply& object) {
-  const std::string there = TRY(cluster_.get(object.ref));
-  if (object.ref.kind == cluster::config_maps) return ok();
-  const char* owner = "/metadata/ownerReferences/0/uid";
-  const bool is_leaving = !text_at(there, "/metadata/deletionTimestamp").empty();
-  if (is_leaving || text_at(there, owner) != text_at(object.json, owner))
-    return Error{Code::unavailable, object.ref.kind.kind + " " + object.ref.name +
-                                        " is not of this node, or is being deleted; when it is "
-                                        "gone, kairo makes its own"};
-  if (text_at(there, "/status/phase") != "Released") return ok();
-  const nlohmann::json anew = {{"spec", {{"claimRef", {{"uid", nullptr}}}}}};
-  TRY(cluster_.patch({object.ref, anew.dump(), ""}));
-  return ok();
-}
-// A look from before the Workspace was known says nothing; what went after that asks anew.
-bool LauncherEffects::was_there(const cluster::Ref& ref, std::int64_t since_ms) {
-  const std::lock_guard lock(there_mutex_);
-  const auto seen = there_.find(ref);
-  return seen != there_.end() && since_ms > 0 && seen->second > since_ms &&
-         seen->second <= clock_.now_ms();  // else the clock was set back
-}
-bool LauncherEffects::was_ever_there(const cluster::Ref& ref) {
-  const std::lock_guard lock(there_mutex_);
-  return there_.contains(ref);
-}
-void LauncherEffects::note_there(const cluster::Ref& ref, std::int64_t now_ms) {
-  const std::lock_guard lock(there_mutex_);
-  there_[ref] = now_ms;
 }
 
 Status LauncherEffects::apply(const wire::CommandT& command,

@@ -1,11 +1,10 @@
 // agents/launcher/effects.h - the launcher's writes on the cluster.
 #pragma once
 #include <functional>
-#include <map>
-#include <mutex>
 
 #include "agents/cluster/cluster.h"
 #include "agents/launcher/plan.h"
+#include "agents/launcher/shared_objects.h"
 #include "agents/runtime/agent.h"
 #include "schemas/base/clock.h"
 
@@ -25,7 +24,8 @@ class LauncherEffects final : public runtime::Effects {
         clock_(clock),
         settings_(std::move(settings)),
         check_config_(check),
-        observe_(std::move(observe)) {}
+        observe_(std::move(observe)),
+        shared_(cluster, clock) {}
   Status perform(const wire::CommandT& command) override;
 
  private:
@@ -36,12 +36,6 @@ class LauncherEffects final : public runtime::Effects {
   // The volumes of its own, but those that are reserved for these places. Waits for them to go,
   // unless there are none.
   Status remove_volumes(const wire::CommandT& command, const std::vector<std::string>& places);
-  Status make_shared(const std::vector<cluster::Apply>& objects, std::int64_t since_ms);
-  Status make_if_absent(const cluster::Apply& object);
-  Status look_at_taken(const cluster::Apply& object);
-  bool was_there(const cluster::Ref& ref, std::int64_t since_ms);
-  bool was_ever_there(const cluster::Ref& ref);
-  void note_there(const cluster::Ref& ref, std::int64_t now_ms);
   Status apply(const wire::CommandT& command, const std::vector<cluster::Apply>& plan);
   Status remove(const wire::CommandT& command);
   Status remove_workload(const wire::CommandT& command);
@@ -54,7 +48,6 @@ class LauncherEffects final : public runtime::Effects {
   const Settings settings_;
   const CheckConfig check_config_;
   const Observe observe_;
-  std::mutex there_mutex_;
-  std::map<cluster::Ref, std::int64_t> there_;  // what is shared: when each was last seen
+  SharedObjects shared_;
 };
 }  // namespace kairo::launcher

@@ -23,7 +23,7 @@ struct Settings {
   std::string listen = "0.0.0.0";  // of the inference server; local mode: 127.0.0.1
   bool allow_loopback = false;     // data sets from loopback URLs: local mode only
   ImageVolumes image_volumes = ImageVolumes::by_node;
-  bool checks_secrets = true;      // false: it may not read them; kubelet and pusher say what lacks
+  bool checks_secrets = true;  // false: it may not read them; kubelet and pusher say what lacks
 };
 constexpr const char* manager = "kairo-launcher";
 

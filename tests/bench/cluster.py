@@ -23,7 +23,7 @@ folder, port, namespace = os.environ["DIR"], int(os.environ["PORT"]), os.environ
 MACHINE = "Standard_NC24ads_A100_v4"
 NODES, CLAIMS = "/api/v1/nodes", {"nodeclaim": "/apis/karpenter.sh/v1/nodeclaims", "karpenter": "/apis/karpenter.sh/v1/nodepools"}
 CONTROL = ("watcher", "provisioner", "launcher")
-figures = {}
+figures = {"sizes": {"count": count, "many": many, "scale": scale}}
 
 
 def api():

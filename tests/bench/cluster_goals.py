@@ -12,26 +12,29 @@ GOALS = (
     ("nodeclaim_job", "node ready -> Job, p50 (NodeClaim)", "ms", "1,000", 8, False),
     ("karpenter_job", "  (NodePool)", "ms", "1,000", 8, False),
     ("waiting", "calls a second while Workspaces wait", "", "7 each", 0, False),
-    ("own_burst", "100 Workspaces: last Job after the last apply", "s", "13.3", 0.8, False),
+    ("own_burst", "{count} Workspaces: last Job after the last apply", "s", "13.3", 0.8, False),
     ("nodeclaim_burst", "  node ready -> Job at worst (NodeClaim)", "s", "22.7", 0.8, False),
     ("karpenter_burst", "  (NodePool)", "s", "60.8", 0.8, False),
     ("own_calls", "  calls (own nodes)", "", "644", 500, False),
     ("nodeclaim_calls", "  (NodeClaim)", "", "1,234", 500, False),
     ("karpenter_calls", "  (NodePool)", "", "3,869", 500, False),
     ("conflicts", "  conflicts, all three", "", "118", 0, False),
-    ("rate", "1,000 Workspaces: share of the server's own rate", "", "-", 0.8, True),
-    ("rss_many", "memory of an agent, 1,000 Workspaces", "MiB", "60-71", 32, False),
-    ("rss_scale", "  10,000 Workspaces", "MiB", "-", 48, False),
-    ("takeover", "kill -9 -> acting, 10,000 Workspaces, worst", "s", "15+", 2, False),
+    ("rate", "{many:,} Workspaces: share of the server's own rate", "", "-", 0.8, True),
+    ("rss_many", "memory of an agent, {many:,} Workspaces", "MiB", "60-71", 32, False),
+    ("rss_scale", "  {scale:,} Workspaces", "MiB", "-", 48, False),
+    ("takeover", "kill -9 -> acting, {scale:,} Workspaces, worst", "s", "15+", 2, False),
 )
-seen = {}
+seen, sizes = {}, {"count": 0, "many": 0, "scale": 0}
 with open(sys.argv[1]) as file:
     for line in file:
-        for key, value in json.loads(line).items():
+        figures = json.loads(line)
+        sizes |= figures.pop("sizes")
+        for key, value in figures.items():
             seen[key] = seen.get(key, 0) + value if key == "conflicts" else value
 print(f"\n  {'':52}{'KAITO':>10}{'kairo':>10}  goal")
 for key, words, unit, kaito, goal, is_more_better in GOALS:
     if key not in seen:
         continue
+    words = words.format(**sizes)
     is_met = seen[key] >= goal if is_more_better else seen[key] <= goal
     print(f"  {words + (', ' + unit if unit else ''):52}{kaito:>10}{seen[key]:10.3g}  {'>=' if is_more_better else '<='} {goal}  {'met' if is_met else 'not met'}")

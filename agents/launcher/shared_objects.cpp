@@ -1,0 +1,66 @@
+// agents/launcher/shared_objects.cpp - created where nothing is; what was seen lately is not looked
+// at.
+#include "agents/launcher/shared_objects.h"
+
+#include <nlohmann/json.hpp>
+
+#include "agents/cluster/kinds.h"
+#include "agents/launcher/object_text.h"
+
+namespace kairo::launcher {
+namespace {
+constexpr std::int64_t volume_trust_ms = 60'000;
+constexpr const char* owner = "/metadata/ownerReferences/0/uid";
+}  // namespace
+
+SharedObjects::Key SharedObjects::key_of(const cluster::Apply& object) {
+  return {object.ref, text_at(object.json, owner)};
+}
+
+// That a template has gone is told to those Workspaces that are known then: a look from before says
+// nothing to a later one. Of a volume or a claim that lacks the scheduler tells (want.cpp).
+bool SharedObjects::was_there(const Key& key, std::int64_t since_ms) const {
+  const auto seen = there_.find(key);
+  if (seen == there_.end() || since_ms == 0) return false;
+  const std::int64_t now_ms = clock_.now_ms();
+  const bool is_told = key.first.kind != cluster::config_maps;
+  const std::int64_t oldest_ms = is_told ? now_ms - volume_trust_ms : since_ms;
+  return seen->second > oldest_ms && seen->second <= now_ms;  // else the clock was set back
+}
+
+Status SharedObjects::make(const std::vector<cluster::Apply>& objects, std::int64_t since_ms) {
+  const std::lock_guard lock(mutex_);
+  for (const cluster::Apply& object : objects) {
+    if (was_there(key_of(object), since_ms)) continue;
+    const std::int64_t now_ms = clock_.now_ms();
+    TRY(make_if_absent(object));
+    there_[key_of(object)] = now_ms;
+  }
+  return ok();
+}
+// What was there once is looked at first, so that nobody counts a conflict.
+Status SharedObjects::make_if_absent(const cluster::Apply& object) {
+  if (there_.contains(key_of(object))) {
+    const Status looked = look_at_taken(object);
+    if (looked.ok() || looked.error().code != Code::not_found) return looked;
+  }
+  const auto made = cluster_.create(object);
+  if (made.ok()) return ok();
+  return made.error().code == Code::conflict ? look_at_taken(object) : Status(made.error());
+}
+// A template is the user's own by now. A volume and its claim are right when they are of the same
+// Node object; a volume whose claim went with its namespace may be claimed again.
+Status SharedObjects::look_at_taken(const cluster::Apply& object) {
+  const std::string there = TRY(cluster_.get(object.ref));
+  if (object.ref.kind == cluster::config_maps) return ok();
+  const bool is_leaving = !text_at(there, "/metadata/deletionTimestamp").empty();
+  if (is_leaving || text_at(there, owner) != text_at(object.json, owner))
+    return Error{Code::unavailable, object.ref.kind.kind + " " + object.ref.name +
+                                        " is not of this node, or is being deleted; when it is "
+                                        "gone, kairo makes its own"};
+  if (text_at(there, "/status/phase") != "Released") return ok();
+  const nlohmann::json anew = {{"spec", {{"claimRef", {{"uid", nullptr}}}}}};
+  TRY(cluster_.patch({object.ref, anew.dump(), ""}));
+  return ok();
+}
+}  // namespace kairo::launcher

@@ -1,0 +1,34 @@
+// agents/launcher/shared_objects.h - what the Workspaces of a namespace share (a node's volume of
+// run directories and its claim, a method's template), made where it is not there.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agents/cluster/cluster.h"
+#include "schemas/base/clock.h"
+
+namespace kairo::launcher {
+class SharedObjects {  // thread-safe
+ public:
+  SharedObjects(cluster::Cluster& cluster, const Clock& clock) : cluster_(cluster), clock_(clock) {}
+  // since_ms: the Workspace that needs them was known then, Unix time; 0 = look, whatever was seen.
+  // unavailable: an object of another node is in the way.
+  Status make(const std::vector<cluster::Apply>& objects, std::int64_t since_ms);
+
+ private:
+  using Key = std::pair<cluster::Ref, std::string>;  // the uid of the Node object that owns it
+  static Key key_of(const cluster::Apply& object);
+  bool was_there(const Key& key, std::int64_t since_ms) const;
+  Status make_if_absent(const cluster::Apply& object);
+  Status look_at_taken(const cluster::Apply& object);
+
+  cluster::Cluster& cluster_;
+  const Clock& clock_;
+  std::mutex mutex_;                   // held while one looks: the others need not look then
+  std::map<Key, std::int64_t> there_;  // when each was last seen, Unix time
+};
+}  // namespace kairo::launcher
