@@ -58,10 +58,10 @@ until_true() {
     sleep 0.1
   done
 }
-free_port() {
+free_port() { # below those of clusters (tests/cluster/up.sh) and of connections that somebody opens meanwhile
   local port
   while :; do
-    port=$((20000 + RANDOM % 20000))
+    port=$((10000 + RANDOM % 10000))
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
   done
   echo "$port"
