@@ -74,6 +74,7 @@ is_up() { [ "$(ask /readyz)" = ok ]; }
 until_true 60 is_up
 same "without the gate the server leaves the volumes out" '["run-volume"]' \
   "$(K apply --server-side --dry-run=server -o json -f <(manifest) | jq -c '[.spec.template.spec.volumes[].name]')"
+K cordon new-1 >/dev/null # kwok would call the pod ready, which has no adapter
 server ungated new-1 | K apply -f - >/dev/null
 wanted="False InvalidConfiguration: the API server has left the image volumes of StatefulSet ungated out: its feature gate ImageVolume is off; switch it on, or set image-volumes (imageVolumes of the chart) to never"
 is_said() { [ "$(condition ungated InferenceReady)" = "$wanted" ]; }
