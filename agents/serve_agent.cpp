@@ -81,11 +81,12 @@ void follow(Parts& p, watcher::Source& source, const std::atomic<bool>& stop) {
   }
 }
 
-std::function<bool()> all_listed(const Parts& p) {  // none when there is nothing to list
+// Of all sources; none when there is nothing to follow.
+std::function<bool()> all(const Parts& p, bool (watcher::Source::*are)() const) {
   if (p.sources.empty()) return nullptr;
-  return [&p] {
+  return [&p, are] {
     return std::all_of(p.sources.begin(), p.sources.end(),
-                       [](const auto& source) { return source->has_listed(); });
+                       [are](const auto& source) { return (source.get()->*are)(); });
   };
 }
 
@@ -249,7 +250,8 @@ Status serve(const AgentConfig& config, const std::atomic<bool>& stop) {
       [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }, p.tenure.get()});
   p.loop = std::make_unique<runtime::Loop>(runtime::Loop::Deps{
       config.agent, *p.bus, *p.store, *p.relay, p.clock, role_of(config.agent, config.terms),
-      config.node, all_listed(p), &p.vitals, p.tenure.get()});
+      config.node, all(p, &watcher::Source::has_listed), &p.vitals, p.tenure.get(),
+      all(p, &watcher::Source::is_warm)});
   p.options.agent = config.agent;
   p.options.vitals = &p.vitals;
   p.options.tenure = p.tenure.get();

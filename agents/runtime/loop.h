@@ -49,6 +49,7 @@ class Loop {
     std::function<bool()> may_decide{};  // false: its sources have not listed yet
     Vitals* vitals = nullptr;            // told of "bus" and "store"
     const Tenure* tenure = nullptr;      // null: it is alone and acts
+    std::function<bool()> is_warm{};     // false: its sources would have to list to take over
   };
   explicit Loop(Deps deps) : deps_(std::move(deps)) {}
   Status start();  // reads the store. corrupt: stop
@@ -60,8 +61,11 @@ class Loop {
   void wake() { deps_.bus.wake(); }                         // a step() that waits returns
   std::int64_t wake_at_ms() const;                          // the next timer, Unix time; 0 = none
   bool is_acting() const { return stage_ == Stage::acts; }  // it decides
-  // It acts, or stands by and has heard all that was there.
-  bool is_ready() const { return is_acting() || (stage_ == Stage::hears && is_whole_); }
+  // It acts, or stands by and knows all that was there.
+  bool is_ready() const {
+    const bool is_warm = !deps_.is_warm || deps_.is_warm();
+    return is_acting() || (stage_ == Stage::hears && is_whole_ && is_warm);
+  }
   std::size_t records() const { return records_.size(); }
   std::uint64_t facts() const { return facts_; }
   std::uint64_t decisions() const { return decisions_; }

@@ -51,6 +51,8 @@ class Source {
   Status step(std::int64_t wait_ms, std::int64_t now_ms);
   // All that is there has been said once. What is decided before would rest on old facts.
   bool has_listed() const { return has_listed_; }
+  // Taking over needs no list: it has one already.
+  bool is_warm() const { return has_listed_ || is_warm_; }
   bool has_more() const { return !again_.empty(); }  // to repeat; the stepping thread's
   const cluster::Selection& selection() const { return selection_; }
 
@@ -102,7 +104,7 @@ class Source {
   std::string incarnation_;    // of the bus
   std::uint64_t epoch_ = 0;    // shifted, as in a version
   std::uint64_t reached_ = 0;  // the last version that was read, in this epoch
-  std::atomic<bool> has_listed_{false};
+  std::atomic<bool> has_listed_{false}, is_warm_{false};
   std::map<std::string, Sighting> warm_;  // by uid: what is there, while another acts
   AllSaid there_;                         // what was last said to be there
   Facts unsaid_;                          // what is to be said

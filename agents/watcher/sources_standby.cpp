@@ -53,6 +53,7 @@ Status Source::stand_by(std::int64_t wait_ms, std::int64_t now_ms) {
     const auto listing = deps_.cluster.list(selection_);
     if (!listing.ok() && is_optional() && !TRY(deps_.cluster.serves(selection_.kind))) {
       std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+      is_warm_ = true;  // there is nothing of the kind
       return ok();
     }
     TRY(listing);
@@ -60,6 +61,7 @@ Status Source::stand_by(std::int64_t wait_ms, std::int64_t now_ms) {
     for (const std::string& item : listing.value().items) keep_warm(read(item));
     version_ = listing.value().resource_version;
     listed_ms_ = now_ms;
+    is_warm_ = true;
     return ok();
   }
   for (const cluster::Event& event : TRY(watch(wait_ms))) {

@@ -324,7 +324,9 @@ TEST_CASE("sources: who stands by follows the cluster, and takes over without a 
   World w(cluster::jobs);
   w.apply("r");
   w.restart(true);
+  CHECK_FALSE(w.source->is_warm());
   w.apply("r2");  // nobody acts
+  CHECK(w.source->is_warm());
   CHECK(w.last().body.AsJob()->revision == "r");
   CHECK(w.source->has_listed() == false);
   const int lists = w.cluster.lists;
