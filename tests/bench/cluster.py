@@ -7,8 +7,6 @@ Prints words for people; appends its figures to FIGURES, a line of JSON.
 """
 import json
 import os
-import signal
-import subprocess
 import sys
 import threading
 import time
