@@ -210,7 +210,8 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
     return known.emplace(preset == nullptr ? Need{} : need_of(w, *preset, node.gpus == 0));
   };
   const Named* best = nullptr;
-  std::int64_t best_free = 0;
+  // Of GPUs only: what shares a CPU is queued by the scheduler, as it fits.
+  std::tuple<bool, bool, std::int64_t> best_rank;  // has free GPUs; and the weights; how many free
   const Named* late = nullptr;  // the first that is not Ready, and the first that lacks something
   const Named* lacking = nullptr;
   for (const Named& named : nodes) {
@@ -218,12 +219,12 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
     if (!counts(node, w)) continue;
     if (!node.ready) {
       late = late == nullptr ? &named : late;
-    } else if (way_on(w, preset, node, need(node))) {
-      // Of GPUs only: what shares a CPU is queued by the scheduler, as it fits.
+    } else if (const auto way = way_on(w, preset, node, need(node))) {
       const std::int64_t free = free_gpus(name, node, held);
-      if (best != nullptr && free <= best_free) continue;
+      const std::tuple rank{free >= way->gpus, preset != nullptr && lie_there(node, w), free};
+      if (best != nullptr && rank <= best_rank) continue;
       best = &named;
-      best_free = free;
+      best_rank = rank;
     } else {
       lacking = lacking == nullptr ? &named : lacking;
     }

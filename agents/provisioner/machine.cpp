@@ -35,13 +35,15 @@ std::int64_t gpu_memory_on(const wire::NodeT& node) {
   if (node.gpu_memory_bytes > 0) return node.gpu_memory_bytes;
   return gpu_memory_of(label_of(node, "node.kubernetes.io/instance-type"));
 }
+bool lie_there(const wire::NodeT& node, const wire::WorkspaceT& w) {
+  return std::find(node.models.begin(), node.models.end(), preset_of(w)) != node.models.end();
+}
 bool has_weights(const wire::NodeT& node, const wire::WorkspaceT& w) {
   const std::string& image = w.tuning ? w.tuning->weights_image : w.inference->weights_image;
   if (!image.empty())  // its agent has them from that image, or fetches it
     return std::find(node.sources.begin(), node.sources.end(), "named") != node.sources.end();
-  const std::string& preset = preset_of(w);
-  if (std::find(node.models.begin(), node.models.end(), preset) != node.models.end()) return true;
-  const catalogue::Preset* known = catalogue::find_preset(preset);  // or its agent fetches them
+  if (lie_there(node, w)) return true;
+  const catalogue::Preset* known = catalogue::find_preset(preset_of(w));  // its agent fetches them
   return known != nullptr && catalogue::can_fetch(*known, node.sources);
 }
 std::string label_remedy(const wire::WorkspaceT& w) {

@@ -14,6 +14,8 @@ std::int64_t free_gpus(const std::string& name, const wire::NodeT& node,
                        const runtime::GpusHeld* held);
 // Of one GPU. Where nothing on the node tells it, its machine type does.
 std::int64_t gpu_memory_on(const wire::NodeT& node);
+// The weights of its preset. What an image of the user's own holds is not told by name.
+bool lie_there(const wire::NodeT& node, const wire::WorkspaceT& w);
 // They lie there, or its agent fetches them.
 bool has_weights(const wire::NodeT& node, const wire::WorkspaceT& w);
 // "; kubectl label node NAME key=value": how a node comes to count.

@@ -359,12 +359,32 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
 }
 
 std::int64_t patience_ms(const wire::StatusT& before, const wire::StatusT& after) {
+  constexpr std::int64_t phase_ms = 1'000, reason_ms = 2'000, most_ms = 10'000;
   wire::StatusT a(before), b(after);
-  for (wire::StatusT* s : {&a, &b})
-    if (s->tuning) *s->tuning = {};
-  if (a == b) return progress_every_ms;
-  for (wire::StatusT* s : {&a, &b})
-    for (auto& condition : s->conditions) condition->reason = condition->message = "";
-  return a == b ? words_every_ms : 0;
+  const auto is_same_without = [&](auto omit) {
+    omit(a);
+    omit(b);
+    return a == b;
+  };
+  if (is_same_without([](wire::StatusT& s) {
+        if (!s.tuning) return;
+        const std::string phase = s.tuning->phase;
+        *s.tuning = {};
+        s.tuning->phase = phase;
+      }))
+    return after.tuning ? std::clamp(after.tuning->eta_seconds * 10, phase_ms, most_ms) : 0;
+  if (is_same_without([](wire::StatusT& s) {
+        if (s.tuning) *s.tuning = {};
+      }))
+    return phase_ms;
+  if (is_same_without([](wire::StatusT& s) {
+        for (auto& condition : s.conditions) condition->message.clear();
+      }))
+    return most_ms;
+  if (is_same_without([](wire::StatusT& s) {
+        for (auto& condition : s.conditions) condition->reason.clear();
+      }))
+    return reason_ms;
+  return 0;
 }
 }  // namespace kairo::watcher

@@ -14,9 +14,12 @@ namespace kairo::watcher {
 // leaving: what a deletion waits for.
 wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
                       const std::string& leaving = "");
-// How long the second waits after the first was told: a second when only numbers and the phase of a
-// training differ; two when only the words of conditions do, as they do step by step while a node
-// is bought; else not at all.
-constexpr std::int64_t progress_every_ms = 1'000, words_every_ms = 2'000;
+// How long the second waits after the first was told. A write is dear: the API server does 150 to
+// 250 a second for all. What may differ, and how long it waits then:
+//   the numbers of a training    a hundredth of the time that is left, 1 to 10 s
+//   its phase                    1 s
+//   the message of a condition   10 s: a bought node comes in many small steps
+//   its reason                   2 s
+//   anything else                not at all
 std::int64_t patience_ms(const wire::StatusT& before, const wire::StatusT& after);
 }  // namespace kairo::watcher

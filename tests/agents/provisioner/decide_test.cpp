@@ -126,6 +126,43 @@ TEST_CASE("provisioner: labels choose among the user's own nodes") {
   CHECK(answer(w, one(std::move(far))).state == wire::ResourcesState::Ready);
 }
 
+TEST_CASE("provisioner: of several nodes one with free GPUs, then one with the weights") {
+  struct Case {
+    const char* name;
+    std::uint32_t gpus_of_a, gpus_of_b;
+    std::uint32_t held_on_a, held_on_b;
+    bool a_has_weights, b_has_weights;
+    const char* chosen;
+  };
+  const Case cases[] = {
+      {"alike: the first", 2, 2, 0, 0, true, true, "a"},
+      {"the weights lie on the second", 2, 2, 0, 0, false, true, "b"},
+      {"the weights count for more than GPUs", 4, 1, 0, 0, false, true, "b"},
+      {"a free GPU counts for more than the weights", 2, 2, 2, 1, true, false, "b"},
+      {"both have the weights: the most free", 2, 2, 1, 0, true, true, "b"},
+      {"nothing is free: the weights", 1, 1, 1, 1, false, true, "b"},
+      {"no GPUs: the weights", 0, 0, 0, 0, false, true, "b"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    runtime::Nodes nodes;
+    for (const bool is_b : {false, true}) {
+      wire::NodeT n = node(1);
+      n.local = false;
+      n.gpus = is_b ? c.gpus_of_b : c.gpus_of_a;
+      n.gpu_memory_bytes = 24LL << 30;
+      n.sources = {"hub"};
+      if (!(is_b ? c.b_has_weights : c.a_has_weights)) n.models.clear();
+      nodes.emplace(is_b ? "b" : "a", std::move(n));
+    }
+    const runtime::GpusHeld held{{"a", c.held_on_a}, {"b", c.held_on_b}};
+    const auto d = provisioner::decide(record(tuning(1)), {nodes, 1000, "", "", &held});
+    REQUIRE(kinds(d) == "Publish:resources");
+    const auto& said = *d.commands[0].body.AsPublish()->fact->body.AsResources();
+    CHECK(said.nodes == std::vector<std::string>{c.chosen});
+  }
+}
+
 TEST_CASE("provisioner: a grant stands while its node is late; deleting releases") {
   auto r = record(tuning(1), ready(1));
   CHECK(kinds(provisioner::decide(r, {one(node(2, false)), 1000})) == "");
