@@ -8,8 +8,8 @@
 #include "agents/bus/nats_bus.h"
 #include "agents/cli/home.h"
 #include "agents/cluster/kubeconfig.h"
-#include "agents/provisioner/terms.h"
 #include "agents/node/model_cache.h"
+#include "agents/provisioner/terms.h"
 #include "agents/settings.h"
 #include "schemas/base/result.h"
 
@@ -27,7 +27,7 @@ struct AgentConfig {
   std::string hub_token_file;                   // "" = none
   std::string image, engine_image, vllm_image;  // "" = the launcher's own
   std::string image_volumes;                    // "", "auto", "never", "always"
-  provisioner::Terms terms{};       // how nodes come
+  provisioner::Terms terms{};                   // how nodes come
   std::string health_host = "127.0.0.1";
   int health_port = 0;    // 0 = any
   std::string port_file;  // of the health port; "" = none

@@ -85,7 +85,7 @@ TEST_CASE(
   CHECK(b.cluster.calls == "create");
   REQUIRE(b.real.remove(b.job, "").ok());
   REQUIRE(b.real.remove(b.preset, "").ok());
-  REQUIRE(b.apply("u1", 500).ok());  // known since: it may have gone before that
+  REQUIRE(b.apply("u1", 500).ok());               // known since: it may have gone before that
   CHECK(b.cluster.calls == "get create create");  // the volume was seen a second ago
   CHECK(b.at(b.preset)["kind"] == "ConfigMap");
 }
