@@ -1,8 +1,6 @@
 // gpu/formats/gguf.cpp - the GGUF v3 layout, every length checked before it is used.
 #include "gpu/formats/gguf.h"
 
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -13,7 +11,6 @@ namespace {
 constexpr std::uint64_t entries_max = 100'000, string_bytes_max = 16 << 20, items_max = 1 << 24;
 constexpr std::uint32_t dimensions_max = 4;
 constexpr std::int64_t alignment_default = 32, alignment_max = 1 << 20;
-constexpr std::size_t block = 32;  // values of one quantised block
 
 enum class ValueType : std::uint32_t {
   u8 = 0,
@@ -31,42 +28,12 @@ enum class ValueType : std::uint32_t {
   f64
 };
 
-struct Layout {
-  std::size_t values, bytes;  // of one block
-};
-Layout layout_of(GgufType type) {
-  switch (type) {
-    case GgufType::f32:
-      return {1, 4};
-    case GgufType::f16:
-      return {1, 2};
-    case GgufType::q4_1:
-      return {block, 20};  // f16 scale, f16 minimum, 32 nibbles
-    case GgufType::q8_0:
-      return {block, 34};  // f16 scale, 32 bytes
-  }
-  return {1, 4};
-}
-float half_to_float(std::uint16_t h) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
-  const int exponent = (h >> 10) & 31;
-  const std::uint32_t mantissa = h & 0x3FFu;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | (mantissa << 13));
-  const float magnitude = exponent == 0
-                              ? std::ldexp(static_cast<float>(mantissa), -24)
-                              : std::ldexp(static_cast<float>(mantissa | 0x400u), exponent - 25);
-  return sign != 0 ? -magnitude : magnitude;
-}
 template <class T>
 T load(const std::byte* at) {
   T out;
   std::memcpy(&out, at, sizeof out);
   return out;
 }
-float half_at(const std::byte* at) {
-  return half_to_float(load<std::uint16_t>(at));
-}
-
 // Reads forward; every error says where and what.
 class Cursor {
  public:
@@ -182,14 +149,15 @@ Result<GgufTensor> tensor_info(Cursor& in, std::uint64_t file_bytes) {
   }
   const auto type = TRY(in.number<std::uint32_t>("a tensor's type"));
   out.type = static_cast<GgufType>(type);
-  if (type != 0 && type != 1 && type != 3 && type != 8)
+  const auto layout = gguf_layout(out.type);
+  if (!layout)
     return Error{Code::invalid, "GGUF, tensor " + out.name + ": type " + std::to_string(type) +
-                                    " is not read; F32, F16, Q4_1 and Q8_0 are: take such a file"};
-  const Layout l = layout_of(out.type);
-  if (out.shape.back() % static_cast<std::int64_t>(l.values) != 0)
+                                    " is not read; " + std::string(gguf_types_read) +
+                                    " are: take such a file"};
+  if (out.shape.back() % static_cast<std::int64_t>(layout->values) != 0)
     return in.bad("a tensor's shape", out.name + ": rows are not whole blocks");
   out.begin = TRY(in.number<std::uint64_t>("a tensor's offset"));
-  out.end = count / l.values * l.bytes;  // a size until the data's begin is known
+  out.end = count / layout->values * layout->bytes;  // a size until the data's begin is known
   return out;
 }
 Result<std::uint64_t> alignment_of(const GgufHeader& header, const Cursor& in) {
@@ -234,34 +202,7 @@ Result<GgufHeader> parse_gguf(std::span<const std::byte> file) {
 }
 
 void dequantise(const GgufTensor& tensor, std::span<const std::byte> file, std::span<float> out) {
-  const Layout l = layout_of(tensor.type);
   KAIRO_ASSERT(tensor.end <= file.size(), "the header was parsed from this file");
-  KAIRO_ASSERT(out.size() / l.values * l.bytes == tensor.end - tensor.begin, "the tensor's count");
-  const std::byte* at = file.data() + tensor.begin;
-  for (std::size_t i = 0; i < out.size(); i += l.values, at += l.bytes) {
-    switch (tensor.type) {
-      case GgufType::f32:
-        out[i] = load<float>(at);
-        break;
-      case GgufType::f16:
-        out[i] = half_at(at);
-        break;
-      case GgufType::q4_1: {
-        const float scale = half_at(at), minimum = half_at(at + 2);
-        for (std::size_t j = 0; j < block / 2; ++j) {  // low nibbles are values 0 to 15
-          const auto byte = std::to_integer<unsigned>(at[4 + j]);
-          out[i + j] = static_cast<float>(byte & 15u) * scale + minimum;
-          out[i + j + block / 2] = static_cast<float>(byte >> 4) * scale + minimum;
-        }
-        break;
-      }
-      case GgufType::q8_0: {
-        const float scale = half_at(at);
-        for (std::size_t j = 0; j < block; ++j)
-          out[i + j] = static_cast<float>(std::to_integer<std::int8_t>(at[2 + j])) * scale;
-        break;
-      }
-    }
-  }
+  dequantise_blocks(tensor.type, file.subspan(tensor.begin, tensor.end - tensor.begin), out);
 }
 }  // namespace kairo::gpu

@@ -10,11 +10,10 @@
 #include <variant>
 #include <vector>
 
+#include "gpu/formats/gguf_blocks.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
-enum class GgufType : std::uint32_t { f32 = 0, f16 = 1, q4_1 = 3, q8_0 = 8 };
-
 // Every integer and boolean is widened to i64 (u64 above 2^63 - 1 is refused), f32 and f64 to
 // double.
 struct GgufValue {
@@ -33,7 +32,7 @@ struct GgufHeader {
   std::vector<GgufTensor> tensors;  // in file order; they lie inside the file
 };
 // file: the whole file. corrupt: not GGUF, a length, count or offset that does not fit.
-// invalid: another version, or a tensor type that is not read (names the four that are).
+// invalid: another version, or a tensor type that is not read (names those that are).
 Result<GgufHeader> parse_gguf(std::span<const std::byte> file);
 // The tensor's values as fp32, in C order; out holds exactly their number.
 void dequantise(const GgufTensor& tensor, std::span<const std::byte> file, std::span<float> out);

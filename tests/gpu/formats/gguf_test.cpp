@@ -1,4 +1,4 @@
-// tests/gpu/formats/gguf_test.cpp - proves: the four tensor types are read exactly, a small Llama
+// tests/gpu/formats/gguf_test.cpp - proves: each tensor type is read exactly, a small Llama
 // becomes a model folder, and no damaged file does anything but give an error.
 #include "gpu/formats/gguf.h"
 
@@ -118,6 +118,12 @@ Writer small_llama() {
 std::span<const std::byte> bytes(const std::string& file) {
   return std::as_bytes(std::span(file));
 }
+std::string from_hex(const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i + 1 < text.size(); i += 2)
+    out += static_cast<char>(std::stoi(text.substr(i, 2), nullptr, 16));
+  return out;
+}
 std::vector<float> only_tensor(std::uint32_t type, std::uint64_t count, const std::string& data) {
   Writer w;
   w.tensor("t", {count}, type, data);
@@ -149,6 +155,19 @@ TEST_CASE("gguf: the four types, value by value") {
     const float q = static_cast<float>(j < 16 ? j : 31 - j);
     CHECK(four[j] == 0.5f * q - 2.f);
     CHECK(eight[j] == 0.5f * (static_cast<float>(j) * 8.f - 128.f));
+  }
+}
+
+TEST_CASE("gguf: each number format as the gguf package reads it, bit for bit") {
+  const auto golden = nlohmann::json::parse(
+      read_file(test::golden("gguf_blocks.json"), 1 << 20).value());
+  REQUIRE(golden.size() == 11);
+  for (const auto& [name, of] : golden.items()) {
+    CAPTURE(name);
+    CHECK(gguf_types_read.find(name) != std::string_view::npos);
+    const std::string data = from_hex(of["blocks"]), wanted = from_hex(of["values"]);
+    const auto values = only_tensor(of["type"], wanted.size() / sizeof(float), data);
+    CHECK(std::memcmp(values.data(), wanted.data(), wanted.size()) == 0);
   }
 }
 
@@ -198,8 +217,12 @@ TEST_CASE("gguf: refused files say why") {
   version[4] = 2;
   CHECK(why(version) == "GGUF version 2; only 3 is read");
   Writer w;
-  w.tensor("t", {32}, 2, std::string(18, 'x'));
-  CHECK(why(w.file()).find("type 2 is not read; F32, F16, Q4_1 and Q8_0 are") != std::string::npos);
+  w.tensor("t", {256}, 10, std::string(84, 'x'));
+  CHECK(why(w.file()).ends_with("tensor t: type 10 is not read; F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, "
+                                "Q5_1, Q4_K, Q5_K and Q6_K are: take such a file"));
+  w = Writer();
+  w.tensor("t", {32}, 12, std::string(144, 'x'));
+  CHECK(why(w.file()).find("rows are not whole blocks") != std::string::npos);
   w = Writer();
   w.tensor("t", {33}, 8, std::string(68, 'x'));
   CHECK(why(w.file()).find("rows are not whole blocks") != std::string::npos);
