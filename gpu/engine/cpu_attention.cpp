@@ -11,135 +11,180 @@
 #include "gpu/engine/attention_rows.h"
 #include "gpu/engine/torch_cpu.h"
 #include "gpu/kernels/softmax.h"
-#include "schemas/base/assert.h"
 
 namespace kairo::gpu {
-namespace {}
-
-// One query head of one segment. Pointers to its first token; strides in floats.
-struct CpuAttention::Head {
-  const float *q, *k, *v;
+namespace {
+// One query head's rows against its keys and values, of which the first `past` come before the
+// rows. Pointers to the first of each; strides in floats.
+struct Head {
+  const float* q;
+  std::int64_t ld_q;
+  const float *k, *v;
+  std::int64_t ld_kv;
   float* out;
-  std::int64_t tokens, ld_qkv, ld_out, dim;
-  float *scores, *dscores;  // scratch, (query_block, tokens) each
-  // Backward only.
+  std::int64_t ld_out, rows, past, dim;
+  float* scores;  // scratch, (query_block, past + rows)
+};
+struct HeadGradient {  // past is 0
   const float* dout;
   std::int64_t ld_dout;
-  float *dq, *dk, *dv;
+  float *dq, *dk, *dv;  // strides as of q
+  float* dscores;       // scratch, as scores
   bool first_of_group;  // overwrites dk and dv; later heads of the group add
 };
+float scale_of(std::int64_t dim) {
+  return 1.0f / std::sqrt(static_cast<float>(dim));
+}
 
-CpuAttention::CpuAttention(AttentionShape shape, std::int64_t longest, int threads)
-    : shape_(shape),
-      scratch_floats_(2 * query_block * longest),
-      threads_(threads),
-      scratch_(scratch_floats_ * threads) {}
-
-void CpuAttention::head_forward(const Head& h) {
-  const float scale = 1.0f / std::sqrt(static_cast<float>(h.dim));
-  for (std::int64_t begin = 0; begin < h.tokens; begin += query_block) {
-    const std::int64_t rows = std::min(query_block, h.tokens - begin), keys = begin + rows;
-    gemm({false, true, rows, keys, h.dim, h.q + begin * h.ld_qkv, h.ld_qkv, h.k, h.ld_qkv, h.scores,
+void head_forward(const Head& h) {
+  const float scale = scale_of(h.dim);
+  for (std::int64_t begin = 0; begin < h.rows; begin += query_block) {
+    const std::int64_t rows = std::min(query_block, h.rows - begin), first = h.past + begin;
+    const std::int64_t keys = first + rows;
+    gemm({false, true, rows, keys, h.dim, h.q + begin * h.ld_q, h.ld_q, h.k, h.ld_kv, h.scores,
           keys});
-    causal_softmax_cpu(h.scores, {rows, keys, begin}, scale);
-    gemm({false, false, rows, h.dim, keys, h.scores, keys, h.v, h.ld_qkv, h.out + begin * h.ld_out,
+    causal_softmax_cpu(h.scores, {rows, keys, first}, scale);
+    gemm({false, false, rows, h.dim, keys, h.scores, keys, h.v, h.ld_kv, h.out + begin * h.ld_out,
           h.ld_out});
   }
 }
 
 // dV = P^T dO;  dP = dO V^T;  dS = P (dP - rowsum(dO O)) scale;  dQ = dS K;  dK = dS^T Q.
-void CpuAttention::head_backward(const Head& h) {
-  const float scale = 1.0f / std::sqrt(static_cast<float>(h.dim));
-  if (h.first_of_group)
-    for (std::int64_t t = 0; t < h.tokens; ++t) {
-      std::fill_n(h.dk + t * h.ld_qkv, h.dim, 0.0f);
-      std::fill_n(h.dv + t * h.ld_qkv, h.dim, 0.0f);
+void head_backward(const Head& h, const HeadGradient& g) {
+  const float scale = scale_of(h.dim);
+  if (g.first_of_group)
+    for (std::int64_t t = 0; t < h.rows; ++t) {
+      std::fill_n(g.dk + t * h.ld_kv, h.dim, 0.0f);
+      std::fill_n(g.dv + t * h.ld_kv, h.dim, 0.0f);
     }
-  for (std::int64_t begin = 0; begin < h.tokens; begin += query_block) {
-    const std::int64_t rows = std::min(query_block, h.tokens - begin), keys = begin + rows;
-    const float *q = h.q + begin * h.ld_qkv, *dout = h.dout + begin * h.ld_dout;
+  for (std::int64_t begin = 0; begin < h.rows; begin += query_block) {
+    const std::int64_t rows = std::min(query_block, h.rows - begin), keys = begin + rows;
+    const float *q = h.q + begin * h.ld_q, *dout = g.dout + begin * g.ld_dout;
     std::array<float, query_block> delta{};
     for (std::int64_t r = 0; r < rows; ++r) {
-      const float *g = dout + r * h.ld_dout, *o = h.out + (begin + r) * h.ld_out;
+      const float *d = dout + r * g.ld_dout, *o = h.out + (begin + r) * h.ld_out;
       float sum = 0;
 #pragma omp simd reduction(+ : sum)
-      for (std::int64_t i = 0; i < h.dim; ++i) sum += g[i] * o[i];
+      for (std::int64_t i = 0; i < h.dim; ++i) sum += d[i] * o[i];
       delta[static_cast<std::size_t>(r)] = sum;
     }
-    gemm({false, true, rows, keys, h.dim, q, h.ld_qkv, h.k, h.ld_qkv, h.scores, keys});
+    gemm({false, true, rows, keys, h.dim, q, h.ld_q, h.k, h.ld_kv, h.scores, keys});
     causal_softmax_cpu(h.scores, {rows, keys, begin}, scale);
-    gemm({true, false, keys, h.dim, rows, h.scores, keys, dout, h.ld_dout, h.dv, h.ld_qkv, 1.0f,
+    gemm({true, false, keys, h.dim, rows, h.scores, keys, dout, g.ld_dout, g.dv, h.ld_kv, 1.0f,
           1.0f});
-    gemm({false, true, rows, keys, h.dim, dout, h.ld_dout, h.v, h.ld_qkv, h.dscores, keys});
-    causal_softmax_backward_cpu(h.dscores, h.scores, delta.data(), {rows, keys, begin}, scale);
-    gemm({false, false, rows, h.dim, keys, h.dscores, keys, h.k, h.ld_qkv, h.dq + begin * h.ld_qkv,
-          h.ld_qkv});
-    gemm(
-        {true, false, keys, h.dim, rows, h.dscores, keys, q, h.ld_qkv, h.dk, h.ld_qkv, 1.0f, 1.0f});
+    gemm({false, true, rows, keys, h.dim, dout, g.ld_dout, h.v, h.ld_kv, g.dscores, keys});
+    causal_softmax_backward_cpu(g.dscores, h.scores, delta.data(), {rows, keys, begin}, scale);
+    gemm({false, false, rows, h.dim, keys, g.dscores, keys, h.k, h.ld_kv, g.dq + begin * h.ld_q,
+          h.ld_q});
+    gemm({true, false, keys, h.dim, rows, g.dscores, keys, q, h.ld_q, g.dk, h.ld_kv, 1.0f, 1.0f});
   }
 }
+struct Segment {
+  std::int64_t begin, rows;
+};
+Segment segment_of(const Ragged& rows, std::int64_t s) {
+  return {rows.starts[s], rows.starts[s + 1] - rows.starts[s]};
+}
+// Query head `head` of a segment within qkv; out and scores are left open.
+Head head_of(const Mat& qkv, const Heads& heads, const Segment& s, std::int64_t head) {
+  const std::int64_t kv_head = head / (heads.queries / heads.keys);
+  const float* row = floats(qkv) + s.begin * qkv.ld;
+  Head h{};
+  h.q = row + head * heads.dim;
+  h.k = row + (heads.queries + kv_head) * heads.dim;
+  h.v = h.k + heads.keys * heads.dim;
+  h.ld_q = h.ld_kv = qkv.ld;
+  h.rows = s.rows;
+  h.dim = heads.dim;
+  return h;
+}
+// The rows of one layer and key head within a cache.
+std::int64_t cached_rows(const KvCache& cache, const Heads& heads, std::int32_t slot,
+                         std::int64_t layer, std::int64_t kv_head) {
+  return ((slot * cache.layers + layer) * heads.keys + kv_head) * cache.context;
+}
+void append(const KvCache& cache, const Mat& qkv, const Heads& heads, const Ragged& rows,
+            std::int64_t layer) {
+  const std::int64_t D = heads.dim;
+  for (std::int64_t s = 0; s < rows.segments; ++s)
+    for (std::int64_t h = 0; h < heads.keys; ++h) {
+      const Segment segment = segment_of(rows, s);
+      const std::int64_t first = cached_rows(cache, heads, cache.slots[s], layer, h);
+      const std::int64_t at = (first + rows.positions[segment.begin]) * D;
+      const float* k = floats(qkv) + segment.begin * qkv.ld + (heads.queries + h) * D;
+      for (std::int64_t t = 0; t < segment.rows; ++t, k += qkv.ld) {
+        std::copy_n(k, D, floats(cache.keys) + at + t * D);
+        std::copy_n(k + heads.keys * D, D, floats(cache.values) + at + t * D);
+      }
+    }
+}
+}  // namespace
 
-void CpuAttention::forward(float* out, const float* qkv, const CpuBatch& batch) {
-  const auto& s = shape_;
-  const std::int64_t ld = s.columns(), work = batch.segments() * s.heads;
+CpuAttention::CpuAttention(int threads, std::int64_t scores)
+    : scores_(scores), threads_(threads), scratch_(scores * threads) {}
+
+float* CpuAttention::scratch(std::int64_t needed) {
+  KAIRO_ASSERT(needed <= scores_, "the longest row was known when the scratch was made");
+  return scratch_.data() + omp_get_thread_num() * scores_;
+}
+
+void CpuAttention::forward(const Mat& out, const Mat& qkv, const Heads& heads, const Ragged& rows) {
+  const std::int64_t work = rows.segments * heads.queries;
 #pragma omp parallel for schedule(dynamic) num_threads(threads_)
   for (std::int64_t i = 0; i < work; ++i) {
-    const std::int64_t segment = i / s.heads, head = i % s.heads;
-    const std::int64_t kv_head = head / (s.heads / s.kv_heads);
-    const auto seg = static_cast<std::size_t>(segment);
-    const std::int64_t start = batch.starts[seg], tokens = batch.starts[seg + 1] - start;
-    const float* row = qkv + start * ld;
-    Head h{};
-    h.q = row + head * s.dim;
-    h.k = row + (s.heads + kv_head) * s.dim;
-    h.v = h.k + s.kv_heads * s.dim;
-    h.out = out + start * s.ld_out + head * s.dim;
-    h.tokens = tokens;
-    h.ld_qkv = ld;
-    h.ld_out = s.ld_out;
-    h.dim = s.dim;
-    h.scores = scratch_.data() + omp_get_thread_num() * scratch_floats_;
-    KAIRO_ASSERT(2 * query_block * tokens <= scratch_floats_, "the plan knows the longest row");
+    const std::int64_t head = i % heads.queries;
+    const Segment s = segment_of(rows, i / heads.queries);
+    Head h = head_of(qkv, heads, s, head);
+    h.out = floats(out) + s.begin * out.ld + head * heads.dim;
+    h.ld_out = out.ld;
+    h.scores = scratch(scores_to_serve(s.rows));
     head_forward(h);
   }
 }
 
-void CpuAttention::backward(float* dqkv, const float* dout, std::int64_t ld_dout, const float* out,
-                            const float* qkv, const CpuBatch& batch) {
-  const auto& s = shape_;
-  const std::int64_t ld = s.columns(), group = s.heads / s.kv_heads;
-  const std::int64_t work = batch.segments() * s.kv_heads;
+void CpuAttention::backward(const Mat& dqkv, const Mat& dout, const Mat& out, const Mat& qkv,
+                            const Heads& heads, const Ragged& rows) {
+  KAIRO_ASSERT(dqkv.ld == qkv.ld, "gradients lie as the values");
+  const std::int64_t group = heads.queries / heads.keys, work = rows.segments * heads.keys;
 #pragma omp parallel for schedule(dynamic) num_threads(threads_)
   for (std::int64_t i = 0; i < work; ++i) {
-    const std::int64_t segment = i / s.kv_heads, kv_head = i % s.kv_heads;
-    const auto seg = static_cast<std::size_t>(segment);
-    const std::int64_t start = batch.starts[seg], tokens = batch.starts[seg + 1] - start;
-    const std::int64_t k_at = (s.heads + kv_head) * s.dim, v_at = k_at + s.kv_heads * s.dim;
-    const float* row = qkv + start * ld;
-    float *drow = dqkv + start * ld,
-          *scratch = scratch_.data() + omp_get_thread_num() * scratch_floats_;
+    const std::int64_t kv_head = i % heads.keys;
+    const Segment s = segment_of(rows, i / heads.keys);
+    const std::int64_t k_at = (heads.queries + kv_head) * heads.dim;
+    float* drow = floats(dqkv) + s.begin * dqkv.ld;
     for (std::int64_t member = 0; member < group; ++member) {
-      const std::int64_t q_at = (kv_head * group + member) * s.dim;
-      Head h{};
-      h.q = row + q_at;
-      h.k = row + k_at;
-      h.v = row + v_at;
-      // Only read here; forward writes through the same struct.
-      h.out = const_cast<float*>(out) + start * s.ld_out + q_at;
-      h.tokens = tokens;
-      h.ld_qkv = ld;
-      h.ld_out = s.ld_out;
-      h.dim = s.dim;
-      h.scores = scratch;
-      h.dscores = scratch + query_block * tokens;
-      h.dout = dout + start * ld_dout + q_at;
-      h.ld_dout = ld_dout;
-      h.dq = drow + q_at;
-      h.dk = drow + k_at;
-      h.dv = drow + v_at;
-      h.first_of_group = member == 0;
-      head_backward(h);
+      const std::int64_t head = kv_head * group + member, q_at = head * heads.dim;
+      Head h = head_of(qkv, heads, s, head);
+      h.out = floats(out) + s.begin * out.ld + q_at;  // only read
+      h.ld_out = out.ld;
+      h.scores = scratch(scores_to_train(s.rows));
+      head_backward(
+          h, {floats(dout) + s.begin * dout.ld + q_at, dout.ld, drow + q_at, drow + k_at,
+              drow + k_at + heads.keys * heads.dim, h.scores + query_block * s.rows, member == 0});
     }
+  }
+}
+
+void CpuAttention::cached(const Mat& out, const Mat& qkv, const Heads& heads, const Ragged& rows,
+                          const KvCache& cache, std::int64_t layer) {
+  append(cache, qkv, heads, rows, layer);
+  const std::int64_t work = rows.segments * heads.queries;
+#pragma omp parallel for schedule(dynamic) num_threads(threads_)
+  for (std::int64_t i = 0; i < work; ++i) {
+    const std::int64_t segment = i / heads.queries, head = i % heads.queries;
+    const Segment s = segment_of(rows, segment);
+    const std::int64_t at = cached_rows(cache, heads, cache.slots[segment], layer,
+                                        head / (heads.queries / heads.keys)) *
+                            heads.dim;
+    Head h = head_of(qkv, heads, s, head);
+    h.k = floats(cache.keys) + at;
+    h.v = floats(cache.values) + at;
+    h.ld_kv = heads.dim;
+    h.past = rows.positions[s.begin];
+    h.out = floats(out) + s.begin * out.ld + head * heads.dim;
+    h.ld_out = out.ld;
+    h.scores = scratch(scores_to_serve(h.past + s.rows));
+    head_forward(h);
   }
 }
 }  // namespace kairo::gpu

@@ -1,35 +1,30 @@
-// gpu/engine/cpu_attention.h - causal grouped-query attention of each segment, forward and
-// backward.
+// gpu/engine/cpu_attention.h - causal grouped-query attention of each segment on the CPU: forward,
+// backward, and forward over a cache.
 #pragma once
 #include <cstdint>
 
 #include "gpu/engine/buffer.h"
-#include "gpu/engine/cpu_batch.h"
+#include "gpu/engine/mat.h"
 
 namespace kairo::gpu {
-// qkv: (T, (heads + 2 kv_heads) * dim) dense, rotated; q heads, then k heads, then v heads.
-// out: (T, heads * dim), row stride ld_out.
-struct AttentionShape {
-  std::int64_t heads, kv_heads, dim, ld_out;
-  std::int64_t columns() const { return (heads + 2 * kv_heads) * dim; }
-};
-class CpuAttention {  // owns the scores' scratch; one caller at a time
+// The only way to a view's floats: whoever takes another type says so before.
+inline float* floats(const Mat& m) {
+  KAIRO_ASSERT(m.type == Type::f32, "the CPU's kernels compute in fp32");
+  return static_cast<float*>(m.data);
+}
+class CpuAttention {  // owns the scores' scratch; one caller at a time; contracts as in ops.h
  public:
-  // longest: tokens of the longest segment that will come.
-  CpuAttention(AttentionShape shape, std::int64_t longest, int threads);
-  void forward(float* out, const float* qkv, const CpuBatch& batch);
-  // dqkv: (T, columns), overwritten with the gradient for dout (T, heads * dim; row stride
-  // ld_dout). out: what forward gave (row stride shape.ld_out).
-  void backward(float* dqkv, const float* dout, std::int64_t ld_dout, const float* out,
-                const float* qkv, const CpuBatch& batch);
+  CpuAttention(int threads, std::int64_t scores);
+  void forward(const Mat& out, const Mat& qkv, const Heads& heads, const Ragged& rows);
+  void backward(const Mat& dqkv, const Mat& dout, const Mat& out, const Mat& qkv,
+                const Heads& heads, const Ragged& rows);
+  void cached(const Mat& out, const Mat& qkv, const Heads& heads, const Ragged& rows,
+              const KvCache& cache, std::int64_t layer);
 
  private:
-  struct Head;
-  void head_forward(const Head& h);
-  void head_backward(const Head& h);
-  AttentionShape shape_;
-  std::int64_t scratch_floats_;
+  float* scratch(std::int64_t needed);  // the calling thread's
+  std::int64_t scores_;
   int threads_;     // scratch_ has room for these
-  Buffer scratch_;  // (threads, 2, query_block, longest)
+  Buffer scratch_;  // (threads, scores)
 };
 }  // namespace kairo::gpu

@@ -1,45 +1,47 @@
-// gpu/engine/cpu_engine.cpp - the CPU backend: batches, layer order, recomputation, optimizer.
+// gpu/engine/lora_engine.cpp - a step: batches, layer order, recomputation, optimizer.
 #include <algorithm>
 #include <optional>
 #include <utility>
 
-#include "gpu/engine/cpu_head.h"
-#include "gpu/engine/cpu_layers.h"
+#include "gpu/engine/attention_rows.h"
 #include "gpu/engine/engine.h"
+#include "gpu/engine/layer.h"
+#include "gpu/engine/loss_head.h"
 #include "gpu/engine/machine.h"
 #include "gpu/engine/torch_cpu.h"
-#include "gpu/kernels/adamw.h"
-#include "gpu/kernels/dropout.h"
-#include "schemas/base/log.h"
 
 namespace kairo::gpu {
 namespace {
-class CpuEngine final : public Engine {
+class LoraEngine final : public Engine {
  public:
-  CpuEngine(ModelConfig config, LoraLayout lora, MemoryPlan plan, CpuWeights weights,
-            const EngineOptions& options, int threads)
-      : config_(std::move(config)),
+  LoraEngine(std::unique_ptr<Ops> ops, ModelConfig config, LoraLayout lora, MemoryPlan plan,
+             Weights weights, const EngineOptions& options)
+      : ops_(std::move(ops)),
+        config_(std::move(config)),
         lora_(std::move(lora)),
         plan_(std::move(plan)),
         weights_(std::move(weights)),
         longest_(options.longest_row),
         seed_(options.seed),
-        layers_(config_, lora_, weights_, plan_.microbatch_tokens, longest_, threads),
-        head_(config_, weights_, plan_.head_rows),
-        parameters_(lora_.parameters),
-        gradient_(lora_.parameters),
-        first_(lora_.parameters),
-        second_(lora_.parameters),
-        dx_(plan_.microbatch_tokens * config_.hidden) {
-    for (Buffer* b : {&gradient_, &first_, &second_}) std::ranges::fill(b->span(), 0.0f);
-    initialise_lora(parameters_.span(), lora_, options.seed, options.init);
-    weights_.refresh(lora_, parameters_.span());
+        linears_(*ops_, lora_, weights_, plan_.microbatch_tokens),
+        layers_(*ops_, config_, weights_, longest_, plan_.microbatch_tokens),
+        head_(*ops_, config_, weights_, plan_.head_rows),
+        gradient_(ops_->make(lora_.parameters)),
+        first_(ops_->make(lora_.parameters)),
+        second_(ops_->make(lora_.parameters)),
+        dx_(ops_->make(plan_.microbatch_tokens * config_.hidden)) {
+    Buffer start(lora_.parameters);
+    initialise_lora(start.span(), lora_, options.seed, options.init);
+    parameters_ = ops_->adopt(std::move(start));
+    for (const Buffer* b : {&gradient_, &first_, &second_}) ops_->zero(flat(*b));
+    take_over();
     for (std::int64_t l = 0; l <= config_.layers; ++l)
-      inputs_.emplace_back(plan_.microbatch_tokens * config_.hidden);
+      inputs_.push_back(ops_->make(plan_.microbatch_tokens * config_.hidden));
     // Layers at the bottom are recomputed: their inputs stay, one set of buffers serves them all.
     const std::int64_t shared = plan_.kept_layers < config_.layers ? 1 : 0;
     for (std::int64_t i = 0; i < plan_.kept_layers + shared; ++i)
-      activations_.push_back(layers_.allocate());
+      activations_.push_back(
+          layers_.allocate(plan_.microbatch_tokens, linears_, Activations::kept));
   }
 
   Result<double> accumulate(std::span<const TrainRow> rows, std::int64_t targets_in_step,
@@ -47,45 +49,47 @@ class CpuEngine final : public Engine {
     const float scale = 1.0f / static_cast<float>(std::max<std::int64_t>(targets_in_step, 1));
     std::optional<DropoutStep> dropout;
     if (lora_.dropout > 0) dropout = DropoutStep{seed_, step};
-    return in_batches(rows, dropout, [&](const CpuBatch& batch) { return run(batch, scale); });
+    return in_batches(rows, dropout, [&](const TrainBatch& batch) { return run(batch, scale); });
   }
   Result<double> evaluate(std::span<const TrainRow> rows) override {
-    return in_batches(rows, std::nullopt, [&](const CpuBatch& batch) {
-      forward(batch);
-      return head_.forward(x(config_.layers), batch);
+    return in_batches(rows, std::nullopt, [&](const TrainBatch& batch) {
+      forward(batch, begin(batch));
+      return head_.forward(x(config_.layers, batch), batch);
     });
   }
 
   double update(const Update& u, std::int64_t step) override {
-    const double norm = norm_cpu(gradient_.data(), gradient_.size());
+    const double norm = ops_->length(flat(gradient_));
     const double clip =
         u.gradient_norm_max > 0 ? std::min(1.0, u.gradient_norm_max / (norm + 1e-6)) : 1.0;
-    adamw_cpu(parameters_.data(), gradient_.data(), first_.data(), second_.data(),
-              parameters_.size(),
-              {static_cast<float>(u.learning_rate), static_cast<float>(u.beta1),
-               static_cast<float>(u.beta2), static_cast<float>(u.eps),
-               static_cast<float>(u.weight_decay), step, static_cast<float>(clip)});
-    std::ranges::fill(gradient_.span(), 0.0f);
-    weights_.refresh(lora_, parameters_.span());
+    ops_->adamw(flat(parameters_), flat(gradient_), flat(first_), flat(second_),
+                {static_cast<float>(u.learning_rate), static_cast<float>(u.beta1),
+                 static_cast<float>(u.beta2), static_cast<float>(u.eps),
+                 static_cast<float>(u.weight_decay), step, static_cast<float>(clip)});
+    take_over();
     return norm;
   }
 
   CheckpointBuffers state() const override {
-    return {parameters_.span(), first_.span(), second_.span()};
+    return {seen(parameters_), seen(first_), seen(second_)};
   }
-  std::span<const float> gradient() const override { return gradient_.span(); }
+  std::span<const float> gradient() const override { return seen(gradient_); }
 
   Status restore(const CheckpointBuffers& s) override {
+    const auto size = static_cast<std::size_t>(lora_.parameters);
     for (const auto part : {s.parameters, s.first_moment, s.second_moment})
-      if (part.size() != parameters_.span().size())
+      if (part.size() != size)
         return Error{Code::invalid, "restore: the checkpoint has " + std::to_string(part.size()) +
-                                        " values, the adapter " +
-                                        std::to_string(parameters_.size())};
-    std::ranges::copy(s.parameters, parameters_.data());
-    std::ranges::copy(s.first_moment, first_.data());
-    std::ranges::copy(s.second_moment, second_.data());
-    std::ranges::fill(gradient_.span(), 0.0f);
-    weights_.refresh(lora_, parameters_.span());
+                                        " values, the adapter " + std::to_string(size)};
+    const auto take = [&](Buffer& to, std::span<const float> from) {
+      Buffer host(lora_.parameters);
+      std::ranges::copy(from, host.data());
+      to = ops_->adopt(std::move(host));
+    };
+    take(parameters_, s.parameters);
+    take(first_, s.first_moment);
+    take(second_, s.second_moment);
+    take_over();
     return ok();
   }
   const ModelConfig& config() const override { return config_; }
@@ -105,14 +109,14 @@ class CpuEngine final : public Engine {
                             const std::optional<DropoutStep>& dropout, const RunBatch& run_batch) {
     for (const auto& row : rows) TRY(check(row));
     double loss = 0;
-    CpuBatch batch = empty_batch();
+    TrainBatch batch;
     for (std::size_t r = 0; r < rows.size(); ++r) {
       const TrainRow& row = rows[r];
       const std::int64_t inputs = inputs_of(row);
       if (inputs == 0) continue;
       if (batch.T() + inputs > plan_.microbatch_tokens) {
         loss += run_batch(batch);
-        batch = empty_batch();
+        batch = {};
       }
       append(batch, row, inputs);
       for (std::int64_t i = 0; dropout && i < inputs; ++i)
@@ -121,28 +125,22 @@ class CpuEngine final : public Engine {
     if (batch.T() > 0) loss += run_batch(batch);
     return loss;
   }
-  static CpuBatch empty_batch() {
-    CpuBatch batch;
-    batch.starts.push_back(0);
-    return batch;
-  }
   // Tokens that must run: those before the last target. The last one predicts it.
   static std::int64_t inputs_of(const TrainRow& row) {
     std::size_t last = row.trained.size();
     while (last > 1 && row.trained[last - 1] == 0) --last;
     return last > 1 ? static_cast<std::int64_t>(last) - 1 : 0;
   }
-  static void append(CpuBatch& batch, const TrainRow& row, std::int64_t inputs) {
+  static void append(TrainBatch& batch, const TrainRow& row, std::int64_t inputs) {
     const auto base = static_cast<std::int32_t>(batch.T());
     for (std::int32_t i = 0; i < inputs; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      batch.tokens.push_back(row.tokens[at]);
-      batch.positions.push_back(i);
+      batch.add(row.tokens[at], i);
       if (row.trained[at + 1] == 0) continue;
       batch.predicting.push_back(base + i);
       batch.targets.push_back(row.tokens[at + 1]);
     }
-    batch.starts.push_back(batch.T());
+    batch.end_segment();
   }
   Status check(const TrainRow& row) const {
     if (row.tokens.size() != row.trained.size())
@@ -157,41 +155,61 @@ class CpuEngine final : public Engine {
                                         std::to_string(config_.vocab)};
     return ok();
   }
-  LayerActivations& activations_of(std::int64_t layer) {
+  Mat flat(const Buffer& b) const { return Mat::f32(b.data(), 1, lora_.parameters); }
+  std::span<const float> seen(const Buffer& b) const {
+    return {ops_->seen(flat(b)), static_cast<std::size_t>(lora_.parameters)};
+  }
+  // After parameters have changed: the next gradient is of these.
+  void take_over() {
+    ops_->zero(flat(gradient_));
+    linears_.use(flat(parameters_), flat(gradient_), nullptr);
+    linears_.refresh();
+  }
+  const LayerActivations& activations_of(std::int64_t layer) const {
     const std::int64_t recomputed = config_.layers - plan_.kept_layers;
     return activations_[static_cast<std::size_t>(layer < recomputed ? plan_.kept_layers
                                                                     : layer - recomputed)];
   }
-  float* x(std::int64_t layer) { return inputs_[static_cast<std::size_t>(layer)].data(); }
-  void forward(const CpuBatch& batch) {
-    const std::int64_t H = config_.hidden;
-    for (std::int64_t t = 0; t < batch.T(); ++t)
-      std::copy_n(weights_.embedding() + batch.tokens[static_cast<std::size_t>(t)] * H, H,
-                  x(0) + t * H);
-    for (std::int64_t l = 0; l < config_.layers; ++l)
-      layers_.forward(x(l + 1), activations_of(l), x(l), l, batch, parameters_.span());
+  Mat x(std::int64_t layer, const TrainBatch& batch) const {
+    return Mat::f32(inputs_[static_cast<std::size_t>(layer)].data(), batch.T(), config_.hidden);
   }
-  double run(const CpuBatch& batch, float scale) {
+  Ragged begin(const TrainBatch& batch) {
+    ops_->enter();
+    const bool drops = !batch.dropout_keys.empty();
+    linears_.use(flat(parameters_), flat(gradient_),
+                 drops ? ops_->placed(std::span(batch.dropout_keys)) : nullptr);
+    return batch.placed(*ops_);
+  }
+  void forward(const TrainBatch& batch, const Ragged& rows) {
+    ops_->gather(x(0, batch), weights_.embedding(), ops_->placed(std::span(batch.tokens)));
+    for (std::int64_t l = 0; l < config_.layers; ++l) forward(batch, rows, l);
+  }
+  void forward(const TrainBatch& batch, const Ragged& rows, std::int64_t l) {
+    layers_.forward(x(l + 1, batch), activations_of(l), x(l, batch), l, rows, linears_);
+  }
+  double run(const TrainBatch& batch, float scale) {
     const std::int64_t L = config_.layers;
-    forward(batch);
-    const double loss = head_.forward_backward(dx_.data(), x(L), batch, scale);
+    const Ragged rows = begin(batch);
+    const Mat dx = Mat::f32(dx_.data(), batch.T(), config_.hidden);
+    forward(batch, rows);
+    const double loss = head_.forward_backward(dx, x(L, batch), batch, scale);
     for (std::int64_t l = L - 1; l >= lora_.lowest_layer; --l) {
-      if (l < L - plan_.kept_layers)
-        layers_.forward(x(l + 1), activations_of(l), x(l), l, batch, parameters_.span());
-      layers_.backward(dx_.data(), activations_of(l), x(l), l, batch, parameters_.span(),
-                       gradient_.span());
+      if (l < L - plan_.kept_layers) forward(batch, rows, l);
+      layers_.backward(dx, activations_of(l), x(l, batch), l, rows, linears_);
     }
     return loss;
   }
 
+  std::unique_ptr<Ops> ops_;
   ModelConfig config_;
   LoraLayout lora_;
   MemoryPlan plan_;
-  CpuWeights weights_;
+  Weights weights_;
   std::int64_t longest_;
   std::uint64_t seed_;
-  CpuLayers layers_;
-  CpuHead head_;
+  LoraLinears linears_;
+  Layers layers_;
+  LossHead head_;
   Buffer parameters_, gradient_, first_, second_, dx_;
   std::vector<Buffer> inputs_;  // of layer l; the last is the output of all
   std::vector<LayerActivations> activations_;
@@ -208,16 +226,18 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   LoraLayout lora = TRY(make_lora_layout(config, options.rank, adapter.scale(), options.targets));
   lora.dropout = options.dropout;
   const int threads = options.threads > 0 ? options.threads : usable_cores();
-  set_threads(threads);
   MemoryRequest request{
       options.method,       options.tokens_per_step, options.longest_row, threads,
       options.budget_bytes, options.as_before,       options.keeps_best,  options.data_bytes};
   if (request.budget_bytes == 0) request.budget_bytes = available_bytes() / 10 * 9;
   MemoryPlan plan = TRY(plan_memory(config, lora, request));
-  const TensorFolder folder = TRY(TensorFolder::open(options.model_dir));
-  CpuWeights weights = TRY(CpuWeights::load(folder, config, lora, plan, options));
-  return std::unique_ptr<Engine>(std::make_unique<CpuEngine>(
-      std::move(config), std::move(lora), std::move(plan), std::move(weights), options, threads));
+  auto ops = make_cpu_ops(threads, scores_to_train(options.longest_row));
+  Weights weights =
+      TRY(Weights::load(*ops, options.model_dir, config,
+                        {&lora, options.method, plan.dequantised_cache, options.should_stop}));
+  return std::unique_ptr<Engine>(std::make_unique<LoraEngine>(std::move(ops), std::move(config),
+                                                              std::move(lora), std::move(plan),
+                                                              std::move(weights), options));
 }
 
 std::vector<TensorToWrite> adapter_tensors(const LoraLayout& layout,

@@ -1,47 +1,13 @@
-// gpu/engine/decoder_weights.cpp - maps f32 tensors, widens others, checks adapters against the
-// model.
-#include "gpu/engine/decoder_weights.h"
+// gpu/engine/served_adapter.cpp - checks an adapter's matrices against the model and its config.
+#include "gpu/engine/served_adapter.h"
 
 #include <map>
 #include <utility>
 
+#include "gpu/formats/adapter.h"
 #include "gpu/model/target_match.h"
 
 namespace kairo::gpu {
-Result<const float*> DecoderWeights::take(const std::string& name, std::int64_t rows,
-                                          std::int64_t cols) {
-  const std::array<std::int64_t, 2> matrix = {rows, cols};
-  const auto shape = std::span<const std::int64_t>(matrix).first(cols == 0 ? 1 : 2);
-  TRY(folder_->check(name, shape));  // before anything of that size is allocated
-  const auto mapped = folder_->view(name, shape);
-  if (!mapped.empty()) return mapped.data();
-  Buffer copy(rows * (cols == 0 ? 1 : cols));
-  TRY(folder_->read(name, shape, copy.span()));
-  copies_.push_back(std::move(copy));
-  return copies_.back().data();
-}
-
-Result<DecoderWeights> DecoderWeights::load(const std::string& model_dir,
-                                            const ModelConfig& config) {
-  DecoderWeights w;
-  w.folder_ = TRY(TensorFolder::open(model_dir));
-  w.embedding_ = TRY(w.take(embedding_name, config.vocab, config.hidden));
-  w.head_ = w.embedding_;
-  if (!config.tied_head) w.head_ = TRY(w.take(head_name, config.vocab, config.hidden));
-  w.final_norm_ = TRY(w.take(final_norm_name, config.hidden, 0));
-  for (std::int64_t l = 0; l < config.layers; ++l) {
-    Layer layer{};
-    layer.norms[0] = TRY(w.take(input_norm_name(l), config.hidden, 0));
-    layer.norms[1] = TRY(w.take(post_attention_norm_name(l), config.hidden, 0));
-    for (const Module m : all_modules) {
-      const LinearShape s = shape_of(config, m);
-      layer.modules[index_of(m)] = TRY(w.take(module_path(l, m) + ".weight", s.out, s.in));
-    }
-    w.layers_.push_back(layer);
-  }
-  return w;
-}
-
 namespace {
 std::string named(const AdapterSource& source) {
   return "adapter " + source.name + " (" + source.dir + "): ";
@@ -56,13 +22,12 @@ Result<TargetMatch> chosen_by(const LoraTargets& targets, const AdapterSource& s
 }
 }  // namespace
 
-Result<DecoderAdapter> load_decoder_adapter(const AdapterSource& source,
-                                            const ModelConfig& config) {
+Result<ServedAdapter> load_served_adapter(const AdapterSource& source, const ModelConfig& config) {
   Adapter adapter = TRY(load_adapter(source.dir));
   std::map<std::string, std::pair<std::int64_t, Module>> known;
   for (std::int64_t l = 0; l < config.layers; ++l)
     for (const Module m : all_modules) known[module_path(l, m)] = {l, m};
-  DecoderAdapter out;
+  ServedAdapter out;
   out.rank = adapter.config.rank;
   out.layers.resize(static_cast<std::size_t>(config.layers));
   const auto scale = static_cast<float>(adapter.config.scale()) * source.strength;

@@ -1,0 +1,96 @@
+// gpu/engine/ops.h - THE SEAM: what the layers ask of a device. Trainer and generator run the same
+// layer over it; a device is one class behind it. cpu_ops.cpp is the definition of every call.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "gpu/engine/buffer.h"
+#include "gpu/engine/mat.h"
+#include "gpu/kernels/adamw.h"
+#include "gpu/kernels/dropout.h"
+#include "gpu/kernels/nf4.h"
+
+namespace kairo::gpu {
+// A factor of a product, as it lies or turned.
+struct Factor {
+  Mat mat;
+  bool turned = false;
+  Factor(const Mat& m, bool is_turned = false) : mat(m), turned(is_turned) {}
+};
+inline Factor turned(const Mat& m) {
+  return {m, true};
+}
+// The first argument is what a call writes. Pointers and views are the device's, but for those that
+// placed() takes and seen() gives. Calls run in their order; a value is there when seen() returns.
+// No aliasing unless a call says so. One thread at a time; the same calls give the same bytes.
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  // Before the first call of a round: the calling thread drives the device now.
+  virtual void enter() = 0;
+
+  // Memory. On a device whose memory is the host's nothing is copied.
+  virtual Buffer make(std::int64_t floats, Pages pages = Pages::huge) = 0;
+  virtual Buffer adopt(Buffer host) = 0;  // its values, where kernels read them
+  virtual const void* placed_bytes(const void* host, std::int64_t bytes) = 0;
+  // Small inputs of one round, valid until the next enter(); they must stay as long.
+  template <class T>
+  const T* placed(std::span<const T> host) {
+    return static_cast<const T*>(
+        placed_bytes(host.data(), static_cast<std::int64_t>(host.size_bytes())));
+  }
+  // A dense view's values for the host, valid until the buffer is written again.
+  virtual const float* seen(const Mat& m) = 0;
+
+  // Products, with sums in fp32.
+  // c = alpha a b + beta c; c is not read when beta is 0.
+  virtual void gemm(const Mat& c, const Factor& a, const Factor& b, float alpha = 1,
+                    float beta = 0) = 0;
+  // y = x w^T where few rows meet a large w. Of up to 16 rows, none changes a bit of another's.
+  virtual void skinny(const Mat& y, const Mat& x, const Mat& w) = 0;
+
+  // Rows.
+  virtual void zero(const Mat& m) = 0;
+  virtual void copy(const Mat& to, const Mat& from, float scale = 1) = 0;
+  virtual void add(const Mat& to, const Mat& from) = 0;
+  // to[i] = from[rows[i]], and the other way about: to[rows[i]] = from[i]; rows differ.
+  virtual void gather(const Mat& to, const Mat& from, const std::int32_t* rows) = 0;
+  virtual void scatter(const Mat& to, const Mat& from, const std::int32_t* rows) = 0;
+  virtual void dequantise(const Mat& to, const Nf4View& from) = 0;
+
+  // The layer's parts; shapes and formulas as in gpu/kernels/<name>.h.
+  // inverse: (T, 1), which norm_backward wants again. norm_backward adds to dx.
+  virtual void norm(const Mat& out, const Mat& inverse, const Mat& x, const Mat& weight,
+                    float eps) = 0;
+  virtual void norm_backward(const Mat& dx, const Mat& dout, const Mat& x, const Mat& inverse,
+                             const Mat& weight) = 0;
+  // x: (T, heads * dim), in place. inverse: the gradient.
+  virtual void rope(const Mat& x, const RopeMats& table, const std::int32_t* positions,
+                    std::int64_t dim, bool inverse) = 0;
+  // Causal attention of each segment over itself. out, dout: (T, queries * dim); qkv: (T,
+  // heads.columns()), rotated. dqkv is overwritten.
+  virtual void attention(const Mat& out, const Mat& qkv, const Heads& heads,
+                         const Ragged& rows) = 0;
+  virtual void attention_backward(const Mat& dqkv, const Mat& dout, const Mat& out, const Mat& qkv,
+                                  const Heads& heads, const Ragged& rows) = 0;
+  // The same over what the cache holds of the segment's slot and the segment, which is appended.
+  virtual void cached_attention(const Mat& out, const Mat& qkv, const Heads& heads,
+                                const Ragged& rows, const KvCache& cache, std::int64_t layer) = 0;
+  // gate_up: (T, 2 C), gate first; gate_backward replaces it by its gradient.
+  virtual void gate(const Mat& out, const Mat& gate_up) = 0;
+  virtual void gate_backward(const Mat& gate_up, const Mat& dout) = 0;
+  virtual void dropout(const Mat& out, const Mat& x, const DropoutMask& mask) = 0;
+  virtual void dropout_add(const Mat& sum, const Mat& x, const DropoutMask& mask) = 0;
+
+  // The end of a step. loss: (T, 1); logits are replaced by scale times their gradient.
+  virtual void cross_entropy(const Mat& logits, const Mat& loss, const std::int32_t* targets,
+                             float scale) = 0;
+  virtual double length(const Mat& flat) = 0;  // the root of the sum of squares, for the host
+  virtual void adamw(const Mat& p, const Mat& g, const Mat& m, const Mat& v,
+                     const AdamwStep& step) = 0;
+};
+// The CPU. scores: floats of attention's scratch for each thread (attention_rows.h says how many a
+// row needs).
+std::unique_ptr<Ops> make_cpu_ops(int threads, std::int64_t scores);
+}  // namespace kairo::gpu

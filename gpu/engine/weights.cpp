@@ -1,0 +1,128 @@
+// gpu/engine/weights.cpp - mapping, copying, quantising.
+#include "gpu/engine/weights.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "gpu/engine/torch_cpu.h"
+
+namespace kairo::gpu {
+Mat Weights::own(Buffer host, std::int64_t rows, std::int64_t cols) {
+  owned_.push_back(ops_->adopt(std::move(host)));
+  return Mat::f32(owned_.back().data(), rows, cols);
+}
+
+Result<Mat> Weights::take(const std::string& name, std::int64_t rows, std::int64_t cols,
+                          bool may_map) {
+  const std::array<std::int64_t, 2> matrix = {rows, cols};  // a vector is (1, cols) here
+  const auto shape = std::span<const std::int64_t>(matrix).last(rows == 0 ? 1 : 2);
+  TRY(folder_->check(name, shape));  // before anything of that size is allocated
+  if (const auto mapped = folder_->view(name, shape); may_map && !mapped.empty())
+    return Mat::f32(mapped.data(), std::max<std::int64_t>(rows, 1), cols);
+  Buffer copy(std::max<std::int64_t>(rows, 1) * cols);
+  TRY(folder_->read(name, shape, copy.span()));
+  return own(std::move(copy), std::max<std::int64_t>(rows, 1), cols);
+}
+
+Weights::Nf4Matrix Weights::quantised(std::span<const float> weights, LinearShape s) {
+  const std::int64_t n = s.out * s.in;
+  Nf4Matrix q;
+  q.rows = s.out;
+  q.cols = s.in;
+  std::vector<float> absmax(static_cast<std::size_t>(nf4_blocks(n)));
+  q.packed.resize(static_cast<std::size_t>(nf4_bytes(n)));
+  q.scales.resize(absmax.size());
+  q.group_scales.resize(static_cast<std::size_t>(nf4_groups(n)));
+  nf4_quantize_cpu(q.packed.data(), absmax.data(), weights.data(), n);
+  q.offset = mean(absmax);
+  nf4_quantize_scales_cpu(q.scales.data(), q.group_scales.data(), absmax.data(), q.offset,
+                          nf4_blocks(n));
+  return q;
+}
+
+Status Weights::take_group(const ModelConfig& config, std::int64_t layer, Group g,
+                           const LoraGroup& lora, const WeightsOptions& options) {
+  const bool is_nf4 = options.method == Method::qlora;
+  Buffer matrix;
+  if (!is_nf4) matrix = Buffer(lora.out * lora.stride);
+  std::int64_t first = 0;
+  for (const Module m : modules_of(g)) {
+    const LinearShape s = shape_of(config, m);
+    const std::array<std::int64_t, 2> shape = {s.out, s.in};
+    Buffer plain(s.out * s.in);
+    TRY(folder_->read(module_path(layer, m) + ".weight", shape, plain.span()));
+    if (is_nf4)
+      quantised_[static_cast<std::size_t>(layer)][index_of(m)] = quantised(plain.span(), s);
+    else
+      for (std::int64_t o = 0; o < s.out; ++o)
+        std::copy_n(plain.data() + o * s.in, s.in, matrix.data() + (first + o) * lora.stride);
+    first += s.out;
+  }
+  Mat& whole = groups_[static_cast<std::size_t>(layer)][index_of(g)];
+  whole = Mat::f32(nullptr, lora.out, lora.stride);
+  if (!is_nf4) {
+    whole = own(std::move(matrix), lora.out, lora.stride);
+  } else if (options.dequantised_cache) {
+    owned_.push_back(ops_->make(lora.out * lora.stride));
+    whole.data = owned_.back().data();
+    decode(whole, layer, g);
+  }
+  return ok();
+}
+
+void Weights::decode(const Mat& to, std::int64_t layer, Group g) {
+  std::int64_t first = 0;
+  for (const Module m : modules_of(g)) {
+    const Nf4Matrix& q = quantised_[static_cast<std::size_t>(layer)][index_of(m)];
+    ops_->dequantise(to.rows_at(first, q.rows).columns_at(0, q.cols), q.view());
+    first += q.rows;
+  }
+}
+
+Mat Weights::group(std::int64_t layer, Group g) {
+  Mat whole = groups_[static_cast<std::size_t>(layer)][index_of(g)];
+  if (whole.data != nullptr) return whole;
+  whole.data = scratch_.data();
+  decode(whole, layer, g);
+  return whole;
+}
+
+Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const ModelConfig& config,
+                              const WeightsOptions& options) {
+  const LoraLayout* lora = options.lora;
+  const bool may_map = lora == nullptr;
+  const auto layers = static_cast<std::size_t>(config.layers);
+  Weights w(ops);
+  w.folder_ = TRY(TensorFolder::open(model_dir));
+  w.embedding_ = TRY(w.take(embedding_name, config.vocab, config.hidden, may_map));
+  w.head_ = w.embedding_;
+  if (!config.tied_head) w.head_ = TRY(w.take(head_name, config.vocab, config.hidden, may_map));
+  if (may_map) w.modules_.resize(layers);
+  if (!may_map) w.groups_.resize(layers);
+  if (options.method == Method::qlora) w.quantised_.resize(layers);
+  std::int64_t largest = 0;
+  for (std::int64_t l = 0; l < config.layers; ++l) {
+    if (options.should_stop && options.should_stop())
+      return Error{Code::conflict, "asked to stop while the model was being loaded"};
+    for (const auto& name : {input_norm_name(l), post_attention_norm_name(l)})
+      w.norms_.push_back(TRY(w.take(name, 0, config.hidden, may_map)));
+    const auto at = static_cast<std::size_t>(l);
+    for (const Module m : all_modules) {
+      if (!may_map) break;
+      const LinearShape s = shape_of(config, m);
+      w.modules_[at][index_of(m)] =
+          TRY(w.take(module_path(l, m) + ".weight", s.out, s.in, may_map));
+    }
+    for (const Group g : all_groups) {
+      if (may_map) break;
+      const LoraGroup& group = lora->groups[at][index_of(g)];
+      TRY(w.take_group(config, l, g, group, options));
+      largest = std::max(largest, group.out * group.stride);
+    }
+  }
+  w.norms_.push_back(TRY(w.take(final_norm_name, 0, config.hidden, may_map)));
+  if (options.method == Method::qlora && !options.dequantised_cache) w.scratch_ = ops.make(largest);
+  if (!may_map) w.folder_.reset();
+  return w;
+}
+}  // namespace kairo::gpu

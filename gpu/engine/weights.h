@@ -1,0 +1,70 @@
+// gpu/engine/weights.h - a model's frozen weights as views: mapped as the files have them, or in
+// memory with room for an adapter beside them, or in NF4.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gpu/engine/memory_plan.h"
+#include "gpu/engine/ops.h"
+#include "gpu/formats/model_config.h"
+#include "gpu/formats/safetensors.h"
+#include "gpu/model/lora_layout.h"
+#include "schemas/base/result.h"
+
+namespace kairo::gpu {
+struct WeightsOptions {
+  // Rows of each group get its stride, so that an adapter has room behind them. Null: nothing is
+  // trained, modules lie as in the files and are mapped where their type is f32.
+  const LoraLayout* lora = nullptr;  // outlives the loading only
+  Method method = Method::lora;
+  bool dequantised_cache = false;     // of NF4 weights: all groups in fp32, too
+  std::function<bool()> should_stop;  // asked between layers; may be empty
+};
+class Weights {  // immutable but for what is written behind the groups' columns; movable
+ public:
+  // ops must outlive this. not_found, invalid, corrupt: the files. conflict: should_stop said so.
+  static Result<Weights> load(Ops& ops, const std::string& model_dir, const ModelConfig& config,
+                              const WeightsOptions& options);
+  const Mat& embedding() const { return embedding_; }  // (vocab, hidden)
+  const Mat& head() const { return head_; }            // the same shape; perhaps the same
+  // (1, hidden). 2 l: before layer l's attention, 2 l + 1: before its MLP; last: the final one.
+  const Mat& norm(std::int64_t index) const { return norms_[static_cast<std::size_t>(index)]; }
+  // (out, in); without an adapter's room only.
+  const Mat& module(std::int64_t layer, Module m) const {
+    return modules_[static_cast<std::size_t>(layer)][index_of(m)];
+  }
+  // With room only: (out, stride), the modules' rows stacked; columns behind `in` are the caller's.
+  // A decoded group shares its memory with all others: valid until the next call.
+  Mat group(std::int64_t layer, Group g);
+  bool is_decoded_at_use() const { return scratch_.size() > 0; }
+
+ private:
+  struct Nf4Matrix {  // one module
+    std::vector<std::uint8_t> packed, scales;
+    std::vector<float> group_scales;
+    float offset = 0;
+    std::int64_t rows = 0, cols = 0;
+    Nf4View view() const { return {packed.data(), scales.data(), group_scales.data(), offset}; }
+  };
+  explicit Weights(Ops& ops) : ops_(&ops) {}
+  Result<Mat> take(const std::string& name, std::int64_t rows, std::int64_t cols, bool may_map);
+  Mat own(Buffer host, std::int64_t rows, std::int64_t cols);
+  Status take_group(const ModelConfig& config, std::int64_t layer, Group g, const LoraGroup& lora,
+                    const WeightsOptions& options);
+  static Nf4Matrix quantised(std::span<const float> weights, LinearShape s);
+  void decode(const Mat& to, std::int64_t layer, Group g);
+  Ops* ops_;
+  std::optional<TensorFolder> folder_;  // keeps the mapping
+  std::vector<Buffer> owned_;
+  Buffer scratch_;  // of one decoded group; empty when none is decoded at use
+  Mat embedding_, head_;
+  std::vector<Mat> norms_;
+  std::vector<std::array<Mat, 7>> modules_;          // [layer][module]; without room
+  std::vector<std::array<Mat, 4>> groups_;           // [layer][group]; data is null when decoded
+  std::vector<std::array<Nf4Matrix, 7>> quantised_;  // [layer][module]; QLoRA
+};
+}  // namespace kairo::gpu

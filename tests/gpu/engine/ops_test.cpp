@@ -1,0 +1,226 @@
+// tests/gpu/engine/ops_test.cpp - what every device must answer at the seam: literal values, row
+// strides, and that what lies beside a view stays.
+#include "gpu/engine/ops.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <list>
+#include <utility>
+#include <vector>
+
+#include "gpu/engine/attention_rows.h"
+
+namespace kairo::gpu {
+namespace {
+using Values = std::vector<float>;
+constexpr float beside = 77;  // what lies between the columns and the row stride
+
+// Matrices on a device, made of literals; they live as long as this.
+class Desk {
+ public:
+  explicit Desk(Ops& ops) : ops_(ops) {}
+  Mat put(std::int64_t rows, std::int64_t cols, const Values& values, std::int64_t ld = 0) {
+    const std::int64_t stride = ld == 0 ? cols : ld;
+    Buffer host(rows * stride);
+    for (std::int64_t i = 0; i < rows * stride; ++i) host.data()[i] = beside;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto at = static_cast<std::int64_t>(i);
+      host.data()[at / cols * stride + at % cols] = values[i];
+    }
+    memory_.push_back(ops_.adopt(std::move(host)));
+    return Mat::f32(memory_.back().data(), rows, cols, stride);
+  }
+  Mat room(std::int64_t rows, std::int64_t cols, std::int64_t ld = 0) {
+    return put(rows, cols, {}, ld);
+  }
+  Values get(const Mat& m) {
+    const Mat dense = room(m.rows, m.cols);
+    ops_.copy(dense, m);
+    const float* seen = ops_.seen(dense);
+    return {seen, seen + m.rows * m.cols};
+  }
+  const std::int32_t* rows(std::vector<std::int32_t> values) {
+    indices_.push_back(std::move(values));
+    return ops_.placed(std::span<const std::int32_t>(indices_.back()));
+  }
+
+ private:
+  Ops& ops_;
+  std::list<Buffer> memory_;
+  std::list<std::vector<std::int32_t>> indices_;
+};
+void check_near(const Values& got, const Values& wanted) {
+  REQUIRE(got.size() == wanted.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    CAPTURE(i);
+    CHECK(got[i] == doctest::Approx(wanted[i]).epsilon(2e-6));
+  }
+}
+
+void check_products(Ops& ops) {
+  Desk d(ops);
+  const Mat a = d.put(2, 2, {1, 2, 3, 4}, 3), b = d.put(2, 2, {5, 6, 7, 8}, 5);
+  const Mat c = d.room(2, 2, 4);
+  ops.gemm(c, a, b);
+  check_near(d.get(c), {19, 22, 43, 50});
+  CHECK(d.get(c.columns_at(2, 2)) == Values{beside, beside, beside, beside});
+  ops.gemm(c, a, turned(b));
+  check_near(d.get(c), {17, 23, 39, 53});
+  ops.gemm(c, turned(a), b);
+  check_near(d.get(c), {26, 30, 38, 44});
+  ops.gemm(c, a, b, 2, 1);
+  check_near(d.get(c), {64, 74, 124, 144});
+
+  const Mat x = d.put(3, 2, {1, 2, 3, 4, 5, 6}, 4), y = d.room(3, 2, 3);
+  ops.skinny(y, x, b);
+  check_near(d.get(y), {17, 23, 39, 53, 61, 83});
+  CHECK(d.get(y.columns_at(2, 1)) == Values{beside, beside, beside});
+  const Values together = d.get(y);
+  for (std::int64_t r = 0; r < 3; ++r) {  // alone: the same bits
+    CAPTURE(r);
+    const Mat alone = d.room(1, 2);
+    ops.skinny(alone, x.rows_at(r, 1), b);
+    const auto at = static_cast<std::size_t>(2 * r);
+    CHECK(d.get(alone) == Values{together[at], together[at + 1]});
+  }
+  const Mat many = d.room(17, 2), ones = d.put(17, 2, Values(34, 1));
+  ops.skinny(many, ones, b);
+  check_near(d.get(many.rows_at(16, 1)), {11, 15});
+}
+
+void check_rows(Ops& ops) {
+  Desk d(ops);
+  const Mat table = d.put(3, 2, {1, 2, 3, 4, 5, 6}, 3), to = d.room(2, 2, 4);
+  ops.gather(to, table, d.rows({2, 0}));
+  CHECK(d.get(to) == Values{5, 6, 1, 2});
+  ops.scatter(table, d.put(2, 2, {7, 8, 9, 10}), d.rows({1, 2}));
+  CHECK(d.get(table) == Values{1, 2, 7, 8, 9, 10});
+  CHECK(d.get(table.columns_at(2, 1)) == Values{beside, beside, beside});
+  ops.copy(to, table.rows_at(1, 2), 0.5f);
+  CHECK(d.get(to) == Values{3.5f, 4, 4.5f, 5});
+  ops.add(to, table.first(2));
+  CHECK(d.get(to) == Values{4.5f, 6, 11.5f, 13});
+  ops.zero(to.columns_at(1, 1));
+  CHECK(d.get(to) == Values{4.5f, 0, 11.5f, 0});
+  CHECK(d.get(to.columns_at(2, 2)) == Values{beside, beside, beside, beside});
+
+  const std::array<std::uint8_t, 1> packed = {0x7f};  // zero, and the largest level
+  const std::array<std::uint8_t, 1> scales = {255};   // 1 of the dynamic map
+  const std::array<float, 1> group_scales = {2};
+  const Mat weights = d.room(2, 1, 3);
+  ops.dequantise(weights, {packed.data(), scales.data(), group_scales.data(), 0.5f});
+  CHECK(d.get(weights) == Values{0, 2.5f});
+}
+
+void check_parts(Ops& ops) {
+  Desk d(ops);
+  const Mat x = d.put(1, 2, {3, 4}), weight = d.put(1, 2, {1, 2}), inverse = d.room(1, 1);
+  const Mat out = d.room(1, 2, 3), dx = d.put(1, 2, {10, 10});
+  ops.norm(out, inverse, x, weight, 0);
+  check_near(d.get(out), {0.84852814f, 2.26274170f});
+  check_near(d.get(inverse), {0.28284271f});
+  ops.norm_backward(dx, d.put(1, 2, {1, 0}, 3), x, inverse, weight);
+  check_near(d.get(dx), {10.1810193f, 9.8642355f});
+
+  // Two heads of two values at position 1, where the table turns by a right angle.
+  const Mat heads = d.put(1, 4, {1, 2, 3, 4}, 6);
+  const RopeMats table = {d.put(2, 1, {1, 0}), d.put(2, 1, {0, 1})};
+  ops.rope(heads, table, d.rows({1}), 2, false);
+  CHECK(d.get(heads) == Values{-2, 1, -4, 3});
+  ops.rope(heads, table, d.rows({1}), 2, true);
+  CHECK(d.get(heads) == Values{1, 2, 3, 4});
+
+  const Mat gate_up = d.put(2, 2, {1, 2, 0, 5}), gated = d.room(2, 1, 2);
+  ops.gate(gated, gate_up);
+  check_near(d.get(gated), {1.46211716f, 0});
+  ops.gate_backward(gate_up, d.put(2, 1, {1, 1}, 2));
+  check_near(d.get(gate_up), {1.85534098f, 0.73105858f, 2.5f, 0});
+
+  const std::array<std::uint64_t, 2> keys = {11, 12};
+  const DropoutMask mask = {ops.placed(std::span<const std::uint64_t>(keys)), 3, 0.5};
+  const Mat full = d.put(2, 4, Values(8, 3), 5), dropped = d.room(2, 4),
+            sum = d.put(2, 4, Values(8, 1));
+  ops.dropout(dropped, full, mask);
+  ops.dropout_add(sum, full, mask);
+  Values left, added;
+  for (const std::uint64_t key : keys)
+    for (std::int64_t i = 0; i < 4; ++i) {
+      left.push_back(dropout_keeps(mask, key, i) ? 6.0f : 0.0f);
+      added.push_back(1 + left.back());
+    }
+  CHECK(d.get(dropped) == left);
+  CHECK(d.get(sum) == added);
+}
+
+// Two query heads, one key head, one value each: a row of qkv is q0, q1, k, v. Of the first
+// sequence's second row, head 0 weighs the keys alike, head 1 as 1 : 3; another sequence follows.
+void check_attention(Ops& ops) {
+  Desk d(ops);
+  const Heads heads = {2, 1, 1};
+  const float ln3 = 1.09861229f;
+  const Values rows = {0, 0, 0, 1, 0, ln3, 1, 3, 9, 9, 9, 5};
+  const Mat qkv = d.put(3, 4, rows), out = d.room(3, 2, 5);
+  const Ragged ragged = {d.rows({0, 2, 3}), d.rows({0, 1, 0}), 2, 2, 3};
+  ops.attention(out, qkv, heads, ragged);
+  check_near(d.get(out), {1, 1, 2, 2.5f, 5, 5});
+  CHECK(d.get(out.columns_at(2, 1)) == Values{beside, beside, beside});
+
+  // Only row 1 of head 0 counts: p = (1/2, 1/2), dp = v, ds = p (dp - 2).
+  const Mat dqkv = d.room(3, 4);
+  ops.attention_backward(dqkv, d.put(3, 2, {0, 0, 1, 0, 0, 0}, 3), out, qkv, heads, ragged);
+  check_near(d.get(dqkv), {0, 0, 0, 0.5f, 0.5f, 0, 0, 0.5f, 0, 0, 0, 0});
+
+  // The same rows in two rounds: slot 1 has the first sequence, slot 0 the other. Two layers.
+  const Mat keys = d.room(2 * 2 * 2, 1), values = d.room(2 * 2 * 2, 1), part = d.room(2, 2);
+  const KvCache cache = {keys, values, 2, 2, d.rows({1, 0})};
+  ops.cached_attention(part, d.put(2, 4, {0, 0, 0, 1, 9, 9, 9, 5}), heads,
+                       {d.rows({0, 1, 2}), d.rows({0, 0}), 2, 1, 2}, cache, 1);
+  check_near(d.get(part), {1, 1, 5, 5});
+  ops.cached_attention(part.first(1), d.put(1, 4, {0, ln3, 1, 3}), heads,
+                       {d.rows({0, 1}), d.rows({1}), 1, 1, 1}, cache, 1);
+  check_near(d.get(part.first(1)), {2, 2.5f});
+  CHECK(d.get(values) == Values{beside, beside, 5, beside, beside, beside, 1, 3});
+}
+
+void check_step(Ops& ops) {
+  Desk d(ops);
+  const Mat logits = d.put(2, 2, {0, 0, 0, 1.09861229f}), loss = d.room(2, 1);
+  ops.cross_entropy(logits, loss, d.rows({1, 0}), 2);
+  check_near(d.get(loss), {0.69314718f, 1.38629436f});
+  check_near(d.get(logits), {1, -1, -1.5f, 1.5f});
+  CHECK(ops.length(d.put(1, 2, {3, -4})) == doctest::Approx(5));
+
+  const Mat p = d.put(1, 2, {1, 2}), g = d.put(1, 2, {4, -8}), m = d.put(1, 2, {0, 0}),
+            v = d.put(1, 2, {0, 0});
+  ops.adamw(p, g, m, v, {0.5f, 0.5f, 0.75f, 0, 0.5f, 1, 0.5f});
+  check_near(d.get(p), {0.25f, 2});  // decayed by a quarter, then half a step along the sign
+  check_near(d.get(m), {1, -2});
+  check_near(d.get(v), {1, 4});
+}
+}  // namespace
+
+TEST_CASE("the CPU answers as the seam says") {
+  const auto ops = make_cpu_ops(2, scores_to_train(4));
+  ops->enter();
+  check_products(*ops);
+  check_rows(*ops);
+  check_parts(*ops);
+  check_attention(*ops);
+  check_step(*ops);
+}
+
+TEST_CASE("a view's parts keep stride and type") {
+  std::array<float, 12> values{};
+  const Mat m = Mat::f32(values.data(), 3, 2, 4);
+  const Mat part = m.rows_at(1, 2).columns_at(2, 2);
+  CHECK(part.data == values.data() + 6);
+  CHECK(part.rows == 2);
+  CHECK(part.ld == 4);
+  CHECK_FALSE(part.is_dense());
+  CHECK(part.first(1).is_dense());
+  const Mat half = {values.data(), Type::bf16, 3, 4, 4};
+  CHECK(half.rows_at(2, 1).data == values.data() + 4);
+  CHECK(half.flat_at(6, 1, 2).data == values.data() + 3);
+}
+}  // namespace kairo::gpu
