@@ -79,6 +79,8 @@ std::optional<TuneFailure> estimate_tune(const TuneJob& job, const Clock& clock,
 // Whether rows, settings and model go together.
 std::optional<TuneFailure> check_job(const TuneJob& job);
 TuneFailure model_failure(const Error& error);
+// Hex of everything that decides the parameters after step n.
+std::string fingerprint(const TuneJob& job);
 // The largest step's (of the first ten thousand steps and ten million rows) and the longest row's
 // input tokens: what the memory plan needs. A larger step runs in two parts.
 void fill_extremes(EngineOptions& options, const TuneJob& job);
