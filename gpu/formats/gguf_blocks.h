@@ -1,4 +1,4 @@
-// gpu/formats/gguf_blocks.h - the number formats of GGUF tensors. Source: ggml's block_* structures.
+// gpu/formats/gguf_blocks.h - the number formats of GGUF tensors. Source: ggml's block_* structs.
 #pragma once
 #include <cstddef>
 #include <cstdint>
