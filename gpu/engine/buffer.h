@@ -7,20 +7,13 @@
 #include <memory>
 #include <span>
 
+#include "gpu/plan/buffer_bytes.h"
 #include "schemas/base/assert.h"
 
 namespace kairo::gpu {
 // huge: products go through all of it. small: of a large block only the parts in use become
 // resident, which huge pages would round up to 2 MiB each.
 enum class Pages : std::uint8_t { huge, small };
-constexpr std::int64_t huge_page_bytes = 2 << 20;
-// What a buffer of so many floats takes: a large one whole huge pages, so that all of it can lie in
-// such.
-constexpr std::int64_t buffer_bytes(std::int64_t floats) {
-  const std::int64_t bytes = (floats * static_cast<std::int64_t>(sizeof(float)) + 63) / 64 * 64;
-  if (bytes < 4 * huge_page_bytes) return bytes;
-  return (bytes + huge_page_bytes - 1) / huge_page_bytes * huge_page_bytes;
-}
 // Owns its memory; movable. Pages count as used only once they are written.
 class Buffer {
  public:

@@ -8,9 +8,9 @@
 #include <array>
 #include <cmath>
 
-#include "gpu/engine/attention_rows.h"
 #include "gpu/engine/torch_cpu.h"
 #include "gpu/kernels/softmax.h"
+#include "gpu/plan/attention_rows.h"
 
 namespace kairo::gpu {
 namespace {

@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "gpu/engine/memory_plan.h"
 #include "gpu/formats/adapter.h"
 #include "gpu/formats/checkpoint.h"
 #include "gpu/formats/model_config.h"
 #include "gpu/model/lora_layout.h"
+#include "gpu/plan/memory_plan.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {

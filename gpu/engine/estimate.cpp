@@ -5,6 +5,7 @@
 #include "gpu/engine/machine.h"
 #include "gpu/engine/torch_cpu.h"
 #include "gpu/engine/tune.h"
+#include "gpu/model/lora_choice.h"
 
 namespace kairo::gpu {
 namespace {

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "gpu/engine/attention_rows.h"
 #include "gpu/engine/batch.h"
 #include "gpu/engine/layer.h"
 #include "gpu/engine/machine.h"
 #include "gpu/engine/served_linears.h"
+#include "gpu/plan/attention_rows.h"
 
 namespace kairo::gpu {
 namespace {

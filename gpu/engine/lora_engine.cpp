@@ -3,12 +3,13 @@
 #include <optional>
 #include <utility>
 
-#include "gpu/engine/attention_rows.h"
 #include "gpu/engine/engine.h"
 #include "gpu/engine/layer.h"
 #include "gpu/engine/loss_head.h"
 #include "gpu/engine/machine.h"
 #include "gpu/engine/torch_cpu.h"
+#include "gpu/model/lora_choice.h"
+#include "gpu/plan/attention_rows.h"
 
 namespace kairo::gpu {
 namespace {

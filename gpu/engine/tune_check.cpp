@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "gpu/engine/tune.h"
+#include "gpu/model/lora_choice.h"
 
 namespace kairo::gpu {
 namespace {

@@ -2,6 +2,7 @@
 // ignored.
 #include "gpu/formats/model_config.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -169,6 +170,15 @@ void check_sizes(const ModelConfig& c, Fields& f) {
 }
 }  // namespace
 
+bool is_supported_architecture(std::string_view name) {
+  return std::ranges::find(supported, name) != supported.end();
+}
+std::string supported_architectures() {
+  std::string list;
+  for (const auto name : supported) list += (list.empty() ? "" : ", ") + std::string(name);
+  return list;
+}
+
 Result<ModelConfig> parse_model_config(const std::string& json_text, const std::string& file) {
   const auto parsed = parse_json_object(json_text);
   if (!parsed.ok()) return Error{Code::invalid, file + ": " + parsed.error().what};
@@ -178,15 +188,10 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
   if (f.has("architectures") && f.at("architectures").is_array() &&
       f.at("architectures").size() == 1 && f.at("architectures")[0].is_string())
     config.architecture = f.at("architectures")[0].get<std::string>();
-  std::string list;
-  bool known = false;
-  for (const auto name : supported) {
-    known = known || name == config.architecture;
-    list += (list.empty() ? "" : ", ") + std::string(name);
-  }
-  if (!known)
-    return Error{Code::invalid, file + ": architecture \"" + config.architecture +
-                                    "\" is not supported natively; supported: " + list};
+  if (!is_supported_architecture(config.architecture))
+    return Error{Code::invalid,
+                 file + ": architecture \"" + config.architecture +
+                     "\" is not supported natively; supported: " + supported_architectures()};
   config.hidden = f.dimension("hidden_size", width_max);
   config.layers = f.dimension("num_hidden_layers", layers_max);
   config.heads = f.dimension("num_attention_heads", width_max);

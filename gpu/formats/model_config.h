@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "schemas/base/result.h"
@@ -25,6 +26,9 @@ struct ModelConfig {
   RopeConfig rope;
   std::vector<std::int32_t> stop_tokens;  // eos_token_id: one or several; may be empty
 };
+// The one list of what trainer and server run, for them and for whoever chooses between engines.
+bool is_supported_architecture(std::string_view name);
+std::string supported_architectures();  // "LlamaForCausalLM, ..."
 // Old fields (rope_theta, rope_scaling) and those of transformers 5 (rope_parameters).
 // file: named in errors. invalid: unsupported or missing; says what is supported.
 Result<ModelConfig> parse_model_config(const std::string& json_text, const std::string& file);

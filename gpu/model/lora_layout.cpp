@@ -1,11 +1,9 @@
-// gpu/model/lora_layout.cpp - target matching, offsets and the seeded initial values.
+// gpu/model/lora_layout.cpp - offsets and the seeded initial values.
 #include "gpu/model/lora_layout.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-
-#include "gpu/model/target_match.h"
 
 namespace kairo::gpu {
 namespace {
@@ -55,42 +53,6 @@ void set_strides(LoraLayout& layout) {
     for (auto& layer : layout.groups) layer[index_of(g)].stride = (columns + 15) / 16 * 16;
   }
 }
-std::string linear_names() {
-  std::string out;
-  for (const Module m : all_modules) out += (out.empty() ? "" : ", ") + std::string(name_of(m));
-  return out + " (or \"all-linear\"), as in " + module_path(0, Module::q);
-}
-// The model's other modules: peft adapts some of them and fails on the rest.
-std::vector<std::string> other_paths(std::int64_t layers) {
-  std::vector<std::string> out = {"model",      "model.embed_tokens", "model.layers",
-                                  "model.norm", "model.rotary_emb",   "lm_head"};
-  for (std::int64_t l = 0; l < layers; ++l)
-    for (const auto* part :
-         {"", ".self_attn", ".mlp", ".mlp.act_fn", ".input_layernorm", ".post_attention_layernorm"})
-      out.push_back("model.layers." + std::to_string(l) + part);
-  return out;
-}
-Status check_targets(const ModelConfig& config, const LoraTargets& targets,
-                     const TargetMatch& match) {
-  const bool by_name = targets.pattern.empty() && !is_all_linear(targets);
-  for (std::size_t i = 0; by_name && i < targets.names.size(); ++i) {
-    bool used = false;
-    for (std::int64_t l = 0; l < config.layers && !used; ++l)
-      for (const Module m : all_modules) used = used || match.name_matches(i, module_path(l, m));
-    if (!used)
-      return Error{Code::invalid, "LoRA: target_modules \"" + targets.names[i] +
-                                      "\" matches no linear module; there are: " + linear_names()};
-  }
-  for (const auto& path : other_paths(config.layers))
-    if (match.matches(path, false))
-      return Error{Code::invalid, "LoRA: target_modules matches " + path +
-                                      ", which cannot be adapted; there are: " + linear_names()};
-  for (const auto layer : targets.layers)
-    if (layer < 0 || layer >= config.layers)
-      return Error{Code::invalid, "LoRA: layers_to_transform names layer " + std::to_string(layer) +
-                                      "; the model has 0 to " + std::to_string(config.layers - 1)};
-  return ok();
-}
 }  // namespace
 
 std::int64_t widest_in(const LoraLayout& layout) {
@@ -99,21 +61,15 @@ std::int64_t widest_in(const LoraLayout& layout) {
   return n;
 }
 
-Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank, double scale,
-                                    const LoraTargets& targets) {
-  if (rank < 1 || rank > config.hidden)
-    return Error{Code::invalid, "LoRA: r = " + std::to_string(rank) + " is out of range [1, " +
-                                    std::to_string(config.hidden) + "] (the model's hidden size)"};
-  const TargetMatch match = TRY(TargetMatch::make(targets));
-  TRY(check_targets(config, targets, match));
+LoraLayout lay_out(const ModelConfig& config, std::int64_t rank, double scale,
+                   const IsAdapted& is_adapted) {
   LoraLayout layout;
   layout.rank = rank;
   layout.scale = scale;
   layout.lowest_layer = -1;
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     std::array<bool, 7> adapted{};
-    for (const Module m : all_modules)
-      adapted[index_of(m)] = match.matches(module_path(layer, m), true);
+    for (const Module m : all_modules) adapted[index_of(m)] = is_adapted(layer, m);
     layout.groups.emplace_back();
     for (const Group g : all_groups) {
       auto& group = layout.groups.back()[index_of(g)];
@@ -124,16 +80,6 @@ Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank
       }
     }
   }
-  if (layout.modules.empty())
-    return Error{
-        Code::invalid,
-        "LoRA: target_modules, layers and exclude_modules leave no linear "
-        "module; there are: " +
-            linear_names() +
-            (targets.pattern.empty() ? ""
-                                     : "; one string is an expression of the whole path: write "
-                                       "[" +
-                                           targets.pattern.substr(0, 40) + "] for a name")};
   set_strides(layout);
   return layout;
 }

@@ -3,13 +3,12 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "gpu/formats/lora_targets.h"
 #include "gpu/model/layer_plan.h"
-#include "schemas/base/result.h"
 
 namespace kairo::gpu {
 // One adapted module's place. Offsets count floats in the flat parameter buffer.
@@ -45,10 +44,10 @@ struct LoraLayout {
   Group lowest_group = Group::qkv;
 };
 std::int64_t widest_in(const LoraLayout& layout);  // of all groups
-// invalid: a target that matches nothing, or something that is no linear module of a layer; names
-// what there is.
-Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank, double scale,
-                                    const LoraTargets& targets);
+// Which modules are adapted: (layer, module).
+using IsAdapted = std::function<bool(std::int64_t, Module)>;
+LoraLayout lay_out(const ModelConfig& config, std::int64_t rank, double scale,
+                   const IsAdapted& is_adapted);
 // The start of training, reproducible everywhere: B = 0 and A uniform in +-1/sqrt(in), as peft does
 // with init_lora_weights = true, but from a counter: value i of a module's A is
 //   u = splitmix64(fnv1a64(path) ^ seed, i) >> 40;  (2 u / 2^24 - 1) / sqrt(in).

@@ -6,6 +6,7 @@
 #include <list>
 
 #include "gpu/engine/buffer.h"
+#include "gpu/model/lora_choice.h"
 #include "tests/gpu/engine/tune_bench.h"
 
 namespace kairo::gpu {

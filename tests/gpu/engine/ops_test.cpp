@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "gpu/engine/attention_rows.h"
+#include "gpu/plan/attention_rows.h"
 
 namespace kairo::gpu {
 namespace {

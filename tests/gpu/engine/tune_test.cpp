@@ -10,6 +10,7 @@
 #include "gpu/engine/machine.h"
 #include "gpu/formats/files.h"
 #include "gpu/formats/model_config.h"
+#include "gpu/model/lora_choice.h"
 #include "tests/gpu/engine/tune_bench.h"
 
 namespace kairo::gpu {

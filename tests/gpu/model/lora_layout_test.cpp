@@ -1,6 +1,6 @@
 // tests/gpu/model/lora_layout_test.cpp - targets match as peft's do, offsets tile the buffer, the
 // start values are the documented ones, and rope frequencies follow transformers'.
-#include "gpu/model/lora_layout.h"
+#include "gpu/model/lora_choice.h"
 
 #include <doctest/doctest.h>
 

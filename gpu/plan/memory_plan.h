@@ -1,4 +1,4 @@
-// gpu/engine/memory_plan.h - decides before the first step what fits in memory (pure).
+// gpu/plan/memory_plan.h - decides before the first step what fits in memory (pure).
 #pragma once
 #include <cstdint>
 #include <string>
@@ -23,9 +23,11 @@ struct MemoryRequest {
   std::int64_t data_bytes = 0;    // of the rows, which stay
 };
 struct MemoryPlan {
+  enum class Part : std::uint8_t { program, weights, adapter, activations };
   struct Item {
     std::string what;
     std::int64_t bytes;
+    Part part;
   };
   bool dequantised_cache = false;      // QLoRA: keep fp32 copies of the NF4 weights
   std::int64_t microbatch_tokens = 0;  // tokens that run together
@@ -35,10 +37,14 @@ struct MemoryPlan {
   std::int64_t budget_bytes = 0;
   std::vector<Item> items;  // what adds up to the peak
   std::int64_t peak_bytes() const;
+  std::int64_t bytes_of(Part part) const;
   ComputeShape shape() const { return {microbatch_tokens, head_rows, threads, {}, {}}; }
   std::string text() const;  // for people: the decision and its items, one line each
 };
 // unavailable: even the smallest plan does not fit; what names the largest item and the remedy.
 Result<MemoryPlan> plan_memory(const ModelConfig& config, const LoraLayout& lora,
                                const MemoryRequest& request);
+// What plan_memory comes to when memory is scarcest; its budget is the request's, fit or not.
+MemoryPlan smallest_plan(const ModelConfig& config, const LoraLayout& lora,
+                         const MemoryRequest& request);
 }  // namespace kairo::gpu

@@ -1,12 +1,12 @@
-// gpu/engine/memory_plan.cpp - sizes of every buffer that the CPU engine allocates, and the choice.
-#include "gpu/engine/memory_plan.h"
+// gpu/plan/memory_plan.cpp - sizes of every buffer that the CPU engine allocates, and the choice.
+#include "gpu/plan/memory_plan.h"
 
 #include <algorithm>
 #include <array>
 
-#include "gpu/engine/attention_rows.h"
-#include "gpu/engine/buffer.h"
 #include "gpu/kernels/nf4.h"
+#include "gpu/plan/attention_rows.h"
+#include "gpu/plan/buffer_bytes.h"
 
 namespace kairo::gpu {
 namespace {
@@ -14,6 +14,7 @@ constexpr std::int64_t f32 = 4;
 // libtorch's code, relocations and tables, and what reading the data leaves: measured with
 // SmolLM2's tokenizer.
 constexpr std::int64_t process_bytes = 176 << 20;
+constexpr std::int64_t head_rows_max = 256, head_rows_min = 16;
 constexpr std::int64_t microbatch_max = 2048;  // larger products are not faster, only larger
 
 std::int64_t linear_weights(const ModelConfig& c) {
@@ -49,6 +50,7 @@ std::int64_t widest_columns(const LoraLayout& lora) {
     for (const auto& g : layer) n = std::max(n, g.stride);
   return n;
 }
+using Part = MemoryPlan::Part;
 void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
                const MemoryRequest& r) {
   const std::int64_t n = linear_weights(c), T = plan.microbatch_tokens;
@@ -56,35 +58,53 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
   std::int64_t one_layer = 0;
   for (const auto& groups : lora.groups) one_layer = std::max(one_layer, layer_bytes(c, groups, T));
   const std::int64_t shared = plan.kept_layers < c.layers ? 1 : 0;
-  plan.items = {{"process", process_bytes}, {"rows", r.data_bytes}, {"embedding and head", tables}};
+  plan.items = {{"process", process_bytes, Part::program},
+                {"rows", r.data_bytes, Part::program},
+                {"embedding and head", tables, Part::weights}};
   if (r.method == Method::qlora)
-    plan.items.push_back({"NF4 weights", nf4_bytes(n) + nf4_blocks(n) + nf4_groups(n) * f32});
-  if (r.method == Method::lora || plan.dequantised_cache)
     plan.items.push_back(
-        {r.method == Method::lora ? "fp32 weights" : "dequantised weights", augmented_bytes(lora)});
+        {"NF4 weights", nf4_bytes(n) + nf4_blocks(n) + nf4_groups(n) * f32, Part::weights});
+  if (r.method == Method::lora || plan.dequantised_cache)
+    plan.items.push_back({r.method == Method::lora ? "fp32 weights" : "dequantised weights",
+                          augmented_bytes(lora), Part::weights});
   else
-    plan.items.push_back({"dequantised group", largest_group_bytes(lora)});
-  plan.items.push_back({"LoRA parameters, gradients, moments", 4 * buffer_bytes(lora.parameters)});
-  // The copy that a checkpoint is written from. A new best may come while the old is being written.
-  plan.items.push_back({"checkpoint's copy", lora.parameters * (r.keeps_best ? 5 : 3) * f32});
-  plan.items.push_back({"kept activations", (plan.kept_layers + shared) * one_layer});
-  plan.items.push_back({"layer inputs", (c.layers + 1) * buffer_bytes(T * c.hidden)});
-  plan.items.push_back({"gradients in flight", 2 * buffer_bytes(T * c.hidden) +
-                                                   buffer_bytes(T * c.heads) +
-                                                   buffer_bytes(T * shape_of(c, Group::qkv).out) +
-                                                   buffer_bytes(T * widest_columns(lora))});
-  if (lora.dropout > 0)
-    plan.items.push_back({"inputs after dropout", buffer_bytes(T * widest_in(lora))});
+    plan.items.push_back({"dequantised group", largest_group_bytes(lora), Part::weights});
   plan.items.push_back(
-      {"attention scores", buffer_bytes(2 * r.threads * query_block * r.longest_row)});
-  plan.items.push_back({"logits", buffer_bytes(plan.head_rows * c.vocab) +
-                                      4 * buffer_bytes(plan.head_rows * c.hidden)});
+      {"LoRA parameters, gradients, moments", 4 * buffer_bytes(lora.parameters), Part::adapter});
+  // The copy that a checkpoint is written from. A new best may come while the old is being written.
+  plan.items.push_back(
+      {"checkpoint's copy", lora.parameters * (r.keeps_best ? 5 : 3) * f32, Part::adapter});
+  plan.items.push_back(
+      {"kept activations", (plan.kept_layers + shared) * one_layer, Part::activations});
+  plan.items.push_back(
+      {"layer inputs", (c.layers + 1) * buffer_bytes(T * c.hidden), Part::activations});
+  plan.items.push_back({"gradients in flight",
+                        2 * buffer_bytes(T * c.hidden) + buffer_bytes(T * c.heads) +
+                            buffer_bytes(T * shape_of(c, Group::qkv).out) +
+                            buffer_bytes(T * widest_columns(lora)),
+                        Part::activations});
+  if (lora.dropout > 0)
+    plan.items.push_back(
+        {"inputs after dropout", buffer_bytes(T * widest_in(lora)), Part::activations});
+  plan.items.push_back({"attention scores",
+                        buffer_bytes(scores_to_train(r.longest_row) * r.threads),
+                        Part::activations});
+  plan.items.push_back(
+      {"logits",
+       buffer_bytes(plan.head_rows * c.vocab) + 4 * buffer_bytes(plan.head_rows * c.hidden),
+       Part::activations});
 }
 }  // namespace
 
 std::int64_t MemoryPlan::peak_bytes() const {
   std::int64_t total = 0;
   for (const auto& item : items) total += item.bytes;
+  return total;
+}
+
+std::int64_t MemoryPlan::bytes_of(Part part) const {
+  std::int64_t total = 0;
+  for (const auto& item : items) total += item.part == part ? item.bytes : 0;
   return total;
 }
 
@@ -96,6 +116,18 @@ std::string MemoryPlan::text() const {
                     " rows of logits" + (dequantised_cache ? ", NF4 weights dequantised once" : "");
   for (const auto& item : items) out += "\n  " + item.what + ": " + mib(item.bytes) + " MiB";
   return out;
+}
+
+MemoryPlan smallest_plan(const ModelConfig& config, const LoraLayout& lora,
+                         const MemoryRequest& request) {
+  MemoryPlan plan;
+  plan.budget_bytes = request.budget_bytes;
+  plan.threads = request.threads;
+  plan.head_rows =
+      std::min<std::int64_t>(head_rows_min, std::max<std::int64_t>(1, request.tokens_per_step));
+  plan.microbatch_tokens = request.longest_row;
+  add_items(plan, config, lora, request);
+  return plan;
 }
 
 // Wishes in the order of what giving them up costs: the cache, kept activations, batch size.
@@ -121,15 +153,16 @@ Result<MemoryPlan> plan_memory(const ModelConfig& config, const LoraLayout& lora
     for (std::int64_t kept = config.layers; kept >= 0; --kept)
       if (fits(false, before.microbatch_tokens, kept)) return plan;
   }
-  plan.head_rows = std::min<std::int64_t>(256, std::max<std::int64_t>(1, request.tokens_per_step));
+  plan.head_rows =
+      std::min<std::int64_t>(head_rows_max, std::max<std::int64_t>(1, request.tokens_per_step));
   if (fits(qlora, largest, config.layers) || fits(false, largest, config.layers)) return plan;
   for (std::int64_t tokens = largest;; tokens = std::max(request.longest_row, tokens / 2)) {
     for (std::int64_t kept = config.layers; kept >= 0; --kept)
       if (fits(false, tokens, kept)) return plan;
     if (tokens == request.longest_row) break;
   }
-  plan.head_rows = std::min<std::int64_t>(plan.head_rows, 16);
-  if (fits(false, request.longest_row, 0)) return plan;
+  plan = smallest_plan(config, lora, request);
+  if (plan.peak_bytes() <= plan.budget_bytes) return plan;
   const auto top = std::max_element(plan.items.begin(), plan.items.end(),
                                     [](auto& a, auto& b) { return a.bytes < b.bytes; });
   return Error{Code::unavailable, "memory: the smallest plan needs " +

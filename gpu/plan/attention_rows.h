@@ -1,4 +1,4 @@
-// gpu/engine/attention_rows.h - how many rows of queries meet the keys at a time.
+// gpu/plan/attention_rows.h - how many rows of queries meet the keys at a time.
 #pragma once
 #include <cstdint>
 
