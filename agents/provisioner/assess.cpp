@@ -126,9 +126,8 @@ ResourcesT refuse(const wire::WorkspaceT& w, const catalogue::Preset& preset,
                                    : ". Choose a Llama preset, e.g. smollm2-135m-instruct.";
     reason = "UnsupportedModel";
     message = preset.name + " (" + preset.architecture + ") needs about " + gib(need.memory_bytes) +
-              " to " + verb + " (" + need.why +
-              ") and an engine for its family: kairo's own has LlamaForCausalLM so far; " + there +
-              remedy;
+              " to " + verb + " (" + need.why + ") and an engine for its family: kairo's own has " +
+              native_architectures() + " so far; " + there + remedy;
   } else if (fits) {
     reason = "ModelNotFound";
     message +=

@@ -82,7 +82,9 @@ std::optional<wire::ResourcesT> why_not(const wire::WorkspaceT& w, const Terms& 
   if (!is_native(preset.architecture) && !by_vllm(w, preset))
     return refused(w, "UnsupportedModel",
                    preset.name + " (" + preset.architecture +
-                       ") needs an engine for its family: kairo's own has LlamaForCausalLM so far; "
+                       ") needs an engine for its family: kairo's own has " +
+                       native_architectures() +
+                       " so far; "
                        "choose a Llama preset, e.g. smollm2-135m-instruct");
   return check_machine(w, terms, preset, need);
 }

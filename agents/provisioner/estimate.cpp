@@ -1,8 +1,14 @@
-// agents/provisioner/estimate.cpp - weights + adapter and moments + activations + the program.
+// agents/provisioner/estimate.cpp - the trainer's plan where the model's sizes are known; else
+// weights + adapter and moments + activations + the program.
 #include "agents/provisioner/estimate.h"
 
 #include <cmath>
 #include <cstdio>
+#include <map>
+#include <utility>
+
+#include "gpu/formats/model_config.h"
+#include "gpu/plan/memory_plan.h"
 
 namespace kairo::provisioner {
 namespace {
@@ -24,11 +30,57 @@ struct Parts {
 };
 }  // namespace
 
+namespace {
+// What is not known before the data set is there: rank 16 on all linear modules, rows of 2,048
+// tokens, a machine's usual threads.
+constexpr std::int64_t rank = 16, row_tokens = 2048;
+constexpr int threads = 16;
+
+// The trainer's own plan on a CPU, with everything given up that can be.
+Need planned(const gpu::ModelConfig& config, gpu::Method method) {
+  const gpu::LoraLayout lora =
+      gpu::lay_out(config, rank, 1, [](std::int64_t, gpu::Module) { return true; });
+  gpu::MemoryRequest request;
+  request.method = method;
+  request.tokens_per_step = request.longest_row = row_tokens;
+  request.threads = threads;
+  const gpu::MemoryPlan plan = gpu::smallest_plan(config, lora, request);
+  const auto bytes = [&plan](gpu::MemoryPlan::Part part) {
+    return static_cast<double>(plan.bytes_of(part));
+  };
+  using Part = gpu::MemoryPlan::Part;
+  return Parts{bytes(Part::weights), bytes(Part::adapter), bytes(Part::activations),
+               bytes(Part::program)}
+      .need(method == gpu::Method::qlora ? "NF4 weights" : "weights");
+}
+// By preset and method, of the presets whose sizes the catalogue has.
+const std::map<std::pair<std::string, std::string>, Need>& all_planned() {
+  static const auto plans = [] {
+    std::map<std::pair<std::string, std::string>, Need> out;
+    for (const catalogue::Preset& preset : catalogue::presets()) {
+      if (preset.config.empty()) continue;
+      const auto config = gpu::parse_model_config(preset.config, preset.name);
+      if (!config.ok()) continue;
+      out[{preset.name, "lora"}] = planned(config.value(), gpu::Method::lora);
+      out[{preset.name, "qlora"}] = planned(config.value(), gpu::Method::qlora);
+    }
+    return out;
+  }();
+  return plans;
+}
+}  // namespace
+
 bool is_native(const std::string& architecture) {
-  return architecture == "LlamaForCausalLM";
+  return gpu::is_supported_architecture(architecture);
+}
+std::string native_architectures() {
+  return gpu::supported_architectures();
 }
 
 Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu) {
+  if (on_cpu)
+    if (const auto found = all_planned().find({preset.name, method}); found != all_planned().end())
+      return found->second;
   const double parameters = static_cast<double>(preset.parameters);
   const double wide = on_cpu ? 4 : 2;
   Parts parts{};

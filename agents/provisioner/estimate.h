@@ -14,7 +14,8 @@ struct Need {
   std::int64_t memory_bytes = 0;  // of the CPU's or the GPU's memory, where the model runs
   std::string why;                // "1.3 GiB: NF4 weights 0.2, ..." for the message
 };
-// on_cpu: fp32 compute in main memory; else bf16 on GPUs.
+// on_cpu: fp32 compute in main memory, by the trainer's own memory plan where the catalogue has the
+// model's sizes; else bf16 on GPUs.
 Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu);
 Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on_cpu);
 // GPUs of one node that vLLM needs, a power of two, by KAITO's estimate; 0: they do not do.
@@ -25,5 +26,6 @@ std::uint32_t vllm_nodes(const catalogue::Preset& preset, std::int64_t gpu_memor
                          std::uint32_t gpus);
 // Families that our own engine runs; others need Kubernetes with vLLM (serving only).
 bool is_native(const std::string& architecture);
+std::string native_architectures();   // for messages: "LlamaForCausalLM, ..."
 std::string gib(std::int64_t bytes);  // "1.3 GiB"
 }  // namespace kairo::provisioner

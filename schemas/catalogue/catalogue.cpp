@@ -34,6 +34,7 @@ const std::vector<Preset>& presets() {
                r["quantization"], r["tuning"],      r["parameters"]};
       p.revision = r.value("revision", p.revision);
       p.image = r.value("image", p.image);
+      if (r.contains("config")) p.config = r["config"].dump();
       if (p.parameters == 0)
         p.parameters = static_cast<std::int64_t>(p.weights_gib * 1073741824.0 / 2);
       out.push_back(std::move(p));

@@ -18,6 +18,8 @@ struct Preset {
   bool is_tunable;                // KAITO's tuning map, and ours
   std::int64_t parameters;        // from weights_gib and 16 bit a parameter where not known exactly
   std::string revision = "main";  // of the hub's repository: branch, tag or commit
+  // What its config.json says of sizes and rope, as JSON; "" = not in the catalogue.
+  std::string config = {};
   std::string image =
       {};  // KAITO's artifact of the weights, below its registry; "" = there is none
 };

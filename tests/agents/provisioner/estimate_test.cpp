@@ -1,0 +1,94 @@
+// tests/agents/provisioner/estimate_test.cpp - what a tuning needs is what the trainer plans, and
+// both sides know the same families.
+#include "agents/provisioner/estimate.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "gpu/formats/model_config.h"
+#include "gpu/plan/memory_plan.h"
+
+namespace kairo::provisioner {
+namespace {
+const catalogue::Preset& preset(const char* name) {
+  const catalogue::Preset* found = catalogue::find_preset(name);
+  REQUIRE(found != nullptr);
+  return *found;
+}
+}  // namespace
+
+TEST_CASE("estimate: the presets of a family that the engine runs, and no others, are its own") {
+  std::set<std::string> native;
+  for (const catalogue::Preset& p : catalogue::presets()) {
+    CAPTURE(p.name);
+    CHECK(is_native(p.architecture) == gpu::is_supported_architecture(p.architecture));
+    if (is_native(p.architecture)) native.insert(p.name);
+    CHECK(p.config.empty() == !is_native(p.architecture));
+    if (p.config.empty()) continue;
+    // The trainer's own reader takes it, and its sizes give the weights that are published.
+    const auto config = gpu::parse_model_config(p.config, p.name);
+    REQUIRE_MESSAGE(config.ok(), config.error().what);
+    const gpu::ModelConfig& c = config.value();
+    CHECK(c.architecture == p.architecture);
+    CHECK(c.positions == p.context_tokens);
+    std::int64_t weights = (c.tied_head ? 1 : 2) * c.vocab * c.hidden;
+    for (const gpu::Group g : gpu::all_groups)
+      weights += c.layers * gpu::shape_of(c, g).out * gpu::shape_of(c, g).in;
+    CHECK(static_cast<double>(weights) ==
+          doctest::Approx(static_cast<double>(p.parameters)).epsilon(2e-3));
+  }
+  CHECK(native == std::set<std::string>{"deepseek-r1-distill-llama-8b", "llama-3.1-8b-instruct",
+                                        "llama-3.3-70b-instruct", "mistral-7b",
+                                        "mistral-7b-instruct", "smollm2-135m-instruct"});
+  CHECK(native_architectures() == "LlamaForCausalLM, MistralForCausalLM");
+  CHECK_FALSE(is_native("Phi3ForCausalLM"));
+  CHECK_FALSE(is_native(""));
+}
+
+TEST_CASE("estimate: a tuning on a CPU needs the trainer's smallest plan") {
+  for (const char* method : {"lora", "qlora"}) {
+    CAPTURE(method);
+    const auto& p = preset("smollm2-135m-instruct");
+    const auto config = gpu::parse_model_config(p.config, p.name).value();
+    const auto lora = gpu::lay_out(config, 16, 1, [](std::int64_t, gpu::Module) { return true; });
+    gpu::MemoryRequest request;
+    request.method = std::string(method) == "lora" ? gpu::Method::lora : gpu::Method::qlora;
+    request.tokens_per_step = request.longest_row = 2048;
+    request.threads = 16;
+    request.budget_bytes = 1;
+    CHECK(tuning_need(p, method, true).memory_bytes ==
+          gpu::smallest_plan(config, lora, request).peak_bytes());
+  }
+  struct Row {
+    const char* preset;
+    std::string method, bytes, why;
+  };
+  for (const Row& row :
+       {Row{"smollm2-135m-instruct", "lora", "1.1 GiB",
+            "weights 0.5 GiB, adapter and moments 0.1, activations 0.2, program 0.2"},
+        Row{"smollm2-135m-instruct", "qlora", "0.7 GiB",
+            "NF4 weights 0.2 GiB, adapter and moments 0.1, activations 0.2, program 0.2"},
+        Row{"llama-3.1-8b-instruct", "lora", "33.3 GiB",
+            "weights 30.2 GiB, adapter and moments 1.1, activations 1.8, program 0.2"},
+        Row{"llama-3.1-8b-instruct", "qlora", "10.8 GiB",
+            "NF4 weights 7.7 GiB, adapter and moments 1.1, activations 1.8, program 0.2"},
+        Row{"mistral-7b", "qlora", "7.8 GiB",
+            "NF4 weights 4.8 GiB, adapter and moments 1.1, activations 1.8, program 0.2"},
+        Row{"llama-3.3-70b-instruct", "qlora", "54.5 GiB",
+            "NF4 weights 42.5 GiB, adapter and moments 5.4, activations 6.5, program 0.2"}}) {
+    CAPTURE(row.preset);
+    CAPTURE(row.method);
+    const Need need = tuning_need(preset(row.preset), row.method, true);
+    CHECK(gib(need.memory_bytes) == row.bytes);
+    CHECK(need.why == row.why);
+  }
+}
+
+TEST_CASE("estimate: what the catalogue has no sizes of, and GPUs, are guessed") {
+  CHECK(tuning_need(preset("phi-4"), "qlora", true).why ==
+        "NF4 weights 9.0 GiB, adapter and moments 13.8, activations 14.8, program 0.4");
+  CHECK(tuning_need(preset("smollm2-135m-instruct"), "lora", false).why ==
+        "weights 0.3 GiB, adapter and moments 0.1, activations 0.7, program 1.5");
+}
+}  // namespace kairo::provisioner
