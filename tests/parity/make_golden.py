@@ -13,6 +13,7 @@ import bitsandbytes.functional as bnb
 import config_golden
 import data_golden
 import evaluation_golden
+import family_golden
 import gguf_golden
 import jinja_golden
 import model_config_golden
@@ -231,6 +232,7 @@ def main():
     dropout_case(a.out, plain, 0.2, 200)
     nf4_case(a.out)
     data_golden.write(a.out)
+    family_golden.write(a.out)
     gguf_golden.write(a.out)
     jinja_golden.write(a.out)
     schedule_golden.write(a.out)

@@ -1,0 +1,218 @@
+// tests/gpu/engine/families_test.cpp - a tiny random model of each family computes what
+// transformers and peft compute: loss, the gradient of every LoRA tensor, logits in one piece and
+// token by token. What no engine here computes is refused by name.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "gpu/engine/engine.h"
+#include "gpu/engine/generator.h"
+#include "gpu/formats/adapter.h"
+#include "gpu/formats/files.h"
+#include "tests/gpu/support.h"
+
+namespace kairo::gpu {
+namespace {
+using nlohmann::json;
+constexpr double logit_bound = 2e-5, gradient_bound = 1e-5, loss_bound = 1e-6;
+constexpr std::int64_t rank = 2, alpha = 4, vocabulary = 96;
+constexpr std::size_t row_lengths[] = {29, 13};
+
+// Refused so far, and with what words.
+const std::map<std::string, std::string> refused = {
+    {"falcon_40b", "FalconForCausalLM"},
+    {"falcon_7b", "FalconForCausalLM"},
+    {"gemma2", "Gemma2ForCausalLM"},
+    {"gemma3", "Gemma3ForCausalLM"},
+    {"granite", "GraniteForCausalLM"},
+    {"llama_bias", "attention_bias"},
+    {"llama_yarn", "yarn"},
+    {"llama_yarn_mscale", "yarn"},
+    {"ministral3", "Ministral3ForCausalLM"},
+    {"mistral_window", "sliding_window"},
+    {"olmo2", "Olmo2ForCausalLM"},
+    {"olmo3", "Olmo3ForCausalLM"},
+    {"phi3", "Phi3ForCausalLM"},
+    {"phi3_long", "Phi3ForCausalLM"},
+    {"phi3_short", "Phi3ForCausalLM"},
+    {"phi3_window", "Phi3ForCausalLM"},
+    {"phi4_mini", "Phi3ForCausalLM"},
+    {"qwen2", "Qwen2ForCausalLM"},
+    {"qwen2_windows", "Qwen2ForCausalLM"},
+    {"qwen2_yarn", "Qwen2ForCausalLM"},
+    {"qwen3", "Qwen3ForCausalLM"},
+    {"smollm3", "SmolLM3ForCausalLM"},
+};
+// Whose first tokens another table of angles rotates than the whole row's: token by token differs.
+bool turns_with_length(const std::string& name) {
+  return name == "phi3_long";
+}
+
+// The values that tests/parity/family_golden.py gives a tensor: u in [-1, 1) as an adapter's start.
+std::vector<float> values_of(const std::string& name, const std::vector<std::int64_t>& shape) {
+  const bool is_bias = name.ends_with("bias"), is_norm = shape.size() == 1 && !is_bias;
+  std::uint64_t start = 0xCBF29CE484222325;
+  for (const char c : name) start = (start ^ static_cast<unsigned char>(c)) * 0x100000001B3;
+  std::int64_t count = 1;
+  for (const std::int64_t size : shape) count *= size;
+  std::vector<float> out;
+  for (std::int64_t i = 1; i <= count; ++i) {
+    std::uint64_t z = start + static_cast<std::uint64_t>(i) * 0x9E3779B97F4A7C15;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+    z ^= z >> 31;
+    const auto u = static_cast<float>(2.0 * static_cast<double>(z >> 40) / 16777216.0 - 1.0);
+    const float scaled = u * (is_bias ? 0.1f : 0.25f);
+    out.push_back(is_norm ? 1.0f + scaled : scaled);
+  }
+  return out;
+}
+std::vector<std::int32_t> row_of(std::size_t length) {
+  std::vector<std::int32_t> out;
+  for (std::int32_t i = 0; i < static_cast<std::int32_t>(length); ++i)
+    out.push_back((7 + 13 * i + 5 * i * i) % static_cast<std::int32_t>(vocabulary));
+  return out;
+}
+
+struct Named {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::vector<float> values;
+};
+std::vector<TensorToWrite> views(const std::vector<Named>& tensors) {
+  std::vector<TensorToWrite> out;
+  for (const auto& t : tensors) out.push_back({t.name, t.shape, t.values});
+  return out;
+}
+// A model folder and an adapter folder of one case.
+struct Model {
+  test::TempFolder folder;
+  std::string dir = folder.path() + "/model", adapter = folder.path() + "/adapter";
+  std::vector<std::string> targets;
+
+  Model(const std::string& name, const json& of, const test::Golden& golden) {
+    std::filesystem::create_directories(dir);
+    REQUIRE(write_file(dir + "/config.json", of["config"].dump()).ok());
+    std::vector<Named> tensors;
+    for (const auto& [tensor, shape] : of["parameters"].items())
+      tensors.push_back({tensor, shape, values_of(tensor, shape)});
+    REQUIRE(write_tensors(dir + "/model.safetensors", views(tensors)).ok());
+    targets = of["targets"].get<std::vector<std::string>>();
+    std::vector<Named> parts;
+    for (const std::string& part : golden.names(name + "/grad."))
+      parts.push_back({part, golden.shape(name + "/grad." + part),
+                       values_of(part, golden.shape(name + "/grad." + part))});
+    AdapterConfig config;
+    config.rank = rank;
+    config.alpha = alpha;
+    config.targets = targets;
+    REQUIRE(write_adapter(adapter, config, views(parts)).ok());
+  }
+};
+
+// "" or the error: loss and gradients of a step over both rows.
+std::string train(const std::string& name, const Model& model, const test::Golden& golden) {
+  EngineOptions options;
+  options.model_dir = model.dir;
+  options.rank = rank;
+  options.alpha = alpha;
+  options.targets = model.targets;
+  options.tokens_per_step = 64;
+  options.longest_row = 32;
+  options.threads = 1;
+  options.budget_bytes = 1 << 30;
+  auto loaded = Engine::load(options);
+  if (!loaded.ok()) return loaded.error().what;
+  Engine& engine = *loaded.value();
+  const auto before = engine.state().parameters;
+  std::vector<float> parameters(before.begin(), before.end()), zero(before.size(), 0.0f);
+  for (const auto& t : adapter_tensors(engine.layout(), before))
+    std::ranges::copy(values_of(t.name, t.shape),
+                      parameters.begin() + (t.values.data() - before.data()));
+  REQUIRE(engine.restore({parameters, zero, zero}).ok());
+  std::vector<std::vector<std::int32_t>> tokens;
+  std::vector<std::vector<std::uint8_t>> trained;
+  std::vector<TrainRow> rows;
+  std::int64_t targets = 0;
+  for (const std::size_t length : row_lengths) {
+    tokens.push_back(row_of(length));
+    trained.emplace_back(length, 1);
+    targets += static_cast<std::int64_t>(length) - 1;
+  }
+  for (std::size_t i = 0; i < tokens.size(); ++i) rows.push_back({tokens[i], trained[i]});
+  const auto loss = engine.accumulate(rows, targets, 0);
+  REQUIRE_MESSAGE(loss.ok(), loss.error().what);
+  const double wanted = golden.floats(name + "/loss")[0];
+  CHECK(loss.value() / static_cast<double>(targets) == doctest::Approx(wanted).epsilon(loss_bound));
+  const auto gradients = adapter_tensors(engine.layout(), engine.gradient());
+  CHECK(gradients.size() == golden.names(name + "/grad.").size());
+  for (const auto& t : gradients) {
+    CAPTURE(t.name);
+    CHECK(test::relative_difference(t.values, golden.floats(name + "/grad." + t.name)) <=
+          gradient_bound);
+  }
+  return "";
+}
+
+void generate(const std::string& name, const Model& model, const test::Golden& golden) {
+  GeneratorOptions options;
+  options.model_dir = model.dir;
+  options.adapters = {{"tuned", model.adapter, 1.0f}};
+  options.slots = 2;
+  options.context_tokens = 32;
+  options.threads = 1;
+  const auto loaded = Generator::load(options);
+  REQUIRE_MESSAGE(loaded.ok(), loaded.error().what);
+  Generator& generator = *loaded.value();
+  const auto differs = [&](std::span<const float> logits, const std::vector<float>& wanted,
+                           std::size_t position) {
+    const std::span<const float> row(wanted.data() + position * vocabulary, vocabulary);
+    return test::largest_difference(logits, row) > logit_bound;
+  };
+  for (std::size_t i = 0; i < std::size(row_lengths); ++i) {
+    CAPTURE(i);
+    const auto tokens = row_of(row_lengths[i]);
+    const auto wanted = golden.floats(name + "/logits." + std::to_string(i));
+    generator.reset(0);
+    generator.reset(1);
+    const std::vector<Feed> whole = {{0, tokens, 0}};
+    const auto at_once = generator.feed(whole);
+    REQUIRE(at_once.ok());
+    CHECK_FALSE(differs(at_once.value(), wanted, tokens.size() - 1));
+    if (turns_with_length(name)) continue;
+    std::size_t wrong = 0;
+    for (std::size_t t = 0; t < tokens.size(); ++t) {
+      const std::vector<Feed> one = {{1, std::span(tokens).subspan(t, 1), 0}};
+      const auto next = generator.feed(one);
+      REQUIRE(next.ok());
+      wrong += differs(next.value(), wanted, t) ? 1 : 0;
+    }
+    CHECK(wrong == 0);
+  }
+}
+}  // namespace
+
+TEST_CASE("families: loss, gradients and logits are those of transformers and peft") {
+  const test::Golden golden("families.safetensors");
+  const json cases = json::parse(read_file(test::golden("families.json"), 1 << 20).value());
+  std::size_t computed = 0;
+  for (const auto& [name, of] : cases.items()) {
+    CAPTURE(name);
+    const Model model(name, of, golden);
+    const std::string error = train(name, model, golden);
+    const auto known = refused.find(name);
+    if (known != refused.end()) {
+      CHECK_MESSAGE(error.find(known->second) != std::string::npos, error);
+      continue;
+    }
+    REQUIRE_MESSAGE(error == "", error);
+    generate(name, model, golden);
+    ++computed;
+  }
+  CHECK(computed + refused.size() == cases.size());
+}
+}  // namespace kairo::gpu
