@@ -1,25 +1,14 @@
-// agents/provisioner/bought.h - nodes that are bought: asked for, followed, given back. Pure.
+// agents/provisioner/bought.h - nodes that are bought: asked for, followed to the grant. Pure.
 #pragma once
-#include <string>
-
-#include "agents/provisioner/terms.h"
-#include "agents/runtime/agent.h"
+#include "agents/provisioner/claims.h"
+#include "agents/provisioner/stage.h"
 
 namespace kairo::provisioner {
-// Of a Workspace that is there: its next step on the way to a node.
+// Of a Workspace that is there: its next step on the way to its nodes. Granted when all are usable.
 void buy(runtime::Decision& d, const wire::RecordT& record, const runtime::View& view,
          const Terms& terms);
-// Of a tuning that is over: a node that is not needed any more is given back after a while.
-void rest(runtime::Decision& d, const wire::RecordT& record, const runtime::View& view,
-          const Terms& terms);
-// Of one that leaves, or has gone: everything is given back.
-void leave(runtime::Decision& d, const wire::RecordT& record, const runtime::View& view,
-           const Terms& terms);
-bool has_succeeded(const wire::RecordT& record);
-bool was_given_back(const wire::RecordT& record);
-// "ws" and nine hex digits, as KAITO's, for a NodeClaim (a provider makes it the name of a pool of
-// machines: 12 characters at most); a NodePool's says whose it is. Another one for each attempt.
-std::string claim_name(const wire::RecordT& record, std::uint32_t attempt, const Terms& terms);
-// How long until the next one is asked for, after so many that came to nothing.
-std::int64_t retry_after_ms(std::uint32_t failures);
+// A word about nodes that are bought; with all that the next one rests on.
+wire::ResourcesT bought_word(const wire::RecordT& record, const Told& claim, const Told& node);
+void say(runtime::Decision& d, const wire::RecordT& record, wire::ResourcesT out,
+         const Orders& orders);
 }  // namespace kairo::provisioner

@@ -1,10 +1,12 @@
 // agents/provisioner/buyable.cpp - model, then machine type, then whether the one fits the other.
 #include "agents/provisioner/buyable.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "agents/provisioner/assess.h"
 #include "agents/provisioner/estimate.h"
+#include "agents/provisioner/spread.h"
 
 namespace kairo::provisioner {
 namespace {
@@ -21,14 +23,39 @@ std::string advice(const Need& need, const std::string& cloud) {
       out += (out.empty() ? "" : ", ") + sku->name;
   return out.empty() ? "; no machine type of the catalogue has such a GPU" : "; use one of " + out;
 }
-constexpr const char* one_is_bought =
-    ", and one node is bought for a Workspace; set it to 1 with a larger instanceType, or "
-    "give kairo the nodes (node-provisioner own)";
-std::string count_of(const wire::WorkspaceT& w) {
-  return "resource.count is " + std::to_string(w.count);
+bool fits_on_one(const wire::WorkspaceT& w, const catalogue::Preset& preset,
+                 const catalogue::Sku& sku) {
+  const std::int64_t there = gpu_memory_of(sku.name);
+  return by_vllm(w, preset) ? vllm_gpus(preset, there, static_cast<std::uint32_t>(sku.gpus)) > 0
+                            : need_of(w, preset, false).memory_bytes <= there;
+}
+// 0: no number of them does.
+std::uint32_t nodes_of(const catalogue::Preset& preset, const catalogue::Sku& sku) {
+  return nodes_with(static_cast<std::uint32_t>(sku.gpus), gpu_memory_of(sku.name), preset);
 }
 wire::ResourcesT refused(const wire::WorkspaceT& w, const char* reason, std::string message) {
   return word(w, ResourcesState::Refused, reason, std::move(message));
+}
+
+// Of a model that no single one holds, where the user allows several.
+std::optional<wire::ResourcesT> check_nodes(const wire::WorkspaceT& w,
+                                            const catalogue::Preset& preset,
+                                            const catalogue::Sku& sku, std::uint32_t nodes) {
+  if (nodes > 0 && nodes <= w.count) return std::nullopt;
+  const std::string gpu = gib(gpu_memory_of(sku.name));
+  if (nodes == 0)
+    return refused(w, "InsufficientMemory",
+                   "a GPU of " + sku.name + " has " + gpu + ", too little for any stage of " +
+                       preset.name + "; use an instanceType with larger GPUs");
+  const std::string n = std::to_string(nodes);
+  return refused(w, "InsufficientMemory",
+                 preset.name + " needs " + n + " nodes of " + sku.name + " (" +
+                     std::to_string(sku.gpus) + (sku.gpus == 1 ? " GPU of " : " GPUs of ") + gpu +
+                     ") for weights of " +
+                     gib(static_cast<std::int64_t>(preset.weights_gib * bytes_per_gib)) +
+                     ", and resource.count is " + std::to_string(w.count) +
+                     "; make the Workspace anew with resource.count: " + n +
+                     ", or with a larger instanceType");
 }
 
 std::optional<wire::ResourcesT> check_machine(const wire::WorkspaceT& w, const Terms& terms,
@@ -53,26 +80,25 @@ std::optional<wire::ResourcesT> check_machine(const wire::WorkspaceT& w, const T
   if (sku->compute_capability.empty())
     return refused(w, "UnsupportedInstanceType",
                    named + " has " + sku->gpu + ", and the engine needs NVIDIA GPUs" + remedy);
-  const std::int64_t there = gpu_memory_of(w.instance_type);
-  const bool fits = by_vllm(w, preset)
-                        ? vllm_gpus(preset, there, static_cast<std::uint32_t>(sku->gpus)) > 0
-                        : need.memory_bytes <= there;
-  if (fits) return std::nullopt;
-  if (w.count > 1)
-    return refused(w, "UnsupportedNodeCount",
-                   preset.name + " does not fit on one " + w.instance_type + "; " + count_of(w) +
-                       one_is_bought);
+  if (fits_on_one(w, preset, *sku)) return std::nullopt;
+  const std::uint32_t nodes = w.inference ? nodes_of(preset, *sku) : 0;
+  if (w.count > 1) return check_nodes(w, preset, *sku, nodes);
+  std::string together;
+  if (nodes > 1)
+    together = "; or " + std::to_string(nodes) +
+               " nodes of it together: make the Workspace anew with resource.count: " +
+               std::to_string(nodes);
   return refused(w, "InsufficientMemory",
                  preset.name + " needs about " + gib(need.memory_bytes) + " on one GPU to " +
                      (w.tuning ? "tune (" + w.tuning->method + ")" : "serve") + " (" + need.why +
-                     "); a GPU of " + w.instance_type + " has " + gib(there) + remedy);
+                     "); a GPU of " + w.instance_type + " has " +
+                     gib(gpu_memory_of(w.instance_type)) + remedy + together);
 }
 }  // namespace
 
 std::optional<wire::ResourcesT> why_not(const wire::WorkspaceT& w, const Terms& terms) {
   if (auto known = refusal_of(w)) return known;
   if (is_template(w)) {
-    if (w.count > 1) return refused(w, "UnsupportedNodeCount", count_of(w) + one_is_bought);
     if (!w.instance_type.empty()) return std::nullopt;
     return refused(w, "UnsupportedInstanceType",
                    "resource.instanceType is empty, and nodes are bought here");
@@ -87,6 +113,15 @@ std::optional<wire::ResourcesT> why_not(const wire::WorkspaceT& w, const Terms& 
                        " so far; "
                        "choose a Llama preset, e.g. smollm2-135m-instruct");
   return check_machine(w, terms, preset, need);
+}
+
+std::uint32_t nodes_needed(const wire::WorkspaceT& w) {
+  if (!w.inference || w.count <= 1) return 1;
+  if (is_template(w)) return w.count;
+  const auto* preset = catalogue::find_preset(preset_of(w));
+  const auto* sku = catalogue::find_sku(w.instance_type);
+  if (preset == nullptr || sku == nullptr || fits_on_one(w, *preset, *sku)) return 1;
+  return std::max<std::uint32_t>(nodes_of(*preset, *sku), 1);
 }
 
 std::int64_t disk_gib(const wire::WorkspaceT& w) {

@@ -8,6 +8,8 @@
 #include "agents/provisioner/buyable.h"
 #include "agents/provisioner/end.h"
 #include "agents/provisioner/follow.h"
+#include "agents/provisioner/give_back.h"
+#include "agents/provisioner/party.h"
 #include "agents/provisioner/spread.h"
 #include "agents/runtime/decision.h"
 
@@ -45,11 +47,6 @@ bool stands(const wire::RecordT& record, const wire::ResourcesT& granted,
          std::all_of(granted.places.begin(), granted.places.end(),
                      [&](const std::string& place) { return node_at(place, nodes) != nullptr; });
 }
-const wire::NodeClaimT* claim_of_node(const wire::RecordT& record, const std::string& node) {
-  for (const auto& claim : record.claims)
-    if (claim->exists && claim->node == node) return claim.get();
-  return nullptr;
-}
 
 // KAITO has brought what its workload runs on.
 bool runs_by_kaito(const wire::RecordT& record) {
@@ -59,23 +56,28 @@ bool runs_by_kaito(const wire::RecordT& record) {
   return is_there(record.job) || is_there(record.server);
 }
 
-// A bought node that works: only what lasts ends that. true: nothing is left to decide.
+// Bought nodes that work: only what lasts ends that. true: nothing is left to decide.
 bool watch_over(runtime::Decision& d, const wire::RecordT& record, const wire::ResourcesT& granted,
                 const runtime::View& view, const Terms& terms) {
-  const std::string& place = granted.places.front();
-  const std::string name = place.substr(0, place.find('/'));
-  const wire::NodeClaimT* claim = claim_of_node(record, name);
-  const bool is_ready = node_at(place, view.nodes)->ready;
-  const bool was_unready = !runtime::mark_of(record, "unready").value.empty();
-  if (is_ready && was_unready) mark(d, "unready", "", 0);
-  if (!is_ready && claim != nullptr && terms.lost_after_ms > 0 &&
-      has_lasted(d, record, "unready", claim->uid, terms.lost_after_ms, view.now_ms))
-    return false;
+  const wire::NodeClaimT* ends = nullptr;
+  bool is_lost = false;
+  for (const std::string& place : granted.places) {
+    const wire::NodeClaimT* claim = claim_of_node(record, runtime::node_of_place(place));
+    if (claim == nullptr) continue;  // it is the user's
+    const std::string key = key_of("unready", ordinal_of(record, *claim, terms));
+    const bool is_ready = node_at(place, view.nodes)->ready;
+    if (is_ready && !runtime::mark_of(record, key).value.empty()) mark(d, key, "", 0);
+    if (!is_ready && terms.lost_after_ms > 0 &&
+        has_lasted(d, record, key, claim->uid, terms.lost_after_ms, view.now_ms))
+      is_lost = true;
+    if (claim->deleting && ends == nullptr) ends = claim;
+  }
+  if (is_lost) return false;
+  keep_size(d, record, view, terms);
   wire::ResourcesT now(granted);
-  Told ends;
-  if (claim != nullptr && claim->deleting) ends = explain(d, record, *claim, view.now_ms);
-  now.claim_reason = ends.reason;
-  now.claim_message = ends.message;
+  const Told told = ends == nullptr ? Told{} : explain(d, record, *ends, view.now_ms);
+  now.claim_reason = told.reason;
+  now.claim_message = told.message;
   runtime::publish(d, record, std::move(now));
   return true;
 }
@@ -94,16 +96,11 @@ void decide_bought(runtime::Decision& d, const wire::RecordT& record, const runt
   const bool is_there = granted != nullptr && stands(record, *granted, view.nodes);
   if (is_there && watch_over(d, record, *granted, view, terms)) return;
   if (auto refused = why_not(*record.workspace, terms)) {
-    refused->buys = true;
     refused->claim_reason = "NodeClaimNotReady";
     refused->claim_message = "nothing is bought: " + refused->message;
     refused->node_reason = "NodeNotReady";
     refused->node_message = "Not enough Nodes are ready: nothing is bought";
-    if (const wire::ResourcesT* said = record.resources.get()) {
-      refused->claim = said->claim;
-      refused->attempt = said->attempt;
-    }
-    return runtime::publish(d, record, std::move(*refused));
+    return say(d, record, std::move(*refused), orders_of(record));
   }
   buy(d, record, view, terms);
 }

@@ -1,6 +1,7 @@
 // agents/provisioner/effects.cpp - create what is not there, delete until it is gone, ask why.
 #include "agents/provisioner/effects.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "agents/cluster/config_map.h"
@@ -26,6 +27,13 @@ std::string owner_of(const Json& object) {  // the uid of the Workspace; "" = it
 }
 bool is_leaving(const Json& object) {
   return !text_at(object, "/metadata/deletionTimestamp").empty();
+}
+bool is_of(const Json& object, const wire::CommandT& command) {
+  const std::string owner = owner_of(object);
+  if (!owner.empty()) return owner == command.uid;
+  const std::string labels = "/metadata/labels/karpenter.kaito.sh~1workspace-";
+  return text_at(object, (labels + "name").c_str()) == command.name &&  // KAITO's, of a pool
+         text_at(object, (labels + "namespace").c_str()) == command.ns;
 }
 }  // namespace
 
@@ -77,18 +85,32 @@ Status ProvisionerEffects::check(const wire::CommandT& command) {
 
 Status ProvisionerEffects::buy(const wire::CommandT& command) {
   TRY(check(command));
-  if (command.body.AsBuyNode()->look)
+  const wire::BuyNodeT& wish = *command.body.AsBuyNode();
+  const bool is_pool = terms_.mode == Mode::karpenter;
+  if (wish.look) {
+    std::uint32_t there = 0;
     for (const Found& found : TRY(all_of(command)))
-      if (!found.is_leaving && found.ref.kind == asked_kind(terms_)) return ok();  // is seen soon
+      if (!found.is_leaving && found.ref.kind == asked_kind(terms_)) ++there;
+    if (there >= (is_pool ? 1 : std::max(wish.nodes, 1U))) return ok();  // are seen soon
+  }
   const cluster::Apply order = plan_order(command, terms_);
   const auto made = cluster_.create(order);
   if (made.ok() || made.error().code != Code::conflict)
     return made.ok() ? ok() : Status(made.error());
   const auto there = cluster_.get(order.ref);
   if (!there.ok()) return Error{Code::unavailable, there.error().what};
-  if (owner_of(parsed(there.value())) == command.uid) return ok();
+  const Json object = parsed(there.value());
+  if (is_of(object, command)) return is_pool ? size(order.ref, wish.nodes) : ok();
   return Error{Code::unavailable,
                order.ref.kind.kind + " " + order.ref.name + " is there, and is somebody else's"};
+}
+
+// Not compared with what was read: that may be of before somebody has scaled it. Where it is so
+// already, nothing changes.
+Status ProvisionerEffects::size(const cluster::Ref& pool, std::uint32_t replicas) {
+  const Json patch = {{"spec", {{"replicas", std::max(replicas, 1U)}}}};
+  const auto done = cluster_.patch({pool, patch.dump(), ""});
+  return done.ok() ? ok() : Status(done.error());
 }
 
 Status ProvisionerEffects::give_up(const wire::CommandT& command) {

@@ -33,6 +33,7 @@ class ProvisionerEffects final : public runtime::Effects {
   };
   Status buy(const wire::CommandT& command);
   Status check(const wire::CommandT& command);
+  Status size(const cluster::Ref& pool, std::uint32_t replicas);
   Status give_up(const wire::CommandT& command);
   Status label(const wire::CommandT& command);
   Status explain(const wire::CommandT& command);

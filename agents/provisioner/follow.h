@@ -10,7 +10,7 @@ namespace kairo::provisioner {
 inline void wake(runtime::Decision& d, std::int64_t at_ms) {
   d.wake_at_ms = d.wake_at_ms == 0 ? at_ms : std::min(d.wake_at_ms, at_ms);
 }
-inline void mark(runtime::Decision& d, const char* key, const std::string& value,
+inline void mark(runtime::Decision& d, const std::string& key, const std::string& value,
                  std::int64_t at_ms, std::uint64_t seen = 0) {
   wire::MarkT mark;
   mark.key = key;
@@ -20,7 +20,7 @@ inline void mark(runtime::Decision& d, const char* key, const std::string& value
   d.marks.push_back(std::move(mark));
 }
 // Since when it has been so (value), as far as is known.
-inline std::int64_t since(runtime::Decision& d, const wire::RecordT& record, const char* key,
+inline std::int64_t since(runtime::Decision& d, const wire::RecordT& record, const std::string& key,
                           const std::string& value, std::int64_t now_ms) {
   const wire::MarkT& known = runtime::mark_of(record, key);
   if (known.value == value && known.at_ms <= now_ms) return known.at_ms;
@@ -29,7 +29,7 @@ inline std::int64_t since(runtime::Decision& d, const wire::RecordT& record, con
 }
 // Seen to be so once a minute, for long enough. A gap between two sights (nobody was there to look,
 // or the clock was set) begins the count anew: one sight decides nothing.
-inline bool has_lasted(runtime::Decision& d, const wire::RecordT& record, const char* key,
+inline bool has_lasted(runtime::Decision& d, const wire::RecordT& record, const std::string& key,
                        const std::string& value, std::int64_t long_ms, std::int64_t now_ms) {
   constexpr std::int64_t view_ms = 60'000, gap_ms_max = 3 * view_ms;
   const wire::MarkT& known = runtime::mark_of(record, key);

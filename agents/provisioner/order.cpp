@@ -1,4 +1,4 @@
-// agents/provisioner/order.cpp - a NodeClaim, or a NodePool of one replica.
+// agents/provisioner/order.cpp - a NodeClaim, or a NodePool of as many replicas as nodes.
 #include "agents/provisioner/order.h"
 
 #include <nlohmann/json.hpp>
@@ -101,7 +101,7 @@ Ordered node_pool(const wire::CommandT& command, const wire::BuyNodeT& order, co
             {"labels", ours},
             {"annotations", {{"kairo.dev/workspace-uid", command.uid}}}}},
           {"spec",
-           {{"replicas", 1},
+           {{"replicas", std::max(order.nodes, 1U)},
             {"disruption",
              {{"consolidateAfter", "0s"},
               {"consolidationPolicy", "WhenEmptyOrUnderutilized"},

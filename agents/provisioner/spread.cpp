@@ -139,6 +139,14 @@ ResourcesT why_not(const wire::WorkspaceT& w, const catalogue::Preset* preset, c
                       "; use nodes with larger GPUs");
   }
 }
+ResourcesT lacks_weights(const wire::WorkspaceT& w, const std::string& preset,
+                         const std::string& node) {
+  return word(w, ResourcesState::Refused, "ModelNotFound",
+              preset + " is not on node " + node +
+                  ": put config.json, tokenizer.json and *.safetensors into its models folder, "
+                  "under " +
+                  preset);
+}
 // Local mode is one machine.
 std::optional<ResourcesT> refuse_local(const wire::WorkspaceT& w, const catalogue::Preset* preset,
                                        const runtime::Nodes& nodes) {
@@ -169,8 +177,40 @@ std::optional<ResourcesT> spread(const wire::WorkspaceT& w, const runtime::Nodes
   return why_not(w, preset, *best);
 }
 
+ResourcesT assess_together(const wire::WorkspaceT& w, const Machines& machines,
+                           std::uint32_t needed) {
+  const auto& [first, node] = *machines.front();
+  if (needed == 1) {
+    ResourcesT said = assess_node(w, first, node);
+    if (said.state == ResourcesState::Ready || w.count == 1) return said;
+  }
+  const catalogue::Preset* preset = is_template(w) ? nullptr : catalogue::find_preset(preset_of(w));
+  Group group;
+  group.free = machines;
+  group.shape = {power_of_two_in(node.gpus), gpu_memory_on(node)};
+  for (const Named* named : machines) {  // what each of them has
+    if (preset == nullptr || !has_weights(named->second, w)) {
+      ResourcesT said = preset == nullptr ? assess_node(w, named->first, named->second)
+                                          : lacks_weights(w, preset->name, named->first);
+      if (said.state != ResourcesState::Ready) return said;
+    }
+    group.shape.gpus = std::min(group.shape.gpus, power_of_two_in(named->second.gpus));
+    group.shape.memory_bytes = std::min(group.shape.memory_bytes, gpu_memory_on(named->second));
+  }
+  if (preset == nullptr) group.shape = {w.inference->template_gpus, 0};
+  const std::uint32_t least =
+      preset == nullptr ? needed : nodes_with(group.shape.gpus, group.shape.memory_bytes, *preset);
+  const bool is_enough = least > 0 && least <= needed;
+  group.need = is_enough ? static_cast<std::uint32_t>(machines.size()) : least;
+  return is_enough ? grant(w, preset, std::move(group), nullptr) : why_not(w, preset, group);
+}
+
+std::uint32_t nodes_with(std::uint32_t gpus, std::int64_t gpu_memory_bytes,
+                         const catalogue::Preset& preset) {
+  return vllm_nodes(preset, gpu_memory_bytes, power_of_two_in(gpus));
+}
 std::uint32_t nodes_like(const wire::NodeT& node, const catalogue::Preset& preset) {
-  return vllm_nodes(preset, gpu_memory_on(node), power_of_two_in(node.gpus));
+  return nodes_with(node.gpus, gpu_memory_on(node), preset);
 }
 
 bool waits_for_gpus(const ResourcesT& said) {

@@ -5,6 +5,7 @@
 // each as many GPUs (a power of two), of the same memory.
 #pragma once
 #include <optional>
+#include <vector>
 
 #include "agents/runtime/agent.h"
 #include "schemas/catalogue/catalogue.h"
@@ -18,7 +19,15 @@ namespace kairo::provisioner {
 // each other for ever.
 std::optional<wire::ResourcesT> spread(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
                                        const runtime::GpusHeld* held);
-// How many nodes like this one serve it together; 0: no number of them does.
+// Of machines that are there for this Workspace, and Ready: Ready on all of them, which are the
+// `needed` nodes of its model; else what they lack. Of fewer machines than that: whether they may
+// be among them.
+using Machines = std::vector<const runtime::Nodes::value_type*>;
+wire::ResourcesT assess_together(const wire::WorkspaceT& w, const Machines& machines,
+                                 std::uint32_t needed);
+// How many nodes with so many GPUs serve it together; 0: no number of them does.
+std::uint32_t nodes_with(std::uint32_t gpus, std::int64_t gpu_memory_bytes,
+                         const catalogue::Preset& preset);
 std::uint32_t nodes_like(const wire::NodeT& node, const catalogue::Preset& preset);
 // A word of spread() that the end of another Workspace may change.
 bool waits_for_gpus(const wire::ResourcesT& said);

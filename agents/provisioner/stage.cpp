@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "agents/provisioner/assess.h"
+#include "agents/provisioner/claims.h"
 
 namespace kairo::provisioner {
 namespace {
@@ -83,7 +83,18 @@ bool has_label(const wire::NodeT& node, const char* key, const std::string& valu
   });
 }
 
-Stage stage_of_node(const runtime::Nodes::value_type& machine, const wire::WorkspaceT& w) {
+Told nodes_wait(const std::string& why) {
+  return {"NodeNotReady", not_enough_nodes + why};
+}
+int rank_of(const Stage& stage) {
+  static const std::vector<std::string> order{"lost",       "asked",       "pool", "launched",
+                                              "registered", "initialized", "node", "gpu",
+                                              "label",      "agent",       "room", "usable"};
+  return static_cast<int>(std::find(order.begin(), order.end(), stage.name) - order.begin());
+}
+
+Stage stage_of_node(const runtime::Nodes::value_type& machine, const wire::WorkspaceT& w,
+                    std::uint32_t needed) {
   const auto& [name, node] = machine;
   Stage out;
   out.machine = &machine;
@@ -106,7 +117,7 @@ Stage stage_of_node(const runtime::Nodes::value_type& machine, const wire::Works
                                            " has no label accelerator=nvidia"};
     return out;
   }
-  const wire::ResourcesT room = assess_node(w, name, node);
+  const wire::ResourcesT room = assess_together(w, {&machine}, needed);
   if (room.state == wire::ResourcesState::Ready) {
     out.name = "usable";
     return out;
@@ -122,10 +133,10 @@ Stage stage_of_node(const runtime::Nodes::value_type& machine, const wire::Works
 }
 
 Stage stage_of(const wire::NodeClaimT& claim, const wire::WorkspaceT& w,
-               const runtime::Nodes& nodes, const Terms& terms) {
+               const runtime::Nodes& nodes, const Terms& terms, std::uint32_t needed) {
   if (!is_ready(claim)) return of_claim(claim, terms);
   const auto machine = nodes.find(claim.node);
-  if (machine != nodes.end() && machine->second.exists) return stage_of_node(*machine, w);
+  if (machine != nodes.end() && machine->second.exists) return stage_of_node(*machine, w, needed);
   Stage out;
   out.name = "node";
   out.look = "kubectl get node " + claim.node;
@@ -138,10 +149,12 @@ bool is_given(const wire::NodeT& node, const wire::RecordT& record) {
          has_label(node, "kaito.sh/workspacenamespace", record.ns) &&
          !has_label(node, "karpenter.sh/nodepool", "");
 }
-const runtime::Nodes::value_type* given_node(const wire::RecordT& record,
-                                             const runtime::Nodes& nodes) {
+Machines given_nodes(const wire::RecordT& record, const runtime::Nodes& nodes) {
+  Machines out;
   for (const auto& machine : nodes)
-    if (machine.second.ready && is_given(machine.second, record)) return &machine;
-  return nullptr;
+    if (machine.second.ready && is_given(machine.second, record) &&
+        claim_of_node(record, machine.first) == nullptr)
+      out.push_back(&machine);
+  return out;
 }
 }  // namespace kairo::provisioner

@@ -81,9 +81,10 @@ template <class T>
 bool is_about_another(const T&, const T&) {
   return false;
 }
-// Each claim has a name of its own: where none can be had, many come and go.
-void forget_oldest(std::vector<std::unique_ptr<wire::NodeClaimT>>& claims) {
-  constexpr std::size_t gone_max = 8;
+// Each claim has a name of its own: where none can be had, many come and go; for each node the last
+// one is known.
+void forget_oldest(std::vector<std::unique_ptr<wire::NodeClaimT>>& claims, std::size_t nodes) {
+  const std::size_t gone_max = 8 * std::max<std::size_t>(nodes, 1);
   std::vector<std::uint64_t> gone;
   for (const auto& claim : claims)
     if (!claim->exists) gone.push_back(claim->version);
@@ -126,7 +127,7 @@ bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word) {
     return true;
   });
   if (!changed) return false;
-  forget_oldest(record.claims);
+  forget_oldest(record.claims, record.workspace ? record.workspace->count : 1);
   record.uid = fact.uid;
   if (is_back) record.marks.clear();
   if (is_workspace || !record.workspace) {

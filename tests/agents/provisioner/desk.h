@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agents/provisioner/decide.h"
+#include "agents/runtime/decision.h"
 #include "agents/watcher/status.h"
 #include "tests/support/facts.h"
 
@@ -94,7 +95,9 @@ struct Desk {
           continue;
         }
         out += (out.empty() ? "" : ", ") + runtime::kind_of(c.body.type);
-        if (const auto* x = c.body.AsBuyNode()) out += " " + x->claim + (x->look ? " look" : "");
+        if (const auto* x = c.body.AsBuyNode())
+          out += " " + x->claim + (x->look ? " look" : "") +
+                 (x->nodes > 1 ? " of " + std::to_string(x->nodes) : "");
         if (const auto* x = c.body.AsGiveUpNodes()) out += " " + x->wish;
         if (const auto* x = c.body.AsLabelNode()) out += " " + x->node;
         if (const auto* x = c.body.AsExplainEnd()) out += " " + x->wish;

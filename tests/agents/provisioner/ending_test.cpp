@@ -3,7 +3,7 @@
 // use, and nothing is left when the Workspace goes.
 #include <doctest/doctest.h>
 
-#include "agents/provisioner/bought.h"
+#include "agents/provisioner/party.h"
 #include "tests/agents/provisioner/desk.h"
 
 using namespace kairo;

@@ -191,9 +191,9 @@ TEST_CASE("spread: refused in words where it cannot be") {
   const auto d = provisioner::decide(record(std::move(bought)), {{}, 1000}, terms);
   REQUIRE(kinds(d) == "Publish:resources");
   CHECK(d.commands[0].body.AsPublish()->fact->body.AsResources()->message ==
-        "llama-3.3-70b-instruct does not fit on one Standard_NC24ads_A100_v4; resource.count is 2, "
-        "and one node is bought for a Workspace; set it to 1 with a larger instanceType, or give "
-        "kairo the nodes (node-provisioner own)");
+        "llama-3.3-70b-instruct needs 3 nodes of Standard_NC24ads_A100_v4 (1 GPU of 80.0 GiB) for "
+        "weights of 131.4 GiB, and resource.count is 2; make the Workspace anew with "
+        "resource.count: 3, or with a larger instanceType");
 }
 TEST_CASE("spread: images are mounted as volumes where each of the nodes can") {
   wire::NodeT can = gpus(2), cannot = gpus(2);

@@ -77,3 +77,24 @@ TEST_CASE("record: two of a kind that went in one list are two messages") {
   differ(part);
   differ(pod);
 }
+TEST_CASE("record: of claims that are gone the newest are known, of each node some") {
+  struct Row {
+    std::uint32_t nodes;
+    std::size_t kept;
+  };
+  for (const auto& [nodes, kept] : {Row{1, 8}, Row{3, 24}}) {
+    wire::WorkspaceT w = serving(1);
+    w.count = nodes;
+    wire::RecordT known = record(std::move(w));
+    for (std::uint64_t i = 0; i < 40; ++i) {
+      wire::NodeClaimT claim;
+      claim.version = 10 + i;
+      claim.name = "ws" + std::to_string(10 + i);
+      claim.exists = i == 0;
+      REQUIRE(runtime::absorb(known, fact(std::move(claim))));
+    }
+    CHECK(known.claims.size() == kept + 1);
+    CHECK(known.claims.front()->name == "ws10");  // it is there
+    CHECK(known.claims.at(1)->version == 50 - kept);
+  }
+}

@@ -281,3 +281,20 @@ TEST_CASE("changed bytes never crash the translation") {
   }
   CHECK(translated > 500);
 }
+TEST_CASE("translate: a NodePool says how many claims it is to have") {
+  const Json labels = {{"karpenter.kaito.sh/workspace-name", "w"},
+                       {"karpenter.kaito.sh/workspace-namespace", "default"}};
+  Json pool = {
+      {"kind", "NodePool"},
+      {"metadata", {{"name", "p"}, {"uid", "x"}, {"resourceVersion", "9"}, {"labels", labels}}},
+      {"spec", {{"replicas", 2U}}}};
+  const auto read = [&] {
+    return *translate(cluster::node_pools, pool, true).value().body.AsNodeClaim();
+  };
+  CHECK(read().kind == "NodePool");
+  CHECK(read().replicas == 2);
+  for (const Json& odd : {Json(nullptr), Json("2"), Json(-1), Json(2.5)}) {
+    pool["spec"]["replicas"] = odd;
+    CHECK(read().replicas == 0);
+  }
+}
