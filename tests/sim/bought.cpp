@@ -29,6 +29,9 @@ void System::cloud_acts(std::uint64_t what) {
     cloud_->take_a_spot_machine();
   } else if (what == 1 && terms_.mode == provisioner::Mode::node_claims) {
     cloud_->ask_as_kaito(dice_.below(2) == 0 ? "a" : "b");
+  } else if (what == 1 && is_meddled_with_) {
+    ++machines_.losses;
+    cloud_->scale_a_pool();
   } else {
     (void)cloud_->step();
   }
@@ -42,7 +45,8 @@ std::string System::what_is_paid_for() {
     const std::string left = cloud_->left_of(name);
     if (wish.want == Want::none && !left.empty())
       return name + " was deleted, and is paid for: " + left;
-    if (cloud_->machines_of(name) > 1) return name + " has several machines";
+    const std::size_t needed = wish.want == Want::wide ? 2 : 1;
+    if (cloud_->machines_of(name) > needed) return name + " has more machines than it needs";
     const auto object = cluster_.get({cluster::workspaces, "default", name});
     if (!object.ok()) continue;
     const auto w = nlohmann::json::parse(object.value());

@@ -10,7 +10,8 @@ namespace {
 using Json = nlohmann::json;
 constexpr const char* finalizer = "karpenter.sh/termination";
 constexpr int launched = 1, registered = 2, ready = 3, with_gpu = 4;
-constexpr std::size_t machines_max = 5;
+constexpr std::size_t machines_max = 7;
+constexpr const char* large_machine = "Standard_NC48ads_A100_v4";  // of which two hold a model
 
 bool is_going(const Json& object) {
   return at(object, "/metadata").contains("deletionTimestamp");
@@ -23,6 +24,9 @@ std::string workspace_of(const Json& claim) {
   const std::string name = word_at(claim, "/metadata/labels/kaito.sh~1workspace");
   return name.empty() ? word_at(claim, "/metadata/labels/karpenter.kaito.sh~1workspace-name")
                       : name;
+}
+bool is_large(const Json& claim) {
+  return at(claim, "/spec/requirements").dump().find(large_machine) != std::string::npos;
 }
 Json step_is(const char* type, bool is_true, const char* reason, const char* message) {
   return {{"type", type},
@@ -48,36 +52,43 @@ std::string CloudModel::free_machine() {  // "" = none can be had
   return busy < machines_max ? "cloud" + std::to_string(++made_) : "";
 }
 
-// A pool has one claim, whatever becomes of it; the claims of a pool that is gone go.
+// A pool has as many claims as it says, whatever becomes of them; the claims of a pool that is gone
+// go.
 void CloudModel::control_pools() {
-  const auto claims = all(cluster::node_claims);
-  std::set<std::string> pools, held;
-  for (const Json& claim : claims)
-    if (!is_going(claim)) held.insert(word_at(claim, "/metadata/ownerReferences/0/uid"));
+  std::map<std::string, std::vector<std::string>> held;  // by pool
+  for (const Json& claim : all(cluster::node_claims)) {
+    const std::string pool = word_at(claim, "/metadata/ownerReferences/0/uid");
+    if (!pool.empty() && !is_going(claim)) held[pool].push_back(claim["metadata"]["name"]);
+  }
   for (const Json& pool : all(cluster::node_pools)) {
-    const std::string uid = pool["metadata"]["uid"];
-    pools.insert(uid);
-    if (held.contains(uid)) continue;
-    if (!dice_.healed && dice_.below(3) == 0) {
-      is_late_ = true;
-      continue;
+    auto& claims = held[pool["metadata"]["uid"]];
+    const Json& replicas = at(pool, "/spec/replicas");
+    for (std::size_t i = claims.size(); i < replicas; ++i) make_claim_of(pool);
+    while (claims.size() > replicas) {
+      (void)cluster_.remove({cluster::node_claims, "", claims.back()}, "");
+      claims.pop_back();
     }
-    const std::string name =
-        pool["metadata"]["name"].get<std::string>() + "-" + std::to_string(++made_);
-    Json claim = named(cluster::node_claims, name);
-    claim["metadata"].update(at(pool, "/spec/template/metadata"));
-    claim["metadata"]["ownerReferences"] = Json::array({{{"apiVersion", "karpenter.sh/v1"},
-                                                         {"kind", "NodePool"},
-                                                         {"name", pool["metadata"]["name"]},
-                                                         {"uid", uid}}});
-    claim["spec"] = at(pool, "/spec/template/spec");
-    (void)cluster_.apply({{cluster::node_claims, "", name}, claim.dump(), "karpenter", ""});
+    claims.clear();
   }
-  for (const Json& claim : claims) {
-    const std::string owner = word_at(claim, "/metadata/ownerReferences/0/uid");
-    if (!owner.empty() && !pools.contains(owner) && !is_going(claim))
-      (void)cluster_.remove({cluster::node_claims, "", claim["metadata"]["name"]}, "");
+  for (const auto& [pool, claims] : held)
+    for (const std::string& claim : claims)
+      (void)cluster_.remove({cluster::node_claims, "", claim}, "");
+}
+void CloudModel::make_claim_of(const Json& pool) {
+  if (!dice_.healed && dice_.below(3) == 0) {
+    is_late_ = true;
+    return;
   }
+  const std::string name =
+      pool["metadata"]["name"].get<std::string>() + "-" + std::to_string(++made_);
+  Json claim = named(cluster::node_claims, name);
+  claim["metadata"].update(at(pool, "/spec/template/metadata"));
+  claim["metadata"]["ownerReferences"] = Json::array({{{"apiVersion", "karpenter.sh/v1"},
+                                                       {"kind", "NodePool"},
+                                                       {"name", pool["metadata"]["name"]},
+                                                       {"uid", pool["metadata"]["uid"]}}});
+  claim["spec"] = at(pool, "/spec/template/spec");
+  (void)cluster_.apply({{cluster::node_claims, "", name}, claim.dump(), "karpenter", ""});
 }
 
 void CloudModel::show(const Json& claim, const Launch& launch) {
@@ -97,9 +108,10 @@ void CloudModel::show_node(const Json& claim, const Launch& launch) {
   Json node = named(cluster::nodes, launch.machine);
   node["metadata"]["labels"] = at(claim, "/metadata/labels");
   if (launch.claim.back() % 4 != 0) node["metadata"]["labels"].erase("accelerator");  // some forget
-  node["metadata"]["labels"]["node.kubernetes.io/instance-type"] = "Standard_NC24ads_A100_v4";
+  node["metadata"]["labels"]["node.kubernetes.io/instance-type"] =
+      is_large(claim) ? large_machine : "Standard_NC24ads_A100_v4";
   Json room = {{"cpu", "24"}, {"memory", "220Gi"}};
-  if (launch.stage >= with_gpu) room["nvidia.com/gpu"] = "1";
+  if (launch.stage >= with_gpu) room["nvidia.com/gpu"] = is_large(claim) ? "2" : "1";
   node["status"] = {
       {"allocatable", room},
       {"conditions",
@@ -114,7 +126,8 @@ void CloudModel::note_agents() {
     if (word_at(node, "/metadata/labels/accelerator") != "nvidia") continue;
     if (at(node, "/metadata").contains("annotations")) continue;
     Json note = named(cluster::nodes, node["metadata"]["name"]);
-    note["metadata"]["annotations"] = {{"kairo.dev/models", "smollm2-135m-instruct"}};
+    note["metadata"]["annotations"] = {
+        {"kairo.dev/models", "smollm2-135m-instruct,llama-3.3-70b-instruct"}};
     (void)cluster_.apply(
         {{cluster::nodes, "", node["metadata"]["name"]}, note.dump(), "kairo-node", ""});
   }
@@ -160,10 +173,15 @@ bool CloudModel::advance(const Json& claim, Launch& launch) {
       return false;
     }
     launch.machine = machine;
+    std::string others;
+    std::size_t too_many = is_large(claim) ? 2 : 1;
     for (const auto& [uid, other] : launches_)
       if (&other != &launch && !other.machine.empty() && launch.is_ours && other.is_ours &&
-          other.workspace == launch.workspace && wrong.empty())
-        wrong = "two machines at a time for one Workspace: " + other.claim + ", " + launch.claim;
+          other.workspace == launch.workspace) {
+        others += other.claim + ", ";
+        if (--too_many == 0 && wrong.empty())
+          wrong = "a machine more than it needs for one Workspace: " + others + launch.claim;
+      }
   }
   ++launch.stage;
   if (launch.stage == registered) machines_.boot(launch.machine);
@@ -190,7 +208,8 @@ void CloudModel::control(const Json& claim) {
     const bool is_ours =
         !word_at(claim, "/metadata/annotations/kairo.dev~1workspace-uid").empty() &&
         !claim["metadata"].contains("ownerReferences");
-    launches_[uid] = {name, workspace_of(claim), "", 0, is_ours};
+    const bool is_pools = claim["metadata"].contains("ownerReferences");
+    launches_[uid] = {name, workspace_of(claim), "", 0, is_ours, is_pools};
     return;
   }
   Launch& launch = launches_[uid];
@@ -218,15 +237,30 @@ void CloudModel::take_a_spot_machine() {
     return refuse(claim, "SpotInterrupted");
   }
 }
+void CloudModel::scale_a_pool() {
+  for (const Json& pool : all(cluster::node_pools)) {
+    const Json patch = {{"spec", {{"replicas", 1 + dice_.below(3)}}}};
+    cluster::WriteOptions options;
+    options.manager = "somebody";
+    (void)cluster_.patch({cluster::node_pools, "", pool["metadata"]["name"]}, patch.dump(),
+                         options);
+    return;
+  }
+}
 void CloudModel::ask_as_kaito(const std::string& workspace) {
   const auto there = cluster_.get({cluster::workspaces, "default", workspace});
   if (!there.ok()) return;
-  const Json meta = Json::parse(there.value())["metadata"];
+  const Json object = Json::parse(there.value());
+  const Json& meta = at(object, "/metadata");
   if (!meta.contains("finalizers") || meta.contains("deletionTimestamp")) return;  // as KAITO does
   const std::string name = "ws0000000" + workspace + "0";
   Json claim = named(cluster::node_claims, name);
   claim["metadata"]["labels"] = {{"kaito.sh/workspace", workspace},
                                  {"kaito.sh/workspacenamespace", "default"}};
+  claim["spec"]["requirements"] =
+      Json::array({{{"key", "node.kubernetes.io/instance-type"},
+                    {"operator", "In"},
+                    {"values", {at(object, "/resource/instanceType")}}}});
   (void)cluster_.apply({{cluster::node_claims, "", name}, claim.dump(), "kaito", ""});
 }
 
@@ -239,7 +273,7 @@ std::string CloudModel::left_of(const std::string& workspace) {
 std::size_t CloudModel::machines_of(const std::string& workspace) {
   std::size_t out = 0;
   for (const auto& [uid, launch] : launches_)
-    if (launch.workspace == workspace && launch.is_ours) ++out;
+    if (launch.workspace == workspace && (launch.is_ours || launch.is_pools)) ++out;
   return out;
 }
 }  // namespace kairo::sim

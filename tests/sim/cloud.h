@@ -1,6 +1,7 @@
 // tests/sim/cloud.h - a cloud and the node provisioner before it (Karpenter): claims are launched,
 // refused, deleted with an Event; nodes come, without their GPU at first; spot machines are taken
-// away; a pool's claims are made. It watches that no Workspace pays for two machines at once.
+// away; a pool's claims are made. It watches that no Workspace pays for more machines than it
+// needs.
 #pragma once
 #include <functional>
 #include <map>
@@ -21,6 +22,7 @@ class CloudModel {
       : cluster_(cluster), dice_(dice), machines_(std::move(machines)) {}
   bool step();  // true: something has changed, or is on its way
   void take_a_spot_machine();
+  void scale_a_pool();                              // somebody does
   void ask_as_kaito(const std::string& workspace);  // of a Workspace that is there
   // What is there of this Workspace, pools and claims that leave among it; "" = nothing.
   std::string left_of(const std::string& workspace);
@@ -33,9 +35,10 @@ class CloudModel {
   struct Launch {  // of a claim, by its uid
     std::string claim, workspace, machine;
     int stage = 0;
-    bool is_ours = false;
+    bool is_ours = false, is_pools = false;
   };
   void control_pools();
+  void make_claim_of(const Json& pool);
   void control(const Json& claim);
   bool advance(const Json& claim, Launch& launch);
   void refuse(const Json& claim, const char* reason);

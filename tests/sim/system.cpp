@@ -66,7 +66,7 @@ System::System(std::uint64_t seed)
         return found->second;
     return {};
   };
-  is_wide_ = !cloud_ && seed % 3 == 0;
+  is_wide_ = seed % 3 == 0;
   if (is_wide_) user_.wish_wide();
   show_node(first_node, true);
   const Json secret = {{"apiVersion", "v1"},

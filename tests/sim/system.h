@@ -100,7 +100,7 @@ class System {
   bool stores_fail_ = false;
   bool is_meddled_with_ = false;       // one life in three
   bool is_backed_up_ = false;          // the cluster's etcd, which is put back: one life in five
-  bool is_wide_ = false;               // some models need two nodes
+  bool is_wide_ = false;               // some models need two nodes: one life in three
   provisioner::Terms terms_;           // one life in three buys its nodes
   std::unique_ptr<CloudModel> cloud_;  // null: they are there
   bool has_replicas_ = false;          // of the agents that act for the whole cluster

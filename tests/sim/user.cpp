@@ -74,6 +74,7 @@ void User::apply(const std::string& name) {
     if (role == "wide") {
       object["inference"]["preset"]["name"] = "llama-3.3-70b-instruct";
       object["resource"]["count"] = 2;
+      object["resource"]["instanceType"] = "Standard_NC48ads_A100_v4";
     }
   } else {
     wish.want = role == "large" ? Want::unsupported : trouble(dice_.below(24));
