@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # What this proves: on a real control plane with real Karpenter a node is bought for a Workspace, with the exact
 # conditions at each step, by a NodeClaim and by a NodePool; what cannot work is not bought; no capacity and an unknown
-# machine are said in the provider's words; spot loss in the middle gets another node; a deletion in each phase leaves
-# nothing, also where the definitions of Karpenter are absent.
+# machine are said in the provider's words; spot loss in the middle gets another node; a model on two nodes gets two, and
+# of these a lost one alone anew; a deletion in each phase leaves nothing, also where the definitions of Karpenter are
+# absent.
 # usage: provision.sh BUILD
 source "$(dirname "$0")/kairo.sh"
 machine=Standard_NC24ads_A100_v4 class=karpenter.kwok.sh/KWOKNodeClass/default
 export KAIRO_NODE_PROVISIONER=nodeclaim KAIRO_NODE_CLASS=$class KAIRO_RELEASE_AFTER=never
 values=(--set nodes.provisioner=nodeclaim --set nodes.class=$class)
 kairo_up --karpenter
-model smollm2-135m-instruct
+model smollm2-135m-instruct llama-3.3-70b-instruct
 
 wish() { # NAME [MACHINE]
   cat <<YAML
@@ -22,6 +23,15 @@ tuning:
   method: qlora
   input: {urls: ["https://example.org/rows.jsonl"]}
   output: {image: "registry.example.org/adapters/$1:1", imagePushSecret: push}
+YAML
+}
+wish_large() { # NAME COUNT: a model that two machines of this type hold together
+  cat <<YAML
+apiVersion: kaito.sh/v1beta1
+kind: Workspace
+metadata: {name: $1}
+resource: {count: $2, instanceType: Standard_NC48ads_A100_v4, labelSelector: {matchLabels: {apps: $1}}}
+inference: {preset: {name: llama-3.3-70b-instruct}}
 YAML
 }
 says() { # NAME WORKSPACE TYPE PATTERN [SECONDS]: one case, when that condition reads so
@@ -42,6 +52,10 @@ was_said() {
 claim_of() { K get nodeclaims -l "kaito.sh/workspace=$1" -o jsonpath='{.items[0].metadata.name}' 2>/dev/null; }
 pool_claim_of() { K get nodeclaims -l "karpenter.kaito.sh/workspace-name=$1" -o jsonpath='{.items[0].metadata.name}' 2>/dev/null; }
 node_of() { K get nodeclaim "$1" -o jsonpath='{.status.nodeName}' 2>/dev/null; }
+claims() { K get nodeclaims -o json | jq -r '[.items[] | select(.metadata.deletionTimestamp == null).metadata.name] | sort | join(" ")'; }
+nodes_of_claims() { K get nodeclaims -o json | jq -r '[.items[] | select(.metadata.deletionTimestamp == null).status.nodeName // empty] | sort | join(" ")'; }
+have_nodes() { [ "$(nodes_of_claims | wc -w)" = "$1" ]; }
+pods_on() { K get pods -l "kaito.sh/workspace=$1" -o json | jq -r '[.items[] | select(.metadata.deletionTimestamp == null and .status.phase == "Running").spec.nodeName] | sort | join(" ")'; }
 agents_on() { # NODE: what the DaemonSet starts there
   agent_up node "$1"
   agent_up pusher "$1"
@@ -105,6 +119,47 @@ says "it is had when there is some" none NodeClaimReady 'True NodeClaimsReady: E
 K delete workspace none --wait=false >/dev/null
 nothing_is_left "and nothing is left of it" 60
 
+# --- a model on two nodes: a claim for each
+wish_large few 1 | K apply -f - >/dev/null
+says "who asks for one hears how many would do" few ResourceReady \
+  'False InsufficientMemory: llama-3\.3-70b-instruct needs about .* or 2 nodes of it together: make the Workspace anew with resource\.count: 2'
+same "and nothing is bought" "" "$(claims)"
+K delete workspace few --timeout=30s >/dev/null
+wish_large two 3 | K apply -f - >/dev/null
+holds "two machines are bought, as few as do" until_true 40 have_nodes 2
+same "by claims of KAITO's names" 2 "$(claims | tr ' ' '\n' | grep -cxE 'ws[0-9a-f]{9}')"
+says "both claims are ready" two NodeClaimReady 'True NodeClaimsReady: Enough NodeClaims are ready'
+read -r one other <<<"$(nodes_of_claims)"
+says "the agents are waited for" two NodesReady \
+  "False NodeAgentNotReady: Not enough Nodes are ready: kairo's node agent on node .* has not said yet that the model is there; 0 of 2 nodes are usable"
+agents_on "$one"
+says "of both" two NodesReady "False NodeAgentNotReady: .* on node $other has not said yet that the model is there; 1 of 2 nodes are usable"
+agents_on "$other"
+says "resources are ready" two ResourceReady 'True workspaceResourceStatusSuccess: workspace resource is ready'
+is_on() { [ "$(pods_on two)" = "$1" ] && [ "$(state two)" = Ready ]; }
+holds "a pod serves on each" until_true 60 is_on "$one $other"
+same "what the status says of it" "2 $one,$other" "$(K get workspace two -o json | jq -r '.status | "\(.targetNodeCount) \(.workerNodes | join(","))"')"
+# one of them is lost
+before=$(claims) kept=$(K get nodeclaims -o json | jq -r --arg node "$one" '.items[] | select(.status.nodeName == $node).metadata.name')
+follow two
+until_true 10 eval 'seen_of two | grep -q .'
+K delete node "$other" --wait=false >/dev/null
+agents_off "$other"
+K delete pods -l kaito.sh/workspace=two --field-selector "spec.nodeName=$other" --force --grace-period=0 >/dev/null 2>&1
+was_said "that one is lost is said, and how many are left" two NodeClaimReady 'False .*: NodeClaim .* has been deleted.*; 1 of 2 NodeClaims are ready' 60
+is_replaced() { have_nodes 2 && [ "$(claims)" != "$before" ]; }
+holds "another claim is made" until_true 90 is_replaced
+end seen-two
+same "the other one is kept" "$kept" "$(claims | tr ' ' '\n' | grep -x "$kept")"
+third=$(nodes_of_claims | tr ' ' '\n' | grep -vx "$one")
+agents_on "$third"
+holds "and it serves on both again" until_true 90 is_on "$(printf '%s\n' "$one" "$third" | sort | paste -sd' ')"
+K delete workspace two --wait=false >/dev/null
+gone_of_cloud() { [ -z "$(K get nodepools,nodeclaims -o name)" ]; }
+holds "with the Workspace both go" until_true 60 gone_of_cloud
+agents_off "$one" && agents_off "$third"
+nothing_is_left "nothing is left of the two" 60
+
 # --- by a NodePool
 for agent in watcher provisioner; do end $agent; done
 export KAIRO_NODE_PROVISIONER=karpenter
@@ -125,6 +180,25 @@ is_pool_gone() { [ -z "$(K get nodepools,nodeclaims -o name)" ]; }
 holds "the pool goes with the Workspace" until_true 60 is_pool_gone
 agents_off "$node"
 nothing_is_left "nothing is left of the pool" 60
+
+# --- one pool for a model on two nodes
+wish_large both 2 | K apply -f - >/dev/null
+holds "Karpenter makes two claims" until_true 40 have_nodes 2
+pool=$(K get nodepools -o jsonpath='{.items[*].metadata.name}')
+replicas() { K get nodepool "$pool" -o jsonpath='{.spec.replicas}'; }
+same "of one pool of two" 2 "$(replicas)"
+read -r one other <<<"$(nodes_of_claims)"
+agents_on "$one" && agents_on "$other"
+says "both nodes are ready with their GPUs" both NodesReady 'True NodesReady: Enough Nodes are ready with GPU resources'
+is_on_both() { [ "$(pods_on both)" = "$one $other" ] && [ "$(state both)" = Ready ]; }
+holds "a pod of both serves on each" until_true 60 is_on_both
+K patch nodepool "$pool" --type merge -p '{"spec": {"replicas": 3}}' >/dev/null
+is_two() { [ "$(replicas)" = 2 ]; }
+holds "who scales the pool is not heard" until_true 30 is_two
+K delete workspace both --wait=false >/dev/null
+holds "the pool of two goes with the Workspace" until_true 60 is_pool_gone
+agents_off "$one" && agents_off "$other"
+nothing_is_left "nothing is left of the pool of two" 60
 
 # Each mode with its own rights only (tests/e2e/chart_rights.sh has the table); policies hold it to Workspaces' nodes.
 same "no agent was refused" "" "$(grep -hE 'forbidden|denied request' "$DIR"/{watcher,provisioner,launcher}*.log "$DIR"/node-*.log | head -n 3)"

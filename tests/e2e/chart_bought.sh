@@ -41,6 +41,17 @@ if [ -d "$kube/karpenter-crds" ]; then
   # Claims may be made in the mode nodeclaim only: what a rule already refuses, no policy is asked about.
   policy "a NodePool of a Workspace is made" "" POST "/apis/karpenter.sh/v1/nodepools?dryRun=All" "$(wish NodePool mine '{"karpenter.kaito.sh/workspace-name": "w"}')"
   policy "and nobody else's" "$others" POST "/apis/karpenter.sh/v1/nodepools?dryRun=All" "$(wish NodePool mine '{"a": "b"}')"
+  pools=/apis/karpenter.sh/v1/nodepools
+  for name in somebodys workspaces; do
+    wish NodePool $name "$([ $name = workspaces ] && echo '{"karpenter.kaito.sh/workspace-name": "w"}' || echo '{"a": "b"}')" |
+      jq '.spec.replicas = 1' | kubectl create -f - >/dev/null
+  done
+  policy "a Workspace's NodePool gets other replicas" "" PATCH "$pools/workspaces?dryRun=All" '{"spec": {"replicas": 2}}'
+  policy "and nothing else" "may change a NodePool's replicas only" PATCH "$pools/workspaces?dryRun=All" \
+    '{"spec": {"template": {"spec": {"expireAfter": "Never"}}}}'
+  policy "nor another label" "may change a NodePool's replicas only" PATCH "$pools/workspaces?dryRun=All" '{"metadata": {"labels": {"a": "b"}}}'
+  policy "and nobody else's" "$others" PATCH "$pools/somebodys?dryRun=All" '{"spec": {"replicas": 2}}'
+  kubectl delete nodepools somebodys workspaces --timeout=20s >/dev/null
   for kind in NodeClaim NodePool; do
     wish $kind somebodys '{"a": "b"}' | kubectl create -f - >/dev/null
     wish $kind workspaces '{"kaito.sh/workspace": "w"}' | kubectl create -f - >/dev/null

@@ -82,7 +82,7 @@ for mode in nodeclaim karpenter; do
     karpenter) may watcher "list nodepools.karpenter.sh" "watch nodepools.karpenter.sh" ;;
   esac
   may provisioner "get $asked" "list $asked" "create $asked" "delete $asked" "list $other" "delete $other" "-get $other" "-create $other" \
-    "-patch $asked" "-update $asked" "-watch $asked" "-deletecollection $asked" "-patch $asked:status" "-patch $other" "-watch $other" \
+    "$([ $mode = karpenter ] || echo -)patch $asked" "-update $asked" "-watch $asked" "-deletecollection $asked" "-patch $asked:status" "-patch $other" "-watch $other" \
     "patch nodes" "-patch nodes:status" "-get nodes" "-list nodes" "-create nodes" "-update nodes" "-delete nodes" \
     "list events default" "-list events $ns" "-list events kube-system" "-watch events default" "-create events default" "-get events default" \
     "get configmaps" "-list configmaps" "-watch configmaps" "-create configmaps" "-patch configmaps" "-get secrets" "-get workspaces.kaito.sh" \
