@@ -22,9 +22,22 @@ struct Head {
   const float *k, *v;
   std::int64_t ld_kv;
   float* out;
-  std::int64_t ld_out, rows, past, dim;
+  std::int64_t ld_out, rows, past, dim, window;
   float* scores;  // scratch, (query_block, past + rows)
 };
+// A block of rows and the keys that one of them sees.
+struct Block {
+  std::int64_t begin, rows;      // of the segment's rows
+  std::int64_t first_key, keys;  // of past and rows
+  CausalShape shape;
+};
+Block block_of(const Head& h, std::int64_t begin) {
+  const std::int64_t rows = std::min(query_block, h.rows - begin), before = h.past + begin;
+  const std::int64_t first_key =
+      h.window == 0 ? 0 : std::max<std::int64_t>(0, before + 1 - h.window);
+  const std::int64_t keys = before + rows - first_key;
+  return {begin, rows, first_key, keys, {rows, keys, before - first_key, h.window}};
+}
 struct HeadGradient {  // past is 0
   const float* dout;
   std::int64_t ld_dout;
@@ -39,13 +52,13 @@ float scale_of(std::int64_t dim) {
 void head_forward(const Head& h) {
   const float scale = scale_of(h.dim);
   for (std::int64_t begin = 0; begin < h.rows; begin += query_block) {
-    const std::int64_t rows = std::min(query_block, h.rows - begin), first = h.past + begin;
-    const std::int64_t keys = first + rows;
-    gemm({false, true, rows, keys, h.dim, h.q + begin * h.ld_q, h.ld_q, h.k, h.ld_kv, h.scores,
-          keys});
-    causal_softmax_cpu(h.scores, {rows, keys, first}, scale);
-    gemm({false, false, rows, h.dim, keys, h.scores, keys, h.v, h.ld_kv, h.out + begin * h.ld_out,
-          h.ld_out});
+    const Block b = block_of(h, begin);
+    const float *k = h.k + b.first_key * h.ld_kv, *v = h.v + b.first_key * h.ld_kv;
+    gemm({false, true, b.rows, b.keys, h.dim, h.q + begin * h.ld_q, h.ld_q, k, h.ld_kv, h.scores,
+          b.keys});
+    causal_softmax_cpu(h.scores, b.shape, scale);
+    gemm({false, false, b.rows, h.dim, b.keys, h.scores, b.keys, v, h.ld_kv,
+          h.out + begin * h.ld_out, h.ld_out});
   }
 }
 
@@ -58,7 +71,8 @@ void head_backward(const Head& h, const HeadGradient& g) {
       std::fill_n(g.dv + t * h.ld_kv, h.dim, 0.0f);
     }
   for (std::int64_t begin = 0; begin < h.rows; begin += query_block) {
-    const std::int64_t rows = std::min(query_block, h.rows - begin), keys = begin + rows;
+    const Block b = block_of(h, begin);
+    const std::int64_t rows = b.rows, keys = b.keys, skipped = b.first_key * h.ld_kv;
     const float *q = h.q + begin * h.ld_q, *dout = g.dout + begin * g.ld_dout;
     std::array<float, query_block> delta{};
     for (std::int64_t r = 0; r < rows; ++r) {
@@ -68,15 +82,17 @@ void head_backward(const Head& h, const HeadGradient& g) {
       for (std::int64_t i = 0; i < h.dim; ++i) sum += d[i] * o[i];
       delta[static_cast<std::size_t>(r)] = sum;
     }
-    gemm({false, true, rows, keys, h.dim, q, h.ld_q, h.k, h.ld_kv, h.scores, keys});
-    causal_softmax_cpu(h.scores, {rows, keys, begin}, scale);
-    gemm({true, false, keys, h.dim, rows, h.scores, keys, dout, g.ld_dout, g.dv, h.ld_kv, 1.0f,
+    gemm({false, true, rows, keys, h.dim, q, h.ld_q, h.k + skipped, h.ld_kv, h.scores, keys});
+    causal_softmax_cpu(h.scores, b.shape, scale);
+    gemm({true, false, keys, h.dim, rows, h.scores, keys, dout, g.ld_dout, g.dv + skipped, h.ld_kv,
+          1.0f, 1.0f});
+    gemm(
+        {false, true, rows, keys, h.dim, dout, g.ld_dout, h.v + skipped, h.ld_kv, g.dscores, keys});
+    causal_softmax_backward_cpu(g.dscores, h.scores, delta.data(), b.shape, scale);
+    gemm({false, false, rows, h.dim, keys, g.dscores, keys, h.k + skipped, h.ld_kv,
+          g.dq + begin * h.ld_q, h.ld_q});
+    gemm({true, false, keys, h.dim, rows, g.dscores, keys, q, h.ld_q, g.dk + skipped, h.ld_kv, 1.0f,
           1.0f});
-    gemm({false, true, rows, keys, h.dim, dout, g.ld_dout, h.v, h.ld_kv, g.dscores, keys});
-    causal_softmax_backward_cpu(g.dscores, h.scores, delta.data(), {rows, keys, begin}, scale);
-    gemm({false, false, rows, h.dim, keys, g.dscores, keys, h.k, h.ld_kv, g.dq + begin * h.ld_q,
-          h.ld_q});
-    gemm({true, false, keys, h.dim, rows, g.dscores, keys, q, h.ld_q, g.dk, h.ld_kv, 1.0f, 1.0f});
   }
 }
 struct Segment {
@@ -96,6 +112,7 @@ Head head_of(const Mat& qkv, const Heads& heads, const Segment& s, std::int64_t 
   h.ld_q = h.ld_kv = qkv.ld;
   h.rows = s.rows;
   h.dim = heads.dim;
+  h.window = heads.window;
   return h;
 }
 // The rows of one layer and key head within a cache.

@@ -71,6 +71,13 @@ class CpuOps final : public Ops {
       for (std::int64_t i = 0; i < to.cols; ++i) out[i] += in[i];
     });
   }
+  void add_row(const Mat& to, const Mat& row_of) override {
+    const float* in = dense(row_of);
+    each_row(to, [&](std::int64_t r) {
+      float* out = row(to, r);
+      for (std::int64_t i = 0; i < to.cols; ++i) out[i] += in[i];
+    });
+  }
   void gather(const Mat& to, const Mat& from, const std::int32_t* rows) override {
     each_row(to, [&](std::int64_t r) { std::copy_n(row(from, rows[r]), to.cols, row(to, r)); });
   }

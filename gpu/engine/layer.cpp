@@ -1,4 +1,4 @@
-// gpu/engine/layer.cpp - the Llama layer's data flow; every line is one call of the device.
+// gpu/engine/layer.cpp - the layer's data flow; every line is one call of the device.
 #include "gpu/engine/layer.h"
 
 #include <algorithm>
@@ -60,8 +60,15 @@ LayerActivations Layers::allocate(std::int64_t tokens, const Linears& linears,
   return a;
 }
 
-Mat Layers::rotated(const Mat& qkv) const {
-  return qkv.columns_at(0, (heads_.queries + heads_.keys) * heads_.dim);
+Heads Layers::heads_of(std::int64_t layer) const {
+  Heads heads = heads_;
+  heads.window = config_.kind(layer).window;
+  return heads;
+}
+void Layers::rotate(const Mat& qkv, std::int64_t layer, const Ragged& rows, bool inverse) {
+  if (!config_.kind(layer).is_rotated) return;
+  const Mat q_and_k = qkv.columns_at(0, (heads_.queries + heads_.keys) * heads_.dim);
+  ops_.rope(q_and_k, rope_, rows.positions, heads_.dim, inverse);
 }
 
 void Layers::forward(const Mat& out, const LayerActivations& activations, const Mat& x,
@@ -69,15 +76,16 @@ void Layers::forward(const Mat& out, const LayerActivations& activations, const 
                      const KvCache* cache) {
   LayerMats m = activations.mats.first(rows.tokens);
   const auto& [qkv_in, o_in, gate_up_in, down_in] = m.input;
+  const Heads heads = heads_of(layer);
   if (m.middle.data == nullptr) m.middle = x;
 
   ops_.norm(qkv_in, m.inverse_input, x, weights_.norm(2 * layer), config_.norm_eps);
   linears.forward(m.qkv, qkv_in, layer, Group::qkv, false);
-  ops_.rope(rotated(m.qkv), rope_, rows.positions, heads_.dim, false);
+  rotate(m.qkv, layer, rows, false);
   if (cache == nullptr)
-    ops_.attention(o_in, m.qkv, heads_, rows);
+    ops_.attention(o_in, m.qkv, heads, rows);
   else
-    ops_.cached_attention(o_in, m.qkv, heads_, rows, *cache, layer);
+    ops_.cached_attention(o_in, m.qkv, heads, rows, *cache, layer);
   if (m.middle.data != x.data) ops_.copy(m.middle, x);
   linears.forward(m.middle, o_in, layer, Group::o, true);
 
@@ -103,8 +111,8 @@ void Layers::backward(const Mat& dx, const LayerActivations& activations, const 
 
   d = linears.backward(dx, o_in, layer, Group::o);
   if (!d) return;
-  ops_.attention_backward(dqkv, *d, o_in, m.qkv, heads_, rows);
-  ops_.rope(rotated(dqkv), rope_, rows.positions, heads_.dim, true);
+  ops_.attention_backward(dqkv, *d, o_in, m.qkv, heads_of(layer), rows);
+  rotate(dqkv, layer, rows, true);
   d = linears.backward(dqkv, qkv_in, layer, Group::qkv);
   if (!d) return;
   ops_.norm_backward(dx, *d, x, m.inverse_input, weights_.norm(2 * layer));

@@ -45,7 +45,9 @@ class Layers {  // one caller at a time
                 std::int64_t layer, const Ragged& rows, LoraLinears& linears);
 
  private:
-  Mat rotated(const Mat& qkv) const;  // its q and k heads
+  Heads heads_of(std::int64_t layer) const;
+  // The q and k heads, where the layer knows positions.
+  void rotate(const Mat& qkv, std::int64_t layer, const Ragged& rows, bool inverse);
   Ops& ops_;
   const ModelConfig& config_;
   const Weights& weights_;

@@ -83,6 +83,7 @@ void LoraLinears::forward(const Mat& y, const Mat& x, std::int64_t layer, Group 
   low_rank(x.columns_at(g.in, g.rank_total), x, layer, g);
   const std::int64_t columns = g.in + g.rank_total;
   ops_.gemm(y, x.columns_at(0, columns), turned(m.columns_at(0, columns)), 1, add ? 1 : 0);
+  if (const Mat& bias = weights_.bias(layer, group); bias.data != nullptr) ops_.add_row(y, bias);
 }
 
 // dA = d(x A^T)^T x;  dx += d(x A^T) A. With dropout the masks are made again: dA takes what they

@@ -45,9 +45,9 @@ struct Ragged {
   std::int64_t segments = 0, longest = 0, tokens = 0;  // longest: rows of the longest segment
 };
 // Query heads share the key and value heads in equal groups. A row of qkv is q heads, k heads, v
-// heads.
+// heads. window: a row sees so many keys, its own among them; 0: all before it.
 struct Heads {
-  std::int64_t queries = 0, keys = 0, dim = 0;
+  std::int64_t queries = 0, keys = 0, dim = 0, window = 0;
   std::int64_t columns() const { return (queries + 2 * keys) * dim; }
 };
 // Keys and values of sequences that go on: (slots, layers, key heads, context, dim) each. Segment s

@@ -54,6 +54,7 @@ class Ops {
   virtual void zero(const Mat& m) = 0;
   virtual void copy(const Mat& to, const Mat& from, float scale = 1) = 0;
   virtual void add(const Mat& to, const Mat& from) = 0;
+  virtual void add_row(const Mat& to, const Mat& row) = 0;  // row: (1, cols), to each
   // to[i] = from[rows[i]], and the other way about: to[rows[i]] = from[i]; rows differ.
   virtual void gather(const Mat& to, const Mat& from, const std::int32_t* rows) = 0;
   virtual void scatter(const Mat& to, const Mat& from, const std::int32_t* rows) = 0;

@@ -28,6 +28,7 @@ void ServedLinears::forward(const Mat& y, const Mat& x, std::int64_t layer, Grou
     add_adapters(part, x, layer, m);
     first += w.rows;
   }
+  if (const Mat& bias = weights_.bias(layer, g); bias.data != nullptr) ops_.add_row(sum, bias);
   if (add) ops_.add(y, sum);
 }
 

@@ -70,6 +70,23 @@ Status Weights::take_group(const ModelConfig& config, std::int64_t layer, Group 
   return ok();
 }
 
+Status Weights::take_biases(const ModelConfig& config, std::int64_t layer) {
+  for (const Group g : all_groups) {
+    if (!has_bias(config, g)) continue;
+    Buffer whole(shape_of(config, g).out);
+    std::int64_t first = 0;
+    for (const Module m : modules_of(g)) {
+      const std::array<std::int64_t, 1> shape = {shape_of(config, m).out};
+      TRY(folder_->read(module_path(layer, m) + ".bias", shape,
+                        whole.span().subspan(static_cast<std::size_t>(first),
+                                             static_cast<std::size_t>(shape[0]))));
+      first += shape[0];
+    }
+    biases_[static_cast<std::size_t>(layer)][index_of(g)] = own(std::move(whole), 1, first);
+  }
+  return ok();
+}
+
 void Weights::decode(const Mat& to, std::int64_t layer, Group g) {
   std::int64_t first = 0;
   for (const Module m : modules_of(g)) {
@@ -97,6 +114,7 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
   w.embedding_ = TRY(w.take(embedding_name, config.vocab, config.hidden, may_map));
   w.head_ = w.embedding_;
   if (!config.tied_head) w.head_ = TRY(w.take(head_name, config.vocab, config.hidden, may_map));
+  w.biases_.resize(layers);
   if (may_map) w.modules_.resize(layers);
   if (!may_map) w.groups_.resize(layers);
   if (options.method == Method::qlora) w.quantised_.resize(layers);
@@ -106,6 +124,7 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
       return Error{Code::conflict, "asked to stop while the model was being loaded"};
     for (const auto& name : {input_norm_name(l), post_attention_norm_name(l)})
       w.norms_.push_back(TRY(w.take(name, 0, config.hidden, may_map)));
+    TRY(w.take_biases(config, l));
     const auto at = static_cast<std::size_t>(l);
     for (const Module m : all_modules) {
       if (!may_map) break;

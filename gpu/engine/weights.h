@@ -40,6 +40,10 @@ class Weights {  // immutable but for what is written behind the groups' columns
   // With room only: (out, stride), the modules' rows stacked; columns behind `in` are the caller's.
   // A decoded group shares its memory with all others: valid until the next call.
   Mat group(std::int64_t layer, Group g);
+  // (1, out) of the group's modules; no data: they have none.
+  const Mat& bias(std::int64_t layer, Group g) const {
+    return biases_[static_cast<std::size_t>(layer)][index_of(g)];
+  }
   bool is_decoded_at_use() const { return scratch_.size() > 0; }
 
  private:
@@ -55,6 +59,7 @@ class Weights {  // immutable but for what is written behind the groups' columns
   Mat own(Buffer host, std::int64_t rows, std::int64_t cols);
   Status take_group(const ModelConfig& config, std::int64_t layer, Group g, const LoraGroup& lora,
                     const WeightsOptions& options);
+  Status take_biases(const ModelConfig& config, std::int64_t layer);
   static Nf4Matrix quantised(std::span<const float> weights, LinearShape s);
   void decode(const Mat& to, std::int64_t layer, Group g);
   Ops* ops_;
@@ -64,6 +69,7 @@ class Weights {  // immutable but for what is written behind the groups' columns
   Mat embedding_, head_;
   std::vector<Mat> norms_;
   std::vector<std::array<Mat, 7>> modules_;          // [layer][module]; without room
+  std::vector<std::array<Mat, 4>> biases_;           // [layer][group]
   std::vector<std::array<Mat, 4>> groups_;           // [layer][group]; data is null when decoded
   std::vector<std::array<Nf4Matrix, 7>> quantised_;  // [layer][module]; QLoRA
 };

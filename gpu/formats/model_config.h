@@ -8,14 +8,24 @@
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
-enum class RopeKind : std::uint8_t { plain, linear, llama3 };
+enum class RopeKind : std::uint8_t { plain, linear, llama3, yarn };
 struct RopeConfig {
   RopeKind kind = RopeKind::plain;
   double theta = 10000.0;
   double factor = 1.0, low_frequency_factor = 1.0, high_frequency_factor = 4.0;
-  std::int64_t original_positions = 0;  // llama3 only
+  std::int64_t original_positions = 0;  // llama3 and yarn
+  // yarn only: turns within the original positions above which a frequency is kept, and below which
+  // it is slowed whole; whether the ramp between begins and ends at whole frequencies.
+  double fast_turns = 32, slow_turns = 1;
+  bool truncates = true;
+  double strength = 1;  // of cosines and sines
 };
-// A decoder of the Llama family: pre-RMSNorm, SwiGLU, grouped-query attention, no biases.
+// How a layer differs from the others.
+struct LayerKind {
+  std::int64_t window = 0;  // keys that a row sees, its own among them; 0: all before it
+  bool is_rotated = true;   // false: it knows no positions
+};
+// A decoder: pre-RMSNorm, SwiGLU, grouped-query attention.
 struct ModelConfig {
   std::string architecture;  // "LlamaForCausalLM"
   std::int64_t hidden = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0, intermediate = 0;
@@ -24,6 +34,11 @@ struct ModelConfig {
   bool tied_head = false;        // the output head is the embedding
   double attention_dropout = 0;  // in training only
   RopeConfig rope;
+  std::vector<LayerKind> kinds;  // one a layer; empty: all are plain
+  bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  LayerKind kind(std::int64_t layer) const {
+    return kinds.empty() ? LayerKind() : kinds[static_cast<std::size_t>(layer)];
+  }
   std::vector<std::int32_t> stop_tokens;  // eos_token_id: one or several; may be empty
 };
 // The one list of what trainer and server run, for them and for whoever chooses between engines.

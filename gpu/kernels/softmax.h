@@ -4,11 +4,15 @@
 #include <cstdint>
 
 namespace kairo::gpu {
-// A block of query rows against the first `keys` keys of their sequence. Row r may see the keys
-// [0, first + r + 1); the others are set to 0. Single-threaded: callers run heads in parallel.
+// A block of query rows against `keys` keys of their sequence, one after the other. Row r may see
+// the keys [0, first + r + 1), of which with a window the last `window` ones; the others are set to
+// 0. Single-threaded: callers run heads in parallel.
 struct CausalShape {
-  std::int64_t rows, keys,
-      first;  // first: keys that row 0 sees before its own; keys >= first + rows
+  std::int64_t rows, keys, first;  // first: keys before row 0's own; keys >= first + rows
+  std::int64_t window = 0;         // 0: none
+  std::int64_t begin(std::int64_t r) const {  // the first key that row r sees
+    return window == 0 || first + r < window ? 0 : first + r + 1 - window;
+  }
 };
 // scores: (rows, keys), dense, replaced by softmax(scale * scores).
 void causal_softmax_cpu(float* scores, CausalShape s, float scale);

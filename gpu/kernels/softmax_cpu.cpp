@@ -8,19 +8,20 @@ namespace kairo::gpu {
 void causal_softmax_cpu(float* scores, CausalShape s, float scale) {
   for (std::int64_t r = 0; r < s.rows; ++r) {
     float* row = scores + r * s.keys;
-    const std::int64_t seen = s.first + r + 1;
-    float max = row[0];
+    const std::int64_t begin = s.begin(r), seen = s.first + r + 1;
+    float max = row[begin];
 #pragma omp simd reduction(max : max)
-    for (std::int64_t k = 0; k < seen; ++k) max = row[k] > max ? row[k] : max;
+    for (std::int64_t k = begin; k < seen; ++k) max = row[k] > max ? row[k] : max;
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (std::int64_t k = 0; k < seen; ++k) {
+    for (std::int64_t k = begin; k < seen; ++k) {
       row[k] = exp_f32(scale * (row[k] - max));
       sum += row[k];
     }
     const float inverse = 1.0f / sum;
 #pragma omp simd
-    for (std::int64_t k = 0; k < seen; ++k) row[k] *= inverse;
+    for (std::int64_t k = begin; k < seen; ++k) row[k] *= inverse;
+    std::fill(row, row + begin, 0.0f);
     std::fill(row + seen, row + s.keys, 0.0f);
   }
 }

@@ -44,6 +44,10 @@ LinearShape shape_of(const ModelConfig& config, Group g) {
   return total;
 }
 
+bool has_bias(const ModelConfig& config, Group g) {
+  return g == Group::qkv ? config.qkv_bias : g == Group::o ? config.o_bias : config.mlp_bias;
+}
+
 const char* name_of(Module m) {
   constexpr std::array<const char*, 7> names = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                                 "gate_proj", "up_proj", "down_proj"};

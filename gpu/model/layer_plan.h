@@ -29,6 +29,7 @@ struct LinearShape {
 };
 LinearShape shape_of(const ModelConfig& config, Module m);
 LinearShape shape_of(const ModelConfig& config, Group g);  // rows of its modules stacked
+bool has_bias(const ModelConfig& config, Group g);          // all of its modules, or none
 
 const char* name_of(Module m);                          // "q_proj"
 std::string module_path(std::int64_t layer, Module m);  // "model.layers.0.self_attn.q_proj"

@@ -1,6 +1,7 @@
-// gpu/model/rope_table.cpp - plain, linear and llama3 frequencies.
+// gpu/model/rope_table.cpp - the frequencies of each kind of scaling.
 #include "gpu/model/rope_table.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -16,10 +17,35 @@ double llama3_frequency(double f, const RopeConfig& r) {
                        (r.high_frequency_factor - r.low_frequency_factor);
   return (1 - blend) * f / r.factor + blend * f;
 }
+// yarn: how much of the unscaled frequency stays, 1 above the ramp and 0 below it. Its ends are the
+// frequencies that turn so often within the original positions.
+std::vector<float> kept_by_yarn(const RopeConfig& r, std::int64_t head_dim) {
+  const double dim = static_cast<double>(head_dim);
+  const auto place = [&](double turns) {
+    const double positions = static_cast<double>(r.original_positions);
+    return dim * std::log(positions / (turns * 2 * std::numbers::pi)) / (2 * std::log(r.theta));
+  };
+  double low = place(r.fast_turns), high = place(r.slow_turns);
+  if (r.truncates) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, dim - 1);
+  if (low == high) high += 0.001;
+  std::vector<float> out;
+  for (std::int64_t i = 0; i < head_dim / 2; ++i) {
+    const float ramp =
+        (static_cast<float>(i) - static_cast<float>(low)) / static_cast<float>(high - low);
+    out.push_back(1.0f - std::clamp(ramp, 0.0f, 1.0f));
+  }
+  return out;
+}
 }  // namespace
 
 std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t head_dim) {
-  std::vector<float> out;
+  std::vector<float> out, kept;
+  if (rope.kind == RopeKind::yarn) kept = kept_by_yarn(rope, head_dim);
   for (std::int64_t i = 0; i < head_dim / 2; ++i) {
     const double exponent = static_cast<double>(2 * i) / static_cast<double>(head_dim);
     // fp32 power and reciprocal: the rounding decides the angle at far positions.
@@ -35,6 +61,12 @@ std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t head_di
       case RopeKind::llama3:
         out.push_back(static_cast<float>(llama3_frequency(static_cast<double>(f), rope)));
         break;
+      case RopeKind::yarn: {
+        const float share = kept[static_cast<std::size_t>(i)];
+        const float slowed = 1.0f / (static_cast<float>(rope.factor) * power);
+        out.push_back(slowed * (1 - share) + f * share);
+        break;
+      }
     }
   }
   return out;
@@ -47,9 +79,9 @@ RopeTable make_rope_table(const RopeConfig& rope, std::int64_t head_dim, std::in
   table.sin.reserve(table.cos.capacity());
   for (std::int64_t p = 0; p < positions; ++p)
     for (const float f : frequencies) {
-      const float angle = static_cast<float>(p) * f;
-      table.cos.push_back(std::cos(angle));
-      table.sin.push_back(std::sin(angle));
+      const float angle = static_cast<float>(p) * f, strength = static_cast<float>(rope.strength);
+      table.cos.push_back(std::cos(angle) * strength);
+      table.sin.push_back(std::sin(angle) * strength);
     }
   return table;
 }

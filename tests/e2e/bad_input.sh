@@ -63,7 +63,7 @@ is_explained() { [[ "$(condition workspace-tuning-phi-3 ResourceReady)" == *Unsu
 until_true 20 is_explained
 seen=$(condition workspace-tuning-phi-3 ResourceReady)
 case $seen in
-  "False UnsupportedModel: phi-3-mini-128k-instruct (Phi3ForCausalLM) needs about "*" to tune (qlora) ("*") and an engine for its family: kairo's own has LlamaForCausalLM, MistralForCausalLM so far; node "*" of memory and no GPU. Choose a Llama preset, e.g. smollm2-135m-instruct. instanceType Standard_NC6s_v3 (1x NVIDIA V100, compute capability 7.0) is retired by Azure, and the CUDA build needs 7.5 or newer; in a cluster use Standard_NC24ads_A100_v4 or "*)
+  "False UnsupportedModel: phi-3-mini-128k-instruct (Phi3ForCausalLM) needs about "*" to tune (qlora) ("*") and an engine for its family: kairo's own has LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, SmolLM3ForCausalLM so far; node "*" of memory and no GPU. Choose a Llama preset, e.g. smollm2-135m-instruct. instanceType Standard_NC6s_v3 (1x NVIDIA V100, compute capability 7.0) is retired by Azure, and the CUDA build needs 7.5 or newer; in a cluster use Standard_NC24ads_A100_v4 or "*)
     pass "KAITO's documented Workspace: what it needs, what is here, what to do" ;;
   *) fail "KAITO's documented Workspace" "seen: $seen" ;;
 esac

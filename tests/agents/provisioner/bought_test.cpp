@@ -37,7 +37,8 @@ TEST_CASE("provisioner: nothing is bought that cannot work") {
        "preset 'gpt-9' is not in the catalogue"},
       {"no engine", "Standard_NC24ads_A100_v4", "phi-4", "UnsupportedModel",
        "phi-4 (Phi3ForCausalLM) needs an engine for its family: kairo's own has "
-       "LlamaForCausalLM, MistralForCausalLM so far; choose a Llama preset, e.g. "
+       "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, SmolLM3ForCausalLM so far; choose "
+       "a Llama preset, e.g. "
        "smollm2-135m-instruct"},
   };
   for (const Row& row : rows) {

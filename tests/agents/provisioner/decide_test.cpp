@@ -95,7 +95,8 @@ TEST_CASE("provisioner: KAITO's documented Workspace ends in a clear refusal") {
   CHECK(r.message ==
         "phi-3-mini-128k-instruct (Phi3ForCausalLM) needs about 15.3 GiB to tune (qlora) (NF4 "
         "weights 3.8 GiB, adapter and moments 3.6, activations 7.5, program 0.4) and an engine for "
-        "its family: kairo's own has LlamaForCausalLM, MistralForCausalLM so far; node n1 has 16.0 "
+        "its family: kairo's own has LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, "
+        "SmolLM3ForCausalLM so far; node n1 has 16.0 "
         "GiB of memory and no GPU. Choose a Llama preset, e.g. smollm2-135m-instruct. instanceType "
         "Standard_NC6s_v3 (1x NVIDIA V100, compute capability 7.0) is retired by Azure, and the "
         "CUDA build needs 7.5 or newer; in a cluster "

@@ -38,10 +38,13 @@ TEST_CASE("estimate: the presets of a family that the engine runs, and no others
     CHECK(static_cast<double>(weights) ==
           doctest::Approx(static_cast<double>(p.parameters)).epsilon(2e-3));
   }
-  CHECK(native == std::set<std::string>{"deepseek-r1-distill-llama-8b", "llama-3.1-8b-instruct",
+  CHECK(native == std::set<std::string>{"deepseek-r1-distill-llama-8b",
+                                        "deepseek-r1-distill-qwen-14b", "llama-3.1-8b-instruct",
                                         "llama-3.3-70b-instruct", "mistral-7b",
-                                        "mistral-7b-instruct", "smollm2-135m-instruct"});
-  CHECK(native_architectures() == "LlamaForCausalLM, MistralForCausalLM");
+                                        "mistral-7b-instruct", "qwen2.5-coder-32b-instruct",
+                                        "qwen2.5-coder-7b-instruct", "smollm2-135m-instruct"});
+  CHECK(native_architectures() ==
+        "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, SmolLM3ForCausalLM");
   CHECK_FALSE(is_native("Phi3ForCausalLM"));
   CHECK_FALSE(is_native(""));
 }

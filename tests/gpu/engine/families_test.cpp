@@ -29,11 +29,7 @@ const std::map<std::string, std::string> refused = {
     {"gemma2", "Gemma2ForCausalLM"},
     {"gemma3", "Gemma3ForCausalLM"},
     {"granite", "GraniteForCausalLM"},
-    {"llama_bias", "attention_bias"},
-    {"llama_yarn", "yarn"},
-    {"llama_yarn_mscale", "yarn"},
     {"ministral3", "Ministral3ForCausalLM"},
-    {"mistral_window", "sliding_window"},
     {"olmo2", "Olmo2ForCausalLM"},
     {"olmo3", "Olmo3ForCausalLM"},
     {"phi3", "Phi3ForCausalLM"},
@@ -41,11 +37,7 @@ const std::map<std::string, std::string> refused = {
     {"phi3_short", "Phi3ForCausalLM"},
     {"phi3_window", "Phi3ForCausalLM"},
     {"phi4_mini", "Phi3ForCausalLM"},
-    {"qwen2", "Qwen2ForCausalLM"},
-    {"qwen2_windows", "Qwen2ForCausalLM"},
-    {"qwen2_yarn", "Qwen2ForCausalLM"},
     {"qwen3", "Qwen3ForCausalLM"},
-    {"smollm3", "SmolLM3ForCausalLM"},
 };
 // Whose first tokens another table of angles rotates than the whole row's: token by token differs.
 bool turns_with_length(const std::string& name) {

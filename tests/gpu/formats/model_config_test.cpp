@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace kairo::gpu {
@@ -78,7 +79,49 @@ TEST_CASE("accepted forms") {
        [](const auto& c) { return c.attention_dropout == 0.1 && !check_training(c).ok(); }},
       {"mistral, window beyond the context",
        {{"architectures", {"MistralForCausalLM"}}, {"sliding_window", 4096}},
-       [](const auto& c) { return c.architecture == "MistralForCausalLM"; }}};
+       [](const auto& c) { return c.kind(0).window == 0; }},
+      {"mistral's own window",
+       {{"architectures", {"MistralForCausalLM"}}, {"max_position_embeddings", 8192}},
+       [](const auto& c) { return c.kind(0).window == 4096 && c.kind(1).window == 4096; }},
+      {"llama's biases",
+       {{"attention_bias", true}, {"mlp_bias", true}},
+       [](const auto& c) { return c.qkv_bias && c.o_bias && c.mlp_bias; }},
+      {"qwen2: biases on q, k and v, windows only where they are used",
+       {{"architectures", {"Qwen2ForCausalLM"}}, {"sliding_window", 8}, {"max_window_layers", 1}},
+       [](const auto& c) { return c.qkv_bias && !c.o_bias && c.kind(1).window == 0; }},
+      {"qwen2: windows from a layer on",
+       {{"architectures", {"Qwen2ForCausalLM"}},
+        {"use_sliding_window", true},
+        {"sliding_window", 8},
+        {"max_window_layers", 1}},
+       [](const auto& c) { return c.kind(0).window == 0 && c.kind(1).window == 8; }},
+      {"qwen2: layer_types wins",
+       {{"architectures", {"Qwen2ForCausalLM"}},
+        {"use_sliding_window", true},
+        {"sliding_window", 8},
+        {"max_window_layers", 1},
+        {"layer_types", {"sliding_attention", "full_attention"}}},
+       [](const auto& c) { return c.kind(0).window == 8 && c.kind(1).window == 0; }},
+      {"smollm3: layers without positions, and its theta",
+       {{"architectures", {"SmolLM3ForCausalLM"}},
+        {"no_rope_layers", {0, 1}},
+        {"rope_theta", nullptr}},
+       [](const auto& c) {
+         return !c.kind(0).is_rotated && c.kind(1).is_rotated && c.rope.theta == 2e6;
+       }},
+      {"smollm3: each fourth layer otherwise",
+       {{"architectures", {"SmolLM3ForCausalLM"}}, {"num_hidden_layers", 4}},
+       [](const auto& c) { return c.kind(2).is_rotated && !c.kind(3).is_rotated; }},
+      {"yarn: the positions of the whole are stretched",
+       {{"rope_scaling", {{"type", "yarn"}, {"factor", 2.0}}}},
+       [](const auto& c) {
+         return c.rope.kind == RopeKind::yarn && c.rope.original_positions == 256 &&
+                std::abs(c.rope.strength - 1.0693147180559945) < 1e-12;
+       }},
+      {"yarn: its factor from the positions",
+       {{"rope_scaling",
+         {{"type", "yarn"}, {"attention_factor", 1.5}, {"original_max_position_embeddings", 64}}}},
+       [](const auto& c) { return c.rope.factor == 4 && c.rope.strength == 1.5; }}};
   for (const auto& row : rows) {
     CAPTURE(row.name);
     json config = base();
@@ -126,13 +169,30 @@ TEST_CASE("refusals name the field and the remedy") {
       {"zero heads", {{"num_attention_heads", 0}}, "num_attention_heads is 0, out of range"},
       {"heads do not divide", {{"num_key_value_heads", 3}}, "num_key_value_heads"},
       {"odd head", {{"head_dim", 15}}, "head_dim is odd"},
-      {"bias", {{"attention_bias", true}}, "attention_bias"},
+      {"bias",
+       {{"architectures", {"MistralForCausalLM"}}, {"attention_bias", true}},
+       "attention_bias true is not supported for this family"},
+      {"layers of another kind",
+       {{"architectures", {"Qwen2ForCausalLM"}},
+        {"use_sliding_window", true},
+        {"sliding_window", 8},
+        {"layer_types", {"chunked_attention", "full_attention"}}},
+       "layer_types names \"chunked_attention\""},
+      {"too few layers are told of",
+       {{"architectures", {"SmolLM3ForCausalLM"}}, {"no_rope_layers", {1}}},
+       "no_rope_layers is not a list with an entry for each of the 2 layers"},
+      {"neither with positions nor without",
+       {{"architectures", {"SmolLM3ForCausalLM"}}, {"no_rope_layers", {1, "x"}}},
+       "no_rope_layers has an entry that is neither 0 nor 1"},
+      {"windows of a family that has none here",
+       {{"architectures", {"SmolLM3ForCausalLM"}}, {"use_sliding_window", true}},
+       "use_sliding_window true is not supported"},
+      {"no window",
+       {{"architectures", {"MistralForCausalLM"}}, {"sliding_window", 0}},
+       "sliding_window is 0, below 1"},
       {"activation", {{"hidden_act", "gelu"}}, "hidden_act \"gelu\""},
       {"quantised", {{"quantization_config", {{"bits", 4}}}}, "quantization_config"},
       {"sliding window", {{"sliding_window", 128}}, "sliding_window 128"},
-      {"mistral's own window",
-       {{"architectures", {"MistralForCausalLM"}}, {"max_position_embeddings", 8192}},
-       "sliding_window is absent, which is 4096 for this model"},
       {"both directions", {{"is_causal", false}}, "is_causal false"},
       {"layers of their own",
        {{"per_layer_config", {{"0", {{"rms_norm_eps", 0.5}}}}}},
@@ -140,7 +200,12 @@ TEST_CASE("refusals name the field and the remedy") {
       {"another model's config", {{"model_type", "granite"}}, "model_type is \"granite\""},
       {"partly rotated, in the whole", {{"partial_rotary_factor", 0.5}}, "partial_rotary_factor"},
       {"dropout", {{"attention_dropout", 1.5}}, "attention_dropout is not in [0, 1)"},
-      {"yarn", {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}}}}, "rope_type \"yarn\""},
+      {"longrope",
+       {{"rope_scaling", {{"rope_type", "longrope"}, {"factor", 2.0}}}},
+       "rope_type \"longrope\""},
+      {"yarn without turns",
+       {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}, {"beta_fast", -1}}}},
+       "beta_fast is not in (0, 1e6)"},
       {"factor below one",
        {{"rope_scaling", {{"rope_type", "linear"}, {"factor", 0.5}}}},
        "factor is not in [1, 1000000]"},
