@@ -336,6 +336,8 @@ TEST_CASE("status: what is new may wait, by what it is") {
   CHECK(patience([](wire::StatusT& s) { s.tuning->phase = "Loading"; }) == 1'000);
   CHECK(patience([](wire::StatusT& s) { s.conditions[0]->message = "launched"; }) == 10'000);
   CHECK(patience([](wire::StatusT& s) { s.conditions[0]->reason = "LaunchFailed"; }) == 2'000);
+  before.conditions[0]->type = "JobStarted";
+  CHECK(patience([](wire::StatusT& s) { s.conditions[0]->message = "out of memory"; }) == 2'000);
   CHECK(patience([](wire::StatusT& s) { s.conditions[0]->value = "True"; }) == 0);
   CHECK(patience([](wire::StatusT& s) { s.state = "Running"; }) == 0);
 }
