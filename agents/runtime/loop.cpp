@@ -2,6 +2,7 @@
 // promise.
 #include "agents/runtime/loop.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "agents/runtime/loop_round.h"
@@ -167,8 +168,14 @@ void Loop::take(Round& round, const wire::FactT& fact, bool is_news) {
 void Loop::sweep(Round& round) {
   if (round.now_ms - swept_ms_ < sweep_every_ms) return;
   swept_ms_ = round.now_ms;
+  // By a wall clock that somebody sets ahead an hour is over at once, and a bus that has lost what
+  // is gone has not heard it again: it is counted anew then, and by a new process.
+  const std::int64_t ahead_ms = deps_.clock.now_ms() - deps_.clock.monotonic_ms();
+  if (!clock_ahead_ms_ || ahead_ms - *clock_ahead_ms_ > sweep_every_ms)
+    keep_since_ms_ = round.now_ms;
+  clock_ahead_ms_ = ahead_ms;
   const auto is_over = [&](std::int64_t gone_at_ms) {
-    return gone_at_ms != 0 && round.now_ms - gone_at_ms > keep_gone_ms;
+    return gone_at_ms != 0 && round.now_ms - std::max(gone_at_ms, keep_since_ms_) > keep_gone_ms;
   };
   for (const auto& [uid, record] : records_)
     if (is_gone(record) && is_over(record.gone_at_ms) && !round.edits.contains(uid))

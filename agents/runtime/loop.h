@@ -34,7 +34,8 @@ constexpr const char* record_format = "3";  // of what the store holds
 // Said when a store of another format is emptied.
 std::string foreign_text(const std::string& format);
 constexpr std::size_t facts_per_batch = 256;
-constexpr std::int64_t keep_gone_ms = 3600 * 1000;  // longer than a message can come late
+constexpr std::int64_t keep_gone_ms = 3600 * 1000;  // longer than a message can come late, or
+                                                    // a bus that lost it waits to hear it again
 
 class Loop {
  public:
@@ -140,6 +141,10 @@ class Loop {
   std::int64_t said_all_ms_ = 0;    // monotonic
   std::int64_t decided_ms_ = 0;     // Unix time of the last round that decided
   std::int64_t incarnation_checked_ms_ = -1'000'000, swept_ms_ = 0;
+  // Unix time from which on what is gone is kept for keep_gone_ms; how far the wall clock was ahead
+  // of the monotonic one when it was looked at last (none: it is counted anew).
+  std::int64_t keep_since_ms_ = 0;
+  std::optional<std::int64_t> clock_ahead_ms_;
   mutable std::mutex observed_mutex_;
   std::deque<std::pair<wire::FactT, bool>> observed_;
 };

@@ -98,6 +98,7 @@ void Loop::republish_if_lost() {
     incarnation_checked_ms_ = now;
     return;
   }
+  if (incarnation.value() != incarnation_) clock_ahead_ms_.reset();  // what is gone is said again
   incarnation_checked_ms_ = said_all_ms_ = now;
   incarnation_ = incarnation.value();
   log::debug("the bus is new, or may have lost or outlived messages: saying all again",

@@ -99,10 +99,39 @@ TEST_CASE("loop: a node that is gone is forgotten after a while, in the store to
   w.restart();
   w.settle();
   CHECK(kept() == 2);
-  w.clock.advance(runtime::keep_gone_ms / 2 + 120'000);
+  w.clock.advance(runtime::keep_gone_ms + 120'000);
   w.settle();
   CHECK(kept() == 1);
   CHECK(w.loop->last_facts(wire::FactBody::Node)->size() == 1);
+}
+TEST_CASE("loop: a clock that is set ahead makes nothing forgotten, nor does a bus that lost it") {
+  LoopWorld w({count, {}, of_its_name});
+  const auto kept = [&] {
+    w.settle();
+    return w.loop->last_facts(wire::FactBody::Node)->size() + w.loop->records();
+  };
+  wire::WorkspaceT left = tuning(2);
+  left.exists = false;
+  w.say(tuning(1), "u1");
+  w.say_node("n1", node(1));
+  w.settle();
+  w.say(std::move(left), "u1");
+  w.say_node("n1", gone(node(2)));
+  CHECK(kept() == 2);
+  w.clock.jump(50 * 3'600'000);  // it is not on the bus by now, and others have not heard of it
+  CHECK(kept() == 2);
+  w.clock.advance(3'480'000);
+  CHECK(kept() == 2);
+  w.clock.jump(50 * 3'600'000);
+  w.restart();  // before it has looked at the clock
+  CHECK(kept() == 2);
+  w.clock.advance(3'480'000);
+  w.broker.wipe();
+  CHECK(kept() == 2);
+  w.clock.advance(3'480'000);
+  CHECK(kept() == 2);
+  w.clock.advance(240'000);
+  CHECK(kept() == 0);
 }
 TEST_CASE("loop: a decision that never settles says and does nothing, and the others go on") {
   LoopWorld w({flip, {wire::FactBody::Run}});
