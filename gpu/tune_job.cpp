@@ -11,6 +11,7 @@
 #include "gpu/engine/machine.h"
 #include "gpu/formats/files.h"
 #include "gpu/hf/tokenizer.h"
+#include "gpu/model/lora_choice.h"
 #include "gpu/tune_evaluation.h"
 #include "schemas/base/digest.h"
 #include "schemas/base/log.h"
@@ -120,8 +121,6 @@ void copy_settings(TuneJob& job, const TrainingConfig& c, const TuneInput& input
   job.use_rslora = c.use_rslora;
   job.dropout = c.dropout;
   job.targets = c.targets;
-  if (job.targets.names.empty() && job.targets.pattern.empty())
-    job.targets.names = {"q_proj", "v_proj"};  // peft's for the Llama family
   job.init = c.gaussian_init ? LoraInit::gaussian : LoraInit::uniform;
   job.seed = c.seed;
   job.learning_rate = c.learning_rate;
@@ -150,6 +149,7 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   if (model.ok())
     if (const auto fit = check_training(model.value()); !fit.ok())
       return model_failure(fit.error());
+  const ModelConfig sizes = model.ok() ? model.value() : ModelConfig();
   const auto schedule = parse_schedule(c.lr_scheduler_type);
   if (!schedule.ok()) return TuneFailure{"bad_config", schedule.error().what};
   const auto options =
@@ -191,6 +191,8 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   auto order = RowOrder::make(settings);
   if (!order.ok()) return TuneFailure{"bad_config", order.error().what};
   copy_settings(job, c, input);
+  if (job.targets.names.empty() && job.targets.pattern.empty())
+    job.targets.names = default_targets(sizes);
   job.schedule = schedule.value();
   job.schedule_options = options.value();
   job.epochs = order.value().epochs();

@@ -71,10 +71,10 @@ const std::map<std::pair<std::string, std::string>, Need>& all_planned() {
 }  // namespace
 
 bool is_native(const std::string& architecture) {
-  return gpu::is_supported_architecture(architecture);
+  return gpu::is_offered_architecture(architecture);
 }
 std::string native_architectures() {
-  return gpu::supported_architectures();
+  return gpu::offered_architectures();
 }
 
 Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu) {

@@ -100,7 +100,7 @@ class CpuOps final : public Ops {
   void rope(const Mat& x, const RopeMats& table, const std::int32_t* positions, std::int64_t dim,
             bool inverse) override {
     rope_cpu(floats(x), dense(table.cos), dense(table.sin), positions,
-             {x.rows, x.cols / dim, dim, x.ld}, inverse);
+             {x.rows, x.cols / dim, dim, x.ld, 2 * table.cos.cols}, inverse);
   }
   void attention(const Mat& out, const Mat& qkv, const Heads& heads, const Ragged& rows) override {
     attention_.forward(out, qkv, heads, rows);

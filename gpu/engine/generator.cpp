@@ -8,6 +8,7 @@
 #include "gpu/engine/layer.h"
 #include "gpu/engine/machine.h"
 #include "gpu/engine/served_linears.h"
+#include "gpu/model/rope_table.h"
 #include "gpu/plan/attention_rows.h"
 
 namespace kairo::gpu {
@@ -15,6 +16,7 @@ namespace {
 struct Slot {
   std::int64_t length = 0;
   int adapter = -1;
+  std::vector<std::int32_t> tokens{};  // where long sequences turn otherwise: all of its own
 };
 
 class SlotGenerator final : public Generator {
@@ -49,7 +51,10 @@ class SlotGenerator final : public Generator {
       layers_.forward(x, activations_, x, l, rows, linears_, &cache);
     for (const Feed& f : feeds) {
       Slot& slot = slots_[static_cast<std::size_t>(f.slot)];
-      slot = {slot.length + static_cast<std::int64_t>(f.tokens.size()), f.adapter};
+      slot.length += static_cast<std::int64_t>(f.tokens.size());
+      slot.adapter = f.adapter;
+      if (config_.rope.kind == RopeKind::longrope)
+        slot.tokens.insert(slot.tokens.end(), f.tokens.begin(), f.tokens.end());
     }
     return std::span<const float>(logits(x, n), static_cast<std::size_t>(n * config_.vocab));
   }
@@ -96,12 +101,22 @@ class SlotGenerator final : public Generator {
     last_of_.clear();
     std::vector<AdapterRows> runs;  // neighbours with the same adapter go together
     for (const auto& f : feeds) {
-      const auto rows = static_cast<std::int64_t>(f.tokens.size());
+      const Slot& slot = slots_[static_cast<std::size_t>(f.slot)];
+      const std::int64_t tokens = slot.length + static_cast<std::int64_t>(f.tokens.size());
+      // A sequence that has become long is computed anew: all of its keys turn otherwise now.
+      const bool begins = is_long(config_.rope, tokens) && !is_long(config_.rope, slot.length);
+      const std::int64_t first = begins ? 0 : slot.length, rows = tokens - first;
       if (runs.empty() || runs.back().adapter != f.adapter)
         runs.push_back({f.adapter, batch_.T(), 0});
       runs.back().rows += rows;
-      auto position = static_cast<std::int32_t>(length(f.slot));
-      for (const std::int32_t token : f.tokens) batch_.add(token, position++);
+      auto position = static_cast<std::int32_t>(first);
+      const auto add = [&](std::int32_t token) {
+        batch_.add(token, position, layers_.angle(position, tokens));
+        ++position;
+      };
+      for (std::int64_t i = first; i < slot.length; ++i)
+        add(slot.tokens[static_cast<std::size_t>(i)]);
+      for (const std::int32_t token : f.tokens) add(token);
       batch_.end_segment();
       slot_of_.push_back(f.slot);
       last_of_.push_back(batch_.starts.back() - 1);

@@ -28,12 +28,13 @@ Layers::Layers(Ops& ops, const ModelConfig& config, const Weights& weights, std:
       config_(config),
       weights_(weights),
       heads_{config.heads, config.kv_heads, config.head_dim},
+      positions_(positions),
       dqkv_(ops.make(backward_tokens * heads_.columns())) {
-  const RopeTable table = make_rope_table(config.rope, config.head_dim, positions);
+  const RopeTable table = make_rope_table(config.rope, config.rotary_dim, positions);
   cos_ = filled(ops, table.cos);
   sin_ = filled(ops, table.sin);
-  rope_ = {Mat::f32(cos_.data(), table.positions, table.half),
-           Mat::f32(sin_.data(), table.positions, table.half)};
+  rope_ = {Mat::f32(cos_.data(), table.rows, table.half),
+           Mat::f32(sin_.data(), table.rows, table.half)};
 }
 
 LayerActivations Layers::allocate(std::int64_t tokens, const Linears& linears,
@@ -60,6 +61,9 @@ LayerActivations Layers::allocate(std::int64_t tokens, const Linears& linears,
   return a;
 }
 
+std::int32_t Layers::angle(std::int64_t position, std::int64_t tokens) const {
+  return static_cast<std::int32_t>(position + (is_long(config_.rope, tokens) ? positions_ : 0));
+}
 Heads Layers::heads_of(std::int64_t layer) const {
   Heads heads = heads_;
   heads.window = config_.kind(layer).window;
@@ -68,7 +72,7 @@ Heads Layers::heads_of(std::int64_t layer) const {
 void Layers::rotate(const Mat& qkv, std::int64_t layer, const Ragged& rows, bool inverse) {
   if (!config_.kind(layer).is_rotated) return;
   const Mat q_and_k = qkv.columns_at(0, (heads_.queries + heads_.keys) * heads_.dim);
-  ops_.rope(q_and_k, rope_, rows.positions, heads_.dim, inverse);
+  ops_.rope(q_and_k, rope_, rows.angles, heads_.dim, inverse);
 }
 
 void Layers::forward(const Mat& out, const LayerActivations& activations, const Mat& x,

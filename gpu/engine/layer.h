@@ -39,6 +39,8 @@ class Layers {  // one caller at a time
   void forward(const Mat& out, const LayerActivations& activations, const Mat& x,
                std::int64_t layer, const Ragged& rows, Linears& linears,
                const KvCache* cache = nullptr);
+  // The row of the rope table (Ragged::angles) for a token of a sequence of so many.
+  std::int32_t angle(std::int64_t position, std::int64_t tokens) const;
   // dx: (T, hidden), the gradient of the output, replaced by that of the input x; below the lowest
   // adapted group nothing is computed. Adds to the linears' gradient. Consumes the activations.
   void backward(const Mat& dx, const LayerActivations& activations, const Mat& x,
@@ -52,6 +54,7 @@ class Layers {  // one caller at a time
   const ModelConfig& config_;
   const Weights& weights_;
   Heads heads_;
+  std::int64_t positions_;
   Buffer cos_, sin_, dqkv_;
   RopeMats rope_;
 };

@@ -25,7 +25,7 @@ class LoraEngine final : public Engine {
         longest_(options.longest_row),
         seed_(options.seed),
         linears_(*ops_, lora_, weights_, plan_.microbatch_tokens),
-        layers_(*ops_, config_, weights_, longest_, plan_.microbatch_tokens),
+        layers_(*ops_, config_, weights_, longest_ + 1, plan_.microbatch_tokens),
         head_(*ops_, config_, weights_, plan_.head_rows),
         gradient_(ops_->make(lora_.parameters)),
         first_(ops_->make(lora_.parameters)),
@@ -132,11 +132,12 @@ class LoraEngine final : public Engine {
     while (last > 1 && row.trained[last - 1] == 0) --last;
     return last > 1 ? static_cast<std::int64_t>(last) - 1 : 0;
   }
-  static void append(TrainBatch& batch, const TrainRow& row, std::int64_t inputs) {
+  void append(TrainBatch& batch, const TrainRow& row, std::int64_t inputs) const {
     const auto base = static_cast<std::int32_t>(batch.T());
+    const auto tokens = static_cast<std::int64_t>(row.tokens.size());
     for (std::int32_t i = 0; i < inputs; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      batch.add(row.tokens[at], i);
+      batch.add(row.tokens[at], i, layers_.angle(i, tokens));
       if (row.trained[at + 1] == 0) continue;
       batch.predicting.push_back(base + i);
       batch.targets.push_back(row.tokens[at + 1]);

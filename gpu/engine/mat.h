@@ -43,6 +43,7 @@ struct Ragged {
                                             // starts[s + 1])
   const std::int32_t* positions = nullptr;  // (tokens): each row's place in its sequence
   std::int64_t segments = 0, longest = 0, tokens = 0;  // longest: rows of the longest segment
+  const std::int32_t* angles = nullptr;                // (tokens): each row's row of the rope table
 };
 // Query heads share the key and value heads in equal groups. A row of qkv is q heads, k heads, v
 // heads. window: a row sees so many keys, its own among them; 0: all before it.
@@ -57,7 +58,7 @@ struct KvCache {
   std::int64_t layers = 0, context = 0;
   const std::int32_t* slots = nullptr;
 };
-// Cosines and sines of the rotary embedding: (positions, dim / 2) each.
+// Cosines and sines of the rotary embedding: (rows, rotary dim / 2) each.
 struct RopeMats {
   Mat cos, sin;
 };

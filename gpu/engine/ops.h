@@ -66,8 +66,8 @@ class Ops {
                     float eps) = 0;
   virtual void norm_backward(const Mat& dx, const Mat& dout, const Mat& x, const Mat& inverse,
                              const Mat& weight) = 0;
-  // x: (T, heads * dim), in place. inverse: the gradient.
-  virtual void rope(const Mat& x, const RopeMats& table, const std::int32_t* positions,
+  // x: (T, heads * dim), in place. angles: rows of the table. inverse: the gradient.
+  virtual void rope(const Mat& x, const RopeMats& table, const std::int32_t* angles,
                     std::int64_t dim, bool inverse) = 0;
   // Causal attention of each segment over itself. out, dout: (T, queries * dim); qkv: (T,
   // heads.columns()), rotated. dqkv is overwritten.

@@ -15,7 +15,7 @@ struct ServedAdapter {
     std::vector<float> a, b;  // (rank, in), (out, rank)
   };
   std::int64_t rank = 0;
-  std::vector<std::array<Pair, 7>> layers;
+  std::vector<std::array<Pair, module_kinds>> layers;
 };
 // invalid: modules or shapes that the model does not have, or that the adapter's own config does
 // not choose (peft would leave them out).

@@ -21,7 +21,7 @@ void ServedLinears::forward(const Mat& y, const Mat& x, std::int64_t layer, Grou
   // What is added to y is summed up first: the sum's bits are those of the module alone.
   const Mat sum = add ? Mat::f32(delta_.data(), y.rows, y.cols) : y;
   std::int64_t first = 0;
-  for (const Module m : modules_of(g)) {
+  for (const Module m : modules_of(config_, g)) {
     const Mat& w = weights_.module(layer, m);
     const Mat part = sum.columns_at(first, w.rows);
     ops_.skinny(part, x, w);

@@ -46,7 +46,7 @@ Status Weights::take_group(const ModelConfig& config, std::int64_t layer, Group 
   Buffer matrix;
   if (!is_nf4) matrix = Buffer(lora.out * lora.stride);
   std::int64_t first = 0;
-  for (const Module m : modules_of(g)) {
+  for (const Module m : modules_of(config, g)) {
     const LinearShape s = shape_of(config, m);
     const std::array<std::int64_t, 2> shape = {s.out, s.in};
     Buffer plain(s.out * s.in);
@@ -75,7 +75,7 @@ Status Weights::take_biases(const ModelConfig& config, std::int64_t layer) {
     if (!has_bias(config, g)) continue;
     Buffer whole(shape_of(config, g).out);
     std::int64_t first = 0;
-    for (const Module m : modules_of(g)) {
+    for (const Module m : modules_of(config, g)) {
       const std::array<std::int64_t, 1> shape = {shape_of(config, m).out};
       TRY(folder_->read(module_path(layer, m) + ".bias", shape,
                         whole.span().subspan(static_cast<std::size_t>(first),
@@ -89,7 +89,7 @@ Status Weights::take_biases(const ModelConfig& config, std::int64_t layer) {
 
 void Weights::decode(const Mat& to, std::int64_t layer, Group g) {
   std::int64_t first = 0;
-  for (const Module m : modules_of(g)) {
+  for (const Module m : modules_of(config_, g)) {
     const Nf4Matrix& q = quantised_[static_cast<std::size_t>(layer)][index_of(m)];
     ops_->dequantise(to.rows_at(first, q.rows).columns_at(0, q.cols), q.view());
     first += q.rows;
@@ -109,7 +109,7 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
   const LoraLayout* lora = options.lora;
   const bool may_map = lora == nullptr;
   const auto layers = static_cast<std::size_t>(config.layers);
-  Weights w(ops);
+  Weights w(ops, config);
   w.folder_ = TRY(TensorFolder::open(model_dir));
   w.embedding_ = TRY(w.take(embedding_name, config.vocab, config.hidden, may_map));
   w.head_ = w.embedding_;
@@ -126,7 +126,7 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
       w.norms_.push_back(TRY(w.take(name, 0, config.hidden, may_map)));
     TRY(w.take_biases(config, l));
     const auto at = static_cast<std::size_t>(l);
-    for (const Module m : all_modules) {
+    for (const Module m : modules_of(config)) {
       if (!may_map) break;
       const LinearShape s = shape_of(config, m);
       w.modules_[at][index_of(m)] =

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gpu/engine/ops.h"
@@ -54,7 +55,7 @@ class Weights {  // immutable but for what is written behind the groups' columns
     std::int64_t rows = 0, cols = 0;
     Nf4View view() const { return {packed.data(), scales.data(), group_scales.data(), offset}; }
   };
-  explicit Weights(Ops& ops) : ops_(&ops) {}
+  Weights(Ops& ops, ModelConfig config) : ops_(&ops), config_(std::move(config)) {}
   Result<Mat> take(const std::string& name, std::int64_t rows, std::int64_t cols, bool may_map);
   Mat own(Buffer host, std::int64_t rows, std::int64_t cols);
   Status take_group(const ModelConfig& config, std::int64_t layer, Group g, const LoraGroup& lora,
@@ -63,14 +64,15 @@ class Weights {  // immutable but for what is written behind the groups' columns
   static Nf4Matrix quantised(std::span<const float> weights, LinearShape s);
   void decode(const Mat& to, std::int64_t layer, Group g);
   Ops* ops_;
+  ModelConfig config_;
   std::optional<TensorFolder> folder_;  // keeps the mapping
   std::vector<Buffer> owned_;
   Buffer scratch_;  // of one decoded group; empty when none is decoded at use
   Mat embedding_, head_;
   std::vector<Mat> norms_;
-  std::vector<std::array<Mat, 7>> modules_;          // [layer][module]; without room
-  std::vector<std::array<Mat, 4>> biases_;           // [layer][group]
-  std::vector<std::array<Mat, 4>> groups_;           // [layer][group]; data is null when decoded
-  std::vector<std::array<Nf4Matrix, 7>> quantised_;  // [layer][module]; QLoRA
+  std::vector<std::array<Mat, module_kinds>> modules_;  // [layer][module]; without room
+  std::vector<std::array<Mat, 4>> biases_;              // [layer][group]
+  std::vector<std::array<Mat, 4>> groups_;              // [layer][group]; data is null when decoded
+  std::vector<std::array<Nf4Matrix, module_kinds>> quantised_;  // [layer][module]; QLoRA
 };
 }  // namespace kairo::gpu

@@ -15,7 +15,14 @@ std::vector<Family> make_families() {
   smollm3.bias_flags = smollm3.plain_layers = true;
   smollm3.kv_heads = 4;
   smollm3.theta = 2e6;
-  return {llama, mistral, qwen2, smollm3};
+  smollm3.tied_head = true;
+  Family phi3{"Phi3ForCausalLM", "phi3", Windows::all};
+  phi3.window = 0;
+  phi3.fused = phi3.longrope = phi3.residual_dropout = true;
+  phi3.is_offered = false;
+  phi3.original_positions = 4096;
+  phi3.norm_eps = 1e-5;
+  return {llama, mistral, qwen2, smollm3, phi3};
 }
 // Of a list with an entry a layer; absent: what `otherwise` says of each.
 template <class Read, class Otherwise>
@@ -56,6 +63,7 @@ std::int64_t window_of(const Family& family, Fields& f, std::int64_t positions) 
     return 0;
   }
   const bool is_default = family.windows != Windows::none && !f.says("sliding_window");
+  if (is_default && family.window == 0) return 0;
   const std::int64_t window = f.integer("sliding_window", is_default ? family.window : positions);
   if (window < 1) f.fail("sliding_window", "is " + std::to_string(window) + ", below 1");
   if (window >= positions) return 0;

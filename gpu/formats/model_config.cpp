@@ -2,6 +2,7 @@
 // ignored.
 #include "gpu/formats/model_config.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "gpu/formats/family.h"
@@ -65,13 +66,14 @@ void check_sizes(const ModelConfig& c, Fields& f) {
 }
 }  // namespace
 
-bool is_supported_architecture(std::string_view name) {
-  return find_family(name) != nullptr;
+bool is_offered_architecture(std::string_view name) {
+  const Family* family = find_family(name);
+  return family != nullptr && family->is_offered;
 }
-std::string supported_architectures() {
+std::string offered_architectures() {
   std::string list;
   for (const Family& family : families())
-    list += (list.empty() ? "" : ", ") + std::string(family.architecture);
+    if (family.is_offered) list += (list.empty() ? "" : ", ") + std::string(family.architecture);
   return list;
 }
 
@@ -88,7 +90,7 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
   if (family == nullptr)
     return Error{Code::invalid,
                  file + ": architecture \"" + config.architecture +
-                     "\" is not supported natively; supported: " + supported_architectures()};
+                     "\" is not supported natively; supported: " + offered_architectures()};
   config.hidden = f.dimension("hidden_size", width_max);
   config.layers = f.dimension("num_hidden_layers", layers_max);
   config.heads = f.dimension("num_attention_heads", width_max);
@@ -100,14 +102,18 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
   config.positions = f.dimension("max_position_embeddings", tokens_max);
   if (!f.error().empty()) return Error{Code::invalid, f.error()};
   config.head_dim = f.dimension("head_dim", width_max, config.hidden / config.heads);
-  const double eps = f.number("rms_norm_eps", 1e-6);
+  const double eps = f.number("rms_norm_eps", family->norm_eps);
   if (!(eps >= 0 && eps <= 1)) f.fail("rms_norm_eps", "is not in [0, 1]");
   config.norm_eps = static_cast<float>(eps);
-  config.tied_head = f.flag("tie_word_embeddings", false);
+  config.tied_head = f.flag("tie_word_embeddings", family->tied_head);
   config.attention_dropout = f.number("attention_dropout", 0);
   if (!(config.attention_dropout >= 0 && config.attention_dropout < 1))
     f.fail("attention_dropout", "is not in [0, 1)");
-  const std::string rope_error = parse_rope(config.rope, f, file, config.positions, family->theta);
+  for (const char* key : {"resid_pdrop", "embd_pdrop"})
+    if (family->residual_dropout)
+      config.residual_dropout = std::max(config.residual_dropout, f.number(key, 0));
+  config.fused = family->fused;
+  const std::string rope_error = parse_rope(config, *family, f, file);
   if (!rope_error.empty()) return Error{Code::invalid, rope_error};
   parse_stop_tokens(config, f);
   config.kinds = layer_kinds(*family, f, config.layers, config.positions);
@@ -123,6 +129,10 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
 }
 
 Status check_training(const ModelConfig& config) {
+  if (config.residual_dropout != 0)
+    return Error{Code::invalid,
+                 "config.json: resid_pdrop or embd_pdrop is not 0: a training would drop a part of "
+                 "each layer's output, which is not supported; set them to 0 to train without"};
   if (config.attention_dropout == 0) return ok();
   return Error{Code::invalid,
                "config.json: attention_dropout is not 0: a training would drop a part of the "

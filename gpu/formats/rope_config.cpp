@@ -6,17 +6,10 @@
 
 namespace kairo::gpu {
 namespace {
-// Before the positions were stretched; the whole config's word wins.
-std::int64_t original_positions(Fields& f, Fields& outer, std::int64_t positions) {
-  const char* key = "original_max_position_embeddings";
-  return (outer.has(key) ? outer : f).dimension(key, tokens_max, positions);
-}
-
 // yarn: frequencies that turn often within the original positions are kept, those that turn seldom
 // are slowed by the factor; the angles' strength grows with it.
-void parse_yarn(RopeConfig& rope, Fields& f, Fields& outer, std::int64_t positions) {
+void parse_yarn(RopeConfig& rope, Fields& f, std::int64_t positions) {
   rope.kind = RopeKind::yarn;
-  rope.original_positions = original_positions(f, outer, positions);
   if (!f.has("factor"))
     rope.factor = static_cast<double>(positions) / static_cast<double>(rope.original_positions);
   const auto or_default = [&f](const char* key, double absent) {  // 0 says nothing there
@@ -37,8 +30,38 @@ void parse_yarn(RopeConfig& rope, Fields& f, Fields& outer, std::int64_t positio
   if (!(rope.strength > 0 && rope.strength < 1e3))
     f.fail("attention_factor", "is not in (0, 1000)");
 }
+// longrope: each frequency is slowed by a factor of its own; in long sequences by another.
+void parse_longrope(RopeConfig& rope, Fields& f, const ModelConfig& config) {
+  rope.kind = RopeKind::longrope;
+  if (!f.has("factor"))
+    rope.factor =
+        static_cast<double>(config.positions) / static_cast<double>(rope.original_positions);
+  const auto pairs = static_cast<std::size_t>(config.rotary_dim / 2);
+  const auto read = [&](const char* key, std::vector<double>& out) {
+    if (!f.has(key)) return f.fail(key, "is missing");
+    const nlohmann::json& list = f.at(key);
+    if (!list.is_array() || list.size() != pairs)
+      return f.fail(key,
+                    "is not a list of " + std::to_string(pairs) + " numbers, one a rotated pair");
+    for (const auto& value : list) {
+      if (!value.is_number() || !(value.get<double>() > 0 && value.get<double>() < 1e6))
+        return f.fail(key, "has " + value.dump() + ", which is not in (0, 1e6)");
+      out.push_back(value.get<double>());
+    }
+  };
+  read("short_factor", rope.short_factors);
+  read("long_factor", rope.long_factors);
+  const double original = static_cast<double>(rope.original_positions);
+  const bool is_stretched = rope.factor > 1 && original > 1;
+  rope.strength =
+      f.number("attention_factor",
+               is_stretched ? std::sqrt(1 + std::log(rope.factor) / std::log(original)) : 1);
+  if (!(rope.strength > 0 && rope.strength < 1e3))
+    f.fail("attention_factor", "is not in (0, 1000)");
+}
 // outer: the whole config, which has some of rope's fields, too.
-void parse_scaling(RopeConfig& rope, Fields& f, Fields& outer, std::int64_t positions) {
+void parse_scaling(ModelConfig& config, const Family& family, Fields& f, Fields& outer) {
+  RopeConfig& rope = config.rope;
   std::string kind = f.text("rope_type");
   if (kind.empty()) kind = f.text("type");
   if (kind.empty() || kind == "default") return;
@@ -48,35 +71,56 @@ void parse_scaling(RopeConfig& rope, Fields& f, Fields& outer, std::int64_t posi
     rope.kind = RopeKind::linear;
     return;
   }
-  if (kind == "yarn") return parse_yarn(rope, f, outer, positions);
+  const char* original = "original_max_position_embeddings";  // the whole config's word wins
+  rope.original_positions =
+      (outer.has(original) ? outer : f)
+          .dimension(original, tokens_max,
+                     family.original_positions > 0 ? family.original_positions : config.positions);
+  if (kind == "yarn") return parse_yarn(rope, f, config.positions);
+  const bool is_old = kind == "su";  // Phi-3's first files
+  if (family.longrope && (kind == "longrope" || is_old)) return parse_longrope(rope, f, config);
   if (kind != "llama3")
-    return f.fail("rope_type",
-                  "\"" + kind + "\" is not supported: default, linear, llama3, yarn are");
+    return f.fail("rope_type", "\"" + kind + "\" is not supported: default, linear, llama3, yarn" +
+                                   (family.longrope ? ", longrope" : "") + " are");
   rope.kind = RopeKind::llama3;
   rope.low_frequency_factor = f.number("low_freq_factor", 1.0);
   rope.high_frequency_factor = f.number("high_freq_factor", 4.0);
-  rope.original_positions = original_positions(f, outer, positions);
   if (!(rope.high_frequency_factor > rope.low_frequency_factor))
     f.fail("high_freq_factor", "is not above low_freq_factor");
 }
+// The share of each head that is rotated; absent: `otherwise`.
+double share_of(const Family& family, Fields& f, double otherwise) {
+  const char* key = "partial_rotary_factor";
+  const double share = f.number(key, otherwise);
+  if (!family.longrope && share != 1.0) f.fail(key, "is not 1, which is not supported");
+  if (!(share > 0 && share <= 1)) f.fail(key, "is not in (0, 1]");
+  return share;
+}
 }  // namespace
 
-std::string parse_rope(RopeConfig& rope, Fields& f, const std::string& file, std::int64_t positions,
-                       double theta) {
-  const char* partial = "partial_rotary_factor";
-  rope.theta = f.number("rope_theta", theta);
-  if (f.number(partial, 1.0) != 1.0) f.fail(partial, "is not 1, which is not supported");
+std::string parse_rope(ModelConfig& config, const Family& family, Fields& f,
+                       const std::string& file) {
+  RopeConfig& rope = config.rope;
+  rope.theta = f.number("rope_theta", family.theta);
+  const auto rotate = [&config](double share) {
+    config.rotary_dim = static_cast<std::int64_t>(static_cast<double>(config.head_dim) * share);
+  };
+  const double share = share_of(family, f, 1.0);
+  rotate(share);
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (!f.has(key)) continue;
     if (!f.at(key).is_object()) return file + ": " + key + " is not an object";
     if (f.at(key).empty()) continue;
     Fields inner(f.at(key), file + ": " + key);
     rope.theta = inner.number("rope_theta", rope.theta);
-    if (inner.number(partial, 1.0) != 1.0) inner.fail(partial, "is not 1, which is not supported");
-    parse_scaling(rope, inner, f, positions);
+    rotate(share_of(family, inner, share));
+    parse_scaling(config, family, inner, f);
     if (!inner.error().empty()) return inner.error();
     break;
   }
+  if (config.rotary_dim < 2 || (family.longrope && config.rotary_dim % 2 != 0))
+    return file + ": partial_rotary_factor leaves " + std::to_string(config.rotary_dim) +
+           " values of a head, which are no pairs";
   if (!(rope.theta > 1.0 && rope.theta <= 1e15)) return file + ": rope_theta is not in (1, 1e15]";
   return "";
 }

@@ -3,12 +3,13 @@
 #include <string>
 
 #include "gpu/formats/config_fields.h"
+#include "gpu/formats/family.h"
 #include "gpu/formats/model_config.h"
 
 namespace kairo::gpu {
 // rope_scaling that says something wins over rope_parameters, as in transformers 5.24; rope_theta
-// is the winner's own, or the whole config's. f: the whole config. theta: where nothing says it.
-// Returns an error or "".
-std::string parse_rope(RopeConfig& rope, Fields& f, const std::string& file, std::int64_t positions,
-                       double theta);
+// is the winner's own, or the whole config's. f: the whole config. config: its sizes are known;
+// gets rope and rotary_dim. Returns an error or "".
+std::string parse_rope(ModelConfig& config, const Family& family, Fields& f,
+                       const std::string& file);
 }  // namespace kairo::gpu

@@ -4,7 +4,7 @@
 namespace kairo::gpu {
 void rope_cpu(float* x, const float* cos, const float* sin, const std::int32_t* position,
               RopeShape s, bool inverse) {
-  const std::int64_t half = s.dim / 2;
+  const std::int64_t half = s.rotary / 2;
   const float sign = inverse ? -1.0f : 1.0f;
 #pragma omp parallel for schedule(static)
   for (std::int64_t t = 0; t < s.T; ++t) {

@@ -2,19 +2,28 @@
 #include "gpu/model/layer_plan.h"
 
 namespace kairo::gpu {
-std::span<const Module> modules_of(Group g) {
-  const std::span<const Module> all = all_modules;
+std::span<const Module> modules_of(const ModelConfig& config, Group g) {
+  static constexpr std::array<Module, module_kinds> all = {
+      Module::q,  Module::k,    Module::v,   Module::o,      Module::gate,
+      Module::up, Module::down, Module::qkv, Module::gate_up};
+  const std::span<const Module> span = all;
   switch (g) {
     case Group::qkv:
-      return all.subspan(0, 3);
+      return config.fused ? span.subspan(7, 1) : span.subspan(0, 3);
     case Group::o:
-      return all.subspan(3, 1);
+      return span.subspan(3, 1);
     case Group::gate_up:
-      return all.subspan(4, 2);
+      return config.fused ? span.subspan(8, 1) : span.subspan(4, 2);
     case Group::down:
-      return all.subspan(6, 1);
+      return span.subspan(6, 1);
   }
   return {};
+}
+std::vector<Module> modules_of(const ModelConfig& config) {
+  std::vector<Module> out;
+  for (const Group g : all_groups)
+    for (const Module m : modules_of(config, g)) out.push_back(m);
+  return out;
 }
 
 LinearShape shape_of(const ModelConfig& c, Module m) {
@@ -31,13 +40,17 @@ LinearShape shape_of(const ModelConfig& c, Module m) {
       return {c.intermediate, c.hidden};
     case Module::down:
       return {c.hidden, c.intermediate};
+    case Module::qkv:
+      return {(c.heads + 2 * c.kv_heads) * c.head_dim, c.hidden};
+    case Module::gate_up:
+      return {2 * c.intermediate, c.hidden};
   }
   return {0, 0};
 }
 
 LinearShape shape_of(const ModelConfig& config, Group g) {
   LinearShape total{0, 0};
-  for (const Module m : modules_of(g)) {
+  for (const Module m : modules_of(config, g)) {
     const LinearShape s = shape_of(config, m);
     total = {total.out + s.out, s.in};
   }
@@ -49,13 +62,14 @@ bool has_bias(const ModelConfig& config, Group g) {
 }
 
 const char* name_of(Module m) {
-  constexpr std::array<const char*, 7> names = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                                "gate_proj", "up_proj", "down_proj"};
+  constexpr std::array<const char*, module_kinds> names = {
+      "q_proj",  "k_proj",    "v_proj",   "o_proj",      "gate_proj",
+      "up_proj", "down_proj", "qkv_proj", "gate_up_proj"};
   return names[index_of(m)];
 }
 
 std::string module_path(std::int64_t layer, Module m) {
-  const bool attention = index_of(m) <= index_of(Module::o);
+  const bool attention = index_of(m) <= index_of(Module::o) || m == Module::qkv;
   return "model.layers." + std::to_string(layer) + (attention ? ".self_attn." : ".mlp.") +
          name_of(m);
 }

@@ -5,14 +5,15 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "gpu/formats/model_config.h"
 
 namespace kairo::gpu {
 // The linear modules of a layer, in the order of the forward pass.
-enum class Module : std::uint8_t { q, k, v, o, gate, up, down };
-constexpr std::array<Module, 7> all_modules = {Module::q,    Module::k,  Module::v,   Module::o,
-                                               Module::gate, Module::up, Module::down};
+// qkv and gate_up are what a family with fused matrices has instead of three and of two.
+enum class Module : std::uint8_t { q, k, v, o, gate, up, down, qkv, gate_up };
+constexpr std::size_t module_kinds = 9;
 constexpr std::size_t index_of(Module m) {
   return static_cast<std::size_t>(m);
 }
@@ -22,14 +23,15 @@ constexpr std::array<Group, 4> all_groups = {Group::qkv, Group::o, Group::gate_u
 constexpr std::size_t index_of(Group g) {
   return static_cast<std::size_t>(g);
 }
-std::span<const Module> modules_of(Group g);
+std::span<const Module> modules_of(const ModelConfig& config, Group g);
+std::vector<Module> modules_of(const ModelConfig& config);  // in the order of the forward pass
 
 struct LinearShape {
   std::int64_t out, in;  // weight: (out, in), row-major
 };
 LinearShape shape_of(const ModelConfig& config, Module m);
 LinearShape shape_of(const ModelConfig& config, Group g);  // rows of its modules stacked
-bool has_bias(const ModelConfig& config, Group g);          // all of its modules, or none
+bool has_bias(const ModelConfig& config, Group g);         // all of its modules, or none
 
 const char* name_of(Module m);                          // "q_proj"
 std::string module_path(std::int64_t layer, Module m);  // "model.layers.0.self_attn.q_proj"

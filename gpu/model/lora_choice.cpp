@@ -5,10 +5,11 @@
 
 namespace kairo::gpu {
 namespace {
-std::string linear_names() {
+std::string linear_names(const ModelConfig& config) {
   std::string out;
-  for (const Module m : all_modules) out += (out.empty() ? "" : ", ") + std::string(name_of(m));
-  return out + " (or \"all-linear\"), as in " + module_path(0, Module::q);
+  for (const Module m : modules_of(config))
+    out += (out.empty() ? "" : ", ") + std::string(name_of(m));
+  return out + " (or \"all-linear\"), as in " + module_path(0, modules_of(config).front());
 }
 // The model's other modules: peft adapts some of them and fails on the rest.
 std::vector<std::string> other_paths(std::int64_t layers) {
@@ -26,15 +27,18 @@ Status check_targets(const ModelConfig& config, const LoraTargets& targets,
   for (std::size_t i = 0; by_name && i < targets.names.size(); ++i) {
     bool used = false;
     for (std::int64_t l = 0; l < config.layers && !used; ++l)
-      for (const Module m : all_modules) used = used || match.name_matches(i, module_path(l, m));
+      for (const Module m : modules_of(config))
+        used = used || match.name_matches(i, module_path(l, m));
     if (!used)
-      return Error{Code::invalid, "LoRA: target_modules \"" + targets.names[i] +
-                                      "\" matches no linear module; there are: " + linear_names()};
+      return Error{Code::invalid,
+                   "LoRA: target_modules \"" + targets.names[i] +
+                       "\" matches no linear module; there are: " + linear_names(config)};
   }
   for (const auto& path : other_paths(config.layers))
     if (match.matches(path, false))
-      return Error{Code::invalid, "LoRA: target_modules matches " + path +
-                                      ", which cannot be adapted; there are: " + linear_names()};
+      return Error{Code::invalid,
+                   "LoRA: target_modules matches " + path +
+                       ", which cannot be adapted; there are: " + linear_names(config)};
   for (const auto layer : targets.layers)
     if (layer < 0 || layer >= config.layers)
       return Error{Code::invalid, "LoRA: layers_to_transform names layer " + std::to_string(layer) +
@@ -42,6 +46,11 @@ Status check_targets(const ModelConfig& config, const LoraTargets& targets,
   return ok();
 }
 }  // namespace
+
+std::vector<std::string> default_targets(const ModelConfig& config) {
+  if (config.fused) return {"qkv_proj", "o_proj"};
+  return {"q_proj", "v_proj"};
+}
 
 Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank, double scale,
                                     const LoraTargets& targets) {
@@ -58,7 +67,7 @@ Result<LoraLayout> make_lora_layout(const ModelConfig& config, std::int64_t rank
         Code::invalid,
         "LoRA: target_modules, layers and exclude_modules leave no linear "
         "module; there are: " +
-            linear_names() +
+            linear_names(config) +
             (targets.pattern.empty() ? ""
                                      : "; one string is an expression of the whole path: write "
                                        "[" +

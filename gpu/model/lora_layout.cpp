@@ -20,14 +20,14 @@ std::uint64_t splitmix64(std::uint64_t seed, std::uint64_t i) {
   return z ^ (z >> 31);
 }
 LoraGroup place_group(LoraLayout& layout, const ModelConfig& config, std::int64_t layer, Group g,
-                      const std::array<bool, 7>& adapted) {
+                      const std::array<bool, module_kinds>& adapted) {
   const LinearShape whole = shape_of(config, g);
   LoraGroup group;
   group.in = whole.in;
   group.out = whole.out;
   group.a_offset = layout.parameters;
   std::int64_t out_begin = 0;
-  for (const Module m : modules_of(g)) {
+  for (const Module m : modules_of(config, g)) {
     const LinearShape s = shape_of(config, m);
     if (adapted[index_of(m)]) {
       layout.modules.push_back(
@@ -68,8 +68,8 @@ LoraLayout lay_out(const ModelConfig& config, std::int64_t rank, double scale,
   layout.scale = scale;
   layout.lowest_layer = -1;
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    std::array<bool, 7> adapted{};
-    for (const Module m : all_modules) adapted[index_of(m)] = is_adapted(layer, m);
+    std::array<bool, module_kinds> adapted{};
+    for (const Module m : modules_of(config)) adapted[index_of(m)] = is_adapted(layer, m);
     layout.groups.emplace_back();
     for (const Group g : all_groups) {
       auto& group = layout.groups.back()[index_of(g)];

@@ -43,7 +43,7 @@ std::vector<float> kept_by_yarn(const RopeConfig& r, std::int64_t head_dim) {
 }
 }  // namespace
 
-std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t head_dim) {
+std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t head_dim, bool is_long) {
   std::vector<float> out, kept;
   if (rope.kind == RopeKind::yarn) kept = kept_by_yarn(rope, head_dim);
   for (std::int64_t i = 0; i < head_dim / 2; ++i) {
@@ -67,22 +67,38 @@ std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t head_di
         out.push_back(slowed * (1 - share) + f * share);
         break;
       }
+      case RopeKind::longrope: {
+        const auto& factors = is_long ? rope.long_factors : rope.short_factors;
+        out.push_back(1.0f / (static_cast<float>(factors[static_cast<std::size_t>(i)]) * power));
+        break;
+      }
     }
   }
   return out;
 }
 
-RopeTable make_rope_table(const RopeConfig& rope, std::int64_t head_dim, std::int64_t positions) {
-  const auto frequencies = rope_frequencies(rope, head_dim);
-  RopeTable table{positions, head_dim / 2, {}, {}};
-  table.cos.reserve(static_cast<std::size_t>(positions) * frequencies.size());
+RopeTable make_rope_table(const RopeConfig& rope, std::int64_t rotary_dim, std::int64_t positions) {
+  RopeTable table;
+  table.half = rotary_dim / 2;
+  const auto strength = static_cast<float>(rope.strength);
+  const auto add = [&](bool is_long) {
+    const auto frequencies = rope_frequencies(rope, rotary_dim, is_long);
+    for (std::int64_t p = 0; p < positions; ++p)
+      for (const float f : frequencies) {
+        const float angle = static_cast<float>(p) * f;
+        table.cos.push_back(std::cos(angle) * strength);
+        table.sin.push_back(std::sin(angle) * strength);
+      }
+    table.rows += positions;
+  };
+  const bool turns = is_long(rope, positions);
+  table.cos.reserve(static_cast<std::size_t>((turns ? 2 : 1) * positions * table.half));
   table.sin.reserve(table.cos.capacity());
-  for (std::int64_t p = 0; p < positions; ++p)
-    for (const float f : frequencies) {
-      const float angle = static_cast<float>(p) * f, strength = static_cast<float>(rope.strength);
-      table.cos.push_back(std::cos(angle) * strength);
-      table.sin.push_back(std::sin(angle) * strength);
-    }
+  add(false);
+  if (turns) add(true);
   return table;
+}
+bool is_long(const RopeConfig& rope, std::int64_t tokens) {
+  return rope.kind == RopeKind::longrope && tokens > rope.original_positions;
 }
 }  // namespace kairo::gpu

@@ -7,10 +7,15 @@
 
 namespace kairo::gpu {
 struct RopeTable {
-  std::int64_t positions = 0, half = 0;  // half = head_dim / 2
-  std::vector<float> cos, sin;           // (positions, half)
+  std::int64_t rows = 0, half = 0;  // half = rotary_dim / 2
+  std::vector<float> cos, sin;      // (rows, half)
 };
-// Frequencies in fp32, as transformers computes them. half values, descending.
-std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t head_dim);
-RopeTable make_rope_table(const RopeConfig& rope, std::int64_t head_dim, std::int64_t positions);
+// Frequencies in fp32, as transformers computes them. half values. is_long: of longrope's long
+// sequences.
+std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t rotary_dim,
+                                    bool is_long = false);
+// A row a position; where long sequences turn otherwise, behind them another row a position.
+RopeTable make_rope_table(const RopeConfig& rope, std::int64_t rotary_dim, std::int64_t positions);
+// Whether a sequence of so many tokens turns as long ones do.
+bool is_long(const RopeConfig& rope, std::int64_t tokens);
 }  // namespace kairo::gpu

@@ -24,24 +24,15 @@ constexpr std::size_t row_lengths[] = {29, 13};
 
 // Refused so far, and with what words.
 const std::map<std::string, std::string> refused = {
-    {"falcon_40b", "FalconForCausalLM"},
-    {"falcon_7b", "FalconForCausalLM"},
-    {"gemma2", "Gemma2ForCausalLM"},
-    {"gemma3", "Gemma3ForCausalLM"},
-    {"granite", "GraniteForCausalLM"},
-    {"ministral3", "Ministral3ForCausalLM"},
-    {"olmo2", "Olmo2ForCausalLM"},
-    {"olmo3", "Olmo3ForCausalLM"},
-    {"phi3", "Phi3ForCausalLM"},
-    {"phi3_long", "Phi3ForCausalLM"},
-    {"phi3_short", "Phi3ForCausalLM"},
-    {"phi3_window", "Phi3ForCausalLM"},
-    {"phi4_mini", "Phi3ForCausalLM"},
+    {"falcon_40b", "FalconForCausalLM"}, {"falcon_7b", "FalconForCausalLM"},
+    {"gemma2", "Gemma2ForCausalLM"},     {"gemma3", "Gemma3ForCausalLM"},
+    {"granite", "GraniteForCausalLM"},   {"ministral3", "Ministral3ForCausalLM"},
+    {"olmo2", "Olmo2ForCausalLM"},       {"olmo3", "Olmo3ForCausalLM"},
     {"qwen3", "Qwen3ForCausalLM"},
 };
-// Whose first tokens another table of angles rotates than the whole row's: token by token differs.
-bool turns_with_length(const std::string& name) {
-  return name == "phi3_long";
+// Of a row whose tokens turn otherwise once it is long, the logits before that are not the row's.
+std::size_t comparable_from(const std::string& name, std::size_t length) {
+  return name == "phi3_long" && length > 16 ? 16 : 0;
 }
 
 // The values that tests/parity/family_golden.py gives a tensor: u in [-1, 1) as an adapter's start.
@@ -175,13 +166,13 @@ void generate(const std::string& name, const Model& model, const test::Golden& g
     const auto at_once = generator.feed(whole);
     REQUIRE(at_once.ok());
     CHECK_FALSE(differs(at_once.value(), wanted, tokens.size() - 1));
-    if (turns_with_length(name)) continue;
     std::size_t wrong = 0;
     for (std::size_t t = 0; t < tokens.size(); ++t) {
       const std::vector<Feed> one = {{1, std::span(tokens).subspan(t, 1), 0}};
       const auto next = generator.feed(one);
       REQUIRE(next.ok());
-      wrong += differs(next.value(), wanted, t) ? 1 : 0;
+      if (t >= comparable_from(name, tokens.size()))
+        wrong += differs(next.value(), wanted, t) ? 1 : 0;
     }
     CHECK(wrong == 0);
   }

@@ -143,7 +143,7 @@ TEST_CASE("rope: halves rotate by their position; the inverse undoes it; other c
   const std::vector<std::int32_t> position = {0, 4, 1};
   const auto x = values(T * ld, 6);
   auto y = x;
-  rope_cpu(y.data(), cosine.data(), sine.data(), position.data(), {T, heads, dim, ld}, false);
+  rope_cpu(y.data(), cosine.data(), sine.data(), position.data(), {T, heads, dim, ld, dim}, false);
   for (std::int64_t t = 0; t < T; ++t)
     for (std::int64_t h = 0; h < heads; ++h)
       for (std::int64_t i = 0; i < dim / 2; ++i) {
@@ -159,7 +159,7 @@ TEST_CASE("rope: halves rotate by their position; the inverse undoes it; other c
       }
   for (std::int64_t t = 0; t < T; ++t)
     for (std::int64_t c = heads * dim; c < ld; ++c) CHECK(at(y, t * ld + c) == at(x, t * ld + c));
-  rope_cpu(y.data(), cosine.data(), sine.data(), position.data(), {T, heads, dim, ld}, true);
+  rope_cpu(y.data(), cosine.data(), sine.data(), position.data(), {T, heads, dim, ld, dim}, true);
   CHECK(error_of(y, Doubles(x.begin(), x.end())) < tolerance);
 }
 
