@@ -199,7 +199,7 @@ ResourcesT assess_node(const wire::WorkspaceT& w, const std::string& name,
 }
 
 ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
-                  const runtime::GpusHeld* held) {
+                  const runtime::GpusHeld* held, const std::vector<std::string>& had) {
   if (auto known = refusal_of(w)) return std::move(*known);
   const catalogue::Preset* preset = is_template(w) ? nullptr : catalogue::find_preset(preset_of(w));
   std::optional<Need> on_cpu, on_gpu;
@@ -210,7 +210,7 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
   };
   const Named* best = nullptr;
   // Of GPUs only: what shares a CPU is queued by the scheduler, as it fits.
-  std::tuple<bool, bool, std::int64_t> best_rank;  // has free GPUs; and the weights; how many free
+  std::tuple<bool, bool, bool, std::int64_t> best_rank;
   const Named* late = nullptr;  // the first that is not Ready, and the first that lacks something
   const Named* lacking = nullptr;
   for (const Named& named : nodes) {
@@ -220,7 +220,9 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
       late = late == nullptr ? &named : late;
     } else if (const auto way = way_on(w, preset, node, need(node))) {
       const std::int64_t free = free_gpus(name, node, held);
-      const std::tuple rank{free >= way->gpus, preset != nullptr && lie_there(node, w), free};
+      const bool was_had = std::find(had.begin(), had.end(), name + "/" + node.uid) != had.end();
+      const std::tuple rank{free >= way->gpus, was_had, preset != nullptr && lie_there(node, w),
+                            free};
       if (best != nullptr && rank <= best_rank) continue;
       best = &named;
       best_rank = rank;

@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agents/provisioner/estimate.h"
 #include "agents/runtime/agent.h"
@@ -22,10 +23,12 @@ std::int64_t gpu_memory_of(const std::string& instance_type);
 // template.
 wire::ResourcesT assess_node(const wire::WorkspaceT& w, const std::string& name,
                              const wire::NodeT& node);
-// Ready on a node that can run it, the first by name of those with the most GPUs that nobody holds;
-// else Refused or Waiting, with the reason. held: null = all are free.
+// Ready on a node that can run it, else Refused or Waiting, with the reason. Of several one with
+// enough free GPUs, then one of `had` (places of an earlier revision: its data and checkpoints lie
+// there), then one with the weights, then the one with the most free GPUs, the first by name.
+// held: null = all are free.
 wire::ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
-                        const runtime::GpusHeld* held = nullptr);
+                        const runtime::GpusHeld* held, const std::vector<std::string>& had);
 // false: this news of a node leaves assess() at what was said last. before: null = not known.
 bool may_change(const wire::WorkspaceT& w, const wire::ResourcesT* said, const std::string& name,
                 const wire::NodeT* before, const wire::NodeT& after);

@@ -16,6 +16,7 @@
 namespace kairo::provisioner {
 namespace {
 using wire::ResourcesState;
+const std::vector<std::string> no_places;
 constexpr std::int64_t gpus_again_ms = 5'000;  // no fact tells that another Workspace is over
 
 // A node that is there is named at once: the launcher starts nothing before our finalizer is on,
@@ -123,7 +124,8 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view,
   // What it has itself is free for it.
   const auto held = view.held == nullptr ? runtime::GpusHeld()
                                          : held_by_others(*view.held, record.resources.get());
-  wire::ResourcesT said = assess(*record.workspace, view.nodes, &held);
+  wire::ResourcesT said = assess(*record.workspace, view.nodes, &held,
+                                 record.resources ? record.resources->places : no_places);
   if (waits_for_gpus(said)) wake(d, view.now_ms + gpus_again_ms);
   runtime::publish(d, record, std::move(said));
   return d;

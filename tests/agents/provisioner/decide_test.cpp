@@ -164,6 +164,31 @@ TEST_CASE("provisioner: of several nodes one with free GPUs, then one with the w
   }
 }
 
+TEST_CASE("provisioner: another revision stays on the node that it has, where that can run it") {
+  runtime::Nodes nodes;
+  for (const char* name : {"a", "b"}) {
+    wire::NodeT n = node(1);
+    n.local = false;
+    n.uid = std::string("uid-") + name;
+    n.gpus = *name == 'a' ? 4 : 1;
+    n.gpu_memory_bytes = 24LL << 30;
+    nodes.emplace(name, std::move(n));
+  }
+  const auto chosen = [&](const char* place, std::uint32_t held_on_b) {
+    wire::ResourcesT said = ready(1);
+    said.revision = "r0";
+    said.places = {place};
+    const runtime::GpusHeld held{{"b", held_on_b}};
+    const auto d =
+        provisioner::decide(record(tuning(1), std::move(said)), {nodes, 1000, "", "", &held});
+    REQUIRE(kinds(d) == "Publish:resources");
+    return d.commands[0].body.AsPublish()->fact->body.AsResources()->places;
+  };
+  CHECK(chosen("b/uid-b", 0) == std::vector<std::string>{"b/uid-b"});
+  CHECK(chosen("b/uid-lost", 0) == std::vector<std::string>{"a/uid-a"});  // another of its name
+  CHECK(chosen("b/uid-b", 1) == std::vector<std::string>{"a/uid-a"});     // somebody else has it
+}
+
 TEST_CASE("provisioner: a grant stands while its node is late; deleting releases") {
   auto r = record(tuning(1), ready(1));
   CHECK(kinds(provisioner::decide(r, {one(node(2, false)), 1000})) == "");
