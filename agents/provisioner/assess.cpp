@@ -62,7 +62,7 @@ std::optional<Way> way_on(const wire::WorkspaceT& w, const catalogue::Preset* pr
     const std::uint32_t gpus = w.inference->template_gpus;
     return node.gpus >= gpus ? std::optional(Way{"template", gpus}) : std::nullopt;
   }
-  if (!has_weights(node, w)) return std::nullopt;
+  if (!has_weights(node, w, preset)) return std::nullopt;
   if (is_native(preset->architecture)) {
     const bool fits = need.memory_bytes <= room_of(node);
     return fits ? std::optional(Way{"", node.gpus > 0 ? 1U : 0U}) : std::nullopt;
@@ -250,7 +250,7 @@ bool may_change(const wire::WorkspaceT& w, const wire::ResourcesT* said, const s
   if (counted && counts_now && what_counts(*before) == what_counts(after)) return false;
   if (said == nullptr || said->revision != w.revision || w.count > 1) return true;
   const bool is_ready = counts_now && after.ready;
-  if (is_ready && has_weights(after, w)) return true;
+  if (is_ready && has_weights(after, w, catalogue::find_preset(preset_of(w)))) return true;
   // It does not help; but the word may be about it from now on: the first by name, Ready before
   // late ones.
   if (said->state == ResourcesState::Refused) return name <= said->measured;

@@ -38,13 +38,13 @@ std::int64_t gpu_memory_on(const wire::NodeT& node) {
 bool lie_there(const wire::NodeT& node, const wire::WorkspaceT& w) {
   return std::find(node.models.begin(), node.models.end(), preset_of(w)) != node.models.end();
 }
-bool has_weights(const wire::NodeT& node, const wire::WorkspaceT& w) {
+bool has_weights(const wire::NodeT& node, const wire::WorkspaceT& w,
+                 const catalogue::Preset* preset) {
   const std::string& image = w.tuning ? w.tuning->weights_image : w.inference->weights_image;
   if (!image.empty())  // its agent has them from that image, or fetches it
     return std::find(node.sources.begin(), node.sources.end(), "named") != node.sources.end();
   if (lie_there(node, w)) return true;
-  const catalogue::Preset* known = catalogue::find_preset(preset_of(w));  // its agent fetches them
-  return known != nullptr && catalogue::can_fetch(*known, node.sources);
+  return preset != nullptr && catalogue::can_fetch(*preset, node.sources);  // by its agent
 }
 std::string label_remedy(const wire::WorkspaceT& w) {
   std::string wanted;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "agents/runtime/agent.h"
+#include "schemas/catalogue/catalogue.h"
 
 namespace kairo::provisioner {
 const std::string& label_of(const wire::NodeT& node, const char* key);  // "" = it has none
@@ -16,8 +17,9 @@ std::int64_t free_gpus(const std::string& name, const wire::NodeT& node,
 std::int64_t gpu_memory_on(const wire::NodeT& node);
 // The weights of its preset. What an image of the user's own holds is not told by name.
 bool lie_there(const wire::NodeT& node, const wire::WorkspaceT& w);
-// They lie there, or its agent fetches them.
-bool has_weights(const wire::NodeT& node, const wire::WorkspaceT& w);
+// They lie there, or its agent fetches them. preset: of the Workspace; null = not in the catalogue.
+bool has_weights(const wire::NodeT& node, const wire::WorkspaceT& w,
+                 const catalogue::Preset* preset);
 // "; kubectl label node NAME key=value": how a node comes to count.
 std::string label_remedy(const wire::WorkspaceT& w);
 }  // namespace kairo::provisioner

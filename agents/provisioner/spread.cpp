@@ -50,7 +50,7 @@ std::vector<Group> groups_of(const wire::WorkspaceT& w, const catalogue::Preset*
     Shape shape{w.inference->template_gpus, 0};
     if (preset == nullptr && node.gpus < shape.gpus) continue;
     if (preset != nullptr) shape = {power_of_two_in(node.gpus), gpu_memory_on(node)};
-    if (preset != nullptr && (shape.gpus == 0 || !has_weights(node, w))) continue;
+    if (preset != nullptr && (shape.gpus == 0 || !has_weights(node, w, preset))) continue;
     Group& group = found[shape];
     group.shape = shape;
     const bool is_free = free_gpus(name, node, held) >= std::int64_t{shape.gpus};
@@ -189,7 +189,7 @@ ResourcesT assess_together(const wire::WorkspaceT& w, const Machines& machines,
   group.free = machines;
   group.shape = {power_of_two_in(node.gpus), gpu_memory_on(node)};
   for (const Named* named : machines) {  // what each of them has
-    if (preset == nullptr || !has_weights(named->second, w)) {
+    if (preset == nullptr || !has_weights(named->second, w, preset)) {
       ResourcesT said = preset == nullptr ? assess_node(w, named->first, named->second)
                                           : lacks_weights(w, preset->name, named->first);
       if (said.state != ResourcesState::Ready) return said;
