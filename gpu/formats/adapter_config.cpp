@@ -155,7 +155,7 @@ Status take_names(const json& root, const char* key, std::vector<std::string>& n
     names = TRY(names_of(root, key));
   return ok();
 }
-// peft's default for the models that are read here.
+// peft's default for the families that it has one for; Phi-3's adapters name theirs.
 const LoraTargets targets_when_null = {"q_proj", "v_proj"};
 
 Result<LoraTargets> targets_of(const json& root) {

@@ -136,7 +136,7 @@ std::vector<float> only_tensor(std::uint32_t type, std::uint64_t count, const st
 }
 }  // namespace
 
-TEST_CASE("gguf: the four types, value by value") {
+TEST_CASE("gguf: the plain types and two of blocks, value by value") {
   CHECK(only_tensor(0, 2, floats(2, 1.5f)) == std::vector<float>{1.5f, 2.5f});
   std::string halves;
   for (const int h : {0x3C00, 0xC000, 0x0001, 0x7BFF, 0x8000})
