@@ -23,6 +23,7 @@ struct Head {
   std::int64_t ld_kv;
   float* out;
   std::int64_t ld_out, rows, past, dim, window;
+  float scale, cap;
   float* scores;  // scratch, (query_block, past + rows)
 };
 // A block of rows and the keys that one of them sees.
@@ -45,18 +46,17 @@ struct HeadGradient {  // past is 0
   float* dscores;       // scratch, as scores
   bool first_of_group;  // overwrites dk and dv; later heads of the group add
 };
-float scale_of(std::int64_t dim) {
-  return 1.0f / std::sqrt(static_cast<float>(dim));
+float scale_of(const Heads& heads) {
+  return heads.scale > 0 ? heads.scale : 1.0f / std::sqrt(static_cast<float>(heads.dim));
 }
 
 void head_forward(const Head& h) {
-  const float scale = scale_of(h.dim);
   for (std::int64_t begin = 0; begin < h.rows; begin += query_block) {
     const Block b = block_of(h, begin);
     const float *k = h.k + b.first_key * h.ld_kv, *v = h.v + b.first_key * h.ld_kv;
     gemm({false, true, b.rows, b.keys, h.dim, h.q + begin * h.ld_q, h.ld_q, k, h.ld_kv, h.scores,
           b.keys});
-    causal_softmax_cpu(h.scores, b.shape, scale);
+    causal_softmax_cpu(h.scores, b.shape, h.scale, h.cap);
     gemm({false, false, b.rows, h.dim, b.keys, h.scores, b.keys, v, h.ld_kv,
           h.out + begin * h.ld_out, h.ld_out});
   }
@@ -64,7 +64,6 @@ void head_forward(const Head& h) {
 
 // dV = P^T dO;  dP = dO V^T;  dS = P (dP - rowsum(dO O)) scale;  dQ = dS K;  dK = dS^T Q.
 void head_backward(const Head& h, const HeadGradient& g) {
-  const float scale = scale_of(h.dim);
   if (g.first_of_group)
     for (std::int64_t t = 0; t < h.rows; ++t) {
       std::fill_n(g.dk + t * h.ld_kv, h.dim, 0.0f);
@@ -83,12 +82,16 @@ void head_backward(const Head& h, const HeadGradient& g) {
       delta[static_cast<std::size_t>(r)] = sum;
     }
     gemm({false, true, rows, keys, h.dim, q, h.ld_q, h.k + skipped, h.ld_kv, h.scores, keys});
-    causal_softmax_cpu(h.scores, b.shape, scale);
+    causal_softmax_cpu(h.scores, b.shape, h.scale, h.cap);
     gemm({true, false, keys, h.dim, rows, h.scores, keys, dout, g.ld_dout, g.dv + skipped, h.ld_kv,
           1.0f, 1.0f});
     gemm(
         {false, true, rows, keys, h.dim, dout, g.ld_dout, h.v + skipped, h.ld_kv, g.dscores, keys});
-    causal_softmax_backward_cpu(g.dscores, h.scores, delta.data(), b.shape, scale);
+    causal_softmax_backward_cpu(g.dscores, h.scores, delta.data(), b.shape, h.scale);
+    if (h.cap > 0) {  // the probabilities are not needed any more
+      gemm({false, true, rows, keys, h.dim, q, h.ld_q, h.k + skipped, h.ld_kv, h.scores, keys});
+      causal_cap_backward_cpu(g.dscores, h.scores, b.shape, h.scale, h.cap);
+    }
     gemm({false, false, rows, h.dim, keys, g.dscores, keys, h.k + skipped, h.ld_kv,
           g.dq + begin * h.ld_q, h.ld_q});
     gemm({true, false, keys, h.dim, rows, g.dscores, keys, q, h.ld_q, g.dk + skipped, h.ld_kv, 1.0f,
@@ -103,16 +106,18 @@ Segment segment_of(const Ragged& rows, std::int64_t s) {
 }
 // Query head `head` of a segment within qkv; out and scores are left open.
 Head head_of(const Mat& qkv, const Heads& heads, const Segment& s, std::int64_t head) {
-  const std::int64_t kv_head = head / (heads.queries / heads.keys);
+  const std::int64_t kv_head = head / heads.group();
   const float* row = floats(qkv) + s.begin * qkv.ld;
   Head h{};
-  h.q = row + head * heads.dim;
-  h.k = row + (heads.queries + kv_head) * heads.dim;
-  h.v = h.k + heads.keys * heads.dim;
+  h.q = row + heads.query_at(head);
+  h.k = row + heads.key_at(kv_head);
+  h.v = row + heads.value_at(kv_head);
   h.ld_q = h.ld_kv = qkv.ld;
   h.rows = s.rows;
   h.dim = heads.dim;
   h.window = heads.window;
+  h.scale = scale_of(heads);
+  h.cap = heads.cap;
   return h;
 }
 // The rows of one layer and key head within a cache.
@@ -128,10 +133,10 @@ void append(const KvCache& cache, const Mat& qkv, const Heads& heads, const Ragg
       const Segment segment = segment_of(rows, s);
       const std::int64_t first = cached_rows(cache, heads, cache.slots[s], layer, h);
       const std::int64_t at = (first + rows.positions[segment.begin]) * D;
-      const float* k = floats(qkv) + segment.begin * qkv.ld + (heads.queries + h) * D;
-      for (std::int64_t t = 0; t < segment.rows; ++t, k += qkv.ld) {
-        std::copy_n(k, D, floats(cache.keys) + at + t * D);
-        std::copy_n(k + heads.keys * D, D, floats(cache.values) + at + t * D);
+      const float* row = floats(qkv) + segment.begin * qkv.ld;
+      for (std::int64_t t = 0; t < segment.rows; ++t, row += qkv.ld) {
+        std::copy_n(row + heads.key_at(h), D, floats(cache.keys) + at + t * D);
+        std::copy_n(row + heads.value_at(h), D, floats(cache.values) + at + t * D);
       }
     }
 }
@@ -162,22 +167,21 @@ void CpuAttention::forward(const Mat& out, const Mat& qkv, const Heads& heads, c
 void CpuAttention::backward(const Mat& dqkv, const Mat& dout, const Mat& out, const Mat& qkv,
                             const Heads& heads, const Ragged& rows) {
   KAIRO_ASSERT(dqkv.ld == qkv.ld, "gradients lie as the values");
-  const std::int64_t group = heads.queries / heads.keys, work = rows.segments * heads.keys;
+  const std::int64_t group = heads.group(), work = rows.segments * heads.keys;
 #pragma omp parallel for schedule(dynamic) num_threads(threads_)
   for (std::int64_t i = 0; i < work; ++i) {
     const std::int64_t kv_head = i % heads.keys;
     const Segment s = segment_of(rows, i / heads.keys);
-    const std::int64_t k_at = (heads.queries + kv_head) * heads.dim;
     float* drow = floats(dqkv) + s.begin * dqkv.ld;
     for (std::int64_t member = 0; member < group; ++member) {
-      const std::int64_t head = kv_head * group + member, q_at = head * heads.dim;
+      const std::int64_t head = kv_head * group + member, at = head * heads.dim;
       Head h = head_of(qkv, heads, s, head);
-      h.out = floats(out) + s.begin * out.ld + q_at;  // only read
+      h.out = floats(out) + s.begin * out.ld + at;  // only read
       h.ld_out = out.ld;
       h.scores = scratch(scores_to_train(s.rows));
-      head_backward(
-          h, {floats(dout) + s.begin * dout.ld + q_at, dout.ld, drow + q_at, drow + k_at,
-              drow + k_at + heads.keys * heads.dim, h.scores + query_block * s.rows, member == 0});
+      head_backward(h, {floats(dout) + s.begin * dout.ld + at, dout.ld, drow + heads.query_at(head),
+                        drow + heads.key_at(kv_head), drow + heads.value_at(kv_head),
+                        h.scores + query_block * s.rows, member == 0});
     }
   }
 }
@@ -190,9 +194,8 @@ void CpuAttention::cached(const Mat& out, const Mat& qkv, const Heads& heads, co
   for (std::int64_t i = 0; i < work; ++i) {
     const std::int64_t segment = i / heads.queries, head = i % heads.queries;
     const Segment s = segment_of(rows, segment);
-    const std::int64_t at = cached_rows(cache, heads, cache.slots[segment], layer,
-                                        head / (heads.queries / heads.keys)) *
-                            heads.dim;
+    const std::int64_t at =
+        cached_rows(cache, heads, cache.slots[segment], layer, head / heads.group()) * heads.dim;
     Head h = head_of(qkv, heads, s, head);
     h.k = floats(cache.keys) + at;
     h.v = floats(cache.values) + at;

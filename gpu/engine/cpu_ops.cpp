@@ -6,6 +6,8 @@
 #include "gpu/engine/ops.h"
 #include "gpu/engine/torch_cpu.h"
 #include "gpu/kernels/cross_entropy.h"
+#include "gpu/kernels/gelu.h"
+#include "gpu/kernels/layernorm.h"
 #include "gpu/kernels/rmsnorm.h"
 #include "gpu/kernels/rope.h"
 #include "gpu/kernels/skinny_matmul.h"
@@ -64,11 +66,11 @@ class CpuOps final : public Ops {
       for (std::int64_t i = 0; i < to.cols; ++i) out[i] = scale * in[i];
     });
   }
-  void add(const Mat& to, const Mat& from) override {
+  void add(const Mat& to, const Mat& from, float scale) override {
     each_row(to, [&](std::int64_t r) {
       float* out = row(to, r);
       const float* in = row(from, r);
-      for (std::int64_t i = 0; i < to.cols; ++i) out[i] += in[i];
+      for (std::int64_t i = 0; i < to.cols; ++i) out[i] += scale * in[i];
     });
   }
   void add_row(const Mat& to, const Mat& row_of) override {
@@ -90,12 +92,23 @@ class CpuOps final : public Ops {
 
   void norm(const Mat& out, const Mat& inverse, const Mat& x, const Mat& weight,
             float eps) override {
-    rmsnorm_cpu(floats(out), out.ld, dense(inverse), dense(x), dense(weight), x.rows, x.cols, eps);
+    rmsnorm_cpu(floats(out), out.ld, dense(inverse), floats(x), x.ld, dense(weight),
+                groups_of(x, inverse, weight), eps);
   }
   void norm_backward(const Mat& dx, const Mat& dout, const Mat& x, const Mat& inverse,
-                     const Mat& weight) override {
-    rmsnorm_backward_cpu(dense(dx), floats(dout), dout.ld, dense(x), dense(inverse), dense(weight),
-                         x.rows, x.cols);
+                     const Mat& weight, bool add) override {
+    rmsnorm_backward_cpu(floats(dx), dx.ld, floats(dout), dout.ld, floats(x), x.ld, dense(inverse),
+                         dense(weight), groups_of(x, inverse, weight), add);
+  }
+  void layer_norm(const Mat& out, const Mat& inverse, const Mat& x, const Mat& weight,
+                  const Mat& bias, float eps) override {
+    layernorm_cpu(floats(out), out.ld, dense(inverse), dense(x), dense(weight), dense(bias), x.rows,
+                  x.cols, eps);
+  }
+  void layer_norm_backward(const Mat& dx, const Mat& dout, const Mat& x, const Mat& inverse,
+                           const Mat& weight) override {
+    layernorm_backward_cpu(dense(dx), floats(dout), dout.ld, dense(x), dense(inverse),
+                           dense(weight), x.rows, x.cols);
   }
   void rope(const Mat& x, const RopeMats& table, const std::int32_t* positions, std::int64_t dim,
             bool inverse) override {
@@ -113,11 +126,17 @@ class CpuOps final : public Ops {
                         const KvCache& cache, std::int64_t layer) override {
     attention_.cached(out, qkv, heads, rows, cache, layer);
   }
-  void gate(const Mat& out, const Mat& gate_up) override {
-    swiglu_cpu(floats(out), out.ld, dense(gate_up), gate_up.rows, gate_up.cols / 2);
+  void gate(const Mat& out, const Mat& gate_up, Activation how) override {
+    const auto kernel = how == Activation::swiglu  ? swiglu_cpu
+                        : how == Activation::geglu ? geglu_cpu
+                                                   : gelu_cpu;
+    kernel(floats(out), out.ld, dense(gate_up), gate_up.rows, out.cols);
   }
-  void gate_backward(const Mat& gate_up, const Mat& dout) override {
-    swiglu_backward_cpu(dense(gate_up), floats(dout), dout.ld, gate_up.rows, gate_up.cols / 2);
+  void gate_backward(const Mat& gate_up, const Mat& dout, Activation how) override {
+    const auto kernel = how == Activation::swiglu  ? swiglu_backward_cpu
+                        : how == Activation::geglu ? geglu_backward_cpu
+                                                   : gelu_backward_cpu;
+    kernel(dense(gate_up), floats(dout), dout.ld, gate_up.rows, dout.cols);
   }
   void dropout(const Mat& out, const Mat& x, const DropoutMask& mask) override {
     dropout_cpu(floats(out), out.ld, floats(x), x.ld, mask, x.rows, x.cols);
@@ -126,9 +145,12 @@ class CpuOps final : public Ops {
     dropout_add_cpu(floats(sum), sum.ld, floats(x), x.ld, mask, x.rows, x.cols);
   }
 
-  void cross_entropy(const Mat& logits, const Mat& loss, const std::int32_t* targets,
-                     float scale) override {
-    cross_entropy_cpu(dense(logits), dense(loss), targets, logits.rows, logits.cols, scale);
+  void cross_entropy(const Mat& logits, const Mat& loss, const std::int32_t* targets, float scale,
+                     float cap) override {
+    cross_entropy_cpu(dense(logits), dense(loss), targets, logits.rows, logits.cols, scale, cap);
+  }
+  void softcap(const Mat& m, float cap) override {
+    each_row(m, [&](std::int64_t r) { softcap_cpu(row(m, r), m.cols, cap); });
   }
   double length(const Mat& flat) override { return norm_cpu(dense(flat), flat.rows * flat.cols); }
   void adamw(const Mat& p, const Mat& g, const Mat& m, const Mat& v,
@@ -138,6 +160,12 @@ class CpuOps final : public Ops {
 
  private:
   static float* row(const Mat& m, std::int64_t r) { return floats(m) + r * m.ld; }
+  static NormShape groups_of(const Mat& x, const Mat& inverse, const Mat& weight) {
+    const NormShape s = {x.rows, weight.cols, x.cols / weight.cols};
+    KAIRO_ASSERT(s.groups * s.C == x.cols && inverse.cols == s.groups,
+                 "whole groups, one scale each");
+    return s;
+  }
   template <class Work>
   static void each_row(const Mat& m, const Work& work) {
     const std::int64_t rows = m.rows;

@@ -45,8 +45,7 @@ class SlotGenerator final : public Generator {
                            Mat::f32(values_.data(), cached, config_.head_dim), config_.layers,
                            context_, ops_->placed(std::span<const std::int32_t>(slot_of_))};
     const Mat x = Mat::f32(x_.data(), batch_.T(), config_.hidden);
-    ops_->gather(x, weights_.embedding(),
-                 ops_->placed(std::span<const std::int32_t>(batch_.tokens)));
+    layers_.embed(x, ops_->placed(std::span<const std::int32_t>(batch_.tokens)));
     for (std::int64_t l = 0; l < config_.layers; ++l)
       layers_.forward(x, activations_, x, l, rows, linears_, &cache);
     for (const Feed& f : feeds) {
@@ -142,9 +141,11 @@ class SlotGenerator final : public Generator {
     const Mat normed = Mat::f32(normed_.data(), n, config_.hidden);
     const Mat out = Mat::f32(logits_.data(), n, config_.vocab);
     ops_->gather(last, x, ops_->placed(std::span<const std::int32_t>(last_of_)));
-    ops_->norm(normed, Mat::f32(inverse_.data(), n, 1), last, weights_.norm(2 * config_.layers),
-               config_.norm_eps);
+    norm(*ops_, normed, Mat::f32(inverse_.data(), n, 1), last, weights_.final_norm(),
+         config_.norm_eps);
     ops_->skinny(out, normed, weights_.head());
+    if (config_.logit_scale != 1) ops_->copy(out, out, config_.logit_scale);
+    if (config_.logit_cap > 0) ops_->softcap(out, config_.logit_cap);
     return ops_->seen(out);
   }
   std::int64_t slot_rows() const { return config_.layers * config_.kv_heads * context_; }

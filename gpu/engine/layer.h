@@ -14,9 +14,12 @@ namespace kairo::gpu {
 // What a layer writes on its way, and a backward pass needs of it. Inputs of groups have the
 // group's stride (linears.h).
 struct LayerMats {
-  std::array<Mat, 4> input;           // normed, attention output, normed, gated
-  Mat qkv, middle, gate_up;           // (T, .), rotated; (T, hidden); (T, 2 intermediate)
-  Mat inverse_input, inverse_middle;  // (T, 1): the norms' scales
+  std::array<Mat, 4> input;              // normed, attention output, normed, gated
+  Mat qkv, middle, gate_up;              // (T, .), rotated; (T, hidden); (T, 2 intermediate)
+  std::array<Mat, norm_places> inverse;  // (T, 1 or heads): the norms' scales
+  // Where the family has such: queries and keys before their norm, (T, their columns); what a half
+  // gives before it is normed or scaled, (T, hidden).
+  Mat unnormed, attended, fed;
   LayerMats first(std::int64_t tokens) const;
 };
 struct LayerActivations {
@@ -27,12 +30,21 @@ struct LayerActivations {
 // is overwritten, and `middle` is the caller's x (forward is then called with out = x).
 enum class Activations : std::uint8_t { kept, passing };
 
+// Of either kind.
+void norm(Ops& ops, const Mat& out, const Mat& inverse, const Mat& x, const NormWeights& weights,
+          float eps);
+// Added to dx.
+void norm_backward(Ops& ops, const Mat& dx, const Mat& dout, const Mat& x, const Mat& inverse,
+                   const NormWeights& weights);
+
 class Layers {  // one caller at a time
  public:
   // All references must outlive this object. positions: that rows can have. backward_tokens: rows
   // of the largest batch that goes backward; 0: none does.
   Layers(Ops& ops, const ModelConfig& config, const Weights& weights, std::int64_t positions,
          std::int64_t backward_tokens = 0);
+  // x: (T, hidden), the first layer's input. tokens: the device's.
+  void embed(const Mat& x, const std::int32_t* tokens);
   LayerActivations allocate(std::int64_t tokens, const Linears& linears, Activations how) const;
   // x: (T, hidden), the layer's input; out: its output, x itself or without aliasing. cache: what
   // the rows go on from and are appended to; null: sequences begin and end in the batch.
@@ -48,14 +60,32 @@ class Layers {  // one caller at a time
 
  private:
   Heads heads_of(std::int64_t layer) const;
-  // The q and k heads, where the layer knows positions.
+  Mat queries_of(const Mat& qkv) const;  // and keys_of: where a norm is, they lie together
+  Mat keys_of(const Mat& qkv) const;
+  // The q and k heads: their norm, then, where the layer knows positions, their turn.
+  void norm_and_rotate(const LayerMats& m, std::int64_t layer, const Ragged& rows);
+  void norm_and_rotate_backward(const Mat& dqkv, const LayerMats& m, std::int64_t layer,
+                                const Ragged& rows);
   void rotate(const Mat& qkv, std::int64_t layer, const Ragged& rows, bool inverse);
+  // What a half reads: x, normed where the family norms there.
+  void enter_half(const Mat& in, const LayerMats& m, const Mat& x, std::int64_t layer, NormAt at);
+  // to = from + what the half's last product gives of in. scratch: (T, hidden) where to is from.
+  void leave_half(const Mat& to, const Mat& from, const LayerMats& m, std::int64_t layer, Group g,
+                  const Mat& scratch, Linears& linears);
+  void enter_half_backward(const Mat& dx, const Mat& din, const LayerMats& m, const Mat& x,
+                           std::int64_t layer, NormAt at);
+  // The gradient of what the half's last product gives.
+  Mat leave_half_backward(const Mat& dout, const LayerMats& m, std::int64_t layer, Group g);
   Ops& ops_;
   const ModelConfig& config_;
   const Weights& weights_;
   Heads heads_;
   std::int64_t positions_;
-  Buffer cos_, sin_, dqkv_;
-  RopeMats rope_;
+  struct Rope {
+    Buffer cos, sin;
+    RopeMats mats;
+  };
+  Rope rope_, query_rope_, local_rope_;  // of keys or both; of queries where they differ
+  Buffer dqkv_, dbranch_;
 };
 }  // namespace kairo::gpu

@@ -183,7 +183,7 @@ class LoraEngine final : public Engine {
     return batch.placed(*ops_);
   }
   void forward(const TrainBatch& batch, const Ragged& rows) {
-    ops_->gather(x(0, batch), weights_.embedding(), ops_->placed(std::span(batch.tokens)));
+    layers_.embed(x(0, batch), ops_->placed(std::span(batch.tokens)));
     for (std::int64_t l = 0; l < config_.layers; ++l) forward(batch, rows, l);
   }
   void forward(const TrainBatch& batch, const Ragged& rows, std::int64_t l) {

@@ -32,9 +32,9 @@ LossHead::Chunk LossHead::chunk_of(const TrainBatch& batch, std::int64_t begin) 
 
 double LossHead::losses(const Chunk& c, const Mat& x, float scale) {
   ops_.gather(c.gathered, x, c.from);
-  ops_.norm(c.normed, c.inverse, c.gathered, weights_.norm(2 * config_.layers), config_.norm_eps);
-  ops_.gemm(c.logits, c.normed, turned(weights_.head()));
-  ops_.cross_entropy(c.logits, c.loss, c.targets, scale);
+  norm(ops_, c.normed, c.inverse, c.gathered, weights_.final_norm(), config_.norm_eps);
+  ops_.gemm(c.logits, c.normed, turned(weights_.head()), config_.logit_scale);
+  ops_.cross_entropy(c.logits, c.loss, c.targets, scale, config_.logit_cap);
   const float* loss = ops_.seen(c.loss);
   double total = 0;
   for (std::int64_t i = 0; i < c.loss.rows; ++i) total += static_cast<double>(loss[i]);
@@ -59,10 +59,9 @@ double LossHead::forward_backward(const Mat& dx, const Mat& x, const TrainBatch&
     total += losses(c, x, scale);
     const Mat dnormed = Mat::f32(dnormed_.data(), c.logits.rows, config_.hidden);
     const Mat dgathered = Mat::f32(dgathered_.data(), c.logits.rows, config_.hidden);
-    ops_.gemm(dnormed, c.logits, weights_.head());
+    ops_.gemm(dnormed, c.logits, weights_.head(), config_.logit_scale);
     ops_.zero(dgathered);
-    ops_.norm_backward(dgathered, dnormed, c.gathered, c.inverse,
-                       weights_.norm(2 * config_.layers));
+    norm_backward(ops_, dgathered, dnormed, c.gathered, c.inverse, weights_.final_norm());
     ops_.scatter(dx, dgathered, c.from);
   }
   return total;

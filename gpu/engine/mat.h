@@ -46,9 +46,24 @@ struct Ragged {
   const std::int32_t* angles = nullptr;                // (tokens): each row's row of the rope table
 };
 // Query heads share the key and value heads in equal groups. A row of qkv is q heads, k heads, v
-// heads. window: a row sees so many keys, its own among them; 0: all before it.
+// heads; interleaved: of each group in turn its q heads, its k head, its v head. window: a row sees
+// so many keys, its own among them; 0: all before it. scale of the scores; 0: 1 / sqrt(dim). cap:
+// scores are cap tanh(scores / cap); 0: none.
 struct Heads {
   std::int64_t queries = 0, keys = 0, dim = 0, window = 0;
+  float scale = 0, cap = 0;
+  bool interleaved = false;
+  std::int64_t group() const { return queries / keys; }
+  // The first column of a head: of queries, of keys, of values.
+  std::int64_t query_at(std::int64_t head) const {
+    return (interleaved ? head / group() * (group() + 2) + head % group() : head) * dim;
+  }
+  std::int64_t key_at(std::int64_t head) const {
+    return (interleaved ? head * (group() + 2) + group() : queries + head) * dim;
+  }
+  std::int64_t value_at(std::int64_t head) const {
+    return key_at(head) + (interleaved ? 1 : keys) * dim;
+  }
   std::int64_t columns() const { return (queries + 2 * keys) * dim; }
 };
 // Keys and values of sequences that go on: (slots, layers, key heads, context, dim) each. Segment s

@@ -7,6 +7,7 @@
 
 #include "gpu/engine/buffer.h"
 #include "gpu/engine/mat.h"
+#include "gpu/formats/model_config.h"
 #include "gpu/kernels/adamw.h"
 #include "gpu/kernels/dropout.h"
 #include "gpu/kernels/nf4.h"
@@ -52,8 +53,8 @@ class Ops {
 
   // Rows.
   virtual void zero(const Mat& m) = 0;
-  virtual void copy(const Mat& to, const Mat& from, float scale = 1) = 0;
-  virtual void add(const Mat& to, const Mat& from) = 0;
+  virtual void copy(const Mat& to, const Mat& from, float scale = 1) = 0;  // perhaps to itself
+  virtual void add(const Mat& to, const Mat& from, float scale = 1) = 0;   // to += scale from
   virtual void add_row(const Mat& to, const Mat& row) = 0;  // row: (1, cols), to each
   // to[i] = from[rows[i]], and the other way about: to[rows[i]] = from[i]; rows differ.
   virtual void gather(const Mat& to, const Mat& from, const std::int32_t* rows) = 0;
@@ -61,11 +62,17 @@ class Ops {
   virtual void dequantise(const Mat& to, const Nf4View& from) = 0;
 
   // The layer's parts; shapes and formulas as in gpu/kernels/<name>.h.
-  // inverse: (T, 1), which norm_backward wants again. norm_backward adds to dx.
+  // Rows are groups as wide as the weight, each normalised on its own. inverse: (T, groups), which
+  // norm_backward wants again; with `add` it adds to dx, without dx may be dout.
   virtual void norm(const Mat& out, const Mat& inverse, const Mat& x, const Mat& weight,
                     float eps) = 0;
   virtual void norm_backward(const Mat& dx, const Mat& dout, const Mat& x, const Mat& inverse,
-                             const Mat& weight) = 0;
+                             const Mat& weight, bool add) = 0;
+  // One group; inverse: (T, 1); the gradient is added.
+  virtual void layer_norm(const Mat& out, const Mat& inverse, const Mat& x, const Mat& weight,
+                          const Mat& bias, float eps) = 0;
+  virtual void layer_norm_backward(const Mat& dx, const Mat& dout, const Mat& x, const Mat& inverse,
+                                   const Mat& weight) = 0;
   // x: (T, heads * dim), in place. angles: rows of the table. inverse: the gradient.
   virtual void rope(const Mat& x, const RopeMats& table, const std::int32_t* angles,
                     std::int64_t dim, bool inverse) = 0;
@@ -78,15 +85,18 @@ class Ops {
   // The same over what the cache holds of the segment's slot and the segment, which is appended.
   virtual void cached_attention(const Mat& out, const Mat& qkv, const Heads& heads,
                                 const Ragged& rows, const KvCache& cache, std::int64_t layer) = 0;
-  // gate_up: (T, 2 C), gate first; gate_backward replaces it by its gradient.
-  virtual void gate(const Mat& out, const Mat& gate_up) = 0;
-  virtual void gate_backward(const Mat& gate_up, const Mat& dout) = 0;
+  // gate_up: (T, 2 C), gate first, or (T, C) without a gate; gate_backward replaces it by its
+  // gradient.
+  virtual void gate(const Mat& out, const Mat& gate_up, Activation how) = 0;
+  virtual void gate_backward(const Mat& gate_up, const Mat& dout, Activation how) = 0;
   virtual void dropout(const Mat& out, const Mat& x, const DropoutMask& mask) = 0;
   virtual void dropout_add(const Mat& sum, const Mat& x, const DropoutMask& mask) = 0;
 
-  // The end of a step. loss: (T, 1); logits are replaced by scale times their gradient.
+  // The end of a step. loss: (T, 1); logits are replaced by scale times their gradient. cap: 0 or
+  // what bounds them first, as softcap does.
   virtual void cross_entropy(const Mat& logits, const Mat& loss, const std::int32_t* targets,
-                             float scale) = 0;
+                             float scale, float cap = 0) = 0;
+  virtual void softcap(const Mat& m, float cap) = 0;  // m = cap tanh(m / cap)
   virtual double length(const Mat& flat) = 0;  // the root of the sum of squares, for the host
   virtual void adamw(const Mat& p, const Mat& g, const Mat& m, const Mat& v,
                      const AdamwStep& step) = 0;

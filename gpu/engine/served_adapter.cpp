@@ -26,7 +26,7 @@ Result<ServedAdapter> load_served_adapter(const AdapterSource& source, const Mod
   Adapter adapter = TRY(load_adapter(source.dir));
   std::map<std::string, std::pair<std::int64_t, Module>> known;
   for (std::int64_t l = 0; l < config.layers; ++l)
-    for (const Module m : modules_of(config)) known[module_path(l, m)] = {l, m};
+    for (const Module m : modules_of(config)) known[module_path(config, l, m)] = {l, m};
   ServedAdapter out;
   out.rank = adapter.config.rank;
   out.layers.resize(static_cast<std::size_t>(config.layers));

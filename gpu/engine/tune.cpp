@@ -164,7 +164,7 @@ class Run {
     if (is_all_linear(config.targets)) config.targets.names = {};
     for (const auto& module : engine_->layout().modules) {  // as peft writes all-linear
       auto& names = config.targets.names;
-      const std::string name = name_of(module.module);
+      const std::string name = name_of(engine_->config(), module.module);
       if (is_all_linear(job_.targets) && std::ranges::find(names, name) == names.end())
         names.push_back(name);
     }

@@ -24,6 +24,15 @@ Result<Mat> Weights::take(const std::string& name, std::int64_t rows, std::int64
   return own(std::move(copy), std::max<std::int64_t>(rows, 1), cols);
 }
 
+Result<NormWeights> Weights::take_norm(const std::string& path, std::int64_t width, bool may_map) {
+  NormWeights out;
+  const bool grows = config_.norm == NormKind::rms_plus_one;
+  out.weight = TRY(take(path + ".weight", 0, width, may_map && !grows));
+  for (std::int64_t i = 0; grows && i < width; ++i) static_cast<float*>(out.weight.data)[i] += 1;
+  if (config_.norm == NormKind::layer) out.bias = TRY(take(path + ".bias", 0, width, may_map));
+  return out;
+}
+
 Weights::Nf4Matrix Weights::quantised(std::span<const float> weights, LinearShape s) {
   const std::int64_t n = s.out * s.in;
   Nf4Matrix q;
@@ -50,7 +59,7 @@ Status Weights::take_group(const ModelConfig& config, std::int64_t layer, Group 
     const LinearShape s = shape_of(config, m);
     const std::array<std::int64_t, 2> shape = {s.out, s.in};
     Buffer plain(s.out * s.in);
-    TRY(folder_->read(module_path(layer, m) + ".weight", shape, plain.span()));
+    TRY(folder_->read(module_path(config, layer, m) + ".weight", shape, plain.span()));
     if (is_nf4)
       quantised_[static_cast<std::size_t>(layer)][index_of(m)] = quantised(plain.span(), s);
     else
@@ -77,7 +86,7 @@ Status Weights::take_biases(const ModelConfig& config, std::int64_t layer) {
     std::int64_t first = 0;
     for (const Module m : modules_of(config, g)) {
       const std::array<std::int64_t, 1> shape = {shape_of(config, m).out};
-      TRY(folder_->read(module_path(layer, m) + ".bias", shape,
+      TRY(folder_->read(module_path(config, layer, m) + ".bias", shape,
                         whole.span().subspan(static_cast<std::size_t>(first),
                                              static_cast<std::size_t>(shape[0]))));
       first += shape[0];
@@ -111,9 +120,13 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
   const auto layers = static_cast<std::size_t>(config.layers);
   Weights w(ops, config);
   w.folder_ = TRY(TensorFolder::open(model_dir));
-  w.embedding_ = TRY(w.take(embedding_name, config.vocab, config.hidden, may_map));
+  const auto table = [&](const char* name) {
+    return w.take(std::string(name) + ".weight", config.vocab, config.hidden, may_map);
+  };
+  w.embedding_ = TRY(table(config.names->embedding));
   w.head_ = w.embedding_;
-  if (!config.tied_head) w.head_ = TRY(w.take(head_name, config.vocab, config.hidden, may_map));
+  if (!config.tied_head) w.head_ = TRY(table(config.names->head));
+  w.norms_.resize(layers);
   w.biases_.resize(layers);
   if (may_map) w.modules_.resize(layers);
   if (!may_map) w.groups_.resize(layers);
@@ -122,15 +135,19 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
   for (std::int64_t l = 0; l < config.layers; ++l) {
     if (options.should_stop && options.should_stop())
       return Error{Code::conflict, "asked to stop while the model was being loaded"};
-    for (const auto& name : {input_norm_name(l), post_attention_norm_name(l)})
-      w.norms_.push_back(TRY(w.take(name, 0, config.hidden, may_map)));
-    TRY(w.take_biases(config, l));
     const auto at = static_cast<std::size_t>(l);
+    for (std::size_t n = 0; n < norm_places; ++n) {
+      const auto place = static_cast<NormAt>(n);
+      if (config.has_norm(place))
+        w.norms_[at][n] =
+            TRY(w.take_norm(norm_path(config, l, place), norm_width(config, place), may_map));
+    }
+    TRY(w.take_biases(config, l));
     for (const Module m : modules_of(config)) {
       if (!may_map) break;
       const LinearShape s = shape_of(config, m);
       w.modules_[at][index_of(m)] =
-          TRY(w.take(module_path(l, m) + ".weight", s.out, s.in, may_map));
+          TRY(w.take(module_path(config, l, m) + ".weight", s.out, s.in, may_map));
     }
     for (const Group g : all_groups) {
       if (may_map) break;
@@ -139,7 +156,7 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
       largest = std::max(largest, group.out * group.stride);
     }
   }
-  w.norms_.push_back(TRY(w.take(final_norm_name, 0, config.hidden, may_map)));
+  w.final_norm_ = TRY(w.take_norm(config.names->final_norm, config.hidden, may_map));
   if (options.method == Method::qlora && !options.dequantised_cache) w.scratch_ = ops.make(largest);
   if (!may_map) w.folder_.reset();
   return w;

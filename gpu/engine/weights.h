@@ -25,6 +25,9 @@ struct WeightsOptions {
   bool dequantised_cache = false;     // of NF4 weights: all groups in fp32, too
   std::function<bool()> should_stop;  // asked between layers; may be empty
 };
+struct NormWeights {
+  Mat weight, bias;  // bias: of NormKind::layer
+};
 class Weights {  // immutable but for what is written behind the groups' columns; movable
  public:
   // ops must outlive this. not_found, invalid, corrupt: the files. conflict: should_stop said so.
@@ -32,8 +35,11 @@ class Weights {  // immutable but for what is written behind the groups' columns
                               const WeightsOptions& options);
   const Mat& embedding() const { return embedding_; }  // (vocab, hidden)
   const Mat& head() const { return head_; }            // the same shape; perhaps the same
-  // (1, hidden). 2 l: before layer l's attention, 2 l + 1: before its MLP; last: the final one.
-  const Mat& norm(std::int64_t index) const { return norms_[static_cast<std::size_t>(index)]; }
+  // (1, norm_width); no data where the family has none.
+  const NormWeights& norm(std::int64_t layer, NormAt at) const {
+    return norms_[static_cast<std::size_t>(layer)][index_of(at)];
+  }
+  const NormWeights& final_norm() const { return final_norm_; }
   // (out, in); without an adapter's room only.
   const Mat& module(std::int64_t layer, Module m) const {
     return modules_[static_cast<std::size_t>(layer)][index_of(m)];
@@ -61,6 +67,7 @@ class Weights {  // immutable but for what is written behind the groups' columns
   Status take_group(const ModelConfig& config, std::int64_t layer, Group g, const LoraGroup& lora,
                     const WeightsOptions& options);
   Status take_biases(const ModelConfig& config, std::int64_t layer);
+  Result<NormWeights> take_norm(const std::string& path, std::int64_t width, bool may_map);
   static Nf4Matrix quantised(std::span<const float> weights, LinearShape s);
   void decode(const Mat& to, std::int64_t layer, Group g);
   Ops* ops_;
@@ -69,7 +76,8 @@ class Weights {  // immutable but for what is written behind the groups' columns
   std::vector<Buffer> owned_;
   Buffer scratch_;  // of one decoded group; empty when none is decoded at use
   Mat embedding_, head_;
-  std::vector<Mat> norms_;
+  std::vector<std::array<NormWeights, norm_places>> norms_;
+  NormWeights final_norm_;
   std::vector<std::array<Mat, module_kinds>> modules_;  // [layer][module]; without room
   std::vector<std::array<Mat, 4>> biases_;              // [layer][group]
   std::vector<std::array<Mat, 4>> groups_;              // [layer][group]; data is null when decoded

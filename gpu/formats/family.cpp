@@ -1,78 +1,194 @@
-// gpu/formats/family.cpp - the families, and how their layers differ from one another.
+// gpu/formats/family.cpp - the families, and the fields that only one of them has.
 #include "gpu/formats/family.h"
+
+#include <cmath>
 
 namespace kairo::gpu {
 namespace {
+constexpr TensorNames olmo_names = {.norms = {nullptr, "post_attention_layernorm", nullptr,
+                                              "post_feedforward_layernorm", "q_norm", "k_norm"}};
+constexpr TensorNames qwen3_names = {
+    .norms = {"input_layernorm", nullptr, "post_attention_layernorm", nullptr, "q_norm", "k_norm"}};
+constexpr TensorNames gemma2_names = {.norms = {"input_layernorm", "post_attention_layernorm",
+                                                "pre_feedforward_layernorm",
+                                                "post_feedforward_layernorm", nullptr, nullptr}};
+constexpr TensorNames gemma3_names = {.norms = {"input_layernorm", "post_attention_layernorm",
+                                                "pre_feedforward_layernorm",
+                                                "post_feedforward_layernorm", "q_norm", "k_norm"}};
+constexpr TensorNames falcon_names = {
+    .layers = "transformer.h.",
+    .attention = "self_attention.",
+    .modules = {nullptr, nullptr, nullptr, "dense", nullptr, "dense_h_to_4h", "dense_4h_to_h",
+                "query_key_value", nullptr},
+    .norms = {"ln_attn", nullptr, "ln_mlp", nullptr, nullptr, nullptr},
+    .embedding = "transformer.word_embeddings",
+    .final_norm = "transformer.ln_f"};
+constexpr TensorNames with_one_norm(TensorNames names, const char* norm) {
+  names.norms[index_of(NormAt::attention)] = names.norms[index_of(NormAt::mlp)] = norm;
+  return names;
+}
+constexpr TensorNames falcon_7b_names = with_one_norm(falcon_names, "input_layernorm");
+
+// A factor; absent: `otherwise`. In (0, 1e6).
+float factor(Fields& f, const char* key, double otherwise) {
+  const double value = f.number(key, otherwise);
+  if (!(value > 0 && value < 1e6)) f.fail(key, "is not in (0, 1e6)");
+  return static_cast<float>(value);
+}
+// A bound; null: none. Absent: `otherwise`.
+float cap(Fields& f, const char* key, double otherwise) {
+  if (f.says(key) && !f.has(key)) return 0;
+  return otherwise == 0 && !f.has(key) ? 0 : factor(f, key, otherwise);
+}
+void granite_fields(ModelConfig& config, Fields& f) {
+  config.embedding_scale = factor(f, "embedding_multiplier", 1);
+  config.attention_scale = factor(f, "attention_multiplier", 1);
+  config.residual_scale = factor(f, "residual_multiplier", 1);
+  config.logit_scale = 1 / factor(f, "logits_scaling", 1);
+}
+void gemma_fields(ModelConfig& config, Fields& f) {
+  config.embedding_scale = std::sqrt(static_cast<float>(config.hidden));
+  config.attention_scale = 1 / std::sqrt(factor(f, "query_pre_attn_scalar", 256));
+  if (f.flag("use_bidirectional_attention", false))
+    f.fail("use_bidirectional_attention", "true is not supported");
+}
+void gemma2_fields(ModelConfig& config, Fields& f) {
+  gemma_fields(config, f);
+  config.attention_cap = cap(f, "attn_logit_softcapping", 50);
+  config.logit_cap = cap(f, "final_logit_softcapping", 30);
+}
+// transformers reads attn_logit_softcapping here, too, and does not use it.
+void gemma3_fields(ModelConfig& config, Fields& f) {
+  gemma_fields(config, f);
+  config.logit_cap = cap(f, "final_logit_softcapping", 0);
+}
+void falcon_fields(ModelConfig& config, Fields& f) {
+  const bool is_new = f.flag("new_decoder_architecture", false);
+  if (f.flag("alibi", false)) f.fail("alibi", "true is not supported: rotary positions are");
+  if (!is_new && !f.flag("parallel_attn", true))
+    f.fail("parallel_attn", "false is not supported for this family");
+  if (!is_new) config.kv_heads = f.flag("multi_query", true) ? 1 : config.heads;
+  const std::int64_t norms = f.integer("num_ln_in_parallel_attn", is_new ? 2 : 1);
+  if (norms != 1 && norms != 2) f.fail("num_ln_in_parallel_attn", "is neither 1 nor 2");
+  if (!is_new || norms == 1) config.names = &falcon_7b_names;
+  config.qkv_bias = config.o_bias = config.mlp_bias = f.flag("bias", false);
+  config.residual_dropout = f.number("hidden_dropout", 0);
+}
+
 std::vector<Family> make_families() {
-  Family llama{"LlamaForCausalLM", "llama"};
+  const auto row = [](std::string_view architecture, std::string_view type) {
+    Family family;
+    family.architecture = architecture;
+    family.model_type = type;
+    return family;
+  };
+  Family llama = row("LlamaForCausalLM", "llama");
   llama.bias_flags = true;
-  Family mistral{"MistralForCausalLM", "mistral", Windows::all};
+
+  Family mistral = row("MistralForCausalLM", "mistral");
+  mistral.windows = Windows::all;
   mistral.kv_heads = 8;
-  Family qwen2{"Qwen2ForCausalLM", "qwen2", Windows::by_layer};
-  qwen2.qkv_bias = true;
+
+  Family ministral3 = row("Ministral3ForCausalLM", "ministral3");
+  ministral3.windows = Windows::all;
+  ministral3.window = 0;
+  ministral3.kv_heads = 8;
+  ministral3.head_dim = 128;
+  ministral3.norm_eps = 1e-5;
+  ministral3.grows_queries = true;
+  ministral3.is_offered = false;
+
+  Family qwen2 = row("Qwen2ForCausalLM", "qwen2");
+  qwen2.windows = Windows::by_layer;
+  qwen2.form.qkv_bias = true;
   qwen2.kv_heads = 32;
-  Family smollm3{"SmolLM3ForCausalLM", "smollm3", Windows::unread};
+
+  Family qwen3 = row("Qwen3ForCausalLM", "qwen3");
+  qwen3.windows = Windows::by_layer;
+  qwen3.form.names = &qwen3_names;
+  qwen3.form.qk_norm = QkNorm::head;
+  qwen3.bias_flags = true;
+  qwen3.kv_heads = 32;
+  qwen3.head_dim = 128;
+  qwen3.is_offered = false;
+
+  Family smollm3 = row("SmolLM3ForCausalLM", "smollm3");
+  smollm3.windows = Windows::unread;
   smollm3.bias_flags = smollm3.plain_layers = true;
   smollm3.kv_heads = 4;
   smollm3.theta = 2e6;
   smollm3.tied_head = true;
-  Family phi3{"Phi3ForCausalLM", "phi3", Windows::all};
+
+  Family phi3 = row("Phi3ForCausalLM", "phi3");
+  phi3.windows = Windows::all;
   phi3.window = 0;
-  phi3.fused = phi3.longrope = phi3.residual_dropout = true;
+  phi3.form.fused = phi3.longrope = phi3.residual_dropout = true;
   phi3.is_offered = false;
   phi3.original_positions = 4096;
   phi3.norm_eps = 1e-5;
-  return {llama, mistral, qwen2, smollm3, phi3};
-}
-// Of a list with an entry a layer; absent: what `otherwise` says of each.
-template <class Read, class Otherwise>
-void each_layer(Fields& f, const char* key, std::vector<LayerKind>& kinds, Read read,
-                Otherwise otherwise) {
-  if (!f.has(key)) {
-    for (std::size_t l = 0; l < kinds.size(); ++l) otherwise(kinds[l], l);
-    return;
-  }
-  const nlohmann::json& list = f.at(key);
-  if (!list.is_array() || list.size() != kinds.size())
-    return f.fail(key, "is not a list with an entry for each of the " +
-                           std::to_string(kinds.size()) + " layers");
-  for (std::size_t l = 0; l < kinds.size(); ++l) read(kinds[l], list[l]);
-}
 
-void limit_by_layer(Fields& f, std::vector<LayerKind>& kinds, std::int64_t window) {
-  const std::int64_t from = f.integer("max_window_layers", 28);
-  each_layer(
-      f, "layer_types", kinds,
-      [&](LayerKind& kind, const nlohmann::json& type) {
-        if (type == "sliding_attention")
-          kind.window = window;
-        else if (type != "full_attention")
-          f.fail("layer_types",
-                 "names " + type.dump() + ": full_attention and sliding_attention are supported");
-      },
-      [&](LayerKind& kind, std::size_t l) {
-        if (static_cast<std::int64_t>(l) >= from) kind.window = window;
-      });
-}
-// The window that counts; 0: none does.
-std::int64_t window_of(const Family& family, Fields& f, std::int64_t positions) {
-  if (family.windows == Windows::by_layer && !f.flag("use_sliding_window", false)) return 0;
-  if (family.windows == Windows::unread) {
-    if (f.flag("use_sliding_window", false))
-      f.fail("use_sliding_window", "true is not supported for this family");
-    return 0;
-  }
-  const bool is_default = family.windows != Windows::none && !f.says("sliding_window");
-  if (is_default && family.window == 0) return 0;
-  const std::int64_t window = f.integer("sliding_window", is_default ? family.window : positions);
-  if (window < 1) f.fail("sliding_window", "is " + std::to_string(window) + ", below 1");
-  if (window >= positions) return 0;
-  if (family.windows == Windows::none)
-    f.fail("sliding_window", std::to_string(window) +
-                                 " for this model, and not supported: null is, or "
-                                 "max_position_embeddings at most " +
-                                 std::to_string(window));
-  return window;
+  Family granite = row("GraniteForCausalLM", "granite");
+  granite.bias_flags = true;
+  granite.own_fields = granite_fields;
+  granite.is_offered = false;
+
+  Family olmo2 = row("Olmo2ForCausalLM", "olmo2");
+  olmo2.form.names = &olmo_names;
+  olmo2.form.qk_norm = QkNorm::row;
+  olmo2.norm_eps = 1e-5;
+  olmo2.is_offered = false;
+
+  Family olmo3 = olmo2;
+  olmo3.architecture = "Olmo3ForCausalLM";
+  olmo3.model_type = "olmo3";
+  olmo3.windows = Windows::local;
+  olmo3.every_full = 4;
+  olmo3.theta = 5e5;
+  olmo3.local_theta = 5e5;  // whatever rope_theta says
+
+  Family gemma2 = row("Gemma2ForCausalLM", "gemma2");
+  gemma2.form.names = &gemma2_names;
+  gemma2.form.norm = NormKind::rms_plus_one;
+  gemma2.form.activation = Activation::geglu;
+  gemma2.windows = Windows::local;
+  gemma2.every_full = 2;
+  gemma2.kv_heads = 4;
+  gemma2.head_dim = 256;
+  gemma2.tied_head = true;
+  gemma2.activation_key = "hidden_activation";
+  gemma2.activation = "gelu_pytorch_tanh";
+  gemma2.own_fields = gemma2_fields;
+  gemma2.is_offered = false;
+
+  Family gemma3 = gemma2;
+  gemma3.architecture = "Gemma3ForCausalLM";
+  gemma3.model_type = "gemma3_text";
+  gemma3.form.names = &gemma3_names;
+  gemma3.form.qk_norm = QkNorm::head;
+  gemma3.every_full = 6;
+  gemma3.theta = 1e6;
+  gemma3.local_theta = 1e4;
+  gemma3.local_theta_key = "rope_local_base_freq";
+  gemma3.own_fields = gemma3_fields;
+
+  Family falcon = row("FalconForCausalLM", "falcon");
+  falcon.form.names = &falcon_names;
+  falcon.form.norm = NormKind::layer;
+  falcon.form.activation = Activation::gelu;
+  falcon.form.fused = falcon.form.interleaved = falcon.form.parallel = true;
+  falcon.positions = 2048;
+  falcon.norm_eps = 1e-5;
+  falcon.tied_head = true;
+  falcon.activation_key = "activation";
+  falcon.activation = "gelu";
+  falcon.eps_key = "layer_norm_epsilon";
+  falcon.kv_heads_key = "num_kv_heads";
+  falcon.intermediate_key = "ffn_hidden_size";
+  falcon.own_fields = falcon_fields;
+  falcon.is_offered = false;
+
+  return {llama,   mistral, ministral3, qwen2,  qwen3,  smollm3, phi3,
+          granite, olmo2,   olmo3,      gemma2, gemma3, falcon};
 }
 }  // namespace
 
@@ -84,29 +200,5 @@ const Family* find_family(std::string_view architecture) {
   for (const Family& family : families())
     if (family.architecture == architecture) return &family;
   return nullptr;
-}
-
-std::vector<LayerKind> layer_kinds(const Family& family, Fields& f, std::int64_t layers,
-                                   std::int64_t positions) {
-  std::vector<LayerKind> kinds(static_cast<std::size_t>(layers));
-  const std::int64_t window = window_of(family, f, positions);
-  if (family.windows == Windows::all)
-    for (LayerKind& kind : kinds) kind.window = window;
-  if (family.windows == Windows::by_layer && window > 0) limit_by_layer(f, kinds, window);
-  if (!family.plain_layers) return kinds;
-  const std::int64_t interval = f.integer("no_rope_layer_interval", 4);
-  if (interval < 1) f.fail("no_rope_layer_interval", "is below 1");
-  each_layer(
-      f, "no_rope_layers", kinds,
-      [&](LayerKind& kind, const nlohmann::json& is_rotated) {
-        if (is_rotated != 0 && is_rotated != 1)
-          f.fail("no_rope_layers", "has an entry that is neither 0 nor 1");
-        kind.is_rotated = is_rotated != 0;
-      },
-      [&](LayerKind& kind, std::size_t l) {
-        const auto place = static_cast<std::int64_t>(l) + 1;
-        kind.is_rotated = interval < 1 || place % interval != 0;
-      });
-  return kinds;
 }
 }  // namespace kairo::gpu

@@ -32,9 +32,9 @@ void refuse_unsupported(const ModelConfig& config, const Family& family, Fields&
   for (const char* key : {"attention_bias", "mlp_bias"})
     if (!family.bias_flags && f.flag(key, false))
       f.fail(key, "true is not supported for this family");
-  const std::string act = f.text("hidden_act");
-  if (!act.empty() && act != "silu" && act != "swish")
-    f.fail("hidden_act", "\"" + act + "\" is not supported: silu is");
+  const std::string act = f.text(family.activation_key), known = family.activation;
+  if (!act.empty() && act != known && !(known == "silu" && act == "swish"))
+    f.fail(family.activation_key, "\"" + act + "\" is not supported: " + known + " is");
   if (f.has("quantization_config"))
     f.fail("quantization_config", "is not supported: give the unquantised model");
   if (!f.flag("is_causal", true)) f.fail("is_causal", "false is not supported");
@@ -46,7 +46,7 @@ void refuse_unsupported(const ModelConfig& config, const Family& family, Fields&
     f.fail("model_type", "is \"" + type + "\", which computes otherwise than architectures says (" +
                              config.architecture + "): " + wanted + " is supported");
   if (config.heads % config.kv_heads != 0)
-    f.fail("num_key_value_heads", "does not divide num_attention_heads");
+    f.fail(family.kv_heads_key, "does not divide num_attention_heads");
   if (config.head_dim % 2 != 0) f.fail("head_dim", "is odd");
 }
 
@@ -91,19 +91,23 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
     return Error{Code::invalid,
                  file + ": architecture \"" + config.architecture +
                      "\" is not supported natively; supported: " + offered_architectures()};
+  static_cast<LayerForm&>(config) = family->form;
   config.hidden = f.dimension("hidden_size", width_max);
   config.layers = f.dimension("num_hidden_layers", layers_max);
   config.heads = f.dimension("num_attention_heads", width_max);
-  const bool has_default = family->kv_heads != 0 && !f.says("num_key_value_heads");
+  const bool has_default = family->kv_heads != 0 && !f.says(family->kv_heads_key);
   config.kv_heads =
-      f.dimension("num_key_value_heads", width_max, has_default ? family->kv_heads : config.heads);
-  config.intermediate = f.dimension("intermediate_size", width_max);
+      f.dimension(family->kv_heads_key, width_max, has_default ? family->kv_heads : config.heads);
+  config.intermediate =
+      f.dimension(family->intermediate_key, width_max, config.is_gated() ? 0 : 4 * config.hidden);
   config.vocab = f.dimension("vocab_size", tokens_max);
-  config.positions = f.dimension("max_position_embeddings", tokens_max);
+  config.positions = f.dimension("max_position_embeddings", tokens_max, family->positions);
   if (!f.error().empty()) return Error{Code::invalid, f.error()};
-  config.head_dim = f.dimension("head_dim", width_max, config.hidden / config.heads);
-  const double eps = f.number("rms_norm_eps", family->norm_eps);
-  if (!(eps >= 0 && eps <= 1)) f.fail("rms_norm_eps", "is not in [0, 1]");
+  const bool says_dim = family->head_dim == 0 || f.says("head_dim");
+  config.head_dim = f.dimension("head_dim", width_max,
+                                says_dim ? config.hidden / config.heads : family->head_dim);
+  const double eps = f.number(family->eps_key, family->norm_eps);
+  if (!(eps >= 0 && eps <= 1)) f.fail(family->eps_key, "is not in [0, 1]");
   config.norm_eps = static_cast<float>(eps);
   config.tied_head = f.flag("tie_word_embeddings", family->tied_head);
   config.attention_dropout = f.number("attention_dropout", 0);
@@ -112,12 +116,11 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
   for (const char* key : {"resid_pdrop", "embd_pdrop"})
     if (family->residual_dropout)
       config.residual_dropout = std::max(config.residual_dropout, f.number(key, 0));
-  config.fused = family->fused;
   const std::string rope_error = parse_rope(config, *family, f, file);
   if (!rope_error.empty()) return Error{Code::invalid, rope_error};
   parse_stop_tokens(config, f);
   config.kinds = layer_kinds(*family, f, config.layers, config.positions);
-  config.qkv_bias = family->qkv_bias;
+  if (family->own_fields != nullptr) family->own_fields(config, f);
   if (family->bias_flags) {
     config.qkv_bias = config.o_bias = f.flag("attention_bias", false);
     config.mlp_bias = f.flag("mlp_bias", false);

@@ -1,10 +1,12 @@
 // gpu/formats/model_config.h - the architecture that a Hugging Face config.json describes.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "gpu/formats/tensor_names.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
@@ -22,14 +24,40 @@ struct RopeConfig {
   // tokens and in longer ones; all of a sequence's tokens by the same.
   std::vector<double> short_factors, long_factors;
   double strength = 1;  // of cosines and sines
+  // A query's strength grows with its place: by so much times ln(1 + the times that the original
+  // positions have passed).
+  double query_growth = 0;
 };
 // How a layer differs from the others.
 struct LayerKind {
   std::int64_t window = 0;  // keys that a row sees, its own among them; 0: all before it
   bool is_rotated = true;   // false: it knows no positions
+  bool is_local = false;    // it turns by local_rope where there is one
 };
-// A decoder: pre-RMSNorm, SwiGLU, grouped-query attention.
-struct ModelConfig {
+// rms_plus_one: files have the weight less 1. layer: mean and deviation, with a bias.
+enum class NormKind : std::uint8_t { rms, rms_plus_one, layer };
+enum class QkNorm : std::uint8_t { none, head, row };  // each head, or all of a row's together
+enum class Activation : std::uint8_t { swiglu, geglu, gelu };  // geglu: by tanh; gelu: no gate
+// What a family's layers compute, beside their sizes; defaults are Llama's.
+struct LayerForm {
+  const TensorNames* names = &llama_names;  // static
+  NormKind norm = NormKind::rms;
+  QkNorm qk_norm = QkNorm::none;
+  Activation activation = Activation::swiglu;
+  bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  bool fused = false;        // q, k, v are one matrix, gate and up another
+  bool interleaved = false;  // of fused q, k, v each key head stands behind its query heads
+  bool parallel = false;     // both halves read the layer's input
+  float attention_scale = 0, attention_cap = 0;  // scale 0: 1 / sqrt(head_dim); cap 0: none
+  float embedding_scale = 1, residual_scale = 1, logit_scale = 1, logit_cap = 0;
+
+  bool has_norm(NormAt at) const { return names->norms[index_of(at)] != nullptr; }
+  bool is_gated() const { return activation != Activation::gelu; }
+  // Whether what a half adds to its input differs from what its last product gives.
+  bool has_branch() const { return residual_scale != 1 || has_norm(NormAt::after_attention); }
+};
+// A decoder: grouped-query attention and an MLP, each added to its input.
+struct ModelConfig : LayerForm {
   std::string architecture;  // "LlamaForCausalLM"
   std::int64_t hidden = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0, intermediate = 0;
   std::int64_t vocab = 0, positions = 0;  // positions: max_position_embeddings
@@ -37,10 +65,9 @@ struct ModelConfig {
   bool tied_head = false;                              // the output head is the embedding
   double attention_dropout = 0, residual_dropout = 0;  // in training only
   RopeConfig rope;
-  std::vector<LayerKind> kinds;  // one a layer; empty: all are plain
-  bool qkv_bias = false, o_bias = false, mlp_bias = false;
-  bool fused = false;           // q, k, v are one matrix, gate and up another
-  std::int64_t rotary_dim = 0;  // of a head's values the first so many are rotated
+  std::optional<RopeConfig> local_rope;  // of local layers
+  std::vector<LayerKind> kinds;          // one a layer; empty: all are plain
+  std::int64_t rotary_dim = 0;           // of a head's values the first so many are rotated
   LayerKind kind(std::int64_t layer) const {
     return kinds.empty() ? LayerKind() : kinds[static_cast<std::size_t>(layer)];
   }

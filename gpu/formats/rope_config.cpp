@@ -60,8 +60,8 @@ void parse_longrope(RopeConfig& rope, Fields& f, const ModelConfig& config) {
     f.fail("attention_factor", "is not in (0, 1000)");
 }
 // outer: the whole config, which has some of rope's fields, too.
-void parse_scaling(ModelConfig& config, const Family& family, Fields& f, Fields& outer) {
-  RopeConfig& rope = config.rope;
+void parse_scaling(RopeConfig& rope, const ModelConfig& config, const Family& family, Fields& f,
+                   Fields& outer) {
   std::string kind = f.text("rope_type");
   if (kind.empty()) kind = f.text("type");
   if (kind.empty() || kind == "default") return;
@@ -76,6 +76,11 @@ void parse_scaling(ModelConfig& config, const Family& family, Fields& f, Fields&
       (outer.has(original) ? outer : f)
           .dimension(original, tokens_max,
                      family.original_positions > 0 ? family.original_positions : config.positions);
+  if (family.grows_queries) {
+    rope.query_growth = f.number("llama_4_scaling_beta", 0);
+    if (!(rope.query_growth >= 0 && rope.query_growth < 1e3))
+      f.fail("llama_4_scaling_beta", "is not in [0, 1000)");
+  }
   if (kind == "yarn") return parse_yarn(rope, f, config.positions);
   const bool is_old = kind == "su";  // Phi-3's first files
   if (family.longrope && (kind == "longrope" || is_old)) return parse_longrope(rope, f, config);
@@ -88,6 +93,9 @@ void parse_scaling(ModelConfig& config, const Family& family, Fields& f, Fields&
   if (!(rope.high_frequency_factor > rope.low_frequency_factor))
     f.fail("high_freq_factor", "is not above low_freq_factor");
 }
+void rotate(ModelConfig& config, double share) {
+  config.rotary_dim = static_cast<std::int64_t>(static_cast<double>(config.head_dim) * share);
+}
 // The share of each head that is rotated; absent: `otherwise`.
 double share_of(const Family& family, Fields& f, double otherwise) {
   const char* key = "partial_rotary_factor";
@@ -96,32 +104,65 @@ double share_of(const Family& family, Fields& f, double otherwise) {
   if (!(share > 0 && share <= 1)) f.fail(key, "is not in (0, 1]");
   return share;
 }
+// One of the ropes. from: what speaks of it; null: nothing does. Returns an error or "".
+std::string parse_one(RopeConfig& rope, ModelConfig& config, const Family& family,
+                      const nlohmann::json* from, const std::string& where, Fields& outer,
+                      double share) {
+  if (from == nullptr || from->empty()) return "";
+  if (!from->is_object()) return where + " is not an object";
+  Fields f(*from, where);
+  rope.theta = f.number("rope_theta", rope.theta);
+  rotate(config, share_of(family, f, share));
+  parse_scaling(rope, config, family, f, outer);
+  return f.error();
+}
+bool is_theta(const RopeConfig& rope) {
+  return rope.theta > 1.0 && rope.theta <= 1e15;
+}
 }  // namespace
 
 std::string parse_rope(ModelConfig& config, const Family& family, Fields& f,
                        const std::string& file) {
-  RopeConfig& rope = config.rope;
-  rope.theta = f.number("rope_theta", family.theta);
-  const auto rotate = [&config](double share) {
-    config.rotary_dim = static_cast<std::int64_t>(static_cast<double>(config.head_dim) * share);
-  };
+  const bool has_local = family.local_theta > 0;
+  const char* parameters = "rope_parameters";
+  config.rope.theta = f.number("rope_theta", family.theta);
   const double share = share_of(family, f, 1.0);
-  rotate(share);
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+  rotate(config, share);
+  const nlohmann::json* all = nullptr;
+  std::string where = file;
+  for (const char* key : {"rope_scaling", parameters}) {
     if (!f.has(key)) continue;
     if (!f.at(key).is_object()) return file + ": " + key + " is not an object";
-    if (f.at(key).empty()) continue;
-    Fields inner(f.at(key), file + ": " + key);
-    rope.theta = inner.number("rope_theta", rope.theta);
-    rotate(share_of(family, inner, share));
-    parse_scaling(config, family, inner, f);
-    if (!inner.error().empty()) return inner.error();
+    if (f.at(key).empty() || (has_local && key == parameters)) continue;
+    all = &f.at(key);
+    where = file + ": " + key;
     break;
   }
+  if (has_local) {
+    RopeConfig& local = config.local_rope.emplace();
+    local.theta = family.local_theta_key == nullptr
+                      ? family.local_theta
+                      : f.number(family.local_theta_key, family.local_theta);
+    for (const bool is_local : {false, true}) {
+      const char* kind = is_local ? "sliding_attention" : "full_attention";
+      if (!f.has(parameters) || !f.at(parameters).contains(kind)) continue;
+      const std::string error =
+          parse_one(is_local ? local : config.rope, config, family, &f.at(parameters)[kind],
+                    file + ": " + parameters + "." + kind, f, share);
+      if (!error.empty()) return error;
+    }
+    if (f.has(parameters) && f.at(parameters).contains("rope_type"))
+      return file +
+             ": rope_parameters is not by the layers' types full_attention and "
+             "sliding_attention";
+    if (!is_theta(local)) return file + ": the local rope_theta is not in (1, 1e15]";
+  }
+  const std::string error = parse_one(config.rope, config, family, all, where, f, share);
+  if (!error.empty()) return error;
   if (config.rotary_dim < 2 || (family.longrope && config.rotary_dim % 2 != 0))
     return file + ": partial_rotary_factor leaves " + std::to_string(config.rotary_dim) +
            " values of a head, which are no pairs";
-  if (!(rope.theta > 1.0 && rope.theta <= 1e15)) return file + ": rope_theta is not in (1, 1e15]";
+  if (!is_theta(config.rope)) return file + ": rope_theta is not in (1, 1e15]";
   return "";
 }
 }  // namespace kairo::gpu

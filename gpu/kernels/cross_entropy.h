@@ -5,7 +5,10 @@
 namespace kairo::gpu {
 // loss[t] = log(sum_v exp(logits[t][v])) - logits[t][target[t]], natural log.
 // logits: (T, V) dense, replaced by scale * (softmax - onehot(target)). target[t] in [0, V).
+// With a cap it is cap tanh(logits / cap) whose likelihood is taken; the gradient is the logits'.
 // Bound: bytes (three passes over a row that fits the second-level cache).
 void cross_entropy_cpu(float* logits, float* loss, const std::int32_t* target, std::int64_t T,
-                       std::int64_t V, float scale);
+                       std::int64_t V, float scale, float cap = 0);
+// x[i] = cap tanh(x[i] / cap)
+void softcap_cpu(float* x, std::int64_t n, float cap);
 }  // namespace kairo::gpu

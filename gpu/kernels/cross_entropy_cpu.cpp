@@ -2,9 +2,11 @@
 // 49,152 fp32 terms lose no digits.
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "gpu/kernels/cross_entropy.h"
 #include "gpu/kernels/exp.h"
+#include "gpu/kernels/tanh.h"
 
 namespace kairo::gpu {
 namespace {
@@ -12,10 +14,17 @@ constexpr std::int64_t block = 1024;
 }
 
 void cross_entropy_cpu(float* logits, float* loss, const std::int32_t* target, std::int64_t T,
-                       std::int64_t V, float scale) {
-#pragma omp parallel for schedule(static)
+                       std::int64_t V, float scale, float cap) {
+  std::vector<float> slopes;  // of the cap, a row's
+#pragma omp parallel for schedule(static) private(slopes)
   for (std::int64_t t = 0; t < T; ++t) {
     float* row = logits + t * V;
+    if (cap > 0) {
+      softcap_cpu(row, V, cap);
+      slopes.resize(static_cast<std::size_t>(V));
+      for (std::int64_t v = 0; v < V; ++v)
+        slopes[static_cast<std::size_t>(v)] = softcap_slope_f32(row[v], cap);
+    }
     const float aim = row[target[t]];
     float max = row[0];
 #pragma omp simd reduction(max : max)
@@ -37,6 +46,13 @@ void cross_entropy_cpu(float* logits, float* loss, const std::int32_t* target, s
 #pragma omp simd
     for (std::int64_t v = 0; v < V; ++v) row[v] *= share;
     row[target[t]] -= scale;
+    if (cap > 0)
+      for (std::int64_t v = 0; v < V; ++v) row[v] *= slopes[static_cast<std::size_t>(v)];
   }
+}
+
+void softcap_cpu(float* x, std::int64_t n, float cap) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) x[i] = softcap_f32(x[i], cap);
 }
 }  // namespace kairo::gpu

@@ -14,10 +14,14 @@ struct CausalShape {
     return window == 0 || first + r < window ? 0 : first + r + 1 - window;
   }
 };
-// scores: (rows, keys), dense, replaced by softmax(scale * scores).
-void causal_softmax_cpu(float* scores, CausalShape s, float scale);
+// scores: (rows, keys), dense, replaced by softmax(scale * scores); with a cap by that of
+// cap tanh(scale * scores / cap).
+void causal_softmax_cpu(float* scores, CausalShape s, float scale, float cap = 0);
 // dp: (rows, keys), the gradient of the probabilities p, replaced by that of the unscaled scores.
 //   delta[r] = sum_k dp[r][k] p[r][k], which equals dout . out of the row.
 void causal_softmax_backward_cpu(float* dp, const float* p, const float* delta, CausalShape s,
                                  float scale);
+// With a cap: dp, now the gradient of the unscaled scores but for the cap, times the cap's slope.
+// scores: (rows, keys), unscaled.
+void causal_cap_backward_cpu(float* dp, const float* scores, CausalShape s, float scale, float cap);
 }  // namespace kairo::gpu

@@ -3,19 +3,25 @@
 
 #include "gpu/kernels/exp.h"
 #include "gpu/kernels/softmax.h"
+#include "gpu/kernels/tanh.h"
 
 namespace kairo::gpu {
-void causal_softmax_cpu(float* scores, CausalShape s, float scale) {
+void causal_softmax_cpu(float* scores, CausalShape s, float scale, float cap) {
   for (std::int64_t r = 0; r < s.rows; ++r) {
     float* row = scores + r * s.keys;
     const std::int64_t begin = s.begin(r), seen = s.first + r + 1;
+    if (cap > 0) {
+#pragma omp simd
+      for (std::int64_t k = begin; k < seen; ++k) row[k] = softcap_f32(scale * row[k], cap);
+    }
+    const float factor = cap > 0 ? 1.0f : scale;
     float max = row[begin];
 #pragma omp simd reduction(max : max)
     for (std::int64_t k = begin; k < seen; ++k) max = row[k] > max ? row[k] : max;
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (std::int64_t k = begin; k < seen; ++k) {
-      row[k] = exp_f32(scale * (row[k] - max));
+      row[k] = exp_f32(factor * (row[k] - max));
       sum += row[k];
     }
     const float inverse = 1.0f / sum;
@@ -34,5 +40,12 @@ void causal_softmax_backward_cpu(float* dp, const float* p, const float* delta, 
 #pragma omp simd
     for (std::int64_t k = 0; k < s.keys; ++k) g[k] = scale * q[k] * (g[k] - mean);
   }
+}
+
+void causal_cap_backward_cpu(float* dp, const float* scores, CausalShape s, float scale,
+                             float cap) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < s.rows * s.keys; ++i)
+    dp[i] *= softcap_slope_f32(softcap_f32(scale * scores[i], cap), cap);
 }
 }  // namespace kairo::gpu

@@ -1,4 +1,4 @@
-// gpu/model/layer_plan.cpp - the Llama family's layer as data.
+// gpu/model/layer_plan.cpp - a layer's matrices as data.
 #include "gpu/model/layer_plan.h"
 
 namespace kairo::gpu {
@@ -13,6 +13,7 @@ std::span<const Module> modules_of(const ModelConfig& config, Group g) {
     case Group::o:
       return span.subspan(3, 1);
     case Group::gate_up:
+      if (!config.is_gated()) return span.subspan(5, 1);
       return config.fused ? span.subspan(8, 1) : span.subspan(4, 2);
     case Group::down:
       return span.subspan(6, 1);
@@ -61,22 +62,25 @@ bool has_bias(const ModelConfig& config, Group g) {
   return g == Group::qkv ? config.qkv_bias : g == Group::o ? config.o_bias : config.mlp_bias;
 }
 
-const char* name_of(Module m) {
-  constexpr std::array<const char*, module_kinds> names = {
-      "q_proj",  "k_proj",    "v_proj",   "o_proj",      "gate_proj",
-      "up_proj", "down_proj", "qkv_proj", "gate_up_proj"};
-  return names[index_of(m)];
+const char* name_of(const ModelConfig& config, Module m) {
+  return config.names->modules[index_of(m)];
 }
-
-std::string module_path(std::int64_t layer, Module m) {
+std::string module_path(const ModelConfig& config, std::int64_t layer, Module m) {
+  const TensorNames& names = *config.names;
   const bool attention = index_of(m) <= index_of(Module::o) || m == Module::qkv;
-  return "model.layers." + std::to_string(layer) + (attention ? ".self_attn." : ".mlp.") +
-         name_of(m);
+  return names.layers + std::to_string(layer) + "." + (attention ? names.attention : names.mlp) +
+         name_of(config, m);
 }
-std::string input_norm_name(std::int64_t layer) {
-  return "model.layers." + std::to_string(layer) + ".input_layernorm.weight";
+std::string norm_path(const ModelConfig& config, std::int64_t layer, NormAt at) {
+  const TensorNames& names = *config.names;
+  const bool of_heads = at == NormAt::query || at == NormAt::key;
+  return names.layers + std::to_string(layer) + "." + (of_heads ? names.attention : "") +
+         names.norms[index_of(at)];
 }
-std::string post_attention_norm_name(std::int64_t layer) {
-  return "model.layers." + std::to_string(layer) + ".post_attention_layernorm.weight";
+std::int64_t norm_width(const ModelConfig& c, NormAt at) {
+  const bool of_query = at == NormAt::query;
+  if (!of_query && at != NormAt::key) return c.hidden;
+  if (c.qk_norm == QkNorm::head) return c.head_dim;
+  return (of_query ? c.heads : c.kv_heads) * c.head_dim;
 }
 }  // namespace kairo::gpu

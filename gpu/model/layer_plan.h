@@ -10,13 +10,6 @@
 #include "gpu/formats/model_config.h"
 
 namespace kairo::gpu {
-// The linear modules of a layer, in the order of the forward pass.
-// qkv and gate_up are what a family with fused matrices has instead of three and of two.
-enum class Module : std::uint8_t { q, k, v, o, gate, up, down, qkv, gate_up };
-constexpr std::size_t module_kinds = 9;
-constexpr std::size_t index_of(Module m) {
-  return static_cast<std::size_t>(m);
-}
 // Modules that read the same input are one group: their matrices are one product.
 enum class Group : std::uint8_t { qkv, o, gate_up, down };
 constexpr std::array<Group, 4> all_groups = {Group::qkv, Group::o, Group::gate_up, Group::down};
@@ -33,11 +26,9 @@ LinearShape shape_of(const ModelConfig& config, Module m);
 LinearShape shape_of(const ModelConfig& config, Group g);  // rows of its modules stacked
 bool has_bias(const ModelConfig& config, Group g);         // all of its modules, or none
 
-const char* name_of(Module m);                          // "q_proj"
-std::string module_path(std::int64_t layer, Module m);  // "model.layers.0.self_attn.q_proj"
-std::string input_norm_name(std::int64_t layer);        // tensor names
-std::string post_attention_norm_name(std::int64_t layer);
-constexpr const char* embedding_name = "model.embed_tokens.weight";
-constexpr const char* final_norm_name = "model.norm.weight";
-constexpr const char* head_name = "lm_head.weight";  // absent when the head is tied
+const char* name_of(const ModelConfig& config, Module m);  // "q_proj"
+// Tensors are called so and ".weight" or ".bias", adapters' modules so alone.
+std::string module_path(const ModelConfig& config, std::int64_t layer, Module m);
+std::string norm_path(const ModelConfig& config, std::int64_t layer, NormAt at);  // that it has
+std::int64_t norm_width(const ModelConfig& config, NormAt at);
 }  // namespace kairo::gpu

@@ -30,8 +30,8 @@ LoraGroup place_group(LoraLayout& layout, const ModelConfig& config, std::int64_
   for (const Module m : modules_of(config, g)) {
     const LinearShape s = shape_of(config, m);
     if (adapted[index_of(m)]) {
-      layout.modules.push_back(
-          {layer, m, module_path(layer, m), layout.rank, s.in, s.out, layout.parameters, 0});
+      layout.modules.push_back({layer, m, module_path(config, layer, m), layout.rank, s.in, s.out,
+                                layout.parameters, 0});
       group.parts.push_back({out_begin, s.out, group.rank_total, 0, m});
       group.rank_total += layout.rank;
       layout.parameters += layout.rank * s.in;

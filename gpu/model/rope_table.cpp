@@ -77,18 +77,26 @@ std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t head_di
   return out;
 }
 
-RopeTable make_rope_table(const RopeConfig& rope, std::int64_t rotary_dim, std::int64_t positions) {
+RopeTable make_rope_table(const RopeConfig& rope, std::int64_t rotary_dim, std::int64_t positions,
+                          RopeOf whose) {
   RopeTable table;
   table.half = rotary_dim / 2;
-  const auto strength = static_cast<float>(rope.strength);
+  const auto strength_at = [&](std::int64_t position) {
+    const auto strength = static_cast<float>(rope.strength);
+    if (whose == RopeOf::keys || rope.query_growth == 0) return strength;
+    const auto passed = static_cast<float>(position / rope.original_positions);
+    return strength * (1.0f + static_cast<float>(rope.query_growth) * std::log(1.0f + passed));
+  };
   const auto add = [&](bool is_long) {
     const auto frequencies = rope_frequencies(rope, rotary_dim, is_long);
-    for (std::int64_t p = 0; p < positions; ++p)
+    for (std::int64_t p = 0; p < positions; ++p) {
+      const float strength = strength_at(p);
       for (const float f : frequencies) {
         const float angle = static_cast<float>(p) * f;
         table.cos.push_back(std::cos(angle) * strength);
         table.sin.push_back(std::sin(angle) * strength);
       }
+    }
     table.rows += positions;
   };
   const bool turns = is_long(rope, positions);

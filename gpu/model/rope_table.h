@@ -14,8 +14,10 @@ struct RopeTable {
 // sequences.
 std::vector<float> rope_frequencies(const RopeConfig& rope, std::int64_t rotary_dim,
                                     bool is_long = false);
+enum class RopeOf : std::uint8_t { keys, queries };  // they differ where query_growth says so
 // A row a position; where long sequences turn otherwise, behind them another row a position.
-RopeTable make_rope_table(const RopeConfig& rope, std::int64_t rotary_dim, std::int64_t positions);
+RopeTable make_rope_table(const RopeConfig& rope, std::int64_t rotary_dim, std::int64_t positions,
+                          RopeOf whose = RopeOf::keys);
 // Whether a sequence of so many tokens turns as long ones do.
 bool is_long(const RopeConfig& rope, std::int64_t tokens);
 }  // namespace kairo::gpu

@@ -41,6 +41,12 @@ std::int64_t layer_bytes(const ModelConfig& c, const std::array<LoraGroup, 4>& g
   std::int64_t bytes = buffer_bytes(T * shape_of(c, Group::qkv).out) +
                        buffer_bytes(T * shape_of(c, Group::gate_up).out) +
                        buffer_bytes(T * c.hidden) + 2 * buffer_bytes(T);
+  const bool has_norms_after = c.has_norm(NormAt::after_attention);
+  if (c.has_branch()) bytes += (has_norms_after ? 2 : 1) * buffer_bytes(T * c.hidden);
+  if (has_norms_after) bytes += 2 * buffer_bytes(T);
+  if (c.qk_norm != QkNorm::none)
+    bytes += buffer_bytes(T * (c.heads + c.kv_heads) * c.head_dim) + buffer_bytes(T * c.heads) +
+             buffer_bytes(T * c.kv_heads);
   for (const auto& g : groups) bytes += buffer_bytes(T * g.stride);
   return bytes;
 }
@@ -78,8 +84,9 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
       {"kept activations", (plan.kept_layers + shared) * one_layer, Part::activations});
   plan.items.push_back(
       {"layer inputs", (c.layers + 1) * buffer_bytes(T * c.hidden), Part::activations});
+  const std::int64_t flat = c.has_branch() || c.parallel ? 3 : 2;
   plan.items.push_back({"gradients in flight",
-                        2 * buffer_bytes(T * c.hidden) + buffer_bytes(T * c.heads) +
+                        flat * buffer_bytes(T * c.hidden) + buffer_bytes(T * c.heads) +
                             buffer_bytes(T * shape_of(c, Group::qkv).out) +
                             buffer_bytes(T * widest_columns(lora)),
                         Part::activations});

@@ -120,8 +120,24 @@ void check_parts(Ops& ops) {
   ops.norm(out, inverse, x, weight, 0);
   check_near(d.get(out), {0.84852814f, 2.26274170f});
   check_near(d.get(inverse), {0.28284271f});
-  ops.norm_backward(dx, d.put(1, 2, {1, 0}, 3), x, inverse, weight);
+  ops.norm_backward(dx, d.put(1, 2, {1, 0}, 3), x, inverse, weight, true);
   check_near(d.get(dx), {10.1810193f, 9.8642355f});
+
+  // Groups as wide as the weight, on their own; without `add` in place.
+  const Mat pairs = d.put(1, 4, {3, 4, 0, 5}, 6), each = d.room(1, 2);
+  const Mat normed = d.room(1, 4);
+  ops.norm(normed, each, pairs, weight, 0);
+  check_near(d.get(normed), {0.84852814f, 2.26274170f, 0, 2.82842712f});
+  const Mat dpairs = d.put(1, 4, {1, 0, 0, 1}, 5);
+  ops.norm_backward(dpairs, dpairs, pairs, each, weight, false);
+  check_near(d.get(dpairs), {0.18101934f, -0.13576450f, 0, 0});
+
+  const Mat bias = d.put(1, 2, {10, 20}), even = d.put(1, 2, {1, 3}), dall = d.put(1, 2, {7, 7});
+  ops.layer_norm(out, inverse, even, weight, bias, 0);
+  CHECK(d.get(out) == Values{9, 22});
+  CHECK(d.get(inverse) == Values{1});
+  ops.layer_norm_backward(dall, d.put(1, 2, {1, 3}), even, inverse, weight);
+  CHECK(d.get(dall) == Values{7, 7});  // of two values the norm knows the order only
 
   // Two heads of two values at position 1, where the table turns by a right angle.
   const Mat heads = d.put(1, 4, {1, 2, 3, 4}, 6);
@@ -132,10 +148,24 @@ void check_parts(Ops& ops) {
   CHECK(d.get(heads) == Values{1, 2, 3, 4});
 
   const Mat gate_up = d.put(2, 2, {1, 2, 0, 5}), gated = d.room(2, 1, 2);
-  ops.gate(gated, gate_up);
+  ops.gate(gated, gate_up, Activation::swiglu);
   check_near(d.get(gated), {1.46211716f, 0});
-  ops.gate_backward(gate_up, d.put(2, 1, {1, 1}, 2));
+  ops.gate_backward(gate_up, d.put(2, 1, {1, 1}, 2), Activation::swiglu);
   check_near(d.get(gate_up), {1.85534098f, 0.73105858f, 2.5f, 0});
+
+  const Mat both = d.put(1, 2, {1, 2}), alone = d.put(1, 2, {1, -1}), left_one = d.room(1, 1);
+  ops.gate(left_one, both, Activation::geglu);
+  check_near(d.get(left_one), {1.68238382f});
+  ops.gate_backward(both, d.put(1, 1, {1}), Activation::geglu);
+  check_near(d.get(both), {2.16592790f, 0.84119199f});
+  ops.gate(out, alone, Activation::gelu);
+  check_near(d.get(out), {0.84134475f, -0.15865525f});
+  ops.gate_backward(alone, d.put(1, 2, {1, 1}), Activation::gelu);
+  check_near(d.get(alone), {1.08331547f, -0.08331547f});
+
+  const Mat capped = d.put(1, 3, {0.3f, -3, 30});
+  ops.softcap(capped, 3);
+  check_near(d.get(capped), {0.29900398f, -2.28478247f, 3});
 
   const std::array<std::uint64_t, 2> keys = {11, 12};
   const DropoutMask mask = {ops.placed(std::span<const std::uint64_t>(keys)), 3, 0.5};

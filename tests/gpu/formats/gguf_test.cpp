@@ -159,8 +159,8 @@ TEST_CASE("gguf: the plain types and two of blocks, value by value") {
 }
 
 TEST_CASE("gguf: each number format as the gguf package reads it, bit for bit") {
-  const auto golden = nlohmann::json::parse(
-      read_file(test::golden("gguf_blocks.json"), 1 << 20).value());
+  const auto golden =
+      nlohmann::json::parse(read_file(test::golden("gguf_blocks.json"), 1 << 20).value());
   REQUIRE(golden.size() == 11);
   for (const auto& [name, of] : golden.items()) {
     CAPTURE(name);
@@ -218,8 +218,9 @@ TEST_CASE("gguf: refused files say why") {
   CHECK(why(version) == "GGUF version 2; only 3 is read");
   Writer w;
   w.tensor("t", {256}, 10, std::string(84, 'x'));
-  CHECK(why(w.file()).ends_with("tensor t: type 10 is not read; F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, "
-                                "Q5_1, Q4_K, Q5_K and Q6_K are: take such a file"));
+  CHECK(why(w.file()).ends_with(
+      "tensor t: type 10 is not read; F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, "
+      "Q5_1, Q4_K, Q5_K and Q6_K are: take such a file"));
   w = Writer();
   w.tensor("t", {32}, 12, std::string(144, 'x'));
   CHECK(why(w.file()).find("rows are not whole blocks") != std::string::npos);

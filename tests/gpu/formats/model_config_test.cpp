@@ -7,22 +7,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "tests/gpu/formats/base_config.h"
+
 namespace kairo::gpu {
 namespace {
 using nlohmann::json;
-json base() {
-  return {{"architectures", {"LlamaForCausalLM"}},
-          {"hidden_size", 64},
-          {"intermediate_size", 96},
-          {"num_hidden_layers", 2},
-          {"num_attention_heads", 4},
-          {"num_key_value_heads", 2},
-          {"max_position_embeddings", 256},
-          {"vocab_size", 160},
-          {"rms_norm_eps", 1e-5},
-          {"eos_token_id", 2},
-          {"rope_theta", 10000.0}};
-}
+using test::base;
 }  // namespace
 
 TEST_CASE("accepted forms") {
@@ -163,7 +153,7 @@ TEST_CASE("refusals name the field and the remedy") {
   };
   const std::vector<Row> rows = {
       {"another architecture",
-       {{"architectures", {"FalconForCausalLM"}}},
+       {{"architectures", {"GptOssForCausalLM"}}},
        "supported: LlamaForCausalLM"},
       {"no architecture", {{"architectures", nullptr}}, "supported: LlamaForCausalLM"},
       {"no hidden size", {{"hidden_size", nullptr}}, "hidden_size is missing"},

@@ -84,7 +84,7 @@ TEST_CASE("rmsnorm: value, stride and gradient") {
     const auto x = values(T * C, 1, 2.0f), w = values(C, 2), g = values(T * C, 3);
     std::vector<float> out(static_cast<std::size_t>(T * ld), -9.0f),
         inverse(static_cast<std::size_t>(T));
-    rmsnorm_cpu(out.data(), ld, inverse.data(), x.data(), w.data(), T, C, 1e-5f);
+    rmsnorm_cpu(out.data(), ld, inverse.data(), x.data(), C, w.data(), {T, C}, 1e-5f);
     std::vector<float> dense;
     Doubles want;
     for (std::int64_t t = 0; t < T; ++t)
@@ -100,7 +100,8 @@ TEST_CASE("rmsnorm: value, stride and gradient") {
       }
     CHECK(error_of(dense, want) < tolerance);
     std::vector<float> dx(static_cast<std::size_t>(T * C), 0.5f);  // the gradient is added
-    rmsnorm_backward_cpu(dx.data(), g.data(), C, x.data(), inverse.data(), w.data(), T, C);
+    rmsnorm_backward_cpu(dx.data(), C, g.data(), C, x.data(), C, inverse.data(), w.data(), {T, C},
+                         true);
     auto slope = slopes(x, [&](const Doubles& p) { return norm_objective(p, w, g, T, C); });
     for (auto& s : slope) s += 0.5;
     CHECK(error_of(dx, slope) < slope_tolerance);
