@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "gpu/data/row_json.h"
+
 namespace kairo::gpu {
 namespace {
 // Tokens [first, last) of a row.
@@ -83,6 +85,7 @@ Result<std::size_t> begin_of_first(std::string_view text, const Tokenizer& token
 }
 // A chat as it was rendered, and what asks the template again.
 struct Rendered {
+  const Example& example;
   const std::vector<Turn>& turns;
   const Tokenizer& tokenizer;
   const Chat& of;
@@ -128,11 +131,34 @@ Result<std::optional<std::size_t>> first_token_after(std::size_t count, const Re
                           r.encoding.ranges[parted].first > turns.size();
   return has_header ? Found(parted) : Found();
 }
+// The same where the turns before are rendered otherwise once there is an answer (Mistral's
+// templates put the system prompt before the last question): where the chat parts from one in which
+// the message says something else.
+Result<std::optional<std::size_t>> first_token_of_words(std::size_t index, const Rendered& r) {
+  using Found = std::optional<std::size_t>;
+  RowJson messages = TRY(parse_row(r.example.messages_json));
+  const auto content = messages[index].find("content");
+  if (content == messages[index].end() || r.turns[index].words.empty()) return Found();
+  *content = "\uE000";
+  const Chat other = TRY(
+      r.tokenizer.read_chat(dump_row(messages), r.example.tools_json, r.example.variables_json));
+  const auto text = TRY(other.render(r.turns.size(), false)).text;
+  const auto parted =
+      std::mismatch(text.begin(), text.end(), r.chat.text.begin(), r.chat.text.end());
+  if (std::string_view(text)
+          .substr(static_cast<std::size_t>(parted.first - text.begin()))
+          .starts_with("\uE000"))
+    return Found(tokens_in(r.encoding, static_cast<std::size_t>(parted.first - text.begin()),
+                           r.chat.text.size())
+                     .first);
+  return Found();
+}
 // The answer that message `index` is, in a chat whose template marks nothing: from behind its
 // header through its end-of-turn token.
 Result<Span> answer_span(std::size_t index, const Rendered& r) {
   const std::string_view text = r.chat.text;
-  const auto first = TRY(first_token_after(index, r));
+  auto first = TRY(first_token_after(index, r));
+  if (!first) first = TRY(first_token_of_words(index, r));
   std::size_t end = std::string_view::npos;
   if (first && *first < r.encoding.ranges.size()) {
     const bool is_last = index + 1 == r.turns.size();
@@ -176,7 +202,7 @@ Result<Row> tokenise_chat(const Example& example, LossOn loss_on, const Tokenize
   if (all && example.untrained.empty())
     return row_of(TRY(tokenizer.encode(chat.text, false)), true);
   auto encoding = TRY(tokenizer.encode_with_ranges(chat.text, false));
-  const Rendered r{example.turns, tokenizer, of, std::move(chat), std::move(encoding)};
+  const Rendered r{example, example.turns, tokenizer, of, std::move(chat), std::move(encoding)};
   Row row = row_of(r.encoding.tokens, all);
   if (r.chat.has_marks && !all) {
     for (const auto& [from, to] : r.chat.generated)

@@ -1,15 +1,21 @@
 #!/bin/sh
-# tests/parity/run.sh - makes the golden files anew with the live oracle and fails on any difference.
+# tests/parity/run.sh - makes the golden files anew with the live oracle and fails on any difference; then
+# compares conversations with the tokenizers and chat templates of real models.
 # usage: run.sh BUILD    Installs the oracle (transformers, peft, bitsandbytes; 5 GB, once).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
 cache=${KAIRO_CACHE:-$HOME/.cache/kairo}
 "$here/setup.sh"
+"$here/chats_setup.sh"
 bash "$root/deploy/setup/model.sh" "$1/kairo-tune"
+cmake --build "$1" --target parity_chats
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo "parity: golden files with transformers and peft (some minutes)"
 "$cache/oracle/bin/python" "$here/make_golden.py" "$work/golden" --smollm2 "$cache/models/smollm2-135m-instruct" \
   --gsm8k "$root/examples/gsm8k/train-256.jsonl" 2>"$work/log" || { tail -n 20 "$work/log" >&2; exit 1; }
 "$cache/oracle/bin/python" "$here/compare.py" "$work/golden" "$root/tests/gpu/golden"
+echo "parity: conversations with the tokenizers and templates of real models (a minute)"
+"$cache/oracle/bin/python" "$here/chats.py" "$cache/chats" "$work/chats" 2>"$work/log" || { tail -n 20 "$work/log" >&2; exit 1; }
+"$1/tests/gpu/hf/parity_chats" "$work/chats"

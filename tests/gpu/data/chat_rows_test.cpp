@@ -177,6 +177,23 @@ TEST_CASE("chat rows: the generation prompt says more than the chat") {
                                  "<|im_start|>assistant\n<think>\n\n</think>\n\n[a<|im_end|>]\n"});
 }
 
+// As Mistral's templates: the system prompt stands before the last question as long as that is the
+// last message. trl 1.16 trains from where the ids part, which is within the question.
+TEST_CASE("chat rows: the question is rendered otherwise once it is answered") {
+  const std::string with_system =
+      "{% for m in messages %}{% if m.role == 'user' %}{{ '<|im_start|>' }}{% if loop.last and "
+      "messages[0].role == 'system' %}{{ messages[0].content + '\\n' }}{% endif %}{{ m.content + "
+      "'|' }}{% elif m.role == 'assistant' %}{{ m.content + '<|im_end|>' }}{% endif %}{% endfor %}";
+  const std::string words = R"({"role":"system","content":"s"},{"role":"user","content":"q a"},)"
+                            R"({"role":"assistant","content":"a"})";
+  const auto rows = [&](const std::string& messages) {
+    return load("a.jsonl", R"({"messages":[)" + messages + "]}", whole(), with_system).rows;
+  };
+  CHECK(rows(words) == std::vector<std::string>{"<|im_start|>q a|[a<|im_end|>]"});
+  CHECK(rows(words + R"(,{"role":"user","content":"r"},{"role":"assistant","content":"b"})") ==
+        std::vector<std::string>{"<|im_start|>q a|[a<|im_end|>]<|im_start|>r|[b<|im_end|>]"});
+}
+
 TEST_CASE("chat rows: refused by name") {
   struct Bad {
     std::string row, error;

@@ -1,6 +1,7 @@
 // gpu/hf/rust/src/jinja/ops.rs - Python's operators on values. What cannot be done exactly is an
 // error, never another result.
 use super::ast::{Cmp, Op};
+use super::filters_text::escaped;
 use super::value::{hashable, Value};
 use super::{fail, printf, Res, TEXT_BYTES_MAX};
 use std::cmp::Ordering;
@@ -173,6 +174,14 @@ pub fn binary(op: Op, a: &Value, b: &Value) -> Res<Value> {
             out.push_str(x);
             out.push_str(y);
             return Ok(Value::str(out));
+        }
+        // What is not safe is escaped on the way in, and the whole is safe.
+        (Op::Add, Value::Safe(_), Value::Safe(_) | Value::Str(_)) | (Op::Add, Value::Str(_), Value::Safe(_)) => {
+            let part = |value: &Value| match value {
+                Value::Safe(text) => text.to_string(),
+                other => escaped(other.as_str().map_or("", |text| text)),
+            };
+            return Ok(Value::Safe((part(a) + &part(b)).into()));
         }
         (Op::Add, Value::List(x), Value::List(y)) => return Value::list([&x.items[..], &y.items].concat()),
         (Op::Add, Value::Tuple(x), Value::Tuple(y)) => return Value::tuple([&x.items[..], &y.items].concat()),
