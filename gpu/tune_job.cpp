@@ -116,6 +116,7 @@ void copy_settings(TuneJob& job, const TrainingConfig& c, const TuneInput& input
   job.model_dir = input.model_dir;
   job.base_model = input.name.empty() ? input.model_dir : input.name;
   job.method = input.method == "qlora" ? Method::qlora : Method::lora;
+  job.type = c.wants_bf16() ? Type::bf16 : Type::f32;
   job.rank = c.rank;
   job.alpha = c.alpha;
   job.use_rslora = c.use_rslora;

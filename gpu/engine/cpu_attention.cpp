@@ -6,50 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
+#include "gpu/engine/attention_heads.h"
 #include "gpu/engine/torch_cpu.h"
-#include "gpu/kernels/softmax.h"
-#include "gpu/plan/attention_rows.h"
 
 namespace kairo::gpu {
-namespace {
-// One query head's rows against its keys and values, of which the first `past` come before the
-// rows. Pointers to the first of each; strides in floats.
-struct Head {
-  const float* q;
-  std::int64_t ld_q;
-  const float *k, *v;
-  std::int64_t ld_kv;
-  float* out;
-  std::int64_t ld_out, rows, past, dim, window;
-  float scale, cap;
-  float* scores;  // scratch, (query_block, past + rows)
-};
-// A block of rows and the keys that one of them sees.
-struct Block {
-  std::int64_t begin, rows;      // of the segment's rows
-  std::int64_t first_key, keys;  // of past and rows
-  CausalShape shape;
-};
-Block block_of(const Head& h, std::int64_t begin) {
-  const std::int64_t rows = std::min(query_block, h.rows - begin), before = h.past + begin;
-  const std::int64_t first_key =
-      h.window == 0 ? 0 : std::max<std::int64_t>(0, before + 1 - h.window);
-  const std::int64_t keys = before + rows - first_key;
-  return {begin, rows, first_key, keys, {rows, keys, before - first_key, h.window}};
-}
-struct HeadGradient {  // past is 0
-  const float* dout;
-  std::int64_t ld_dout;
-  float *dq, *dk, *dv;  // strides as of q
-  float* dscores;       // scratch, as scores
-  bool first_of_group;  // overwrites dk and dv; later heads of the group add
-};
-float scale_of(const Heads& heads) {
-  return heads.scale > 0 ? heads.scale : 1.0f / std::sqrt(static_cast<float>(heads.dim));
-}
-
 void head_forward(const Head& h) {
   for (std::int64_t begin = 0; begin < h.rows; begin += query_block) {
     const Block b = block_of(h, begin);
@@ -66,12 +27,13 @@ void head_forward(const Head& h) {
 void head_backward(const Head& h, const HeadGradient& g) {
   if (g.first_of_group)
     for (std::int64_t t = 0; t < h.rows; ++t) {
-      std::fill_n(g.dk + t * h.ld_kv, h.dim, 0.0f);
-      std::fill_n(g.dv + t * h.ld_kv, h.dim, 0.0f);
+      std::fill_n(g.dk + t * g.ld, h.dim, 0.0f);
+      std::fill_n(g.dv + t * g.ld, h.dim, 0.0f);
     }
   for (std::int64_t begin = 0; begin < h.rows; begin += query_block) {
     const Block b = block_of(h, begin);
     const std::int64_t rows = b.rows, keys = b.keys, skipped = b.first_key * h.ld_kv;
+    const std::int64_t skipped_gradients = b.first_key * g.ld;
     const float *q = h.q + begin * h.ld_q, *dout = g.dout + begin * g.ld_dout;
     std::array<float, query_block> delta{};
     for (std::int64_t r = 0; r < rows; ++r) {
@@ -83,8 +45,8 @@ void head_backward(const Head& h, const HeadGradient& g) {
     }
     gemm({false, true, rows, keys, h.dim, q, h.ld_q, h.k + skipped, h.ld_kv, h.scores, keys});
     causal_softmax_cpu(h.scores, b.shape, h.scale, h.cap);
-    gemm({true, false, keys, h.dim, rows, h.scores, keys, dout, g.ld_dout, g.dv + skipped, h.ld_kv,
-          1.0f, 1.0f});
+    gemm({true, false, keys, h.dim, rows, h.scores, keys, dout, g.ld_dout, g.dv + skipped_gradients,
+          g.ld, 1.0f, 1.0f});
     gemm(
         {false, true, rows, keys, h.dim, dout, g.ld_dout, h.v + skipped, h.ld_kv, g.dscores, keys});
     causal_softmax_backward_cpu(g.dscores, h.scores, delta.data(), b.shape, h.scale);
@@ -93,17 +55,13 @@ void head_backward(const Head& h, const HeadGradient& g) {
       causal_cap_backward_cpu(g.dscores, h.scores, b.shape, h.scale, h.cap);
     }
     gemm({false, false, rows, h.dim, keys, g.dscores, keys, h.k + skipped, h.ld_kv,
-          g.dq + begin * h.ld_q, h.ld_q});
-    gemm({true, false, keys, h.dim, rows, g.dscores, keys, q, h.ld_q, g.dk + skipped, h.ld_kv, 1.0f,
-          1.0f});
+          g.dq + begin * g.ld, g.ld});
+    gemm({true, false, keys, h.dim, rows, g.dscores, keys, q, h.ld_q, g.dk + skipped_gradients,
+          g.ld, 1.0f, 1.0f});
   }
 }
-struct Segment {
-  std::int64_t begin, rows;
-};
-Segment segment_of(const Ragged& rows, std::int64_t s) {
-  return {rows.starts[s], rows.starts[s + 1] - rows.starts[s]};
-}
+
+namespace {
 // Query head `head` of a segment within qkv; out and scores are left open.
 Head head_of(const Mat& qkv, const Heads& heads, const Segment& s, std::int64_t head) {
   const std::int64_t kv_head = head / heads.group();
@@ -142,8 +100,8 @@ void append(const KvCache& cache, const Mat& qkv, const Heads& heads, const Ragg
 }
 }  // namespace
 
-CpuAttention::CpuAttention(int threads, std::int64_t scores)
-    : scores_(scores), threads_(threads), scratch_(scores * threads) {}
+CpuAttention::CpuAttention(int threads, std::int64_t scores, bool by_mkl)
+    : by_mkl_(by_mkl), scores_(scores), threads_(threads), scratch_(scores * threads) {}
 
 float* CpuAttention::scratch(std::int64_t needed) {
   KAIRO_ASSERT(needed <= scores_, "the longest row was known when the scratch was made");
@@ -151,6 +109,7 @@ float* CpuAttention::scratch(std::int64_t needed) {
 }
 
 void CpuAttention::forward(const Mat& out, const Mat& qkv, const Heads& heads, const Ragged& rows) {
+  if (qkv.type == Type::bf16) return forward_bf16(out, qkv, heads, rows);
   const std::int64_t work = rows.segments * heads.queries;
 #pragma omp parallel for schedule(dynamic) num_threads(threads_)
   for (std::int64_t i = 0; i < work; ++i) {
@@ -166,6 +125,7 @@ void CpuAttention::forward(const Mat& out, const Mat& qkv, const Heads& heads, c
 
 void CpuAttention::backward(const Mat& dqkv, const Mat& dout, const Mat& out, const Mat& qkv,
                             const Heads& heads, const Ragged& rows) {
+  if (qkv.type == Type::bf16) return backward_bf16(dqkv, dout, out, qkv, heads, rows);
   KAIRO_ASSERT(dqkv.ld == qkv.ld, "gradients lie as the values");
   const std::int64_t group = heads.group(), work = rows.segments * heads.keys;
 #pragma omp parallel for schedule(dynamic) num_threads(threads_)
@@ -180,7 +140,7 @@ void CpuAttention::backward(const Mat& dqkv, const Mat& dout, const Mat& out, co
       h.ld_out = out.ld;
       h.scores = scratch(scores_to_train(s.rows));
       head_backward(h, {floats(dout) + s.begin * dout.ld + at, dout.ld, drow + heads.query_at(head),
-                        drow + heads.key_at(kv_head), drow + heads.value_at(kv_head),
+                        drow + heads.key_at(kv_head), drow + heads.value_at(kv_head), dqkv.ld,
                         h.scores + query_block * s.rows, member == 0});
     }
   }

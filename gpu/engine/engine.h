@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "gpu/engine/mat.h"
+#include "gpu/engine/products.h"
 #include "gpu/formats/adapter.h"
 #include "gpu/formats/checkpoint.h"
 #include "gpu/formats/model_config.h"
@@ -19,6 +22,8 @@ namespace kairo::gpu {
 struct EngineOptions {
   std::string model_dir;  // config.json + *.safetensors, HF layout
   Method method = Method::lora;
+  Type type = Type::f32;  // bf16: as far as the CPU multiplies such matrices faster (products.h)
+  std::optional<Products> products;  // of type bf16, for trials: these, whatever is faster
   std::int64_t rank = 8;
   double alpha = 8;
   bool use_rslora = false;
@@ -69,6 +74,7 @@ class Engine {  // one thread at a time; the same calls give the same bytes
   virtual const ModelConfig& config() const = 0;
   virtual const LoraLayout& layout() const = 0;
   virtual const MemoryPlan& plan() const = 0;
+  virtual const ProductChoice& products() const = 0;
   virtual ComputeShape shape() const = 0;  // all that the last bits depend on beside the input
 };
 // The adapter's matrices under peft's names; views into state().parameters.

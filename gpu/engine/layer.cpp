@@ -44,7 +44,11 @@ Layers::Layers(Ops& ops, const ModelConfig& config, const Weights& weights, std:
       positions_(positions),
       dqkv_(ops.make(backward_tokens * heads_.columns())),
       dbranch_(
-          ops.make(config.has_branch() || config.parallel ? backward_tokens * config.hidden : 0)) {
+          ops.make(config.has_branch() || config.parallel ? backward_tokens * config.hidden : 0)),
+      sums_(ops.make(weights.type() == Type::f32
+                         ? 0
+                         : backward_tokens *
+                               std::max(heads_.columns(), shape_of(config, Group::gate_up).out))) {
   const auto rope_of = [&](const RopeConfig& rope, RopeOf whose) {
     const RopeTable table = make_rope_table(rope, config.rotary_dim, positions, whose);
     Rope out = {filled(ops, table.cos), filled(ops, table.sin), {}};
@@ -61,16 +65,18 @@ LayerActivations Layers::allocate(std::int64_t tokens, const Linears& linears,
                                   Activations how) const {
   LayerActivations a;
   const bool keeps = how == Activations::kept;
-  const auto make = [&](std::int64_t cols, std::int64_t ld) {
-    a.memory.push_back(ops_.make(tokens * ld));
-    return Mat::f32(a.memory.back().data(), tokens, cols, ld);
+  const auto make = [&](std::int64_t cols, std::int64_t ld, Type type) {
+    a.memory.push_back(ops_.make(floats_of(type, tokens * ld)));
+    return Mat::of(type, a.memory.back().data(), tokens, cols, ld);
   };
-  const auto plain = [&](std::int64_t cols) { return make(cols, cols); };
+  const auto plain = [&](std::int64_t cols) { return make(cols, cols, Type::f32); };
+  const Type type = weights_.type();
   for (const Group g : all_groups)
     if (keeps || g != Group::gate_up)
-      a.mats.input[index_of(g)] = make(shape_of(config_, g).in, linears.stride(g));
-  a.mats.qkv = plain(heads_.columns());
-  a.mats.gate_up = plain(shape_of(config_, Group::gate_up).out);
+      a.mats.input[index_of(g)] = make(shape_of(config_, g).in, linears.stride(g), type);
+  a.mats.qkv = make(heads_.columns(), heads_.columns(), type);
+  const std::int64_t gate_up = shape_of(config_, Group::gate_up).out;
+  a.mats.gate_up = make(gate_up, gate_up, type);
   for (std::size_t n = 0; n < norm_places; ++n) {
     const auto at = static_cast<NormAt>(n);
     const std::int64_t whole = at == NormAt::query ? heads_.queries * heads_.dim
@@ -101,6 +107,9 @@ Heads Layers::heads_of(std::int64_t layer) const {
   Heads heads = heads_;
   heads.window = config_.kind(layer).window;
   return heads;
+}
+Mat Layers::sums_of(const Mat& m) const {
+  return m.type == Type::f32 ? m : Mat::f32(sums_.data(), m.rows, m.cols);
 }
 Mat Layers::queries_of(const Mat& qkv) const {
   return qkv.columns_at(0, heads_.queries * heads_.dim);
@@ -202,8 +211,12 @@ void Layers::forward(const Mat& out, const LayerActivations& activations, const 
   if (m.middle.data == nullptr) m.middle = x;
 
   enter_half(qkv_in, m, x, layer, NormAt::attention);
+  const Mat kept_qkv = m.qkv;
+  m.qkv = sums_of(kept_qkv);
   linears.forward(m.qkv, qkv_in, layer, Group::qkv, false);
   norm_and_rotate(m, layer, rows);
+  if (m.qkv.data != kept_qkv.data) ops_.copy(kept_qkv, m.qkv);
+  m.qkv = kept_qkv;
   if (cache == nullptr)
     ops_.attention(o_in, m.qkv, heads, rows);
   else
@@ -212,8 +225,9 @@ void Layers::forward(const Mat& out, const LayerActivations& activations, const 
   leave_half(m.middle, x, m, layer, Group::o, qkv_in, linears);
 
   if (!config_.parallel) enter_half(gate_up_in, m, m.middle, layer, NormAt::mlp);
-  linears.forward(m.gate_up, gate_up_in, layer, Group::gate_up, false);
-  ops_.gate(down_in, m.gate_up, config_.activation);
+  const Mat gate_up = sums_of(m.gate_up);
+  linears.forward(gate_up, gate_up_in, layer, Group::gate_up, false);
+  ops_.gate(down_in, m.gate_up, gate_up, config_.activation);
   leave_half(out, m.middle, m, layer, Group::down, gate_up_in, linears);
 }
 

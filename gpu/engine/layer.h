@@ -12,7 +12,7 @@
 
 namespace kairo::gpu {
 // What a layer writes on its way, and a backward pass needs of it. Inputs of groups have the
-// group's stride (linears.h).
+// group's stride (linears.h). Inputs, qkv and gate_up lie in the weights' type; all else is fp32.
 struct LayerMats {
   std::array<Mat, 4> input;              // normed, attention output, normed, gated
   Mat qkv, middle, gate_up;              // (T, .), rotated; (T, hidden); (T, 2 intermediate)
@@ -60,6 +60,8 @@ class Layers {  // one caller at a time
 
  private:
   Heads heads_of(std::int64_t layer) const;
+  // Where a product's sums go that m then takes: m itself, where it is fp32.
+  Mat sums_of(const Mat& m) const;
   Mat queries_of(const Mat& qkv) const;  // and keys_of: where a norm is, they lie together
   Mat keys_of(const Mat& qkv) const;
   // The q and k heads: their norm, then, where the layer knows positions, their turn.
@@ -86,6 +88,6 @@ class Layers {  // one caller at a time
     RopeMats mats;
   };
   Rope rope_, query_rope_, local_rope_;  // of keys or both; of queries where they differ
-  Buffer dqkv_, dbranch_;
+  Buffer dqkv_, dbranch_, sums_;
 };
 }  // namespace kairo::gpu

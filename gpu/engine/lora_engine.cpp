@@ -15,9 +15,10 @@ namespace kairo::gpu {
 namespace {
 class LoraEngine final : public Engine {
  public:
-  LoraEngine(std::unique_ptr<Ops> ops, ModelConfig config, LoraLayout lora, MemoryPlan plan,
-             Weights weights, const EngineOptions& options)
+  LoraEngine(std::unique_ptr<Ops> ops, ProductChoice products, ModelConfig config, LoraLayout lora,
+             MemoryPlan plan, Weights weights, const EngineOptions& options)
       : ops_(std::move(ops)),
+        products_(std::move(products)),
         config_(std::move(config)),
         lora_(std::move(lora)),
         plan_(std::move(plan)),
@@ -96,8 +97,10 @@ class LoraEngine final : public Engine {
   const ModelConfig& config() const override { return config_; }
   const LoraLayout& layout() const override { return lora_; }
   const MemoryPlan& plan() const override { return plan_; }
+  const ProductChoice& products() const override { return products_; }
   ComputeShape shape() const override {
     ComputeShape out = plan_.shape();
+    out.products = name_of(products_.products);
     out.instruction_set = instruction_set();
     out.library = library();
     return out;
@@ -203,6 +206,7 @@ class LoraEngine final : public Engine {
   }
 
   std::unique_ptr<Ops> ops_;
+  ProductChoice products_;
   ModelConfig config_;
   LoraLayout lora_;
   MemoryPlan plan_;
@@ -216,6 +220,14 @@ class LoraEngine final : public Engine {
   std::vector<Buffer> inputs_;  // of layer l; the last is the output of all
   std::vector<LayerActivations> activations_;
 };
+// What is asked for, and on which terms: the widest product of a layer is timed.
+ProductChoice products_of(const EngineOptions& options, const ModelConfig& config, int threads) {
+  const std::int64_t tokens = std::max(options.tokens_per_step, options.longest_row);
+  const LinearShape shape = shape_of(config, Group::gate_up);
+  if (options.products && options.type == Type::bf16) return {*options.products, 0, "chosen"};
+  if (options.type == Type::f32) return fp32_products(tokens, shape, threads);
+  return choose_products(tokens, shape, threads, options.as_before.products);
+}
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
@@ -228,18 +240,24 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   LoraLayout lora = TRY(make_lora_layout(config, options.rank, adapter.scale(), options.targets));
   lora.dropout = options.dropout;
   const int threads = options.threads > 0 ? options.threads : usable_cores();
+  const ProductChoice products = products_of(options, config, threads);
+  const Type type = products.products == Products::fp32 ? Type::f32 : Type::bf16;
   MemoryRequest request{
       options.method,       options.tokens_per_step, options.longest_row, threads,
-      options.budget_bytes, options.as_before,       options.keeps_best,  options.data_bytes};
+      options.budget_bytes, options.as_before,       options.keeps_best,  options.data_bytes,
+      type == Type::bf16};
   if (request.budget_bytes == 0) request.budget_bytes = available_bytes() / 10 * 9;
   MemoryPlan plan = TRY(plan_memory(config, lora, request));
-  auto ops = make_cpu_ops(threads, scores_to_train(options.longest_row));
-  Weights weights =
-      TRY(Weights::load(*ops, options.model_dir, config,
-                        {&lora, options.method, plan.dequantised_cache, options.should_stop}));
-  return std::unique_ptr<Engine>(std::make_unique<LoraEngine>(std::move(ops), std::move(config),
-                                                              std::move(lora), std::move(plan),
-                                                              std::move(weights), options));
+  const std::int64_t scores = type == Type::bf16
+                                  ? scores_to_train_bf16(options.longest_row, config.head_dim)
+                                  : scores_to_train(options.longest_row);
+  auto ops = make_cpu_ops(threads, scores, products.products);
+  Weights weights = TRY(
+      Weights::load(*ops, options.model_dir, config,
+                    {&lora, options.method, type, plan.dequantised_cache, options.should_stop}));
+  return std::unique_ptr<Engine>(
+      std::make_unique<LoraEngine>(std::move(ops), products, std::move(config), std::move(lora),
+                                   std::move(plan), std::move(weights), options));
 }
 
 std::vector<TensorToWrite> adapter_tensors(const LoraLayout& layout,

@@ -14,6 +14,8 @@ namespace kairo::gpu {
 //   columns [0, in)              the base weights
 //   columns [in, in + rank)      scale * B, block-diagonal: part p's rows x its own rank columns
 // so that y = [x | x A^T] w^T is base and adapter in one product, and dy w gives both gradients.
+// Where the weights are bf16, so are x and what is made here as a factor of products: x A^T, dy,
+// d(x A^T), and a copy of A. Parameters and gradients are fp32, and so are y and dx.
 class LoraLinears final : public Linears {  // one caller at a time
  public:
   // weights: with room for lora. All references must outlive this. tokens_max: rows of a batch.
@@ -45,7 +47,12 @@ class LoraLinears final : public Linears {  // one caller at a time
   const LoraLayout& lora_;
   Weights& weights_;
   Mat parameters_, gradient_;
+  Mat factors_view_;  // the parameters in the weights' type, as of the last refresh
   const std::uint64_t* dropout_keys_ = nullptr;
-  Buffer dinput_, dropped_;  // (T, widest group input), (T, widest in)
+  // A factor of products with the weights: m itself where its type is theirs, else a rounded copy.
+  Mat factor(const Mat& m, Buffer& copy);
+  Buffer dinput_, dropped_;    // (T, widest group input), (T, widest in)
+  Buffer factors_, dy_, dxa_;  // in bf16 where the weights are: parameters; (T, widest dy in fp32);
+                               // (T, widest rank)
 };
 }  // namespace kairo::gpu

@@ -24,9 +24,12 @@ class LossHead {  // one caller at a time; the references must outlive it
     const std::int32_t *from, *targets;
     Mat gathered, normed, inverse, logits, loss;
   };
+  struct Losses {
+    double sum;   // of -log p
+    Mat dlogits;  // the gradient of scale times it, in the head's type
+  };
   Chunk chunk_of(const TrainBatch& batch, std::int64_t begin) const;
-  // The sum of -log p; logits become the gradient of scale times it.
-  double losses(const Chunk& c, const Mat& x, float scale);
+  Losses losses(const Chunk& c, const Mat& x, float scale);
   Ops& ops_;
   const ModelConfig& config_;
   const Weights& weights_;

@@ -9,6 +9,10 @@ enum class Type : std::uint8_t { f32, bf16 };
 constexpr std::int64_t size_of(Type t) {
   return t == Type::f32 ? 4 : 2;
 }
+// What so many values take of a buffer (buffer.h), which counts floats.
+constexpr std::int64_t floats_of(Type t, std::int64_t values) {
+  return (values * size_of(t) + 3) / 4;
+}
 // (rows, cols), row-major; ld: values from one row to the next. A view of const memory must only
 // be read.
 struct Mat {
@@ -17,7 +21,11 @@ struct Mat {
   std::int64_t rows = 0, cols = 0, ld = 0;
 
   static Mat f32(const float* data, std::int64_t rows, std::int64_t cols, std::int64_t ld = 0) {
-    return {const_cast<float*>(data), Type::f32, rows, cols, ld == 0 ? cols : ld};
+    return of(Type::f32, data, rows, cols, ld);
+  }
+  static Mat of(Type type, const void* data, std::int64_t rows, std::int64_t cols,
+                std::int64_t ld = 0) {
+    return {const_cast<void*>(data), type, rows, cols, ld == 0 ? cols : ld};
   }
   bool is_dense() const { return ld == cols || rows <= 1; }
   Mat first(std::int64_t count) const { return rows_at(0, count); }

@@ -7,6 +7,7 @@
 
 #include "gpu/engine/buffer.h"
 #include "gpu/engine/mat.h"
+#include "gpu/engine/products.h"
 #include "gpu/formats/model_config.h"
 #include "gpu/kernels/adamw.h"
 #include "gpu/kernels/dropout.h"
@@ -44,14 +45,15 @@ class Ops {
   // A dense view's values for the host, valid until the buffer is written again.
   virtual const float* seen(const Mat& m) = 0;
 
-  // Products, with sums in fp32.
-  // c = alpha a b + beta c; c is not read when beta is 0.
+  // Products, with sums in fp32. Both factors are of one type.
+  // c = alpha a b + beta c; c is not read when beta is 0, and then may be bf16.
   virtual void gemm(const Mat& c, const Factor& a, const Factor& b, float alpha = 1,
                     float beta = 0) = 0;
   // y = x w^T where few rows meet a large w. Of up to 16 rows, none changes a bit of another's.
   virtual void skinny(const Mat& y, const Mat& x, const Mat& w) = 0;
 
-  // Rows.
+  // Rows. copy and gather also write another type than they read: bf16 is the nearest, ties to
+  // even.
   virtual void zero(const Mat& m) = 0;
   virtual void copy(const Mat& to, const Mat& from, float scale = 1) = 0;  // perhaps to itself
   virtual void add(const Mat& to, const Mat& from, float scale = 1) = 0;   // to += scale from
@@ -61,7 +63,9 @@ class Ops {
   virtual void scatter(const Mat& to, const Mat& from, const std::int32_t* rows) = 0;
   virtual void dequantise(const Mat& to, const Nf4View& from) = 0;
 
-  // The layer's parts; shapes and formulas as in gpu/kernels/<name>.h.
+  // The layer's parts; shapes and formulas as in gpu/kernels/<name>.h. All is computed in fp32;
+  // what products read lies in the type that they multiply: in bf16 may be out of norms and
+  // attention, qkv (not dqkv), out of gate and gate_up, and of dropout both.
   // Rows are groups as wide as the weight, each normalised on its own. inverse: (T, groups), which
   // norm_backward wants again; with `add` it adds to dx, without dx may be dout.
   virtual void norm(const Mat& out, const Mat& inverse, const Mat& x, const Mat& weight,
@@ -85,23 +89,25 @@ class Ops {
   // The same over what the cache holds of the segment's slot and the segment, which is appended.
   virtual void cached_attention(const Mat& out, const Mat& qkv, const Heads& heads,
                                 const Ragged& rows, const KvCache& cache, std::int64_t layer) = 0;
-  // gate_up: (T, 2 C), gate first, or (T, C) without a gate; gate_backward replaces it by its
-  // gradient.
-  virtual void gate(const Mat& out, const Mat& gate_up, Activation how) = 0;
+  // gate_up: (T, 2 C), gate first, or (T, C) without a gate; it first takes the values of `from`,
+  // which may be itself. gate_backward replaces it by its gradient.
+  virtual void gate(const Mat& out, const Mat& gate_up, const Mat& from, Activation how) = 0;
   virtual void gate_backward(const Mat& gate_up, const Mat& dout, Activation how) = 0;
   virtual void dropout(const Mat& out, const Mat& x, const DropoutMask& mask) = 0;
   virtual void dropout_add(const Mat& sum, const Mat& x, const DropoutMask& mask) = 0;
 
-  // The end of a step. loss: (T, 1); logits are replaced by scale times their gradient. cap: 0 or
-  // what bounds them first, as softcap does.
-  virtual void cross_entropy(const Mat& logits, const Mat& loss, const std::int32_t* targets,
-                             float scale, float cap = 0) = 0;
+  // The end of a step. loss: (T, 1); logits (T, V), in fp32, are replaced by scale times their
+  // gradient, which is returned: a view of their memory in the given type. cap: 0 or what bounds
+  // the logits first, as softcap does.
+  virtual Mat cross_entropy(const Mat& logits, const Mat& loss, const std::int32_t* targets,
+                            float scale, Type type, float cap = 0) = 0;
   virtual void softcap(const Mat& m, float cap) = 0;  // m = cap tanh(m / cap)
   virtual double length(const Mat& flat) = 0;  // the root of the sum of squares, for the host
   virtual void adamw(const Mat& p, const Mat& g, const Mat& m, const Mat& v,
                      const AdamwStep& step) = 0;
 };
 // The CPU. scores: floats of attention's scratch for each thread (attention_rows.h says how many a
-// row needs).
-std::unique_ptr<Ops> make_cpu_ops(int threads, std::int64_t scores);
+// row needs). products: of bf16 factors (products.h).
+std::unique_ptr<Ops> make_cpu_ops(int threads, std::int64_t scores,
+                                  Products products = Products::mkl);
 }  // namespace kairo::gpu

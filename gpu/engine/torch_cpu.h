@@ -22,6 +22,24 @@ struct Gemm {
   float alpha = 1.0f, beta = 0.0f;
 };
 void gemm(const Gemm& g);
+// The same of bf16 factors (bits), summed in fp32. By MKL alone it may be called within an OpenMP
+// region, as gemm. by_onednn: its results are rounded to bf16 first; from one thread outside of
+// regions only. Callers ask is_possible (products.h) before.
+struct GemmBf16 {
+  bool transpose_a, transpose_b;
+  std::int64_t M, N, K;
+  const std::uint16_t* a;
+  std::int64_t ld_a;
+  const std::uint16_t* b;
+  std::int64_t ld_b;
+  float* c;
+  std::int64_t ld_c;
+  float alpha = 1.0f, beta = 0.0f;
+};
+void gemm_by_mkl(const GemmBf16& g);
+// rounded: scratch, M * N bf16 values.
+void gemm_by_onednn(const GemmBf16& g, std::uint16_t* rounded);
+bool has_onednn();  // libtorch was built with it, and its switches leave it on
 // One pool for libtorch and our own loops. Call before any work.
 void set_threads(int threads);
 // What the products' last bits depend on beside their sizes and threads. instruction_set: of the

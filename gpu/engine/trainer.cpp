@@ -37,6 +37,8 @@ std::string difference(const ComputeShape& before, const ComputeShape& now) {
   add(text(before.threads), text(now.threads), " threads");
   add(before.instruction_set, now.instruction_set, "");
   add(before.library, now.library, "");
+  // A checkpoint of before there was a choice is one of fp32.
+  add(before.products.empty() ? "fp32" : before.products, now.products, " products");
   return out;
 }
 

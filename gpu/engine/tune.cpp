@@ -111,6 +111,7 @@ class Run {
     auto engine = Engine::load(options);
     if (!engine.ok()) return model_failure(engine.error());
     engine_ = std::move(engine).value();
+    log::info(engine_->products().text);
     log::info(engine_->plan().text());
     start_ = resume(*engine_, found);
     log::info(start_.note);

@@ -20,6 +20,8 @@ struct TuneJob {
   std::string copy_dir;    // the result goes there too, e.g. a user's volume; "" = nowhere
   std::string base_model;  // base_model_name_or_path of the adapter
   Method method = Method::lora;
+  Type type = Type::f32;  // of compute, as EngineOptions, and so are:
+  std::optional<Products> products;
   std::int64_t rank = 8;
   double alpha = 8;
   bool use_rslora = false;

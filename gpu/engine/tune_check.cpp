@@ -76,6 +76,8 @@ EngineOptions engine_options(const TuneJob& job) {
   EngineOptions options;
   options.model_dir = job.model_dir;
   options.method = job.method;
+  options.type = job.type;
+  options.products = job.products;
   options.rank = job.rank;
   options.alpha = job.alpha;
   options.use_rslora = job.use_rslora;

@@ -2,14 +2,16 @@
 #include "gpu/engine/weights.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "gpu/engine/torch_cpu.h"
+#include "gpu/kernels/bf16.h"
 
 namespace kairo::gpu {
-Mat Weights::own(Buffer host, std::int64_t rows, std::int64_t cols) {
+Mat Weights::own(Buffer host, std::int64_t rows, std::int64_t cols, Type type) {
   owned_.push_back(ops_->adopt(std::move(host)));
-  return Mat::f32(owned_.back().data(), rows, cols);
+  return Mat::of(type, owned_.back().data(), rows, cols);
 }
 
 Result<Mat> Weights::take(const std::string& name, std::int64_t rows, std::int64_t cols,
@@ -33,6 +35,42 @@ Result<NormWeights> Weights::take_norm(const std::string& path, std::int64_t wid
   return out;
 }
 
+Status Weights::read(const Mat& to, const std::string& name) {
+  const std::array<std::int64_t, 2> shape = {to.rows, to.cols};
+  TRY(folder_->check(name, shape));
+  const auto stored = folder_->stored(name);
+  const bool as_stored = stored.dtype == Dtype::bf16 && to.type == Type::bf16;
+  std::span<const float> wide = folder_->view(name, shape);
+  Buffer plain;
+  if (wide.empty() && !as_stored) {
+    plain = Buffer(to.rows * to.cols);
+    TRY(folder_->read(name, shape, plain.span()));
+    wide = plain.span();
+  }
+#pragma omp parallel for schedule(static)
+  for (std::int64_t r = 0; r < to.rows; ++r) {
+    void* row = to.rows_at(r, 1).data;
+    if (as_stored)
+      std::memcpy(row, stored.bytes.data() + 2 * r * to.cols,
+                  static_cast<std::size_t>(2 * to.cols));
+    else if (to.type == Type::bf16)
+      narrow_cpu(static_cast<std::uint16_t*>(row), wide.data() + r * to.cols, to.cols);
+    else
+      std::copy_n(wide.data() + r * to.cols, to.cols, static_cast<float*>(row));
+  }
+  folder_->release(name);
+  return ok();
+}
+
+Result<Mat> Weights::take_table(const std::string& name, Type type, bool may_map) {
+  if (type == Type::f32) return take(name, config_.vocab, config_.hidden, may_map);
+  const std::array<std::int64_t, 2> shape = {config_.vocab, config_.hidden};
+  TRY(folder_->check(name, shape));  // before anything of that size is allocated
+  Buffer table(floats_of(type, config_.vocab * config_.hidden));
+  TRY(read(Mat::of(type, table.data(), config_.vocab, config_.hidden), name));
+  return own(std::move(table), config_.vocab, config_.hidden, type);
+}
+
 Weights::Nf4Matrix Weights::quantised(std::span<const float> weights, LinearShape s) {
   const std::int64_t n = s.out * s.in;
   Nf4Matrix q;
@@ -52,27 +90,29 @@ Weights::Nf4Matrix Weights::quantised(std::span<const float> weights, LinearShap
 Status Weights::take_group(const ModelConfig& config, std::int64_t layer, Group g,
                            const LoraGroup& lora, const WeightsOptions& options) {
   const bool is_nf4 = options.method == Method::qlora;
+  const std::int64_t size = floats_of(options.type, lora.out * lora.stride);
   Buffer matrix;
-  if (!is_nf4) matrix = Buffer(lora.out * lora.stride);
+  if (!is_nf4) matrix = Buffer(size);
+  Mat& whole = groups_[static_cast<std::size_t>(layer)][index_of(g)];
+  whole = Mat::of(options.type, matrix.data(), lora.out, lora.stride);
   std::int64_t first = 0;
   for (const Module m : modules_of(config, g)) {
     const LinearShape s = shape_of(config, m);
-    const std::array<std::int64_t, 2> shape = {s.out, s.in};
-    Buffer plain(s.out * s.in);
-    TRY(folder_->read(module_path(config, layer, m) + ".weight", shape, plain.span()));
-    if (is_nf4)
+    const std::string name = module_path(config, layer, m) + ".weight";
+    if (is_nf4) {
+      const std::array<std::int64_t, 2> shape = {s.out, s.in};
+      Buffer plain(s.out * s.in);
+      TRY(folder_->read(name, shape, plain.span()));
       quantised_[static_cast<std::size_t>(layer)][index_of(m)] = quantised(plain.span(), s);
-    else
-      for (std::int64_t o = 0; o < s.out; ++o)
-        std::copy_n(plain.data() + o * s.in, s.in, matrix.data() + (first + o) * lora.stride);
+    } else {
+      TRY(read(whole.rows_at(first, s.out).columns_at(0, s.in), name));
+    }
     first += s.out;
   }
-  Mat& whole = groups_[static_cast<std::size_t>(layer)][index_of(g)];
-  whole = Mat::f32(nullptr, lora.out, lora.stride);
   if (!is_nf4) {
-    whole = own(std::move(matrix), lora.out, lora.stride);
+    whole = own(std::move(matrix), lora.out, lora.stride, options.type);
   } else if (options.dequantised_cache) {
-    owned_.push_back(ops_->make(lora.out * lora.stride));
+    owned_.push_back(ops_->make(size));
     whole.data = owned_.back().data();
     decode(whole, layer, g);
   }
@@ -121,7 +161,7 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
   Weights w(ops, config);
   w.folder_ = TRY(TensorFolder::open(model_dir));
   const auto table = [&](const char* name) {
-    return w.take(std::string(name) + ".weight", config.vocab, config.hidden, may_map);
+    return w.take_table(std::string(name) + ".weight", options.type, may_map);
   };
   w.embedding_ = TRY(table(config.names->embedding));
   w.head_ = w.embedding_;
@@ -153,7 +193,7 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
       if (may_map) break;
       const LoraGroup& group = lora->groups[at][index_of(g)];
       TRY(w.take_group(config, l, g, group, options));
-      largest = std::max(largest, group.out * group.stride);
+      largest = std::max(largest, floats_of(options.type, group.out * group.stride));
     }
   }
   w.final_norm_ = TRY(w.take_norm(config.names->final_norm, config.hidden, may_map));

@@ -22,7 +22,8 @@ struct WeightsOptions {
   // trained, modules lie as in the files and are mapped where their type is f32.
   const LoraLayout* lora = nullptr;  // outlives the loading only
   Method method = Method::lora;
-  bool dequantised_cache = false;     // of NF4 weights: all groups in fp32, too
+  Type type = Type::f32;              // of all matrices; with lora only
+  bool dequantised_cache = false;     // of NF4 weights: all groups in that type, too
   std::function<bool()> should_stop;  // asked between layers; may be empty
 };
 struct NormWeights {
@@ -33,6 +34,7 @@ class Weights {  // immutable but for what is written behind the groups' columns
   // ops must outlive this. not_found, invalid, corrupt: the files. conflict: should_stop said so.
   static Result<Weights> load(Ops& ops, const std::string& model_dir, const ModelConfig& config,
                               const WeightsOptions& options);
+  Type type() const { return head_.type; }             // of all matrices but norms and biases
   const Mat& embedding() const { return embedding_; }  // (vocab, hidden)
   const Mat& head() const { return head_; }            // the same shape; perhaps the same
   // (1, norm_width); no data where the family has none.
@@ -63,7 +65,10 @@ class Weights {  // immutable but for what is written behind the groups' columns
   };
   Weights(Ops& ops, ModelConfig config) : ops_(&ops), config_(std::move(config)) {}
   Result<Mat> take(const std::string& name, std::int64_t rows, std::int64_t cols, bool may_map);
-  Mat own(Buffer host, std::int64_t rows, std::int64_t cols);
+  Mat own(Buffer host, std::int64_t rows, std::int64_t cols, Type type = Type::f32);
+  Result<Mat> take_table(const std::string& name, Type type, bool may_map);
+  // Reads a matrix into one of another stride, and perhaps another type.
+  Status read(const Mat& to, const std::string& name);
   Status take_group(const ModelConfig& config, std::int64_t layer, Group g, const LoraGroup& lora,
                     const WeightsOptions& options);
   Status take_biases(const ModelConfig& config, std::int64_t layer);

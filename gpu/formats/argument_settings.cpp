@@ -133,6 +133,8 @@ std::vector<Setting> argument_settings() {
       {s, "data_seed", take_data_seed},
       {s, "optim_target_modules", only({}, "left out: AdamW trains all of the adapter")},
       {s, "optim_args", only({""}, "left out: see adam_beta1, adam_beta2 and adam_epsilon")},
+      {s, "bf16", boolean(&C::bf16)},
+      {s, "fp16", boolean(&C::fp16)},
       {s, "optim", take_optim},
       {s, "adafactor", only({"false"}, "AdamW is the only optimizer")},
       {s, "shuffle_dataset",

@@ -83,7 +83,8 @@ Result<Checkpoint> read(const std::string& path, const std::string& fingerprint)
       *out = std::min<std::int64_t>(root[key].get<std::int64_t>(), shape_max);
   if (c.state.shape.threads > threads_max) c.state.shape = {};
   for (const auto& [key, out] : {std::pair{"instruction_set", &c.state.shape.instruction_set},
-                                 {"library", &c.state.shape.library}})
+                                 {"library", &c.state.shape.library},
+                                 {"products", &c.state.shape.products}})
     if (root.contains(key) && root[key].is_string()) *out = root[key].get<std::string>();
   c.state.evaluated = evaluated_of(root.value("evaluated", json()));
   const TensorFile file = TRY(TensorFile::open(path + "/state.safetensors"));
@@ -133,6 +134,7 @@ Status save_checkpoint(const std::string& dir, const CheckpointState& state,
                {"threads", state.shape.threads},
                {"instruction_set", state.shape.instruction_set},
                {"library", state.shape.library},
+               {"products", state.shape.products},
                {"sha256", checksum(buffers)}};
   if (e.step >= 0)
     root["evaluated"] = {

@@ -15,6 +15,7 @@ constexpr int checkpoints_kept = 2;
 struct ComputeShape {
   std::int64_t microbatch_tokens = 0, head_rows = 0, threads = 0;
   std::string instruction_set = {}, library = {};
+  std::string products = {};  // products.h's name
   bool operator==(const ComputeShape&) const = default;
 };
 // What the evaluations of the held-out rows have said. Steps: -1: none yet.

@@ -14,9 +14,7 @@ std::vector<Setting> ignored_arguments() {
   const auto add = [&out](std::initializer_list<const char*> keys, const char* why) {
     for (const auto* key : keys) out.push_back({"TrainingArguments", key, note(why)});
   };
-  add({"bf16",
-       "fp16",
-       "tf32",
+  add({"tf32",
        "bf16_full_eval",
        "fp16_full_eval",
        "half_precision_backend",

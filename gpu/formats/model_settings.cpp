@@ -12,11 +12,12 @@ std::vector<Setting> model_settings() {
       {"ModelConfig", "pretrained_model_name_or_path",
        note("the model is the preset's (kairo-tune: --model)")},
       {"ModelConfig", "chat_template", text(&C::chat_template)},
+      {"ModelConfig", "torch_dtype", precision(&C::dtype)},
+      {"ModelConfig", "dtype", precision(&C::dtype)},
   };
-  for (const auto* key :
-       {"cache_dir", "force_download", "proxies", "output_loading_info", "local_files_only",
-        "revision", "trust_remote_code", "torch_dtype", "dtype", "device_map", "low_cpu_mem_usage",
-        "attn_implementation", "use_cache", "token"})
+  for (const auto* key : {"cache_dir", "force_download", "proxies", "output_loading_info",
+                          "local_files_only", "revision", "trust_remote_code", "device_map",
+                          "low_cpu_mem_usage", "attn_implementation", "use_cache", "token"})
     out.push_back({"ModelConfig", key, note(loads_files)});
   for (const auto* key : {"load_in_4bit", "load_in_8bit"})
     out.push_back(
@@ -36,7 +37,8 @@ std::vector<Setting> model_settings() {
                  only({"true"}, "the scales of 4-bit weights are always quantised, too")});
   out.push_back({q, "llm_int8_skip_modules",
                  only({"lm_head"}, "left out: all linear layers but the head are quantised")});
-  for (const auto* key : {"bnb_4bit_compute_dtype", "bnb_4bit_quant_storage", "llm_int8_threshold",
+  out.push_back({q, "bnb_4bit_compute_dtype", precision(&C::compute_dtype)});
+  for (const auto* key : {"bnb_4bit_quant_storage", "llm_int8_threshold",
                           "llm_int8_enable_fp32_cpu_offload", "llm_int8_has_fp16_weight"})
     out.push_back({q, key, note(computes)});
   return out;

@@ -364,6 +364,16 @@ std::span<const float> TensorFolder::view(const std::string& name,
   return {reinterpret_cast<const float*>(bytes.data()), bytes.size() / 4};
 }
 
+TensorFolder::Stored TensorFolder::stored(const std::string& name) const {
+  const auto& file = files_[where_.at(name)];
+  const auto& tensor = *file.find(name);
+  return {tensor.dtype, file.bytes(tensor)};
+}
+void TensorFolder::release(const std::string& name) const {
+  const auto& file = files_[where_.at(name)];
+  file.release(*file.find(name));
+}
+
 Status write_tensors(const std::string& path, std::span<const TensorToWrite> tensors) {
   std::vector<const TensorToWrite*> order;
   for (const auto& t : tensors) order.push_back(&t);

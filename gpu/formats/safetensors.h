@@ -94,6 +94,13 @@ class TensorFolder {
   // The mapped values when the tensor is stored as aligned f32 of this shape; else empty.
   // Valid as long as the folder.
   std::span<const float> view(const std::string& name, std::span<const std::int64_t> shape) const;
+  // The mapped bytes of a tensor that check() finds there, as they are stored, at any alignment.
+  struct Stored {
+    Dtype dtype;
+    std::span<const std::byte> bytes;
+  };
+  Stored stored(const std::string& name) const;
+  void release(const std::string& name) const;  // as TensorFile's
   const std::string& dir() const { return dir_; }
 
  private:

@@ -71,6 +71,22 @@ TakeSetting number(double TrainingConfig::*member, double min, double max, const
     return ok();
   };
 }
+TakeSetting precision(Precision TrainingConfig::*member) {
+  return [member](const SettingValue& v, TrainingConfig& c) -> Status {
+    if (is_null(v)) return ok();
+    std::string name = v.scalar ? v.scalar->text : "";
+    if (name.starts_with("torch.")) name.erase(0, 6);
+    if (name == "float32" || name == "float")
+      c.*member = Precision::single;
+    else if (name == "bfloat16" || name == "float16" || name == "half")
+      c.*member = Precision::half;
+    else if (name == "auto")
+      c.*member = Precision::unset;
+    else
+      return bad(v, "bfloat16, float16, float32 or auto");
+    return ok();
+  };
+}
 TakeSetting only(std::vector<std::string> accepted, const char* why) {
   return [accepted = std::move(accepted), why](const SettingValue& v, TrainingConfig&) -> Status {
     if (is_null(v) || (v.members && v.members->empty()) || (v.items && v.items->empty()))

@@ -31,6 +31,8 @@ constexpr const char* computes = "the engine chooses how it computes";
 
 TakeSetting text(std::string TrainingConfig::*member);
 TakeSetting number(double TrainingConfig::*member, double min, double max, const char* range);
+// A torch type by its name: bfloat16, float16, float32 or auto, with or without "torch.".
+TakeSetting precision(Precision TrainingConfig::*member);
 // The value must say what is done anyway: one of accepted (alone or as a list's only item), an
 // empty text or collection, or null.
 TakeSetting only(std::vector<std::string> accepted, const char* why);

@@ -106,6 +106,13 @@ Status check_together(const Value& sections, const TrainingConfig& config) {
 }
 }  // namespace
 
+bool TrainingConfig::wants_bf16() const {
+  if (load_in_4bit.value_or(false) && compute_dtype != Precision::unset)
+    return compute_dtype == Precision::half;
+  if (bf16.value_or(false) || fp16.value_or(false) || dtype == Precision::half) return true;
+  return dtype != Precision::single && bf16.value_or(true);
+}
+
 Result<TrainingConfig> parse_training_config(std::string_view text) {
   yaml::Limits limits;
   limits.bytes = yaml_bytes_max;

@@ -16,6 +16,8 @@ enum class LossOn : std::uint8_t {
   answer,  // only what the model shall say: assistant turns, completions
   all,     // every token of the rendered text
 };
+// What the file's names of types ask for. half: bfloat16, and float16, for which bf16 is taken.
+enum class Precision : std::uint8_t { unset, single, half };
 // TrainingArguments about the held-out rows.
 struct EvaluationSettings {
   std::string strategy;  // no, steps or epoch; empty: not said
@@ -28,9 +30,11 @@ struct EvaluationSettings {
 // nothing.
 struct TrainingConfig {
   // ModelConfig
-  std::string chat_template;  // a path, or the template itself; empty: the model's own
+  std::string chat_template;           // a path, or the template itself; empty: the model's own
+  Precision dtype = Precision::unset;  // torch_dtype, dtype
   // QuantizationConfig
   std::optional<bool> load_in_4bit;  // QLoRA: NF4 with double quantisation; must fit the method
+  Precision compute_dtype = Precision::unset;  // bnb_4bit_compute_dtype: of 4-bit weights
   // LoraConfig
   std::int64_t rank = 8;
   double alpha = 8;
@@ -39,6 +43,7 @@ struct TrainingConfig {
   LoraTargets targets;  // empty: the model family's default
   bool gaussian_init = false;
   // TrainingArguments
+  std::optional<bool> bf16, fp16;
   std::string output_dir = "/mnt/results";
   double learning_rate = 2e-5, weight_decay = 0, adam_beta1 = 0.9, adam_beta2 = 0.999,
          adam_epsilon = 1e-8, max_grad_norm = 1.0;
@@ -64,6 +69,10 @@ struct TrainingConfig {
   std::optional<bool> completion_only_loss, assistant_only_loss;
   // Accepted settings that change nothing here, one sentence each, for the log.
   std::vector<std::string> notes;
+  // Whether products are to be of bf16 factors: a half type or bf16: true asks for it, and so does
+  // a file that says nothing, as KAITO's defaults do. float32 is fp32 unless bf16: true stands
+  // beside.
+  bool wants_bf16() const;
 };
 // yaml: the file's text, at most 1 MiB. A missing section or key keeps its default.
 // invalid: not YAML; an unknown section or key (names the closest known one); a value of the wrong

@@ -22,6 +22,8 @@ bool dropout_keeps(const DropoutMask& mask, std::uint64_t key, std::int64_t i);
 // out = x / (1 - p) where the feature stays, else x * 0. (T, C), rows of ld floats; no aliasing.
 void dropout_cpu(float* out, std::int64_t ld_out, const float* x, std::int64_t ld_x,
                  const DropoutMask& mask, std::int64_t T, std::int64_t C);
+void dropout_bf16_cpu(std::uint16_t* out, std::int64_t ld_out, const std::uint16_t* x,
+                      std::int64_t ld_x, const DropoutMask& mask, std::int64_t T, std::int64_t C);
 // sum += x / (1 - p) where the feature stays: the gradient.
 void dropout_add_cpu(float* sum, std::int64_t ld_sum, const float* x, std::int64_t ld_x,
                      const DropoutMask& mask, std::int64_t T, std::int64_t C);

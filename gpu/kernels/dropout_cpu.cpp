@@ -2,6 +2,7 @@
 #include <cmath>
 #include <initializer_list>
 
+#include "gpu/kernels/bf16.h"
 #include "gpu/kernels/dropout.h"
 
 namespace kairo::gpu {
@@ -46,32 +47,42 @@ bool dropout_keeps(const DropoutMask& mask, std::uint64_t key, std::int64_t i) {
 }
 
 namespace {
-// put(value, scaled): scaled is x / (1 - p) where the feature stays, else x * 0.
-template <class Put>
-void each_dropped(float* out, std::int64_t ld_out, const float* x, std::int64_t ld_x,
+// put(out, x, factor): factor is 1 / (1 - p) where the feature stays, else 0.
+template <class Value, class Put>
+void each_dropped(Value* out, std::int64_t ld_out, const Value* x, std::int64_t ld_x,
                   const DropoutMask& mask, std::int64_t T, std::int64_t C, const Put& put) {
   const std::uint32_t threshold = threshold_of(mask.p);
   const auto scale = static_cast<float>(1 / (1 - mask.p));
 #pragma omp parallel for schedule(static)
   for (std::int64_t t = 0; t < T; ++t) {
     const Lanes lanes(mask.keys[t], mask.module);
-    const float* from = x + t * ld_x;
-    float* to = out + t * ld_out;
+    const Value* from = x + t * ld_x;
+    Value* to = out + t * ld_out;
     const auto columns = static_cast<std::uint32_t>(C);
 #pragma omp simd
     for (std::uint32_t i = 0; i < columns; ++i)
-      put(to[i], from[i] * (hash(i, lanes) >= threshold ? scale : 0.0f));  // a product: no branch
+      put(to[i], from[i], hash(i, lanes) >= threshold ? scale : 0.0f);  // for a product: no branch
   }
 }
 }  // namespace
 
 void dropout_cpu(float* out, std::int64_t ld_out, const float* x, std::int64_t ld_x,
                  const DropoutMask& mask, std::int64_t T, std::int64_t C) {
-  each_dropped(out, ld_out, x, ld_x, mask, T, C, [](float& to, float scaled) { to = scaled; });
+  each_dropped(out, ld_out, x, ld_x, mask, T, C,
+               [](float& to, float value, float factor) { to = value * factor; });
+}
+
+void dropout_bf16_cpu(std::uint16_t* out, std::int64_t ld_out, const std::uint16_t* x,
+                      std::int64_t ld_x, const DropoutMask& mask, std::int64_t T, std::int64_t C) {
+  each_dropped(out, ld_out, x, ld_x, mask, T, C,
+               [](std::uint16_t& to, std::uint16_t value, float factor) {
+                 to = bf16_of_float(float_of_bf16(value) * factor);
+               });
 }
 
 void dropout_add_cpu(float* sum, std::int64_t ld_sum, const float* x, std::int64_t ld_x,
                      const DropoutMask& mask, std::int64_t T, std::int64_t C) {
-  each_dropped(sum, ld_sum, x, ld_x, mask, T, C, [](float& to, float scaled) { to += scaled; });
+  each_dropped(sum, ld_sum, x, ld_x, mask, T, C,
+               [](float& to, float value, float factor) { to += value * factor; });
 }
 }  // namespace kairo::gpu

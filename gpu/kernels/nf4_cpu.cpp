@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "gpu/kernels/bf16.h"
 #include "gpu/kernels/nf4.h"
 
 namespace kairo::gpu {
@@ -116,8 +117,11 @@ void nf4_quantize_scales_cpu(std::uint8_t* scales, float* group_scales, const fl
   }
 }
 
-void nf4_dequantize_cpu(float* out, std::int64_t ld, const Nf4View& w, std::int64_t rows,
-                        std::int64_t cols) {
+namespace {
+// as(x): the weight x in the type that is written.
+template <class Out, class As>
+void dequantize(Out* out, std::int64_t ld, const Nf4View& w, std::int64_t rows, std::int64_t cols,
+                const As& as) {
   const auto map = dynamic_map();
   std::array<std::array<float, 2>, 256> pairs;  // both levels of a byte
   for (std::size_t i = 0; i < 256; ++i) pairs[i] = {nf4_levels[i >> 4], nf4_levels[i & 15]};
@@ -126,7 +130,7 @@ void nf4_dequantize_cpu(float* out, std::int64_t ld, const Nf4View& w, std::int6
   };
 #pragma omp parallel for schedule(static)
   for (std::int64_t r = 0; r < rows; ++r) {
-    float* row = out + r * ld;
+    Out* row = out + r * ld;
     std::int64_t c = 0;
     while (c < cols) {
       const std::int64_t flat = r * cols + c, block = flat / nf4_block;
@@ -134,16 +138,26 @@ void nf4_dequantize_cpu(float* out, std::int64_t ld, const Nf4View& w, std::int6
       const float scale = scale_of(block);
       std::int64_t at = flat;
       if (at % 2 != 0) {
-        row[c++] = pairs[w.packed[at / 2]][1] * scale;
+        row[c++] = as(pairs[w.packed[at / 2]][1] * scale);
         ++at;
       }
       for (; c + 1 < end; c += 2, at += 2) {
         const auto& pair = pairs[w.packed[at / 2]];
-        row[c] = pair[0] * scale;
-        row[c + 1] = pair[1] * scale;
+        row[c] = as(pair[0] * scale);
+        row[c + 1] = as(pair[1] * scale);
       }
-      if (c < end) row[c++] = pairs[w.packed[at / 2]][0] * scale;
+      if (c < end) row[c++] = as(pairs[w.packed[at / 2]][0] * scale);
     }
   }
+}
+}  // namespace
+
+void nf4_dequantize_cpu(float* out, std::int64_t ld, const Nf4View& w, std::int64_t rows,
+                        std::int64_t cols) {
+  dequantize(out, ld, w, rows, cols, [](float x) { return x; });
+}
+void nf4_dequantize_bf16_cpu(std::uint16_t* out, std::int64_t ld, const Nf4View& w,
+                             std::int64_t rows, std::int64_t cols) {
+  dequantize(out, ld, w, rows, cols, bf16_of_float);
 }
 }  // namespace kairo::gpu

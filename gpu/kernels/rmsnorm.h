@@ -11,6 +11,9 @@ struct NormShape {
 //   x, out: (T, groups * C) with row strides   inverse: (T, groups)   no aliasing. Bound: bytes.
 void rmsnorm_cpu(float* out, std::int64_t ld_out, float* inverse, const float* x, std::int64_t ld_x,
                  const float* weight, NormShape s, float eps);
+// The same with out in bf16 (bf16.h), rounded once.
+void rmsnorm_bf16_cpu(std::uint16_t* out, std::int64_t ld_out, float* inverse, const float* x,
+                      std::int64_t ld_x, const float* weight, NormShape s, float eps);
 // dx[c] = gradient of the input for dout; with `add` it is added to dx, without dx may be dout.
 // weight is frozen: no dweight.
 //   x and inverse as in the forward pass. dx, dout: as out.

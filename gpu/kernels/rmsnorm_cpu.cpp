@@ -1,9 +1,24 @@
 // gpu/kernels/rmsnorm_cpu.cpp - the definition: one pass for the scale, one for the values.
 #include <cmath>
 
+#include "gpu/kernels/bf16.h"
 #include "gpu/kernels/rmsnorm.h"
+#include "gpu/kernels/wide.h"
 
 namespace kairo::gpu {
+namespace {
+KAIRO_WIDE float norm_row_bf16(std::uint16_t* out, const float* x, const float* weight,
+                               std::int64_t C, float eps) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t c = 0; c < C; ++c) sum += x[c] * x[c];
+  const float scale = 1.0f / std::sqrt(sum / static_cast<float>(C) + eps);
+#pragma omp simd
+  for (std::int64_t c = 0; c < C; ++c) out[c] = bf16_of_float(x[c] * scale * weight[c]);
+  return scale;
+}
+}  // namespace
+
 void rmsnorm_cpu(float* out, std::int64_t ld_out, float* inverse, const float* x, std::int64_t ld_x,
                  const float* weight, NormShape s, float eps) {
 #pragma omp parallel for schedule(static)
@@ -18,6 +33,15 @@ void rmsnorm_cpu(float* out, std::int64_t ld_out, float* inverse, const float* x
     float* o = out + t * ld_out + first;
 #pragma omp simd
     for (std::int64_t c = 0; c < s.C; ++c) o[c] = in[c] * scale * weight[c];
+  }
+}
+
+void rmsnorm_bf16_cpu(std::uint16_t* out, std::int64_t ld_out, float* inverse, const float* x,
+                      std::int64_t ld_x, const float* weight, NormShape s, float eps) {
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < s.T * s.groups; ++i) {
+    const std::int64_t t = i / s.groups, first = i % s.groups * s.C;
+    inverse[i] = norm_row_bf16(out + t * ld_out + first, x + t * ld_x + first, weight, s.C, eps);
   }
 }
 

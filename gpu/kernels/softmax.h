@@ -24,4 +24,9 @@ void causal_softmax_backward_cpu(float* dp, const float* p, const float* delta, 
 // With a cap: dp, now the gradient of the unscaled scores but for the cap, times the cap's slope.
 // scores: (rows, keys), unscaled.
 void causal_cap_backward_cpu(float* dp, const float* scores, CausalShape s, float scale, float cap);
+// Without a cap, with probabilities and the result in bf16 (bf16.h). scores, dp: fp32, scratch
+// afterwards.
+void causal_softmax_bf16_cpu(std::uint16_t* p, float* scores, CausalShape s, float scale);
+void causal_softmax_backward_bf16_cpu(std::uint16_t* ds, const float* dp, const std::uint16_t* p,
+                                      const float* delta, CausalShape s, float scale);
 }  // namespace kairo::gpu

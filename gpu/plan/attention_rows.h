@@ -12,4 +12,8 @@ constexpr std::int64_t scores_to_serve(std::int64_t keys) {
 constexpr std::int64_t scores_to_train(std::int64_t keys) {  // probabilities and their gradient
   return 2 * query_block * keys;
 }
+// Of rows in bf16: the same, and a head's rows widened, or a block of them.
+constexpr std::int64_t scores_to_train_bf16(std::int64_t keys, std::int64_t dim) {
+  return scores_to_train(keys) + 4 * (keys > query_block ? keys : query_block) * dim;
+}
 }  // namespace kairo::gpu

@@ -22,24 +22,28 @@ std::int64_t linear_weights(const ModelConfig& c) {
   for (const Group g : all_groups) n += shape_of(c, g).out * shape_of(c, g).in;
   return n * c.layers;
 }
-// fp32 weights with the columns of the low-rank product.
-std::int64_t augmented_bytes(const LoraLayout& lora) {
+// So many values in the type of compute.
+std::int64_t factor_bytes(std::int64_t values, bool in_bf16) {
+  return buffer_bytes(in_bf16 ? (values + 1) / 2 : values);
+}
+// Weights with the columns of the low-rank product.
+std::int64_t augmented_bytes(const LoraLayout& lora, bool in_bf16) {
   std::int64_t n = 0;
   for (const auto& layer : lora.groups)
-    for (const auto& g : layer) n += buffer_bytes(g.out * g.stride);
+    for (const auto& g : layer) n += factor_bytes(g.out * g.stride, in_bf16);
   return n;
 }
-std::int64_t largest_group_bytes(const LoraLayout& lora) {
+std::int64_t largest_group_bytes(const LoraLayout& lora, bool in_bf16) {
   std::int64_t n = 0;
   for (const auto& layer : lora.groups)
-    for (const auto& g : layer) n = std::max(n, buffer_bytes(g.out * g.stride));
+    for (const auto& g : layer) n = std::max(n, factor_bytes(g.out * g.stride, in_bf16));
   return n;
 }
 // A LayerActivations of T tokens.
 std::int64_t layer_bytes(const ModelConfig& c, const std::array<LoraGroup, 4>& groups,
-                         std::int64_t T) {
-  std::int64_t bytes = buffer_bytes(T * shape_of(c, Group::qkv).out) +
-                       buffer_bytes(T * shape_of(c, Group::gate_up).out) +
+                         std::int64_t T, bool in_bf16) {
+  std::int64_t bytes = factor_bytes(T * shape_of(c, Group::qkv).out, in_bf16) +
+                       factor_bytes(T * shape_of(c, Group::gate_up).out, in_bf16) +
                        buffer_bytes(T * c.hidden) + 2 * buffer_bytes(T);
   const bool has_norms_after = c.has_norm(NormAt::after_attention);
   if (c.has_branch()) bytes += (has_norms_after ? 2 : 1) * buffer_bytes(T * c.hidden);
@@ -47,8 +51,26 @@ std::int64_t layer_bytes(const ModelConfig& c, const std::array<LoraGroup, 4>& g
   if (c.qk_norm != QkNorm::none)
     bytes += buffer_bytes(T * (c.heads + c.kv_heads) * c.head_dim) + buffer_bytes(T * c.heads) +
              buffer_bytes(T * c.kv_heads);
-  for (const auto& g : groups) bytes += buffer_bytes(T * g.stride);
+  for (const auto& g : groups) bytes += factor_bytes(T * g.stride, in_bf16);
   return bytes;
+}
+// What bf16 costs beside fp32: products' sums before they are rounded, rounded factors.
+std::int64_t rounding_bytes(const ModelConfig& c, const LoraLayout& lora, std::int64_t T,
+                            std::int64_t head_rows) {
+  const std::int64_t qkv = shape_of(c, Group::qkv).out, gate_up = shape_of(c, Group::gate_up).out,
+                     sums = std::max(qkv, gate_up);
+  std::int64_t rank = 0;
+  for (const auto& layer : lora.groups)
+    for (const auto& g : layer) rank = std::max(rank, g.rank_total);
+  const std::int64_t rounded =  // oneDNN's results
+      std::max({T * std::max(sums, lora.groups[0][index_of(Group::down)].stride),
+                head_rows * c.vocab, c.hidden * c.intermediate / 64});
+  // Gates other than SwiGLU are computed of widened values.
+  const std::int64_t wide = c.activation == Activation::swiglu
+                                ? 0
+                                : buffer_bytes(T * gate_up) + buffer_bytes(T * c.intermediate);
+  return wide + buffer_bytes(T * sums) + factor_bytes(T * std::max(c.hidden, qkv), true) +
+         factor_bytes(T * rank, true) + buffer_bytes(T * rank) + factor_bytes(rounded, true);
 }
 std::int64_t widest_columns(const LoraLayout& lora) {
   std::int64_t n = 0;
@@ -60,9 +82,11 @@ using Part = MemoryPlan::Part;
 void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
                const MemoryRequest& r) {
   const std::int64_t n = linear_weights(c), T = plan.microbatch_tokens;
-  const std::int64_t tables = buffer_bytes(c.vocab * c.hidden) * (c.tied_head ? 1 : 2);
+  const std::int64_t tables = factor_bytes(c.vocab * c.hidden, r.in_bf16) * (c.tied_head ? 1 : 2);
+  const std::string type = r.in_bf16 ? "bf16" : "fp32";
   std::int64_t one_layer = 0;
-  for (const auto& groups : lora.groups) one_layer = std::max(one_layer, layer_bytes(c, groups, T));
+  for (const auto& groups : lora.groups)
+    one_layer = std::max(one_layer, layer_bytes(c, groups, T, r.in_bf16));
   const std::int64_t shared = plan.kept_layers < c.layers ? 1 : 0;
   plan.items = {{"process", process_bytes, Part::program},
                 {"rows", r.data_bytes, Part::program},
@@ -71,12 +95,15 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
     plan.items.push_back(
         {"NF4 weights", nf4_bytes(n) + nf4_blocks(n) + nf4_groups(n) * f32, Part::weights});
   if (r.method == Method::lora || plan.dequantised_cache)
-    plan.items.push_back({r.method == Method::lora ? "fp32 weights" : "dequantised weights",
-                          augmented_bytes(lora), Part::weights});
+    plan.items.push_back({r.method == Method::lora ? type + " weights" : "dequantised weights",
+                          augmented_bytes(lora, r.in_bf16), Part::weights});
   else
-    plan.items.push_back({"dequantised group", largest_group_bytes(lora), Part::weights});
+    plan.items.push_back(
+        {"dequantised group", largest_group_bytes(lora, r.in_bf16), Part::weights});
   plan.items.push_back(
-      {"LoRA parameters, gradients, moments", 4 * buffer_bytes(lora.parameters), Part::adapter});
+      {"LoRA parameters, gradients, moments",
+       4 * buffer_bytes(lora.parameters) + (r.in_bf16 ? factor_bytes(lora.parameters, true) : 0),
+       Part::adapter});
   // The copy that a checkpoint is written from. A new best may come while the old is being written.
   plan.items.push_back(
       {"checkpoint's copy", lora.parameters * (r.keeps_best ? 5 : 3) * f32, Part::adapter});
@@ -93,9 +120,12 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
   if (lora.dropout > 0)
     plan.items.push_back(
         {"inputs after dropout", buffer_bytes(T * widest_in(lora)), Part::activations});
-  plan.items.push_back({"attention scores",
-                        buffer_bytes(scores_to_train(r.longest_row) * r.threads),
-                        Part::activations});
+  if (r.in_bf16)
+    plan.items.push_back(
+        {"rounding to bf16", rounding_bytes(c, lora, T, plan.head_rows), Part::activations});
+  const std::int64_t scores =
+      r.in_bf16 ? scores_to_train_bf16(r.longest_row, c.head_dim) : scores_to_train(r.longest_row);
+  plan.items.push_back({"attention scores", buffer_bytes(scores * r.threads), Part::activations});
   plan.items.push_back(
       {"logits",
        buffer_bytes(plan.head_rows * c.vocab) + 4 * buffer_bytes(plan.head_rows * c.hidden),

@@ -10,7 +10,7 @@
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
-enum class Method : std::uint8_t { lora, qlora };  // base weights in fp32, or in NF4
+enum class Method : std::uint8_t { lora, qlora };  // base weights as they compute, or in NF4
 
 struct MemoryRequest {
   Method method = Method::lora;
@@ -21,6 +21,7 @@ struct MemoryRequest {
   ComputeShape as_before;         // of the attempt that is gone on from: kept if it fits
   bool keeps_best = false;        // parameters of the best step stay beside those of the last
   std::int64_t data_bytes = 0;    // of the rows, which stay
+  bool in_bf16 = false;           // weights and other factors of products; else all is fp32
 };
 struct MemoryPlan {
   enum class Part : std::uint8_t { program, weights, adapter, activations };
@@ -29,7 +30,7 @@ struct MemoryPlan {
     std::int64_t bytes;
     Part part;
   };
-  bool dequantised_cache = false;      // QLoRA: keep fp32 copies of the NF4 weights
+  bool dequantised_cache = false;      // QLoRA: keep the NF4 weights as they compute, too
   std::int64_t microbatch_tokens = 0;  // tokens that run together
   std::int64_t kept_layers = 0;        // layers whose activations stay; the others are recomputed
   std::int64_t head_rows = 0;          // rows of logits at a time
@@ -38,7 +39,7 @@ struct MemoryPlan {
   std::vector<Item> items;  // what adds up to the peak
   std::int64_t peak_bytes() const;
   std::int64_t bytes_of(Part part) const;
-  ComputeShape shape() const { return {microbatch_tokens, head_rows, threads, {}, {}}; }
+  ComputeShape shape() const { return {microbatch_tokens, head_rows, threads, {}, {}, {}}; }
   std::string text() const;  // for people: the decision and its items, one line each
 };
 // unavailable: even the smallest plan does not fit; what names the largest item and the remedy.

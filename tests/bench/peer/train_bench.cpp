@@ -17,7 +17,7 @@ using nlohmann::ordered_json;
 
 // What the command line says; turned into a TuneJob once.
 struct Options {
-  std::string model, rows, method = "lora", schedule = "linear";
+  std::string model, rows, method = "lora", schedule = "linear", type = "fp32";
   std::vector<std::string> targets = {"all-linear"};
   std::int64_t rank = 16, batch = 8, steps = 0, warmup_steps = 0;
   double alpha = 32, learning_rate = 2e-4, epochs = 1, clip = 1.0, weight_decay = 0;
@@ -29,6 +29,9 @@ Result<TuneJob> make_job(const Options& o, const RowsFile& rows) {
   TuneJob job;
   job.model_dir = o.model;
   job.method = o.method == "qlora" ? Method::qlora : Method::lora;
+  job.type = o.type == "fp32" ? Type::f32 : Type::bf16;
+  if (o.type == "mkl") job.products = Products::mkl;
+  if (o.type == "onednn") job.products = Products::onednn;
   job.rank = o.rank;
   job.alpha = o.alpha;
   job.targets = o.targets;
@@ -112,6 +115,7 @@ int measure(const TuneJob& job) {
       {"load_seconds", static_cast<double>(loaded_ms) / 1000},
       {"first_step_at_seconds", static_cast<double>(first_ms - began) / 1000},
       {"peak_rss_bytes", peak_resident_bytes()},
+      {"products", engine->products().text},
       {"planned_peak_bytes", engine->plan().peak_bytes()},
       {"losses", losses}};
   std::puts(out.dump().c_str());
@@ -124,6 +128,9 @@ void add_options(CLI::App& app, Options& o) {
       ->required();
   app.add_option("--method", o.method, "lora (fp32 base) or qlora (NF4 base)")
       ->check(CLI::IsMember({"lora", "qlora"}));
+  app.add_option("--type", o.type,
+                 "fp32, bf16 (as the CPU likes it), mkl or onednn (whatever it likes)")
+      ->check(CLI::IsMember({"fp32", "bf16", "mkl", "onednn"}));
   app.add_option("--rank", o.rank, "LoRA r");
   app.add_option("--alpha", o.alpha, "LoRA alpha");
   app.add_option("--target", o.targets, "Modules to adapt, or all-linear");

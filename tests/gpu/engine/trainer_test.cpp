@@ -49,6 +49,7 @@ class Counter final : public Engine {
   const ModelConfig& config() const override { return config_; }
   const LoraLayout& layout() const override { return layout_; }
   const MemoryPlan& plan() const override { return plan_; }
+  const ProductChoice& products() const override { return products_; }
   ComputeShape shape() const override { return {}; }
 
   FakeClock clock;
@@ -64,6 +65,7 @@ class Counter final : public Engine {
   ModelConfig config_;
   LoraLayout layout_;
   MemoryPlan plan_;
+  ProductChoice products_;
 };
 struct TrainBench {
   Counter engine;

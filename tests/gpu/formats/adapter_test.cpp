@@ -228,7 +228,7 @@ TEST_CASE("checkpoints: newest first, two kept, damage and strangers passed over
   CHECK(fs::exists(dir + "/checkpoint-2"));
   auto newest = load_checkpoint(dir, "f");
   REQUIRE(newest.ok());
-  CHECK(newest.value().state.shape == ComputeShape{8, 4, 2, {}, {}});
+  CHECK(newest.value().state.shape == ComputeShape{8, 4, 2, {}, {}, {}});
   CHECK(newest.value().state.step == 10);
   CHECK(newest.value().state.tokens == 1000);
   CHECK(newest.value().parameters == std::vector<float>(5, 10.0f));

@@ -62,9 +62,11 @@ TEST_CASE("training config: KAITO's template") {
   CHECK(c.train_test_split == 1);
   CHECK(c.loss_on == LossOn::all);
   CHECK(c.num_train_epochs == 3);  // a default
-  REQUIRE(c.notes.size() == 7);
+  CHECK(c.wants_bf16());
+  REQUIRE(c.notes.size() == 5);
   CHECK(c.notes[0] ==
-        "ModelConfig.torch_dtype changes nothing here: the model is read from its folder as it is");
+        "ModelConfig.local_files_only changes nothing here: the model is read from its folder as "
+        "it is");
 }
 
 TEST_CASE("training config: defaults") {
@@ -284,6 +286,50 @@ TEST_CASE("training config: YAML as PyYAML reads it") {
     REQUIRE_MESSAGE(parsed.ok(), parsed.error().what);
     CHECK(row.holds(parsed.value()));
   }
+}
+
+TEST_CASE("training config: which type products are of") {
+  struct TypeRow {
+    std::string model, arguments, quantization;
+    bool is_bf16;
+  };
+  for (const auto& row : std::initializer_list<TypeRow>{
+           {"", "", "", true},  // as KAITO's defaults say
+           {"torch_dtype: bfloat16", "bf16: true", "", true},
+           {"torch_dtype: bfloat16", "bf16: false", "", true},
+           {"dtype: torch.bfloat16", "", "", true},
+           {"torch_dtype: float16", "", "", true},
+           {"torch_dtype: float32", "bf16: false", "", false},
+           {"torch_dtype: float32", "", "", false},
+           {"torch_dtype: float32", "bf16: true", "", true},
+           {"torch_dtype: float32", "fp16: true", "", true},
+           {"torch_dtype: auto", "", "", true},
+           {"torch_dtype: null", "bf16: false", "", false},
+           {"", "bf16: \"no\"", "", false},
+           {"", "fp16: true", "", true},
+           {"", "", "bnb_4bit_compute_dtype: float32", false},
+           {"torch_dtype: float32", "bf16: false", "bnb_4bit_compute_dtype: bfloat16", true}}) {
+    CAPTURE(row.model);
+    CAPTURE(row.arguments);
+    CAPTURE(row.quantization);
+    std::string yaml = "training_config:\n";
+    const auto section = [&yaml](const std::string& name, const std::string& lines) {
+      if (!lines.empty()) yaml += "  " + name + ":\n    " + lines + "\n";
+    };
+    section("ModelConfig", row.model);
+    section("TrainingArguments", row.arguments);
+    if (!row.quantization.empty())
+      section("QuantizationConfig",
+              "load_in_4bit: true\n    bnb_4bit_quant_type: nf4\n    " + row.quantization);
+    const auto parsed = parse_training_config(yaml);
+    REQUIRE_MESSAGE(parsed.ok(), parsed.error().what);
+    CHECK(parsed.value().wants_bf16() == row.is_bf16);
+  }
+  const auto refused = parse_training_config(with("ModelConfig", "torch_dtype: float64"));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().what ==
+        "training_config.yaml: ModelConfig.torch_dtype: \"float64\" must be bfloat16, float16, "
+        "float32 or auto");
 }
 
 TEST_CASE("training config: done, or as good as done") {

@@ -1,0 +1,146 @@
+// gpu/engine/products.cpp - what the CPU has, and a race of a few products.
+#include "gpu/engine/products.h"
+
+#include <cpuid.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <vector>
+
+#include "gpu/engine/buffer.h"
+#include "gpu/engine/torch_cpu.h"
+
+namespace kairo::gpu {
+namespace {
+constexpr std::array<std::pair<Products, std::string_view>, 3> names = {
+    {{Products::fp32, "fp32"},
+     {Products::mkl, "bf16 by MKL"},
+     {Products::onednn, "bf16 by oneDNN"}}};
+// How far ahead a candidate must be of one that is named before it: converting rows to bf16 costs
+// something beside the products, and near a tie one machine would choose now this, now that.
+constexpr double well_ahead = 1.3;
+// Of the products that are timed: large enough to reach the speed of large ones, small enough for
+// milliseconds.
+constexpr std::int64_t tokens_max = 256, side_max = 2048;
+constexpr int rounds = 4;  // the first one warms up
+
+// AVX512_BF16 (which all CPUs with AMX have), and the system keeps its registers.
+bool has_instructions() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a >> 5 & 1) == 0) return false;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c >> 27 & 1) == 0) return false;
+  unsigned low = 0, high = 0;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & 0xe6) == 0xe6;
+}
+// Whether a library's switch leaves it one of these instruction sets.
+bool leaves(const char* variable, std::initializer_list<std::string_view> sets) {
+  const char* value = std::getenv(variable);
+  if (value == nullptr) return true;
+  return std::ranges::any_of(sets, [text = std::string_view(value)](std::string_view set) {
+    return text.find(set) != text.npos;
+  });
+}
+
+// Operands of y = x w^T and dx = dy w in both types, all values alike.
+class Race {
+ public:
+  Race(std::int64_t tokens, LinearShape shape)
+      : T_(std::clamp<std::int64_t>(tokens, 1, tokens_max)),
+        s_{std::min(shape.out, side_max), std::min(shape.in, side_max)},
+        x_(T_ * s_.in),
+        w_(s_.out * s_.in),
+        y_(T_ * s_.out),
+        x16_(static_cast<std::size_t>(x_.size()), 0x3c24),
+        w16_(static_cast<std::size_t>(w_.size()), 0x3c24),
+        y16_(static_cast<std::size_t>(y_.size()), 0x3c24),
+        rounded_(std::max(x16_.size(), y16_.size())) {
+    for (Buffer* b : {&x_, &w_, &y_}) std::ranges::fill(b->span(), 0.01f);
+  }
+  double flops() const { return 4.0 * static_cast<double>(T_ * s_.in * s_.out); }
+  void run(Products p) {
+    const auto both = [&](auto multiply, const auto& x, const auto& w, const auto& y) {
+      multiply({false, true, T_, s_.out, s_.in, x, s_.in, w, s_.in, y_.data(), s_.out});
+      multiply({false, false, T_, s_.in, s_.out, y, s_.out, w, s_.in, x_.data(), s_.in});
+    };
+    if (p == Products::fp32)
+      both([](const Gemm& g) { gemm(g); }, x_.data(), w_.data(), y_.data());
+    else if (p == Products::mkl)
+      both([](const GemmBf16& g) { gemm_by_mkl(g); }, x16_.data(), w16_.data(), y16_.data());
+    else
+      both([&](const GemmBf16& g) { gemm_by_onednn(g, rounded_.data()); }, x16_.data(), w16_.data(),
+           y16_.data());
+  }
+
+ private:
+  std::int64_t T_;
+  LinearShape s_;
+  Buffer x_, w_, y_;
+  std::vector<std::uint16_t> x16_, w16_, y16_, rounded_;
+};
+// The candidates' speeds, in turns, so that a slow moment is everybody's.
+std::vector<double> speeds(const std::vector<Products>& candidates, std::int64_t tokens,
+                           LinearShape shape, int threads) {
+  set_threads(threads);
+  Race race(tokens, shape);
+  std::vector<double> best(candidates.size());
+  for (int round = 0; round < rounds; ++round)
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      const double began = omp_get_wtime();  // finer than a Clock's milliseconds
+      race.run(candidates[i]);
+      const double took = omp_get_wtime() - began;
+      if (round > 0) best[i] = std::max(best[i], race.flops() / took);
+    }
+  return best;
+}
+std::string gigaflops(double speed) {
+  return std::to_string(std::llround(speed / 1e9)) + " GFLOP/s";
+}
+}  // namespace
+
+std::string_view name_of(Products p) {
+  return names[static_cast<std::size_t>(p)].second;
+}
+std::optional<Products> products_named(std::string_view name) {
+  for (const auto& [products, its] : names)
+    if (its == name) return products;
+  return std::nullopt;
+}
+
+bool is_possible(Products p) {
+  if (p == Products::fp32) return true;
+  if (!has_instructions()) return false;
+  if (p == Products::mkl) return leaves("MKL_ENABLE_INSTRUCTIONS", {"E3", "E4", "E5"});
+  return has_onednn() &&
+         leaves("ONEDNN_MAX_CPU_ISA", {"BF16", "FP16", "AMX", "AVX10", "DEFAULT", "ALL"});
+}
+
+ProductChoice choose_products(std::int64_t tokens, LinearShape shape, int threads,
+                              std::string_view kept) {
+  std::vector<Products> candidates;
+  for (const auto& [products, name] : names)
+    if (is_possible(products)) candidates.push_back(products);
+  const std::vector<double> speed = speeds(candidates, tokens, shape, threads);
+  std::size_t chosen = 0;
+  std::string text;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (speed[i] > well_ahead * speed[chosen]) chosen = i;
+    text += (i == 0 ? "" : ", ") + std::string(name_of(candidates[i])) + " " + gigaflops(speed[i]);
+  }
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    if (name_of(candidates[i]) == kept) {
+      chosen = i;
+      text += "; as before";
+    }
+  return {candidates[chosen], speed[chosen],
+          "products: " + std::string(name_of(candidates[chosen])) + " (" + text + ")"};
+}
+
+ProductChoice fp32_products(std::int64_t tokens, LinearShape shape, int threads) {
+  const double speed = speeds({Products::fp32}, tokens, shape, threads).front();
+  return {Products::fp32, speed, "products: fp32 (" + gigaflops(speed) + ")"};
+}
+}  // namespace kairo::gpu
