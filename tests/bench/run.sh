@@ -241,7 +241,7 @@ train() {
   fi
   needs train_bench
   note "tokens/s after the first step; start s: to the end of the first step (peft: with its imports); $steps steps of 4 rows"
-  printf '  %-7s %-6s %9s %10s %8s  %s\n' method by tokens/s "peak MiB" "start s" "first and last loss"
+  printf '  %-7s %-10s %9s %10s %8s  %s\n' method by tokens/s "peak MiB" "start s" "first and last loss"
   for method in lora qlora; do
     status=0
     env -u OMP_NUM_THREADS timeout 900 sh "$here/peer/run.sh" "$build/tests/gpu/train_bench" "$real_model" \
@@ -251,8 +251,8 @@ train() {
       exit 1
     fi
     awk -v m="$method" '
-      $1 == "kairo" || $1 == "peft" { printf "  %-7s %-6s %9s %10s %8s  %s .. %s\n", m, $1, $2, $6, $11, $14, $16 }
-      $1 == "speed" { sub(",", "", $2); printf "  %-7s kairo/peft: speed %s, memory %s\n", m, $2, $4 }' "$work/train.log"
+      $3 == "tok/s" { printf "  %-7s %-10s %9s %10s %8s  %s .. %s\n", m, $1, $2, $6, $11, $14, $16 }
+      /^products:/ || /^kairo\// { printf "  %-7s %s\n", m, $0 }' "$work/train.log"
   done
 }
 

@@ -12,6 +12,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--model", required=True)
 parser.add_argument("--rows", required=True)
 parser.add_argument("--method", choices=["lora", "qlora"], default="lora")
+parser.add_argument("--type", choices=["float32", "bfloat16"], default="float32")
 parser.add_argument("--batch", type=int, default=4)
 parser.add_argument("--steps", type=int, default=15)
 parser.add_argument("--rank", type=int, default=16)
@@ -32,8 +33,8 @@ extra = {}
 if a.method == "qlora":
     extra["quantization_config"] = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.float32)
-model = AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32, **extra)
+        bnb_4bit_compute_dtype=getattr(torch, a.type))
+model = AutoModelForCausalLM.from_pretrained(a.model, dtype=getattr(torch, a.type), **extra)
 if a.method == "qlora":
     model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
 model = get_peft_model(model, LoraConfig(

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -19,7 +20,7 @@ using nlohmann::ordered_json;
 struct Options {
   std::string model, rows, method = "lora", schedule = "linear", type = "fp32";
   std::vector<std::string> targets = {"all-linear"};
-  std::int64_t rank = 16, batch = 8, steps = 0, warmup_steps = 0;
+  std::int64_t rank = 16, batch = 8, steps = 0, warmup_steps = 0, held_out = 0;
   double alpha = 32, learning_rate = 2e-4, epochs = 1, clip = 1.0, weight_decay = 0;
   std::uint64_t seed = 0;
   int threads = 0;
@@ -44,6 +45,10 @@ Result<TuneJob> make_job(const Options& o, const RowsFile& rows) {
   job.update.weight_decay = o.weight_decay;
   job.threads = o.threads;
   job.rows = rows.rows();
+  const auto apart = std::clamp<std::ptrdiff_t>(o.held_out, 0, std::ssize(job.rows) - 1);
+  job.held_out.assign(job.rows.end() - apart, job.rows.end());
+  job.rows.resize(job.rows.size() - job.held_out.size());
+  job.evaluation.at_end = !job.held_out.empty();
   job.data_digest = rows.digest;
   const auto n = static_cast<std::int64_t>(job.rows.size());
   const std::int64_t per_epoch = (n + o.batch - 1) / o.batch;
@@ -108,6 +113,14 @@ int measure(const TuneJob& job) {
       tokens += bag_tokens;
     after_first = clock.monotonic_ms() - first_ms;
   }
+  double held_out = 0;
+  if (!job.held_out.empty()) {
+    std::int64_t targets = 0;
+    for (const auto& row : job.held_out) targets += targets_of(row);
+    const auto sum = engine->evaluate(job.held_out);
+    if (!sum.ok()) return refuse(sum.error().what);
+    held_out = sum.value() / static_cast<double>(targets);
+  }
   const auto seconds = static_cast<double>(after_first) / 1000;
   const ordered_json out = {
       {"tokens_per_second", seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0},
@@ -117,6 +130,7 @@ int measure(const TuneJob& job) {
       {"peak_rss_bytes", peak_resident_bytes()},
       {"products", engine->products().text},
       {"planned_peak_bytes", engine->plan().peak_bytes()},
+      {"held_out_loss", held_out},
       {"losses", losses}};
   std::puts(out.dump().c_str());
   return 0;
@@ -140,6 +154,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--batch", o.batch, "Rows of an optimizer step")->check(CLI::PositiveNumber);
   app.add_option("--epochs", o.epochs, "Passes over the rows");
   app.add_option("--steps", o.steps, "Optimizer steps; wins over --epochs");
+  app.add_option("--held-out", o.held_out, "The last so many rows: evaluated at the end");
   app.add_option("--clip", o.clip, "Largest gradient norm; 0 = no clipping");
   app.add_option("--weight-decay", o.weight_decay, "Decoupled weight decay");
   app.add_option("--seed", o.seed, "Of the initial adapter");
@@ -162,6 +177,10 @@ int run(int argc, char** argv) {
   if (!rows.ok()) return refuse(rows.error().what);
   const auto job = make_job(o, rows.value());
   if (!job.ok()) return refuse(job.error().what);
+  if (job.value().products && !is_possible(*job.value().products)) {
+    log::error("refused", {{"why", "this CPU has no bf16 instructions"}});
+    return 77;
+  }
   return only_estimate ? estimate(job.value()) : measure(job.value());
 }
 }  // namespace
