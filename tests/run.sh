@@ -68,7 +68,7 @@ if [ -n "$asan" ]; then
   while IFS=$'\t' read -r name command; do run "asan/$name" "$command"; done < <(programs "$asan")
   unset RUNS
 fi
-for name in whole_path by_hand standby bad_input kubectl half_open images chart weights; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
+for name in whole_path documented by_hand standby bad_input kubectl half_open images chart weights; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
 run "crash/short" bash tests/crash/short.sh "$build"
 COUNT=${COUNT:-100} on_cluster # make test-cluster: 500 Workspaces at once
 on_kubernetes

@@ -63,7 +63,8 @@ std::optional<Way> way_on(const wire::WorkspaceT& w, const catalogue::Preset* pr
     return node.gpus >= gpus ? std::optional(Way{"template", gpus}) : std::nullopt;
   }
   if (!has_weights(node, w, preset)) return std::nullopt;
-  if (is_native(preset->architecture)) {
+  const bool is_on_gpus = node.gpus > 0 && !node.local;
+  if (is_native(*preset) && !(is_on_gpus && by_vllm(w, *preset))) {
     const bool fits = need.memory_bytes <= room_of(node);
     return fits ? std::optional(Way{"", node.gpus > 0 ? 1U : 0U}) : std::nullopt;
   }
@@ -120,20 +121,22 @@ ResourcesT refuse(const wire::WorkspaceT& w, const catalogue::Preset& preset,
   std::string message = preset.name + " needs about " + gib(need.memory_bytes) + " to " + verb +
                         " (" + need.why + "); " + there + ".";
   std::string reason = "InsufficientMemory";
-  if (!is_native(preset.architecture) && !is_vllm) {
+  if (!is_native(preset) && !is_vllm) {
     const std::string remedy = by_vllm(w, preset) && !node.local
                                    ? ". vLLM serves it on a node with GPUs."
-                                   : ". Choose a Llama preset, e.g. smollm2-135m-instruct.";
+                                   : ". Choose another preset, e.g. smollm2-135m-instruct.";
     reason = "UnsupportedModel";
     message = preset.name + " (" + preset.architecture + ") needs about " + gib(need.memory_bytes) +
-              " to " + verb + " (" + need.why + ") and an engine for its family: kairo's own has " +
-              native_architectures() + " so far; " + there + remedy;
+              " to " + verb + " (" + need.why + ") and " + why_not_native(preset) + "; " + there +
+              remedy;
   } else if (fits) {
     reason = "ModelNotFound";
     message +=
         " Its weights are not on this node: put config.json, tokenizer.json and "
         "*.safetensors into the models folder, under " +
         preset.name + ".";
+  } else if (by_vllm(w, preset) && !node.local && node.gpus == 0) {
+    message += " vLLM serves it on a node with GPUs.";
   } else if (w.inference && w.count == 1 && !node.local) {
     const std::uint32_t nodes = nodes_like(node, preset);
     const std::string n = std::to_string(nodes);
@@ -163,7 +166,7 @@ bool is_template(const wire::WorkspaceT& w) {
   return w.inference && !w.inference->template_.empty();
 }
 bool by_vllm(const wire::WorkspaceT& w, const catalogue::Preset& preset) {
-  return w.inference && !is_native(preset.architecture);
+  return w.inference && (!is_native(preset) || preset.parameters > served_on_cpu_max);
 }
 const std::string& preset_of(const wire::WorkspaceT& w) {
   static const std::string none;

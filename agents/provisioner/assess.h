@@ -13,7 +13,7 @@ wire::ResourcesT word(const wire::WorkspaceT& w, wire::ResourcesState state, std
 // What no node can make good: a Workspace that cannot be read, two nodes, an unknown preset.
 std::optional<wire::ResourcesT> refusal_of(const wire::WorkspaceT& w);
 bool is_template(const wire::WorkspaceT& w);  // a pod of the user's own
-// Its family has no engine of ours: vLLM serves it, on GPUs.
+// Where there are GPUs vLLM serves it: its family has no engine of ours, or it is large.
 bool by_vllm(const wire::WorkspaceT& w, const catalogue::Preset& preset);
 const std::string& preset_of(const wire::WorkspaceT& w);
 Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu);

@@ -105,13 +105,10 @@ std::optional<wire::ResourcesT> why_not(const wire::WorkspaceT& w, const Terms& 
   }
   const catalogue::Preset& preset = *catalogue::find_preset(preset_of(w));
   const Need need = need_of(w, preset, false);
-  if (!is_native(preset.architecture) && !by_vllm(w, preset))
+  if (!is_native(preset) && !by_vllm(w, preset))
     return refused(w, "UnsupportedModel",
-                   preset.name + " (" + preset.architecture +
-                       ") needs an engine for its family: kairo's own has " +
-                       native_architectures() +
-                       " so far; "
-                       "choose a Llama preset, e.g. smollm2-135m-instruct");
+                   preset.name + " (" + preset.architecture + ") needs " + why_not_native(preset) +
+                       "; choose another preset, e.g. smollm2-135m-instruct");
   return check_machine(w, terms, preset, need);
 }
 

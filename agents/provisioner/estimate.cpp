@@ -70,11 +70,13 @@ const std::map<std::pair<std::string, std::string>, Need>& all_planned() {
 }
 }  // namespace
 
-bool is_native(const std::string& architecture) {
-  return gpu::is_offered_architecture(architecture);
+bool is_native(const catalogue::Preset& preset) {
+  return preset.quantization.empty() && gpu::is_computed(preset.architecture);
 }
-std::string native_architectures() {
-  return gpu::offered_architectures();
+std::string why_not_native(const catalogue::Preset& preset) {
+  if (gpu::is_computed(preset.architecture))
+    return "unquantised weights: these are " + preset.quantization;
+  return "an engine for its family: kairo's own has " + gpu::computed_families();
 }
 
 Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu) {

@@ -24,8 +24,11 @@ std::uint32_t vllm_gpus(const catalogue::Preset& preset, std::int64_t gpu_memory
 // Nodes with so many GPUs each that vLLM needs, by KAITO's estimate; 0: no number of them does.
 std::uint32_t vllm_nodes(const catalogue::Preset& preset, std::int64_t gpu_memory_bytes,
                          std::uint32_t gpus);
-// Families that our own engine runs; others need Kubernetes with vLLM (serving only).
-bool is_native(const std::string& architecture);
-std::string native_architectures();   // for messages: "LlamaForCausalLM, ..."
-std::string gib(std::int64_t bytes);  // "1.3 GiB"
+// Our own engine runs it: the family, and weights that are not quantised. Others need Kubernetes
+// with vLLM (serving only).
+bool is_native(const catalogue::Preset& preset);
+// Larger models are served by vLLM where there are GPUs: our own engine computes on CPUs so far.
+constexpr std::int64_t served_on_cpu_max = 1'000'000'000;     // parameters
+std::string why_not_native(const catalogue::Preset& preset);  // for messages
+std::string gib(std::int64_t bytes);                          // "1.3 GiB"
 }  // namespace kairo::provisioner

@@ -98,7 +98,7 @@ Status Weights::take_group(const ModelConfig& config, std::int64_t layer, Group 
   std::int64_t first = 0;
   for (const Module m : modules_of(config, g)) {
     const LinearShape s = shape_of(config, m);
-    const std::string name = module_path(config, layer, m) + ".weight";
+    const std::string name = stored_path(config, layer, m) + ".weight";
     if (is_nf4) {
       const std::array<std::int64_t, 2> shape = {s.out, s.in};
       Buffer plain(s.out * s.in);
@@ -126,7 +126,7 @@ Status Weights::take_biases(const ModelConfig& config, std::int64_t layer) {
     std::int64_t first = 0;
     for (const Module m : modules_of(config, g)) {
       const std::array<std::int64_t, 1> shape = {shape_of(config, m).out};
-      TRY(folder_->read(module_path(config, layer, m) + ".bias", shape,
+      TRY(folder_->read(stored_path(config, layer, m) + ".bias", shape,
                         whole.span().subspan(static_cast<std::size_t>(first),
                                              static_cast<std::size_t>(shape[0]))));
       first += shape[0];
@@ -187,7 +187,7 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
       if (!may_map) break;
       const LinearShape s = shape_of(config, m);
       w.modules_[at][index_of(m)] =
-          TRY(w.take(module_path(config, l, m) + ".weight", s.out, s.in, may_map));
+          TRY(w.take(stored_path(config, l, m) + ".weight", s.out, s.in, may_map));
     }
     for (const Group g : all_groups) {
       if (may_map) break;

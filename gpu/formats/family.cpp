@@ -15,6 +15,10 @@ constexpr TensorNames gemma2_names = {.norms = {"input_layernorm", "post_attenti
 constexpr TensorNames gemma3_names = {.norms = {"input_layernorm", "post_attention_layernorm",
                                                 "pre_feedforward_layernorm",
                                                 "post_feedforward_layernorm", "q_norm", "k_norm"}};
+constexpr TensorNames granite4_names = {
+    .mlp = "shared_mlp.",
+    .modules = {"q_proj", "k_proj", "v_proj", "o_proj", nullptr, nullptr, "output_linear", nullptr,
+                "input_linear"}};
 constexpr TensorNames falcon_names = {
     .layers = "transformer.h.",
     .attention = "self_attention.",
@@ -23,6 +27,15 @@ constexpr TensorNames falcon_names = {
     .norms = {"ln_attn", nullptr, "ln_mlp", nullptr, nullptr, nullptr},
     .embedding = "transformer.word_embeddings",
     .final_norm = "transformer.ln_f"};
+constexpr TensorNames within(TensorNames names) {
+  names.layers = "model.language_model.layers.";
+  names.stored_layers = "language_model.model.layers.";
+  names.embedding = "language_model.model.embed_tokens";
+  names.final_norm = "language_model.model.norm";
+  names.head = "language_model.lm_head";
+  return names;
+}
+constexpr TensorNames llama_within = within(llama_names), gemma3_within = within(gemma3_names);
 constexpr TensorNames with_one_norm(TensorNames names, const char* norm) {
   names.norms[index_of(NormAt::attention)] = names.norms[index_of(NormAt::mlp)] = norm;
   return names;
@@ -45,6 +58,19 @@ void granite_fields(ModelConfig& config, Fields& f) {
   config.attention_scale = factor(f, "attention_multiplier", 1);
   config.residual_scale = factor(f, "residual_multiplier", 1);
   config.logit_scale = 1 / factor(f, "logits_scaling", 1);
+}
+// Of the hybrids those that are none: attention in each layer, and no experts.
+void granite4_fields(ModelConfig& config, Fields& f) {
+  granite_fields(config, f);
+  if (f.integer("num_local_experts", 8) != 0)
+    f.fail("num_local_experts", "is not 0: models with experts are served by vLLM");
+  const std::string refused = "is not \"attention\" for each layer: hybrids are served by vLLM";
+  if (!f.has("layer_types") || !f.at("layer_types").is_array())
+    return f.fail("layer_types", refused);
+  for (const auto& type : f.at("layer_types"))
+    if (type != "attention" && type != "full_attention") return f.fail("layer_types", refused);
+  if (f.text("position_embedding_type") == "rope") return;
+  for (LayerKind& kind : config.kinds) kind.is_rotated = false;
 }
 void gemma_fields(ModelConfig& config, Fields& f) {
   config.embedding_scale = std::sqrt(static_cast<float>(config.hidden));
@@ -96,7 +122,6 @@ std::vector<Family> make_families() {
   ministral3.head_dim = 128;
   ministral3.norm_eps = 1e-5;
   ministral3.grows_queries = true;
-  ministral3.is_offered = false;
 
   Family qwen2 = row("Qwen2ForCausalLM", "qwen2");
   qwen2.windows = Windows::by_layer;
@@ -110,7 +135,6 @@ std::vector<Family> make_families() {
   qwen3.bias_flags = true;
   qwen3.kv_heads = 32;
   qwen3.head_dim = 128;
-  qwen3.is_offered = false;
 
   Family smollm3 = row("SmolLM3ForCausalLM", "smollm3");
   smollm3.windows = Windows::unread;
@@ -122,21 +146,24 @@ std::vector<Family> make_families() {
   Family phi3 = row("Phi3ForCausalLM", "phi3");
   phi3.windows = Windows::all;
   phi3.window = 0;
-  phi3.form.fused = phi3.longrope = phi3.residual_dropout = true;
-  phi3.is_offered = false;
+  phi3.form.fused_qkv = phi3.form.fused_gate_up = phi3.longrope = phi3.residual_dropout = true;
   phi3.original_positions = 4096;
   phi3.norm_eps = 1e-5;
 
   Family granite = row("GraniteForCausalLM", "granite");
   granite.bias_flags = true;
   granite.own_fields = granite_fields;
-  granite.is_offered = false;
+
+  Family granite4 = row("GraniteMoeHybridForCausalLM", "granitemoehybrid");
+  granite4.form.names = &granite4_names;
+  granite4.form.fused_gate_up = true;
+  granite4.intermediate_key = "shared_intermediate_size";
+  granite4.own_fields = granite4_fields;
 
   Family olmo2 = row("Olmo2ForCausalLM", "olmo2");
   olmo2.form.names = &olmo_names;
   olmo2.form.qk_norm = QkNorm::row;
   olmo2.norm_eps = 1e-5;
-  olmo2.is_offered = false;
 
   Family olmo3 = olmo2;
   olmo3.architecture = "Olmo3ForCausalLM";
@@ -158,7 +185,6 @@ std::vector<Family> make_families() {
   gemma2.activation_key = "hidden_activation";
   gemma2.activation = "gelu_pytorch_tanh";
   gemma2.own_fields = gemma2_fields;
-  gemma2.is_offered = false;
 
   Family gemma3 = gemma2;
   gemma3.architecture = "Gemma3ForCausalLM";
@@ -167,6 +193,9 @@ std::vector<Family> make_families() {
   gemma3.form.qk_norm = QkNorm::head;
   gemma3.every_full = 6;
   gemma3.theta = 1e6;
+  gemma3.positions = 131072;
+  gemma3.heads = 8;
+  gemma3.vocab = 262208;
   gemma3.local_theta = 1e4;
   gemma3.local_theta_key = "rope_local_base_freq";
   gemma3.own_fields = gemma3_fields;
@@ -175,7 +204,7 @@ std::vector<Family> make_families() {
   falcon.form.names = &falcon_names;
   falcon.form.norm = NormKind::layer;
   falcon.form.activation = Activation::gelu;
-  falcon.form.fused = falcon.form.interleaved = falcon.form.parallel = true;
+  falcon.form.fused_qkv = falcon.form.interleaved = falcon.form.parallel = true;
   falcon.positions = 2048;
   falcon.norm_eps = 1e-5;
   falcon.tied_head = true;
@@ -185,10 +214,31 @@ std::vector<Family> make_families() {
   falcon.kv_heads_key = "num_kv_heads";
   falcon.intermediate_key = "ffn_hidden_size";
   falcon.own_fields = falcon_fields;
-  falcon.is_offered = false;
 
-  return {llama,   mistral, ministral3, qwen2,  qwen3,  smollm3, phi3,
-          granite, olmo2,   olmo3,      gemma2, gemma3, falcon};
+  const auto in = [](std::string_view architecture, Family family, const TensorNames& names) {
+    family.architecture = architecture;
+    family.in_text_config = true;
+    family.form.names = &names;
+    return family;
+  };
+  const char* mistral3 = "Mistral3ForConditionalGeneration";
+  return {llama,
+          mistral,
+          ministral3,
+          in(mistral3, mistral, llama_within),
+          in(mistral3, ministral3, llama_within),
+          qwen2,
+          qwen3,
+          smollm3,
+          phi3,
+          granite,
+          granite4,
+          olmo2,
+          olmo3,
+          gemma2,
+          gemma3,
+          in("Gemma3ForConditionalGeneration", gemma3, gemma3_within),
+          falcon};
 }
 }  // namespace
 
@@ -196,9 +246,11 @@ const std::vector<Family>& families() {
   static const std::vector<Family> all = make_families();
   return all;
 }
-const Family* find_family(std::string_view architecture) {
+const Family* find_family(std::string_view architecture, std::string_view text_type) {
   for (const Family& family : families())
-    if (family.architecture == architecture) return &family;
+    if (family.architecture == architecture &&
+        (text_type.empty() || family.model_type == text_type))
+      return &family;
   return nullptr;
 }
 }  // namespace kairo::gpu

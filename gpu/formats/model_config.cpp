@@ -35,8 +35,6 @@ void refuse_unsupported(const ModelConfig& config, const Family& family, Fields&
   const std::string act = f.text(family.activation_key), known = family.activation;
   if (!act.empty() && act != known && !(known == "silu" && act == "swish"))
     f.fail(family.activation_key, "\"" + act + "\" is not supported: " + known + " is");
-  if (f.has("quantization_config"))
-    f.fail("quantization_config", "is not supported: give the unquantised model");
   if (!f.flag("is_causal", true)) f.fail("is_causal", "false is not supported");
   if (f.has("per_layer_config") && !f.at("per_layer_config").empty())
     f.fail("per_layer_config", "is not supported: all layers are alike here");
@@ -66,41 +64,69 @@ void check_sizes(const ModelConfig& c, Fields& f) {
 }
 }  // namespace
 
-bool is_offered_architecture(std::string_view name) {
-  const Family* family = find_family(name);
-  return family != nullptr && family->is_offered;
+bool is_computed(std::string_view architecture) {
+  return find_family(architecture) != nullptr;
 }
-std::string offered_architectures() {
+std::string computed_families() {
   std::string list;
   for (const Family& family : families())
-    if (family.is_offered) list += (list.empty() ? "" : ", ") + std::string(family.architecture);
+    if (!family.in_text_config) list += (list.empty() ? "" : ", ") + std::string(family.model_type);
   return list;
 }
+
+namespace {
+// What a config.json is about: its architecture, the object with its sizes, and where that lies.
+struct Subject {
+  const Family* family;
+  std::string architecture;
+  const json* sizes;
+  std::string where;
+};
+Result<Subject> subject_of(const json& root, const std::string& file) {
+  Fields f(root, file);
+  Subject out{nullptr, "", &root, file};
+  if (f.has("architectures") && f.at("architectures").is_array() &&
+      f.at("architectures").size() == 1 && f.at("architectures")[0].is_string())
+    out.architecture = f.at("architectures")[0].get<std::string>();
+  out.family = find_family(out.architecture);
+  const auto unknown = [&](const std::string& what) {
+    return Error{Code::invalid, file + ": " + what +
+                                    " is not supported natively; supported "
+                                    "families: " +
+                                    computed_families()};
+  };
+  if (out.family == nullptr) return unknown("architecture \"" + out.architecture + "\"");
+  if (!out.family->in_text_config) return out;
+  if (!f.has("text_config") || !f.at("text_config").is_object())
+    return Error{Code::invalid, file + ": text_config is missing"};
+  out.sizes = &f.at("text_config");
+  out.where = file + ": text_config";
+  const std::string type = Fields(*out.sizes, out.where).text("model_type");
+  if (!type.empty()) out.family = find_family(out.architecture, type);
+  if (out.family == nullptr) return unknown("text_config of model_type \"" + type + "\"");
+  return out;
+}
+}  // namespace
 
 Result<ModelConfig> parse_model_config(const std::string& json_text, const std::string& file) {
   const auto parsed = parse_json_object(json_text);
   if (!parsed.ok()) return Error{Code::invalid, file + ": " + parsed.error().what};
   const json& root = parsed.value();
-  Fields f(root, file);
+  const Subject subject = TRY(subject_of(root, file));
+  const Family* family = subject.family;
+  Fields f(*subject.sizes, subject.where), whole(root, file);
   ModelConfig config;
-  if (f.has("architectures") && f.at("architectures").is_array() &&
-      f.at("architectures").size() == 1 && f.at("architectures")[0].is_string())
-    config.architecture = f.at("architectures")[0].get<std::string>();
-  const Family* family = find_family(config.architecture);
-  if (family == nullptr)
-    return Error{Code::invalid,
-                 file + ": architecture \"" + config.architecture +
-                     "\" is not supported natively; supported: " + offered_architectures()};
+  config.architecture = subject.architecture;
   static_cast<LayerForm&>(config) = family->form;
   config.hidden = f.dimension("hidden_size", width_max);
   config.layers = f.dimension("num_hidden_layers", layers_max);
-  config.heads = f.dimension("num_attention_heads", width_max);
+  config.heads = f.dimension("num_attention_heads", width_max, family->heads);
   const bool has_default = family->kv_heads != 0 && !f.says(family->kv_heads_key);
   config.kv_heads =
       f.dimension(family->kv_heads_key, width_max, has_default ? family->kv_heads : config.heads);
   config.intermediate =
       f.dimension(family->intermediate_key, width_max, config.is_gated() ? 0 : 4 * config.hidden);
-  config.vocab = f.dimension("vocab_size", tokens_max);
+  config.vocab = f.dimension("vocab_size", tokens_max, family->vocab);
   config.positions = f.dimension("max_position_embeddings", tokens_max, family->positions);
   if (!f.error().empty()) return Error{Code::invalid, f.error()};
   const bool says_dim = family->head_dim == 0 || f.says("head_dim");
@@ -109,25 +135,29 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
   const double eps = f.number(family->eps_key, family->norm_eps);
   if (!(eps >= 0 && eps <= 1)) f.fail(family->eps_key, "is not in [0, 1]");
   config.norm_eps = static_cast<float>(eps);
-  config.tied_head = f.flag("tie_word_embeddings", family->tied_head);
+  config.tied_head =
+      whole.flag("tie_word_embeddings", f.flag("tie_word_embeddings", family->tied_head));
   config.attention_dropout = f.number("attention_dropout", 0);
   if (!(config.attention_dropout >= 0 && config.attention_dropout < 1))
     f.fail("attention_dropout", "is not in [0, 1)");
   for (const char* key : {"resid_pdrop", "embd_pdrop"})
     if (family->residual_dropout)
       config.residual_dropout = std::max(config.residual_dropout, f.number(key, 0));
-  const std::string rope_error = parse_rope(config, *family, f, file);
+  const std::string rope_error = parse_rope(config, *family, f, subject.where);
   if (!rope_error.empty()) return Error{Code::invalid, rope_error};
-  parse_stop_tokens(config, f);
+  parse_stop_tokens(config, whole.has("eos_token_id") ? whole : f);
   config.kinds = layer_kinds(*family, f, config.layers, config.positions);
   if (family->own_fields != nullptr) family->own_fields(config, f);
   if (family->bias_flags) {
     config.qkv_bias = config.o_bias = f.flag("attention_bias", false);
     config.mlp_bias = f.flag("mlp_bias", false);
   }
+  if (whole.has("quantization_config"))
+    whole.fail("quantization_config", "is not supported: give the unquantised model");
   refuse_unsupported(config, *family, f);
   check_sizes(config, f);
-  if (!f.error().empty()) return Error{Code::invalid, f.error()};
+  for (const Fields* of : {&f, &whole})
+    if (!of->error().empty()) return Error{Code::invalid, of->error()};
   return config;
 }
 

@@ -45,7 +45,7 @@ struct LayerForm {
   QkNorm qk_norm = QkNorm::none;
   Activation activation = Activation::swiglu;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
-  bool fused = false;        // q, k, v are one matrix, gate and up another
+  bool fused_qkv = false, fused_gate_up = false;  // one matrix instead of three, or of two
   bool interleaved = false;  // of fused q, k, v each key head stands behind its query heads
   bool parallel = false;     // both halves read the layer's input
   float attention_scale = 0, attention_cap = 0;  // scale 0: 1 / sqrt(head_dim); cap 0: none
@@ -73,9 +73,9 @@ struct ModelConfig : LayerForm {
   }
   std::vector<std::int32_t> stop_tokens;  // eos_token_id: one or several; may be empty
 };
-// The one list of whose presets trainer and server take, for whoever chooses between engines.
-bool is_offered_architecture(std::string_view name);
-std::string offered_architectures();  // "LlamaForCausalLM, ..."
+// The one list of what trainer and server compute, for whoever chooses between engines.
+bool is_computed(std::string_view architecture);
+std::string computed_families();  // "llama, mistral, ...", by their model_type
 // Old fields (rope_theta, rope_scaling) and those of transformers 5 (rope_parameters).
 // file: named in errors. invalid: unsupported or missing; says what is supported.
 Result<ModelConfig> parse_model_config(const std::string& json_text, const std::string& file);

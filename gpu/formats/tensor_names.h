@@ -1,4 +1,4 @@
-// gpu/formats/tensor_names.h - what a family calls its tensors, in files and in peft's paths alike.
+// gpu/formats/tensor_names.h - what a family calls its tensors, in files and in peft's paths.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -20,6 +20,7 @@ constexpr std::size_t index_of(NormAt at) {
 }
 struct TensorNames {
   const char* layers = "model.layers.";
+  const char* stored_layers = nullptr;  // in files, where they are called otherwise than in paths
   const char *attention = "self_attn.", *mlp = "mlp.";
   std::array<const char*, module_kinds> modules = {"q_proj",    "k_proj",    "v_proj",
                                                    "o_proj",    "gate_proj", "up_proj",

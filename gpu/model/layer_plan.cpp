@@ -9,12 +9,12 @@ std::span<const Module> modules_of(const ModelConfig& config, Group g) {
   const std::span<const Module> span = all;
   switch (g) {
     case Group::qkv:
-      return config.fused ? span.subspan(7, 1) : span.subspan(0, 3);
+      return config.fused_qkv ? span.subspan(7, 1) : span.subspan(0, 3);
     case Group::o:
       return span.subspan(3, 1);
     case Group::gate_up:
       if (!config.is_gated()) return span.subspan(5, 1);
-      return config.fused ? span.subspan(8, 1) : span.subspan(4, 2);
+      return config.fused_gate_up ? span.subspan(8, 1) : span.subspan(4, 2);
     case Group::down:
       return span.subspan(6, 1);
   }
@@ -65,17 +65,30 @@ bool has_bias(const ModelConfig& config, Group g) {
 const char* name_of(const ModelConfig& config, Module m) {
   return config.names->modules[index_of(m)];
 }
-std::string module_path(const ModelConfig& config, std::int64_t layer, Module m) {
-  const TensorNames& names = *config.names;
+namespace {
+std::string within_layer(const ModelConfig& config, Module m) {
   const bool attention = index_of(m) <= index_of(Module::o) || m == Module::qkv;
-  return names.layers + std::to_string(layer) + "." + (attention ? names.attention : names.mlp) +
-         name_of(config, m);
+  return std::string(attention ? config.names->attention : config.names->mlp) + name_of(config, m);
+}
+std::string stored_layer(const TensorNames& names, std::int64_t layer) {
+  return (names.stored_layers == nullptr ? names.layers : names.stored_layers) +
+         std::to_string(layer) + ".";
+}
+}  // namespace
+
+std::string module_path(const ModelConfig& config, std::int64_t layer, Module m) {
+  return config.names->layers + std::to_string(layer) + "." + within_layer(config, m);
+}
+std::string stored_path(const ModelConfig& config, std::int64_t layer, Module m) {
+  return stored_layer(*config.names, layer) + within_layer(config, m);
+}
+std::string norm_in_layer(const ModelConfig& config, NormAt at) {
+  const bool of_heads = at == NormAt::query || at == NormAt::key;
+  return std::string(".") + (of_heads ? config.names->attention : "") +
+         config.names->norms[index_of(at)];
 }
 std::string norm_path(const ModelConfig& config, std::int64_t layer, NormAt at) {
-  const TensorNames& names = *config.names;
-  const bool of_heads = at == NormAt::query || at == NormAt::key;
-  return names.layers + std::to_string(layer) + "." + (of_heads ? names.attention : "") +
-         names.norms[index_of(at)];
+  return stored_layer(*config.names, layer) + norm_in_layer(config, at).substr(1);
 }
 std::int64_t norm_width(const ModelConfig& c, NormAt at) {
   const bool of_query = at == NormAt::query;

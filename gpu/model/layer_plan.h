@@ -27,8 +27,10 @@ LinearShape shape_of(const ModelConfig& config, Group g);  // rows of its module
 bool has_bias(const ModelConfig& config, Group g);         // all of its modules, or none
 
 const char* name_of(const ModelConfig& config, Module m);  // "q_proj"
-// Tensors are called so and ".weight" or ".bias", adapters' modules so alone.
+// As adapters call it; stored_path and norm_path: as files do, with ".weight" or ".bias" behind.
 std::string module_path(const ModelConfig& config, std::int64_t layer, Module m);
-std::string norm_path(const ModelConfig& config, std::int64_t layer, NormAt at);  // that it has
+std::string stored_path(const ModelConfig& config, std::int64_t layer, Module m);  // in files
+std::string norm_path(const ModelConfig& config, std::int64_t layer, NormAt at);   // that it has
+std::string norm_in_layer(const ModelConfig& config, NormAt at);  // ".self_attn.q_norm"
 std::int64_t norm_width(const ModelConfig& config, NormAt at);
 }  // namespace kairo::gpu

@@ -25,7 +25,7 @@ std::vector<std::string> other_paths(const ModelConfig& config) {
   parts.push_back(parts.back() + ".act_fn");
   for (std::size_t n = 0; n < norm_places; ++n)
     if (config.has_norm(static_cast<NormAt>(n)))
-      parts.push_back(norm_path(config, 0, static_cast<NormAt>(n)).substr(layers.size() + 2));
+      parts.push_back(norm_in_layer(config, static_cast<NormAt>(n)));
   for (std::int64_t l = 0; l < config.layers; ++l)
     for (const auto& part : parts) out.push_back(layers + "." + std::to_string(l) + part);
   return out;
@@ -57,7 +57,7 @@ Status check_targets(const ModelConfig& config, const LoraTargets& targets,
 }  // namespace
 
 std::vector<std::string> default_targets(const ModelConfig& config) {
-  if (!config.fused) return {name_of(config, Module::q), name_of(config, Module::v)};
+  if (!config.fused_qkv) return {name_of(config, Module::q), name_of(config, Module::v)};
   if (!config.is_gated()) return {name_of(config, Module::qkv)};
   return {name_of(config, Module::qkv), name_of(config, Module::o)};
 }

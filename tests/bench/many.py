@@ -39,7 +39,7 @@ threading.Thread(target=follow, daemon=True).start()
 time.sleep(0.5)
 with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
     for number in range(count):
-        document = workspace(f"many-{number}", "phi-3-mini-128k-instruct", "https://example.org/x.jsonl", 5000)
+        document = workspace(f"many-{number}", "qwen/qwen3.5-4b", "https://example.org/x.jsonl", 5000)
         file.write("---\n" + json.dumps(document) + "\n")
     file.flush()
     facts, effects, begin = counters("kairo_facts_total"), counters("kairo_effects_total"), time.monotonic()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 VOCABULARY, RANK, ALPHA = 96, 2, 4
 SIZES = {"vocab_size": VOCABULARY, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -47,6 +47,11 @@ CASES = {
     "phi4_mini": phi3(partial_rotary_factor=0.75, tie_word_embeddings=True, rope_parameters={**longrope(6), "partial_rotary_factor": 0.75}),
     "smollm3": {"model_type": "smollm3", "no_rope_layers": [1, 0], "use_sliding_window": False},
     "granite": {"model_type": "granite", "embedding_multiplier": 3.0, "attention_multiplier": 0.2, "residual_multiplier": 0.4, "logits_scaling": 2.0},
+    "granite4": {"model_type": "granitemoehybrid", "num_local_experts": 0, "shared_intermediate_size": 96, "layer_types": ["attention", "attention"],
+                 "position_embedding_type": "rope", "embedding_multiplier": 3.0, "attention_multiplier": 0.2, "residual_multiplier": 0.4,
+                 "logits_scaling": 2.0, "mamba_n_heads": 2},
+    "granite4_nope": {"model_type": "granitemoehybrid", "num_local_experts": 0, "shared_intermediate_size": 96,
+                      "layer_types": ["attention", "attention"], "mamba_n_heads": 2},
     "olmo2": {"model_type": "olmo2"},
     "olmo3": {"model_type": "olmo3", "sliding_window": 7, "layer_types": ["sliding_attention", "full_attention"],
               "rope_parameters": {"sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}, "full_attention": YARN}},
@@ -55,6 +60,8 @@ CASES = {
     "gemma3": {"model_type": "gemma3_text", "head_dim": 16, "sliding_window": 7, "query_pre_attn_scalar": 24,
                "layer_types": ["sliding_attention", "full_attention"], "tie_word_embeddings": True},
     "ministral3": {"model_type": "ministral3", "head_dim": 16, "rope_parameters": {**YARN, "llama_4_scaling_beta": 0.1, "mscale": 1.0, "mscale_all_dim": 1.0}},
+    "gemma3_images": {"wraps": "gemma3"},
+    "mistral3_images": {"wraps": "ministral3"},
     "falcon_7b": {"model_type": "falcon", "new_decoder_architecture": False, "multi_query": True, "parallel_attn": True, "bias": False, "alibi": False},
     "falcon_40b": {"model_type": "falcon", "new_decoder_architecture": True, "num_kv_heads": 2, "bias": False, "alibi": False},
 }
@@ -86,17 +93,42 @@ def tokens(length):
     return [(7 + 13 * i + 5 * i * i) % VOCABULARY for i in range(length)]
 
 
+# Models for images and text: only the text is computed. The names that a hub's files have, by transformers' own.
+IMAGES = {"gemma3": ("gemma3", {"vision_config": {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
+                                                 "image_size": 28, "patch_size": 14}, "mm_tokens_per_image": 1}),
+          "ministral3": ("mistral3", {"vision_config": {"model_type": "pixtral", "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+                                                        "num_attention_heads": 1, "image_size": 28, "patch_size": 14}})}
+STORED = {"model.language_model.": "language_model.model.", "lm_head.": "language_model.lm_head."}
+
+
+def with_images(name):
+    kind, more = IMAGES[name]
+    text = {**SIZES, **CASES[name]}
+    return AutoConfig.for_model(kind, text_config=text, tie_word_embeddings=text["tie_word_embeddings"], **more)
+
+
+def stored(name):
+    for here, there in STORED.items():
+        if name.startswith(here):
+            return there + name[len(here):]
+    return name
+
+
 def case(name, words):
-    sizes = {key: value for key, value in SIZES.items() if not (words["model_type"] == "falcon" and key in ("intermediate_size", "num_key_value_heads"))}
+    sizes = {key: value for key, value in SIZES.items() if not (words.get("model_type") == "falcon" and key in ("intermediate_size", "num_key_value_heads"))}
     words = {**sizes, **words}
-    config = AutoConfig.for_model(words.pop("model_type"), **words)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32)
+    wraps = words.pop("wraps", None)
+    config = with_images(wraps) if wraps else AutoConfig.for_model(words.pop("model_type"), **words)
+    model = (AutoModelForImageTextToText if wraps else AutoModelForCausalLM).from_config(config, attn_implementation="eager", dtype=torch.float32)
     config.architectures = [type(model).__name__]
-    parameters = {n: list(p.shape) for n, p in model.named_parameters()}
-    for n, p in model.named_parameters():
-        p.data = values(n, p.shape)
-    modules = sorted({n.rsplit(".", 2)[-2] for n, p in model.named_parameters() if p.dim() == 2 and ".layers." in n or ".h." in n and p.dim() == 2})
-    model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM", target_modules=modules)).eval()
+    of_text = {n: p for n, p in model.named_parameters() if not wraps or n.startswith(tuple(STORED))}
+    names = {n: stored(n) if wraps else n for n in of_text}
+    parameters = {names[n]: list(p.shape) for n, p in of_text.items()}
+    for n, p in of_text.items():
+        p.data = values(names[n], p.shape)
+    modules = sorted({n.rsplit(".", 2)[-2] for n, p in of_text.items() if p.dim() == 2 and ".layers." in n or ".h." in n and p.dim() == 2})
+    model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM", target_modules=modules,
+                                             exclude_modules=".*vision_tower.*" if wraps else None)).eval()
     adapter = {n: p for n, p in model.named_parameters() if "lora_" in n}
     for n, p in adapter.items():
         p.data = values(n.replace(".default", ""), p.shape)

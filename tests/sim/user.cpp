@@ -21,7 +21,7 @@ Json head(const std::string& name) {
 }
 Json tuning(const std::string& name, const Wish& wish, bool is_large) {
   Json out = head(name);
-  out["tuning"] = {{"preset", {{"name", is_large ? "phi-4" : "smollm2-135m-instruct"}}},
+  out["tuning"] = {{"preset", {{"name", is_large ? "qwen/qwen3.5-4b" : "smollm2-135m-instruct"}}},
                    {"method", "lora"},
                    {"input", {{"urls", {wish.urls}}}},
                    {"output",

@@ -35,11 +35,13 @@ TEST_CASE("provisioner: nothing is bought that cannot work") {
        "Standard_NC24ads_A100_v4"},
       {"no such model", "Standard_NC24ads_A100_v4", "gpt-9", "UnknownPreset",
        "preset 'gpt-9' is not in the catalogue"},
-      {"no engine", "Standard_NC24ads_A100_v4", "phi-4", "UnsupportedModel",
-       "phi-4 (Phi3ForCausalLM) needs an engine for its family: kairo's own has "
-       "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, SmolLM3ForCausalLM so far; choose "
-       "a Llama preset, e.g. "
-       "smollm2-135m-instruct"},
+      {"no engine", "Standard_NC24ads_A100_v4", "gpt-oss-20b", "UnsupportedModel",
+       "gpt-oss-20b (GptOssForCausalLM) needs an engine for its family: kairo's own has llama, "
+       "mistral, ministral3, qwen2, qwen3, smollm3, phi3, granite, granitemoehybrid, olmo2, olmo3, "
+       "gemma2, gemma3_text, falcon; choose another preset, e.g. smollm2-135m-instruct"},
+      {"quantised", "Standard_NC24ads_A100_v4", "qwen/qwen3-8b-awq", "UnsupportedModel",
+       "qwen/qwen3-8b-awq (Qwen3ForCausalLM) needs unquantised weights: these are awq4; choose "
+       "another preset, e.g. smollm2-135m-instruct"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);

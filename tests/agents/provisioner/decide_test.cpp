@@ -91,16 +91,15 @@ TEST_CASE("provisioner: KAITO's documented Workspace ends in a clear refusal") {
   w.instance_type = "Standard_NC6s_v3";
   const auto r = answer(w, one(node(1)));
   CHECK(r.state == wire::ResourcesState::Refused);
-  CHECK(r.reason == "UnsupportedModel");
+  CHECK(r.reason == "ModelNotFound");
   CHECK(r.message ==
-        "phi-3-mini-128k-instruct (Phi3ForCausalLM) needs about 15.3 GiB to tune (qlora) (NF4 "
-        "weights 3.8 GiB, adapter and moments 3.6, activations 7.5, program 0.4) and an engine for "
-        "its family: kairo's own has LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, "
-        "SmolLM3ForCausalLM so far; node n1 has 16.0 "
-        "GiB of memory and no GPU. Choose a Llama preset, e.g. smollm2-135m-instruct. instanceType "
+        "phi-3-mini-128k-instruct needs about 4.8 GiB to tune (qlora) (NF4 weights 2.7 GiB, "
+        "adapter and moments 0.7, activations 1.3, program 0.2); node n1 has 16.0 GiB of memory "
+        "and no GPU. Its weights are not on this node: put config.json, tokenizer.json and "
+        "*.safetensors into the models folder, under phi-3-mini-128k-instruct. instanceType "
         "Standard_NC6s_v3 (1x NVIDIA V100, compute capability 7.0) is retired by Azure, and the "
-        "CUDA build needs 7.5 or newer; in a cluster "
-        "use Standard_NC24ads_A100_v4 or Standard_NV36ads_A10_v5, Standard_NV72ads_A10_v5.");
+        "CUDA build needs 7.5 or newer; in a cluster use Standard_NC24ads_A100_v4 or "
+        "Standard_NV36ads_A10_v5, Standard_NV72ads_A10_v5.");
 }
 
 TEST_CASE("provisioner: what cannot be worked on is said") {
@@ -266,7 +265,7 @@ TEST_CASE("provisioner: news that concerns nobody changes no decision") {
   for (int life = 0; life < 60; ++life) {
     wire::WorkspaceT w = tuning(1);
     if (one_of(3)) w.match_labels.push_back(label("tune"));
-    if (one_of(6)) w.tuning->preset = "phi-3-mini-128k-instruct";
+    if (one_of(6)) w.tuning->preset = "qwen/qwen3.5-4b";
     if (one_of(8)) w.count = 2;
     wire::RecordT r = record(std::move(w));
     runtime::Nodes nodes;
@@ -318,25 +317,36 @@ TEST_CASE("provisioner: another node of the same name is another place, but not 
   CHECK(again(record(tuning(1), ready(2), artifact(3), pushed(4))) == "");
 }
 
-TEST_CASE("provisioner: a family without an engine of ours is served by vLLM, on GPUs that do") {
+TEST_CASE(
+    "provisioner: where there are GPUs vLLM serves what our engine lacks, and what is large") {
   wire::WorkspaceT w = serving(1);
-  w.inference->preset = "phi-4";  // 27.3 GiB
-  const auto on = [&](std::uint32_t gpus, std::int64_t gib) {
+  const auto on = [&](std::uint32_t gpus, std::int64_t gib, std::int64_t memory_gib = 16) {
     wire::NodeT n = node(1);
     n.local = false;
     n.gpus = gpus;
     n.gpu_memory_bytes = gib << 30;
-    n.models = {"phi-4"};
+    n.memory_bytes = memory_gib << 30;
+    n.models = {w.inference->preset};
     return answer(wire::WorkspaceT(w), one(std::move(n)));
   };
-  const auto large = on(1, 80);
-  CHECK(large.state == wire::ResourcesState::Ready);
-  CHECK(large.runtime == "vllm");
-  CHECK(large.gpus == 1);
-  CHECK(on(4, 24).gpus == 2);
-  CHECK(on(1, 24).reason == "InsufficientMemory");
-  CHECK(on(0, 0).reason == "UnsupportedModel");
-  CHECK(on(0, 0).message.ends_with("vLLM serves it on a node with GPUs."));
+  for (const char* preset : {"gpt-oss-20b", "phi-4"}) {  // 25.6 and 27.3 GiB
+    CAPTURE(preset);
+    w.inference->preset = preset;
+    const auto large = on(1, 80);
+    CHECK(large.state == wire::ResourcesState::Ready);
+    CHECK(large.runtime == "vllm");
+    CHECK(large.gpus == 1);
+    CHECK(on(4, 24).gpus == 2);
+    CHECK(on(1, 24).reason == "InsufficientMemory");
+    CHECK(on(0, 0).message.ends_with("vLLM serves it on a node with GPUs."));
+  }
+  CHECK(on(0, 0).reason == "InsufficientMemory");
+  CHECK(on(0, 0, 128).runtime == "");  // our own engine, on a CPU
+  w.inference->preset = "gpt-oss-20b";
+  CHECK(on(0, 0, 128).reason == "UnsupportedModel");
+  w.inference->preset = "smollm2-135m-instruct";
+  CHECK(on(1, 24).state == wire::ResourcesState::Ready);
+  CHECK(on(1, 24).runtime == "");
 }
 TEST_CASE("provisioner: a pod of the user's own gets a node with the GPUs that it asks for") {
   wire::WorkspaceT w = serving(1);

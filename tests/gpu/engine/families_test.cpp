@@ -194,6 +194,6 @@ TEST_CASE("families: loss, gradients and logits are those of transformers and pe
     if (is_possible(Products::mkl)) CHECK(train(name, model, golden, Products::mkl) == "");
     ++computed;
   }
-  CHECK(computed == 24);
+  CHECK(computed == 28);
 }
 }  // namespace kairo::gpu

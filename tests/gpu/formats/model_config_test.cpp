@@ -108,7 +108,8 @@ TEST_CASE("accepted forms") {
       {"phi3: fused, no window unless it says one, its own epsilon",
        {{"architectures", {"Phi3ForCausalLM"}}, {"rms_norm_eps", nullptr}},
        [](const auto& c) {
-         return c.fused && c.kind(0).window == 0 && c.norm_eps == 1e-5f && c.rotary_dim == 16;
+         return c.fused_qkv && c.fused_gate_up && c.kind(0).window == 0 && c.norm_eps == 1e-5f &&
+                c.rotary_dim == 16;
        }},
       {"phi3: longrope in the form of its first files, partly rotated",
        {{"architectures", {"Phi3ForCausalLM"}},
@@ -154,8 +155,8 @@ TEST_CASE("refusals name the field and the remedy") {
   const std::vector<Row> rows = {
       {"another architecture",
        {{"architectures", {"GptOssForCausalLM"}}},
-       "supported: LlamaForCausalLM"},
-      {"no architecture", {{"architectures", nullptr}}, "supported: LlamaForCausalLM"},
+       "supported families: llama, mistral"},
+      {"no architecture", {{"architectures", nullptr}}, "supported families: llama, mistral"},
       {"no hidden size", {{"hidden_size", nullptr}}, "hidden_size is missing"},
       {"text for a number", {{"vocab_size", "big"}}, "vocab_size is not an integer"},
       {"absurd layers",
