@@ -190,7 +190,7 @@ const std::vector<Setting>& settings() {
       {"image", "KAIRO_IMAGE", "`kairo:` and this version",
        "Image of the pods' helpers, which the launcher names in them"},
       {"vllm-image", "KAIRO_VLLM_IMAGE", "`docker.io/vllm/vllm-openai:v0.25.1`",
-       "Image of the server of families that kairo's engine does not run"},
+       "Image of the server of models that kairo's engine does not serve on GPU nodes"},
       {"engine-image", "KAIRO_ENGINE_IMAGE", "`kairo-engine:` and this version",
        "Image of trainer and server"},
       {"image-volumes", "KAIRO_IMAGE_VOLUMES", "`auto`",
