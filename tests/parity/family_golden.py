@@ -51,7 +51,7 @@ CASES = {
                  "position_embedding_type": "rope", "embedding_multiplier": 3.0, "attention_multiplier": 0.2, "residual_multiplier": 0.4,
                  "logits_scaling": 2.0, "mamba_n_heads": 2},
     "granite4_nope": {"model_type": "granitemoehybrid", "num_local_experts": 0, "shared_intermediate_size": 96,
-                      "layer_types": ["attention", "attention"], "mamba_n_heads": 2},
+                      "layer_types": ["attention", "attention"], "attention_multiplier": 0.25, "mamba_n_heads": 2},
     "olmo2": {"model_type": "olmo2"},
     "olmo3": {"model_type": "olmo3", "sliding_window": 7, "layer_types": ["sliding_attention", "full_attention"],
               "rope_parameters": {"sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}, "full_attention": YARN}},
