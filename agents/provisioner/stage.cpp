@@ -24,6 +24,11 @@ bool is_ready(const wire::NodeClaimT& claim) {
   const auto* ready = condition_of(claim, "Ready");
   return ready == nullptr ? !claim.node.empty() : ready->value == "True";
 }
+// Karpenter says Unknown of a step that is on its way, and of a launch that has failed.
+bool is_refusal(const wire::ConditionT& condition) {
+  return condition.value == "False" ||
+         (condition.type == "Launched" && condition.reason != "AwaitingReconciliation");
+}
 // The provider's own words: of the first step that has any, a real error before a mere wait.
 const wire::ConditionT* words_of(const wire::NodeClaimT& claim) {
   const wire::ConditionT* waits = nullptr;
@@ -66,7 +71,8 @@ Stage of_claim(const wire::NodeClaimT& claim, const Terms& terms) {
       break;
     }
   const auto* words = words_of(claim);
-  const bool has_reason = words != nullptr && !words->reason.empty();
+  // A wait has one reason, KAITO's, whatever it is for: a step that is over is no news for tools.
+  const bool has_reason = words != nullptr && is_refusal(*words) && !words->reason.empty();
   out.name = step->name;
   out.look = step->look;
   out.claim.reason = has_reason ? words->reason : "NodeClaimNotReady";

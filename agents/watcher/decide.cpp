@@ -1,7 +1,10 @@
 // agents/watcher/decide.cpp - every fact of a Workspace ends here, as one coalesced status.
 #include "agents/watcher/decide.h"
 
+#include <algorithm>
+
 #include "agents/runtime/decision.h"
+#include "agents/watcher/patience.h"
 #include "agents/watcher/status.h"
 #include "agents/watcher/status_json.h"
 
@@ -9,8 +12,6 @@ namespace kairo::watcher {
 namespace {
 using runtime::ask;
 using runtime::Decision;
-
-constexpr std::int64_t first_after_ms = 300;
 
 // How long a deletion waits for a node agent that does not answer. Its node cleans up when it is
 // back: the run is no longer wanted.
@@ -92,24 +93,15 @@ std::string heard(const runtime::View& view) {
   return view.incarnation + "/" + std::to_string(view.now_ms / period_ms);
 }
 
-// The first status waits a moment, unless there is something to complain of: it tells of the node
-// and of the workload at once then. The moment ends when the decision is asked again as it wished.
-std::int64_t first_due_ms(const wire::RecordT& record, std::int64_t now_ms) {
-  const bool is_refused =
-      record.resources && record.resources->state != wire::ResourcesState::Ready;
-  const bool has_news = is_refused || record.trouble || !record.workspace->problem.empty() ||
-                        record.workspace->deleting ||
-                        (record.status_seen && !record.status_seen->conditions.empty());
-  if (has_news) return 0;
-  const std::int64_t due_ms = record.wake_at_ms == 0 ? now_ms + first_after_ms : record.wake_at_ms;
-  return due_ms > now_ms && due_ms <= now_ms + first_after_ms ? due_ms : 0;  // else: set back
-}
-// When the status is to be written; 0 = now.
+// When the status is to be written; 0 = now. The moment that was set first stands, whatever comes
+// meanwhile; where the clock was set back it is set anew.
 std::int64_t due_ms(const wire::RecordT& record, const wire::StatusT& status, std::int64_t now_ms) {
-  if (!record.status) return first_due_ms(record, now_ms);
-  const std::int64_t due = record.patched_at_ms + patience_ms(*record.status, status);
-  const bool is_early = now_ms >= record.patched_at_ms && now_ms < due;  // else: set back
-  return is_early ? due : 0;
+  const Patience p = record.status ? patience(*record.status, status) : first_patience(record);
+  std::int64_t due = now_ms + p.settle_ms;
+  if (record.status && now_ms >= record.patched_at_ms)
+    due = std::max(due, record.patched_at_ms + p.apart_ms);
+  if (record.wake_at_ms != 0) due = std::min(due, record.wake_at_ms);
+  return due > now_ms ? due : 0;
 }
 
 // The object does not show it. Asked for once, and again for each other status that is seen there.

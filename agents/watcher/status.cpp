@@ -357,41 +357,4 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
         now_ms);
   return status;
 }
-
-namespace {
-bool is_about_nodes(const std::string& type) {
-  return type == "ResourceReady" || type == "NodeClaimReady" || type == "NodesReady";
-}
-}  // namespace
-
-std::int64_t patience_ms(const wire::StatusT& before, const wire::StatusT& after) {
-  constexpr std::int64_t phase_ms = 1'000, words_ms = 2'000, most_ms = 10'000;
-  wire::StatusT a(before), b(after);
-  const auto is_same_without = [&](auto omit) {
-    omit(a);
-    omit(b);
-    return a == b;
-  };
-  if (is_same_without([](wire::StatusT& s) {
-        if (!s.tuning) return;
-        const std::string phase = s.tuning->phase;
-        *s.tuning = {};
-        s.tuning->phase = phase;
-      }))
-    return after.tuning ? std::clamp(after.tuning->eta_seconds * 10, phase_ms, most_ms) : 0;
-  if (is_same_without([](wire::StatusT& s) {
-        if (s.tuning) *s.tuning = {};
-      }))
-    return phase_ms;
-  if (is_same_without([](wire::StatusT& s) {
-        for (auto& condition : s.conditions)
-          if (is_about_nodes(condition->type)) condition->message.clear();
-      }))
-    return most_ms;
-  if (is_same_without([](wire::StatusT& s) {
-        for (auto& condition : s.conditions) condition->reason = condition->message = "";
-      }))
-    return words_ms;
-  return 0;
-}
 }  // namespace kairo::watcher

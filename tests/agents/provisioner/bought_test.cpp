@@ -136,7 +136,13 @@ TEST_CASE("provisioner: each step of a claim has its words, the provider's where
   add(launched, "Initialized", "Unknown", "NodeNotReady", "Node status is NotReady");
   CHECK(seen(std::move(launched)) == "");
   CHECK(desk.told("NodeClaimReady") ==
-        "False NodeNotReady: NodeClaim ws321e0d259: Node status is NotReady");
+        "False NodeClaimNotReady: NodeClaim ws321e0d259: Node status is NotReady");
+  wire::NodeClaimT twice = claim(1);
+  add(twice, "Launched", "True", "Launched");
+  add(twice, "Registered", "False", "MultipleNodesFound", "Invariant violated");
+  CHECK(seen(std::move(twice)) == "");
+  CHECK(desk.told("NodeClaimReady") ==
+        "False MultipleNodesFound: NodeClaim ws321e0d259: Invariant violated");
   CHECK(seen(ready_claim(1)) == "");
   CHECK(desk.told("NodeClaimReady") == "True NodeClaimsReady: Enough NodeClaims are ready");
   CHECK(desk.told("NodesReady") ==

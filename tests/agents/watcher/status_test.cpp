@@ -314,30 +314,3 @@ TEST_CASE("status: one model on several nodes is ready when all of its pods are"
   CHECK(told(r) ==
         "True WorkspaceInferenceStatusSuccess: Inference has been deployed successfully");
 }
-TEST_CASE("status: what is new may wait, by what it is") {
-  wire::StatusT before;
-  before.state = "Pending";
-  before.tuning = std::make_unique<wire::TuningStatusT>();
-  before.conditions.push_back(std::make_unique<wire::ConditionT>());
-  before.conditions[0]->type = "ResourceReady";
-  before.conditions[0]->value = "False";
-  const auto patience = [&](auto change) {
-    wire::StatusT after(before);
-    change(after);
-    return watcher::patience_ms(before, after);
-  };
-  const auto with_left = [](std::int64_t seconds) {
-    return [seconds](wire::StatusT& s) { s.tuning->eta_seconds = seconds; };
-  };
-  CHECK(patience(with_left(-1)) == 1'000);  // not known yet
-  CHECK(patience(with_left(30)) == 1'000);
-  CHECK(patience(with_left(240)) == 2'400);
-  CHECK(patience(with_left(90'000)) == 10'000);
-  CHECK(patience([](wire::StatusT& s) { s.tuning->phase = "Loading"; }) == 1'000);
-  CHECK(patience([](wire::StatusT& s) { s.conditions[0]->message = "launched"; }) == 10'000);
-  CHECK(patience([](wire::StatusT& s) { s.conditions[0]->reason = "LaunchFailed"; }) == 2'000);
-  before.conditions[0]->type = "JobStarted";
-  CHECK(patience([](wire::StatusT& s) { s.conditions[0]->message = "out of memory"; }) == 2'000);
-  CHECK(patience([](wire::StatusT& s) { s.conditions[0]->value = "True"; }) == 0);
-  CHECK(patience([](wire::StatusT& s) { s.state = "Running"; }) == 0);
-}

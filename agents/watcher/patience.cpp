@@ -1,0 +1,71 @@
+// agents/watcher/patience.cpp - from the least that may differ to the most.
+#include "agents/watcher/patience.h"
+
+#include <algorithm>
+#include <string>
+
+namespace kairo::watcher {
+namespace {
+bool is_about_nodes(const std::string& type) {
+  return type == "ResourceReady" || type == "NodeClaimReady" || type == "NodesReady";
+}
+void omit_numbers(wire::StatusT& status) {
+  if (!status.tuning) return;
+  const std::string phase = status.tuning->phase;
+  *status.tuning = {};
+  status.tuning->phase = phase;
+}
+void omit_phase(wire::StatusT& status) {
+  if (status.tuning) *status.tuning = {};
+}
+void omit_messages_of_nodes(wire::StatusT& status) {
+  for (auto& condition : status.conditions)
+    if (is_about_nodes(condition->type)) condition->message.clear();
+}
+void omit_words(wire::StatusT& status) {
+  for (auto& condition : status.conditions) condition->reason = condition->message = "";
+}
+// What a step on the way changes while the state stays. A condition that comes is one too.
+void omit_steps(wire::StatusT& status) {
+  std::erase_if(status.conditions, [](const auto& c) { return is_about_nodes(c->type); });
+  status.nodes.clear();
+}
+// Of a tuning whose next step is our own, and short: whatever it waits for would be its reason.
+bool has_job_on_its_way(const wire::StatusT& status) {
+  return status.tuning && status.tuning->phase == "Preparing" &&
+         std::any_of(status.conditions.begin(), status.conditions.end(), [](const auto& c) {
+           return c->type == "JobStarted" && c->reason == "WorkspaceTuningJobStatusPending";
+         });
+}
+}  // namespace
+
+Patience patience(const wire::StatusT& told, const wire::StatusT& now) {
+  constexpr std::int64_t step_ms = 1'000, words_ms = 2'000, ours_ms = 5'000, most_ms = 10'000;
+  wire::StatusT a(told), b(now);
+  const auto is_same_without = [&](auto omit) {
+    omit(a);
+    omit(b);
+    return a == b;
+  };
+  if (is_same_without(omit_numbers))
+    return {0, now.tuning ? std::clamp(now.tuning->eta_seconds * 10, step_ms, most_ms) : 0};
+  const std::int64_t settle_ms = has_job_on_its_way(now) ? ours_ms : step_ms;
+  if (is_same_without(omit_phase)) return {settle_ms, 0};
+  if (is_same_without(omit_messages_of_nodes)) return {step_ms, most_ms};
+  if (is_same_without(omit_words)) return {words_ms, 0};
+  if (is_same_without(omit_steps)) return {settle_ms, 0};
+  return {};
+}
+
+Patience first_patience(const wire::RecordT& record) {
+  constexpr std::int64_t others_ms = 300, provisioner_ms = 1'500;
+  const wire::ResourcesT* said = record.resources.get();
+  const bool is_refused = said != nullptr && said->state != wire::ResourcesState::Ready &&
+                          !(said->state == wire::ResourcesState::Waiting && said->buys);
+  const bool is_known = record.status_seen && !record.status_seen->conditions.empty();
+  if (is_refused || is_known || record.trouble || record.workspace->deleting ||
+      !record.workspace->problem.empty())
+    return {};
+  return {said == nullptr ? provisioner_ms : others_ms, 0};
+}
+}  // namespace kairo::watcher
