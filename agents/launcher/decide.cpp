@@ -186,7 +186,9 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   if (w.inference) drop_older_server(d, record);
   want_run(d, record);
   if (!is_prepared(record) && needs_run(record)) return d;
-  if (!w.finalized) return d;  // what is started must be cleaned up
+  // What is started is the Workspace's own and goes with it, finalizer or not. The volumes of
+  // several nodes are the nodes': somebody must take them away.
+  if (!w.finalized && w.count > 1) return d;
   if (w.tuning && !runtime::is_trained(record) && !is_foreign(record.job))
     want_job(d, record, view.now_ms);
   if (w.inference && !is_foreign(record.server)) want_server(d, record, view.now_ms);

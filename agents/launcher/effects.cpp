@@ -102,11 +102,10 @@ Status LauncherEffects::check_tuning(const wire::CommandT& command) {
 }
 
 // Created where nothing is: that needs no look before. What is there is touched only when it is
-// this Workspace's.
+// this Workspace's. The Job comes first: its pod waits for volume, claim and template by itself.
 Status LauncherEffects::apply_tuning(const wire::CommandT& command) {
   TRY(check_tuning(command));
   const Plan plan = plan_tuning(command, settings_);
-  TRY(shared_.make(plan.shared, command.body.AsApplyTuning()->since_ms));
   for (const cluster::Apply& object : plan.own) {
     const auto made = cluster_.create(object);
     const bool is_taken = !made.ok() && made.error().code == Code::conflict;
@@ -117,7 +116,7 @@ Status LauncherEffects::apply_tuning(const wire::CommandT& command) {
     else
       TRY(made);
   }
-  return ok();
+  return shared_.make(plan.shared, command.body.AsApplyTuning()->since_ms);
 }
 Status LauncherEffects::apply_inference(const wire::CommandT& command) {
   std::vector<std::string> flags;

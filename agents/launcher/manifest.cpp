@@ -125,8 +125,8 @@ void note_place(Json& object, const wire::WorkspaceT& w, const wire::ResourcesT&
   Json& notes = object["metadata"]["annotations"];
   if (!resources.places.empty()) notes["kairo.dev/place"] = runtime::joined(resources.places);
   const char* revision = "workspace.kaito.io/revision";
-  if (const std::string number = runtime::annotation_of(w, revision); !number.empty())
-    notes[revision] = number;
+  const std::string number = runtime::annotation_of(w, revision);
+  notes[revision] = number.empty() ? "1" : number;  // not noted yet: its first; else made right
 }
 
 cluster::Apply apply_of(const cluster::Kind& kind, const Json& object) {

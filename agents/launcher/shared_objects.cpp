@@ -2,7 +2,9 @@
 // at.
 #include "agents/launcher/shared_objects.h"
 
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/object_text.h"
@@ -10,6 +12,8 @@
 namespace kairo::launcher {
 namespace {
 constexpr std::int64_t volume_trust_ms = 60'000;
+constexpr std::chrono::milliseconds settle_step(10);
+constexpr int settle_steps_max = 30;
 constexpr const char* owner = "/metadata/ownerReferences/0/uid";
 }  // namespace
 
@@ -17,9 +21,20 @@ SharedObjects::Key SharedObjects::key_of(const cluster::Apply& object) {
   return {object.ref, text_at(object.json, owner)};
 }
 
+std::mutex& SharedObjects::turn(const Key& key) {
+  const cluster::Ref& ref = key.first;
+  return turns_[std::hash<std::string>{}(ref.kind.kind + "/" + ref.ns + "/" + ref.name) %
+                turns_.size()];
+}
+bool SharedObjects::was_ever_there(const Key& key) const {
+  const std::lock_guard lock(mutex_);
+  return there_.contains(key);
+}
+
 // That a template has gone is told to those Workspaces that are known then: a look from before says
 // nothing to a later one. Of a volume or a claim that lacks the scheduler tells (want.cpp).
 bool SharedObjects::was_there(const Key& key, std::int64_t since_ms) const {
+  const std::lock_guard lock(mutex_);
   const auto seen = there_.find(key);
   if (seen == there_.end() || since_ms == 0) return false;
   const std::int64_t now_ms = clock_.now_ms();
@@ -29,24 +44,38 @@ bool SharedObjects::was_there(const Key& key, std::int64_t since_ms) const {
 }
 
 Status SharedObjects::make(const std::vector<cluster::Apply>& objects, std::int64_t since_ms) {
-  const std::lock_guard lock(mutex_);
   for (const cluster::Apply& object : objects) {
-    if (was_there(key_of(object), since_ms)) continue;
+    const Key key = key_of(object);
+    const std::lock_guard looks(turn(key));
+    if (was_there(key, since_ms)) continue;
     const std::int64_t now_ms = clock_.now_ms();
     TRY(make_if_absent(object));
-    there_[key_of(object)] = now_ms;
+    const std::lock_guard lock(mutex_);
+    there_[key] = now_ms;
   }
   return ok();
 }
 // What was there once is looked at first, so that nobody counts a conflict.
 Status SharedObjects::make_if_absent(const cluster::Apply& object) {
-  if (there_.contains(key_of(object))) {
+  if (was_ever_there(key_of(object))) {
     const Status looked = look_at_taken(object);
     if (looked.ok() || looked.error().code != Code::not_found) return looked;
   }
   const auto made = cluster_.create(object);
-  if (made.ok()) return ok();
-  return made.error().code == Code::conflict ? look_at_taken(object) : Status(made.error());
+  if (!made.ok())
+    return made.error().code == Code::conflict ? look_at_taken(object) : Status(made.error());
+  if (object.ref.kind == cluster::volumes) settle(object.ref, made.value());
+  return ok();
+}
+// Kubernetes' binder first writes that a new volume is Available. A claim that comes meanwhile
+// makes it write the volume twice at once; it loses one write to the other then, and looks at the
+// claim again after 15 s only. Best effort: a binder that is away must not hold up what follows.
+void SharedObjects::settle(const cluster::Ref& volume, std::string made) {
+  for (int i = 0; i < settle_steps_max && text_at(made, "/status/phase") == "Pending"; ++i) {
+    std::this_thread::sleep_for(settle_step);
+    const auto there = cluster_.get(volume);
+    made = there.ok() ? there.value() : "";
+  }
 }
 // A template is the user's own by now. A volume and its claim are right when they are of the same
 // Node object; a volume whose claim went with its namespace may be claimed again.

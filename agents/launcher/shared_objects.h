@@ -1,6 +1,7 @@
 // agents/launcher/shared_objects.h - what the Workspaces of a namespace share (a node's volume of
 // run directories and its claim, a method's template), made where it is not there.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -22,13 +23,18 @@ class SharedObjects {  // thread-safe
  private:
   using Key = std::pair<cluster::Ref, std::string>;  // the uid of the Node object that owns it
   static Key key_of(const cluster::Apply& object);
+  std::mutex& turn(const Key& key);
   bool was_there(const Key& key, std::int64_t since_ms) const;
+  bool was_ever_there(const Key& key) const;
   Status make_if_absent(const cluster::Apply& object);
   Status look_at_taken(const cluster::Apply& object);
+  void settle(const cluster::Ref& volume, std::string made);
 
   cluster::Cluster& cluster_;
   const Clock& clock_;
-  std::mutex mutex_;                   // held while one looks: the others need not look then
+  // While one looks at an object the others wait, and need not look then.
+  std::array<std::mutex, 64> turns_;
+  mutable std::mutex mutex_;           // of the map
   std::map<Key, std::int64_t> there_;  // when each was last seen, Unix time
 };
 }  // namespace kairo::launcher

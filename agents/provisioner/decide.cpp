@@ -19,11 +19,6 @@ using wire::ResourcesState;
 const std::vector<std::string> no_places;
 constexpr std::int64_t gpus_again_ms = 5'000;  // no fact tells that another Workspace is over
 
-// A node that is there is named at once: the launcher starts nothing before our finalizer is on,
-// for what is started, or bought, must be cleaned up.
-bool asks_for_nodes(const wire::RecordT& record, const Terms& terms) {
-  return runtime::is_live(record) && (terms.mode == Mode::own || record.workspace->finalized);
-}
 // The nodes that this revision was given; null = it was given none.
 const wire::ResourcesT* granted_to(const wire::RecordT& record) {
   const wire::ResourcesT* said = record.resources.get();
@@ -87,10 +82,10 @@ void decide_bought(runtime::Decision& d, const wire::RecordT& record, const runt
                    const Terms& terms) {
   if (!record.workspace) return;
   if (!runtime::is_live(record)) return leave(d, record, view, terms);
-  if (!record.workspace->finalized) {  // nobody can have bought anything for it yet
-    if (runtime::mark_of(record, "new").value.empty()) mark(d, "new", "yes", 0);
-    return;
-  }
+  // Seen before our finalizer is on: nobody else can have bought anything for it. A node is bought
+  // beside that write: of a Workspace that goes before it is done, `leave` gives it back.
+  if (!record.workspace->finalized && runtime::mark_of(record, "new").value.empty())
+    return mark(d, "new", "yes", 0);  // and asked again
   if (was_given_back(record) || runs_by_kaito(record)) return;
   if (runtime::is_done(record)) return rest(d, record, view, terms);
   const auto* granted = granted_to(record);
@@ -118,7 +113,7 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view,
     runtime::publish(d, record, word(*record.workspace, ResourcesState::Released, "", ""));
     return d;
   }
-  if (!asks_for_nodes(record, terms)) return d;
+  if (!runtime::is_live(record)) return d;
   const auto* granted = granted_to(record);
   if (granted != nullptr && stands(record, *granted, view.nodes)) return d;
   // What it has itself is free for it.
@@ -133,7 +128,7 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view,
 
 bool concerns(const wire::RecordT& record, const std::string& name, const wire::NodeT* before,
               const wire::NodeT& after, const Terms& terms) {
-  if (!asks_for_nodes(record, terms)) return false;
+  if (!runtime::is_live(record)) return false;
   const auto* granted = granted_to(record);
   const bool is_granted =
       granted != nullptr &&

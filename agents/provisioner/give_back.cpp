@@ -64,7 +64,9 @@ void leave(Decision& d, const wire::RecordT& record, const runtime::View& view,
   for (const auto& claim : record.claims)
     if (claim->exists) left += (left.empty() ? "" : ", ") + claim->kind + " " + claim->name;
   const bool has_gone = !record.workspace->exists;
-  if (has_gone && left.empty()) return;
+  // One that went before our finalizer was on: what was asked for may not have been seen yet.
+  const bool is_owed = !left.empty() || !orders_of(record).front().claim.empty();
+  if (has_gone && !is_owed) return;
   d.cancel_effects = runtime::mark_of(record, "leaving").value.empty();
   const std::int64_t since_ms = since(d, record, "leaving", "yes", view.now_ms);
   const bool is_given_back = give_back(d, record, "leaving");

@@ -40,7 +40,8 @@ bool has_job_on_its_way(const wire::StatusT& status) {
 }  // namespace
 
 Patience patience(const wire::StatusT& told, const wire::StatusT& now) {
-  constexpr std::int64_t step_ms = 1'000, words_ms = 2'000, ours_ms = 5'000, most_ms = 10'000;
+  constexpr std::int64_t step_ms = 1'000, words_ms = 2'000, ours_ms = 5'000;
+  constexpr std::int64_t numbers_ms_max = 10'000, nodes_ms = 30'000;
   wire::StatusT a(told), b(now);
   const auto is_same_without = [&](auto omit) {
     omit(a);
@@ -48,10 +49,10 @@ Patience patience(const wire::StatusT& told, const wire::StatusT& now) {
     return a == b;
   };
   if (is_same_without(omit_numbers))
-    return {0, now.tuning ? std::clamp(now.tuning->eta_seconds * 10, step_ms, most_ms) : 0};
+    return {0, now.tuning ? std::clamp(now.tuning->eta_seconds * 10, step_ms, numbers_ms_max) : 0};
   const std::int64_t settle_ms = has_job_on_its_way(now) ? ours_ms : step_ms;
   if (is_same_without(omit_phase)) return {settle_ms, 0};
-  if (is_same_without(omit_messages_of_nodes)) return {step_ms, most_ms};
+  if (is_same_without(omit_messages_of_nodes)) return {step_ms, nodes_ms};
   if (is_same_without(omit_words)) return {words_ms, 0};
   if (is_same_without(omit_steps)) return {settle_ms, 0};
   return {};

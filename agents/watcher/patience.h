@@ -14,13 +14,13 @@ struct Patience {
 };
 // By what differs:                          settle   apart
 //   the numbers of a training               -        a hundredth of the time left, 1 to 10 s
-//   a message about its nodes               1 s      10 s: a bought node comes in many small steps
+//   a message about its nodes               1 s      30 s: a bought node comes in many small steps
 //   its phase                               1 s      -
 //   a condition about its nodes             1 s      -
 //   the same, and its Job is on its way     5 s      -
 //   other words of conditions               2 s      -: most troubles of a new pod pass
 //   its state, or anything else             -        -
-// Why somebody waits is told within 2 s, but the steps of a machine that comes: those within 10.
+// Why somebody waits is told within 2 s; how far a machine is that comes, within 30.
 Patience patience(const wire::StatusT& told, const wire::StatusT& now);
 // Of the first status: none where somebody must act; else for the provisioner's word, and a moment
 // for what the others do on it.

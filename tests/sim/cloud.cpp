@@ -176,8 +176,8 @@ bool CloudModel::advance(const Json& claim, Launch& launch) {
     std::string others;
     std::size_t too_many = is_large(claim) ? 2 : 1;
     for (const auto& [uid, other] : launches_)
-      if (&other != &launch && !other.machine.empty() && launch.is_ours && other.is_ours &&
-          other.workspace == launch.workspace) {
+      if (&other != &launch && !other.machine.empty() && !launch.owner.empty() &&
+          other.owner == launch.owner) {
         others += other.claim + ", ";
         if (--too_many == 0 && wrong.empty())
           wrong = "a machine more than it needs for one Workspace: " + others + launch.claim;
@@ -205,11 +205,10 @@ void CloudModel::control(const Json& claim) {
     if (!cluster_.apply({{cluster::node_claims, "", name}, held.dump(), "termination", ""}).ok())
       return;
     // Of a pool Karpenter makes the next one while the last one still ends.
-    const bool is_ours =
-        !word_at(claim, "/metadata/annotations/kairo.dev~1workspace-uid").empty() &&
-        !claim["metadata"].contains("ownerReferences");
     const bool is_pools = claim["metadata"].contains("ownerReferences");
-    launches_[uid] = {name, workspace_of(claim), "", 0, is_ours, is_pools};
+    const std::string owner =
+        is_pools ? "" : word_at(claim, "/metadata/annotations/kairo.dev~1workspace-uid");
+    launches_[uid] = {name, workspace_of(claim), owner, "", 0, is_pools};
     return;
   }
   Launch& launch = launches_[uid];
@@ -273,7 +272,7 @@ std::string CloudModel::left_of(const std::string& workspace) {
 std::size_t CloudModel::machines_of(const std::string& workspace) {
   std::size_t out = 0;
   for (const auto& [uid, launch] : launches_)
-    if (launch.workspace == workspace && (launch.is_ours || launch.is_pools)) ++out;
+    if (launch.workspace == workspace && (!launch.owner.empty() || launch.is_pools)) ++out;
   return out;
 }
 }  // namespace kairo::sim

@@ -33,9 +33,12 @@ class CloudModel {
  private:
   using Json = nlohmann::json;
   struct Launch {  // of a claim, by its uid
-    std::string claim, workspace, machine;
+    std::string claim, workspace;
+    std::string
+        owner;  // the uid of the Workspace that kairo asked for it for; a namesake has another
+    std::string machine;
     int stage = 0;
-    bool is_ours = false, is_pools = false;
+    bool is_pools = false;
   };
   void control_pools();
   void make_claim_of(const Json& pool);

@@ -42,6 +42,10 @@ wire::WorkspaceT unfinalized(wire::WorkspaceT w) {
   w.finalized = false;
   return w;
 }
+wire::WorkspaceT several(wire::WorkspaceT w) {
+  w.count = 2;
+  return w;
+}
 wire::WorkspaceT templated(std::uint64_t version) {
   wire::WorkspaceT w = serving(version);
   w.inference->preset.clear();
@@ -82,7 +86,10 @@ TEST_CASE("launcher: one record, one step") {
        record(tuning(1), ready(1), planned(1), run_dir(1, "rev1", wire::RunDirState::Failed)),
        "Publish:run"},
       {"directory ready: the Job", with(tuning(1)), "Publish:run ApplyTuning"},
-      {"our finalizer is not on: no Job yet", with(unfinalized(tuning(1))), "Publish:run"},
+      {"the Job waits for no finalizer: it goes with its owner", with(unfinalized(tuning(1))),
+       "Publish:run ApplyTuning"},
+      {"volumes of its own do: nobody else takes them away", with(unfinalized(several(serving(1)))),
+       "Publish:run"},
       {"the Job was asked for", marked(with(tuning(1)), "job", "rev1/n1/uid-n1"), "Publish:run"},
       {"somebody deleted the Job: once more",
        marked(record(tuning(1), ready(1), planned(1), run_dir(1), gone(job(5))), "job",

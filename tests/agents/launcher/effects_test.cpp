@@ -56,12 +56,23 @@ struct Bench {
 TEST_CASE("launcher: template and Job are created; a repetition finds them") {
   Bench b;
   REQUIRE(b.apply().ok());
-  CHECK(b.cluster.calls == "create create create create");  // the runs' volume and claim first
+  CHECK(b.cluster.calls == "create create create create");  // the Job first
   const Json made = b.at(b.job);
   REQUIRE(b.apply("u1", -1).ok());  // a crash repeats it
-  CHECK(b.cluster.calls == "get get get create get apply");
+  CHECK(b.cluster.calls == "create get apply get get get");
   CHECK(b.at(b.job)["metadata"]["uid"] == made["metadata"]["uid"]);
   CHECK(b.at(b.job)["spec"] == made["spec"]);
+}
+TEST_CASE("launcher: the claim of the runs comes when the binder has seen the volume") {
+  Bench b;
+  b.cluster.binds_after = 2;
+  REQUIRE(b.apply().ok());
+  CHECK(b.cluster.calls == "create create get get create create");  // Job, volume; claim, template
+  Bench away;  // no binder answers: that holds up nobody
+  away.cluster.binds_after = 1'000;
+  REQUIRE(away.apply().ok());
+  CHECK(away.cluster.calls.ends_with("get get create create"));
+  CHECK(away.at({cluster::claims, "d", "kairo-runs-n1"})["kind"] == "PersistentVolumeClaim");
 }
 TEST_CASE("launcher: a push Secret that lacks is named, unless it may read none") {
   Bench b;
@@ -86,7 +97,7 @@ TEST_CASE(
   REQUIRE(b.real.remove(b.job, "").ok());
   REQUIRE(b.real.remove(b.preset, "").ok());
   REQUIRE(b.apply("u1", 500).ok());               // known since: it may have gone before that
-  CHECK(b.cluster.calls == "get create create");  // the volume was seen a second ago
+  CHECK(b.cluster.calls == "create get create");  // the volume was seen a second ago
   CHECK(b.at(b.preset)["kind"] == "ConfigMap");
 }
 TEST_CASE("launcher: an edited Job of its own is made right") {

@@ -85,6 +85,20 @@ TEST_CASE("tuning: a local machine, data by URL, KAITO's defaults for the method
   same_as_golden("tuning_local.txt", made);
 }
 
+TEST_CASE("tuning: KAITO's number of the revision; the first one's, while none is noted") {
+  const auto number = [](const char* noted) {
+    const wire::CommandT command = tuning_command([&](wire::WorkspaceT& w) {
+      for (auto& annotation : w.annotations)
+        if (annotation->key == "workspace.kaito.io/revision") annotation->value = noted;
+      if (*noted == 0) w.annotations.clear();
+    });
+    const Json job = Json::parse(plan_tuning(command, {}).own.at(0).json);
+    return job["metadata"]["annotations"]["workspace.kaito.io/revision"].get<std::string>();
+  };
+  CHECK(number("7") == "7");
+  CHECK(number("") == "1");
+}
+
 TEST_CASE("tuning: a GPU node, data from an image, the result into a volume") {
   wire::CommandT command = tuning_command([](wire::WorkspaceT& w) {
     w.instance_type = "Standard_NC24ads_A100_v4";

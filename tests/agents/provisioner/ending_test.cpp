@@ -271,6 +271,19 @@ TEST_CASE("provisioner: a deletion in each phase gives everything back") {
   w.version = 60;
   forced.hear(std::move(w));
   CHECK(forced.decide() == "GiveUpNodes leaving");
+
+  Desk brief;  // gone before its finalizer was on, and before its claim was seen
+  wire::WorkspaceT bare = wished();
+  bare.version = 11;
+  bare.finalized = false;
+  brief.hear(wire::WorkspaceT(bare));
+  CHECK(brief.decide() == "BuyNode ws321e0d259");
+  bare.version = 12;
+  bare.exists = false;
+  brief.hear(std::move(bare));
+  CHECK(brief.decide() == "GiveUpNodes leaving");
+  brief.answer("leaving", "", "");
+  CHECK(brief.decide() == "");
 }
 
 TEST_CASE("provisioner: Karpenter makes the claims of a pool") {

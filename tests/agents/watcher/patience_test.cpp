@@ -48,7 +48,7 @@ TEST_CASE("status: what is new may wait, by what it is") {
   };
   CHECK(waits_for(phase("Loading")) == "1000 0");
   CHECK(waits_for(phase("Preparing")) == "5000 0");
-  CHECK(waits_for([](wire::StatusT& s) { s.conditions[0]->message = "launched"; }) == "1000 10000");
+  CHECK(waits_for([](wire::StatusT& s) { s.conditions[0]->message = "launched"; }) == "1000 30000");
   CHECK(waits_for([](wire::StatusT& s) { s.conditions[0]->reason = "LaunchFailed"; }) == "2000 0");
   CHECK(waits_for([](wire::StatusT& s) { s.conditions[1]->message = "no room"; }) == "2000 0");
   const auto granted = [](wire::StatusT& s) {
@@ -172,14 +172,14 @@ TEST_CASE("status: steps that follow each other are one write, and each wait has
   slow.decide();
   slow.hear(1'030, bought_waits("NodeClaimNotReady", "NodeNotReady", "asked for"));
   slow.hear(9'000, bought_waits("NodeClaimNotReady", "NodeNotReady", "launched"));
-  slow.hear(31'000, bought_waits("QuotaExceeded", "NodeNotReady", "no quota"));
+  slow.hear(41'000, bought_waits("QuotaExceeded", "NodeNotReady", "no quota"));
   slow.hear(61'000, bought_waits("", "NodeAgentNotReady", "no agent"));
   slow.hear(91'000, wire::ResourcesT(granted));
   slow.at(200'000);
   CHECK(slow.writes ==
         "1330 NodeClaimNotReady/Waiting\n"
-        "11330 NodeClaimNotReady/Waiting\n"
-        "33000 QuotaExceeded/Waiting\n"
+        "31330 NodeClaimNotReady/Waiting\n"
+        "43000 QuotaExceeded/Waiting\n"
         "62000 NodeAgentNotReady/Waiting\n"
         "96000 workspaceResourceStatusSuccess/Preparing\n");
 }
