@@ -34,13 +34,23 @@ bool lacks_a_claim(const wire::RecordT& record) {
                           : "persistentvolumeclaim \"kairo-runs-";
   return record.pod->message.find(words) != std::string::npos;
 }
+// The pod may be there before its claim, which is made behind the Job.
+constexpr std::int64_t claim_ms_max = 10'000;
+
 template <class Apply>
 void want_parts(Decision& d, const wire::RecordT& record, std::int64_t now_ms,
                 const std::string& key, Apply apply) {
   std::uint64_t lost = 0;
   for (const auto& part : record.parts)
     if (!part->exists) lost = std::max(lost, part->version);
-  if (lacks_a_claim(record)) lost = std::max(lost, record.pod->version);
+  if (lacks_a_claim(record)) {
+    const std::int64_t made_ms = mark_of(record, key).at_ms;
+    const bool is_new = now_ms >= made_ms && now_ms - made_ms < claim_ms_max;  // or set back
+    if (is_new)
+      d.wake_at_ms = made_ms + claim_ms_max;
+    else
+      lost = std::max(lost, record.pod->version);
+  }
   const wire::MarkT& asked = mark_of(record, key + " parts");
   runtime::Seen what{lost};
   bool is_late = false;

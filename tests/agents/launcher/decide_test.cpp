@@ -52,6 +52,10 @@ wire::WorkspaceT templated(std::uint64_t version) {
   w.inference->template_ = "{}";
   return w;
 }
+wire::RecordT long_ago(wire::RecordT asked) {
+  asked.marks.at(0)->at_ms = -60'000;
+  return asked;
+}
 wire::PodT unclaimed(std::uint64_t version) {
   wire::PodT x;
   x.version = version;
@@ -155,11 +159,11 @@ TEST_CASE("launcher: one record, one step") {
               "server parts", "rev1/n1/uid-n1", 4),
        "Publish:run"},
       {"the claim of the runs is gone: once more",
-       marked(with(tuning(1), job(3), unclaimed(4)), "job", "rev1/n1/uid-n1"),
+       long_ago(marked(with(tuning(1), job(3), unclaimed(4)), "job", "rev1/n1/uid-n1")),
        "Publish:run ApplyTuning"},
       {"and only once for this pod",
-       marked(marked(with(tuning(1), job(3), unclaimed(4)), "job", "rev1/n1/uid-n1"), "job parts",
-              "rev1/n1/uid-n1", 4),
+       marked(long_ago(marked(with(tuning(1), job(3), unclaimed(4)), "job", "rev1/n1/uid-n1")),
+              "job parts", "rev1/n1/uid-n1", 4),
        "Publish:run"},
       {"KAITO's Job of this revision goes on",
        record(tuning(1), ready(1), of_kaito(job(3, ""), "1")), "Publish:run"},
@@ -263,6 +267,17 @@ TEST_CASE(
     CHECK(kinds(d) == "Publish:run" + (row.is_asked ? apply : ""));
     CHECK(d.wake_at_ms == row.wake_at_ms);
   }
+}
+TEST_CASE("launcher: a pod that is there before its claim is waited for") {
+  auto r = marked(record(tuning(1), ready(1), planned(1), run_dir(1), job(3), unclaimed(4)), "job",
+                  "rev1/n1/uid-n1");
+  r.marks.at(0)->at_ms = 50'000;
+  const runtime::Nodes nodes;
+  const auto soon = launcher::decide(r, {nodes, 51'000});
+  CHECK(kinds(soon) == "Publish:run");
+  CHECK(soon.wake_at_ms == 60'000);
+  CHECK(kinds(launcher::decide(r, {nodes, 60'000})) == "Publish:run ApplyTuning");
+  CHECK(kinds(launcher::decide(r, {nodes, 49'000})) == "Publish:run ApplyTuning");  // set back
 }
 TEST_CASE(
     "launcher: a server that was asked for elsewhere, and is not made yet, is not made any more") {
