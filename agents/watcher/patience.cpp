@@ -30,6 +30,11 @@ void omit_steps(wire::StatusT& status) {
   std::erase_if(status.conditions, [](const auto& c) { return is_about_nodes(c->type); });
   status.nodes.clear();
 }
+bool is_machine_coming(const wire::StatusT& status) {
+  return std::any_of(status.conditions.begin(), status.conditions.end(), [](const auto& c) {
+    return c->type == "NodeClaimReady" && c->value == "False";
+  });
+}
 // Of a tuning whose next step is our own, and short: whatever it waits for would be its reason.
 bool has_job_on_its_way(const wire::StatusT& status) {
   return status.tuning && status.tuning->phase == "Preparing" &&
@@ -41,7 +46,7 @@ bool has_job_on_its_way(const wire::StatusT& status) {
 
 Patience patience(const wire::StatusT& told, const wire::StatusT& now) {
   constexpr std::int64_t step_ms = 1'000, words_ms = 2'000, ours_ms = 5'000;
-  constexpr std::int64_t numbers_ms_max = 10'000, nodes_ms = 30'000;
+  constexpr std::int64_t most_ms = 10'000, machine_ms = 30'000;
   wire::StatusT a(told), b(now);
   const auto is_same_without = [&](auto omit) {
     omit(a);
@@ -49,10 +54,11 @@ Patience patience(const wire::StatusT& told, const wire::StatusT& now) {
     return a == b;
   };
   if (is_same_without(omit_numbers))
-    return {0, now.tuning ? std::clamp(now.tuning->eta_seconds * 10, step_ms, numbers_ms_max) : 0};
+    return {0, now.tuning ? std::clamp(now.tuning->eta_seconds * 10, step_ms, most_ms) : 0};
   const std::int64_t settle_ms = has_job_on_its_way(now) ? ours_ms : step_ms;
   if (is_same_without(omit_phase)) return {settle_ms, 0};
-  if (is_same_without(omit_messages_of_nodes)) return {step_ms, nodes_ms};
+  if (is_same_without(omit_messages_of_nodes))
+    return {step_ms, is_machine_coming(now) ? machine_ms : most_ms};
   if (is_same_without(omit_words)) return {words_ms, 0};
   if (is_same_without(omit_steps)) return {settle_ms, 0};
   return {};

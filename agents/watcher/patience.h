@@ -14,7 +14,7 @@ struct Patience {
 };
 // By what differs:                          settle   apart
 //   the numbers of a training               -        a hundredth of the time left, 1 to 10 s
-//   a message about its nodes               1 s      30 s: a bought node comes in many small steps
+//   a message about its nodes               1 s      10 s; of a claim 30 s: it comes in many steps
 //   its phase                               1 s      -
 //   a condition about its nodes             1 s      -
 //   the same, and its Job is on its way     5 s      -

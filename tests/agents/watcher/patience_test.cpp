@@ -21,13 +21,14 @@ void add_condition(wire::StatusT& status, const char* type, const char* reason) 
   status.conditions.push_back(std::move(condition));
 }
 // "settle apart" when `change` is what differs.
-std::string waits_for(const std::function<void(wire::StatusT&)>& change) {
+std::string waits_for(const std::function<void(wire::StatusT&)>& change, bool buys = false) {
   wire::StatusT told;
   told.state = "Pending";
   told.tuning = std::make_unique<wire::TuningStatusT>();
   told.tuning->phase = "Waiting";
   add_condition(told, "ResourceReady", "NodeClaimNotReady");
   add_condition(told, "JobStarted", "WorkspaceTuningJobStatusPending");
+  if (buys) add_condition(told, "NodeClaimReady", "NodeClaimNotReady");
   wire::StatusT now(told);
   change(now);
   const watcher::Patience p = watcher::patience(told, now);
@@ -48,7 +49,10 @@ TEST_CASE("status: what is new may wait, by what it is") {
   };
   CHECK(waits_for(phase("Loading")) == "1000 0");
   CHECK(waits_for(phase("Preparing")) == "5000 0");
-  CHECK(waits_for([](wire::StatusT& s) { s.conditions[0]->message = "launched"; }) == "1000 30000");
+  CHECK(waits_for([](wire::StatusT& s) { s.conditions[0]->message = "launched"; }) == "1000 10000");
+
+  const auto launched = [](wire::StatusT& s) { s.conditions[2]->message = "launched"; };
+  CHECK(waits_for(launched, true) == "1000 30000");
   CHECK(waits_for([](wire::StatusT& s) { s.conditions[0]->reason = "LaunchFailed"; }) == "2000 0");
   CHECK(waits_for([](wire::StatusT& s) { s.conditions[1]->message = "no room"; }) == "2000 0");
   const auto granted = [](wire::StatusT& s) {
