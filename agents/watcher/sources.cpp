@@ -190,10 +190,10 @@ void Source::find_epoch(const AllSaid& before, const std::vector<wire::FactT>& l
   bool went_back = newest == epoch_ && listed_version < reached_;
   const auto compare = [&](const std::string& subject, std::uint64_t version) {
     newest = std::max(newest, version & ~version_mask);
-    const auto found = now.find(subject);
-    went_back =
-        went_back || (found != now.end() &&
-                      ((runtime::version_of(found->second) & version_mask) | newest) < version);
+    const auto found = now.find(subject);  // what has gone went before the list was made
+    const std::uint64_t seen =
+        found == now.end() ? listed_version : runtime::version_of(found->second);
+    went_back = went_back || ((seen & version_mask) | newest) < version;
   };
   for (const auto& [subject, said] : before) compare(subject, said.version);
   for (const wire::FactT& fact : last)
@@ -253,7 +253,8 @@ Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
   unsaid_.clear();
   for (const auto& [subject, said] : before)
     if (!now.contains(subject)) note_gone(fact_of(said), version);
-  if (say_all) again_.clear();
+  // Of what is gone nothing else reminds: it stays until it has been said.
+  if (say_all) std::erase_if(again_, [](const auto& entry) { return !entry.second; });
   for (wire::FactT& fact : gone) {
     const std::string subject = runtime::subject_of(fact);
     if (!now.contains(subject)) again_.emplace(subject, std::move(fact));

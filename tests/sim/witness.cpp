@@ -55,6 +55,10 @@ void Witness::put_back() {
   shown_.clear();
 }
 
+bool Witness::is_there(const std::string& uid, const std::string& name) const {
+  const auto workspace = world_.cluster.get({cluster::workspaces, "default", name});
+  return workspace.ok() && Json::parse(workspace.value())["metadata"]["uid"] == uid;
+}
 // One Job for each time that a revision was wished for. A launcher that died may repeat itself, and
 // what somebody deletes by hand is made again.
 void Witness::job_written(const Json& job) {
@@ -62,6 +66,7 @@ void Witness::job_written(const Json& job) {
   const std::string key = notes["kairo.dev/workspace-uid"].get<std::string>() + "/" +
                           notes["kairo.dev/revision"].get<std::string>();
   if (!job_uids_.emplace(job["metadata"]["uid"], key).second) return;
+  if (!is_there(key.substr(0, key.find('/')), job["metadata"]["name"])) return;  // goes with it
   const auto restarts = restarts_.find("launcher");
   const unsigned repeats = world_.meddler.jobs_ended() + world_.machines.losses + put_back_ +
                            (restarts == restarts_.end() ? 0 : restarts->second);

@@ -42,6 +42,7 @@ class Witness {
   };
   void status_written(const Json& workspace);
   void job_written(const Json& job);
+  bool is_there(const std::string& uid, const std::string& name) const;  // the Workspace
   void wrong(const std::string& what);
   std::string left_behind() const;
   std::string pushed_too_often() const;

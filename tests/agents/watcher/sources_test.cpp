@@ -110,11 +110,12 @@ struct World {
   std::unique_ptr<watcher::Source> source;
   OneLease lease;
   runtime::Tenure tenure{lease, clock};
+  bool acts = true;
   void restart(bool stands_by = false) {
     source = std::make_unique<watcher::Source>(
         watcher::Source::Deps{cluster, bus, workspaces, [this](wire::FactBody) { return read(); },
                               [this](wire::FactT fact) { observed.push_back(std::move(fact)); },
-                              stands_by ? &tenure : nullptr},
+                              stands_by ? &tenure : nullptr, [this] { return acts; }},
         cluster::Selection{kind, "", ""});
   }
   void step() {
@@ -197,6 +198,21 @@ TEST_CASE("sources: what is gone is said again whenever the bus has lost it, wha
     CHECK_FALSE(w.last().body.AsJob()->exists);
   }
 }
+TEST_CASE("sources: what is gone and still to be said again outlasts the next list") {
+  World w(cluster::jobs);
+  w.apply("r");
+  w.remove();
+  w.broker.wipe();
+  w.restart();
+  w.acts = false;  // nothing is repeated yet
+  w.step();
+  CHECK(w.broker.stored("kairo.facts.").empty());
+  w.clock.jump(-50LL * 3600 * 1000);  // it lists again
+  w.step();
+  w.acts = true;
+  w.step();
+  CHECK_FALSE(w.last().body.AsJob()->exists);
+}
 TEST_CASE("sources: what vanished while no watcher ran is gone when one has read the bus") {
   World w(cluster::jobs);
   w.apply("r");
@@ -244,6 +260,16 @@ TEST_CASE("sources: what was gone and is there again shows that the versions hav
   w.apply("r1");
   CHECK(w.last().body.AsJob()->exists);
   CHECK(w.last().body.AsJob()->version > gone);
+}
+TEST_CASE("sources: what vanished with a store that was put back is gone for a new process too") {
+  World w(cluster::jobs);
+  for (int i = 0; i < 20; ++i) w.apply("r" + std::to_string(i));
+  const std::uint64_t before = w.last().body.AsJob()->version;
+  w.cluster.restore();  // to nothing
+  w.restart();
+  w.step();
+  CHECK_FALSE(w.last().body.AsJob()->exists);
+  CHECK(w.last().body.AsJob()->version > before);  // else nobody would take it
 }
 TEST_CASE("sources: a list that is older than what was read raises the epoch of all sources") {
   World w(cluster::jobs);
