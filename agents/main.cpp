@@ -274,7 +274,7 @@ int main(int argc, char** argv) {
                 [&] { return cli::logs(context, name, container, follow); });
   sub->add_option("name", name, "Workspace or pod")->required();
   sub->add_option("-c,--container", container, "One of the pod's; default: its main one");
-  sub->add_flag("-f,--follow", follow, "Go on until the pod ends");
+  sub->add_flag("-f,--follow", follow, "Go on, with the pods that follow it too");
   sub = command("events", "What happened", [&] { return cli::events(context, name, follow); });
   sub->add_option("workspace", name, "Only of this workspace");
   sub->add_flag("-w,--watch", follow, "Go on printing new ones");

@@ -116,27 +116,65 @@ int restarts_of(const Json& pod, const std::string& container) {
 }
 }  // namespace
 
-Status logs(Context& context, const std::string& name, const std::string& wanted, bool follow) {
-  const auto cluster = TRY(context.connect());
-  Json pod = TRY(pod_named(context, *cluster, name));
+namespace {
+// To its end as it is now, or, followed, to the end of the pod. false: nobody listens any more.
+Result<bool> print_log(const Context& context, cluster::Cluster& cluster, Json& pod,
+                       const std::string& wanted, bool follow) {
   const std::string container =
       wanted.empty() ? pod["spec"]["containers"][0].value("name", "") : wanted;
   const cluster::Ref ref{cluster::pods, context.ns, pod["metadata"].value("name", "")};
   std::uint64_t offset = 0;
   for (int restarts = restarts_of(pod, container); !context.stop && std::cout;) {
     const std::string phase = pod.value(Json::json_pointer("/status/phase"), "");
-    const auto text = cluster->log(ref, container, offset);
-    if (!text.ok() && text.error().code == Code::not_found && offset > 0) return ok();  // it went
+    const auto text = cluster.log(ref, container, offset);
+    if (!text.ok() && text.error().code == Code::not_found && offset > 0) return true;  // it went
     if (!text.ok()) return text.error();
     std::cout << text.value() << std::flush;
     offset += text.value().size();
     if (!text.value().empty()) continue;
-    if (!follow || phase == "Succeeded" || phase == "Failed") return ok();
+    if (!follow || phase == "Succeeded" || phase == "Failed") return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    const auto now = cluster->get(ref);
-    if (!now.ok()) return now.error().code == Code::not_found ? ok() : Status(now.error());
-    pod = Json::parse(now.value(), nullptr, false);
+    const auto now = cluster.get(ref);
+    if (!now.ok() && now.error().code == Code::not_found) return true;
+    pod = Json::parse(TRY(now), nullptr, false);
     if (std::exchange(restarts, restarts_of(pod, container)) != restarts) offset = 0;
+  }
+  return false;
+}
+// The pod that follows on this one: the next attempt of a tuning, a server's next life. Waited for;
+// null: none will, for the Workspace has gone, or a tuning has come to its end.
+Result<Json> pod_after(const Context& context, cluster::Cluster& cluster, const std::string& name,
+                       const Json& pod) {
+  const std::string uid = pod["metadata"].value("uid", "");
+  if (pod.value(Json::json_pointer("/status/phase"), "") == "Succeeded") return Json();
+  while (!context.stop) {
+    const auto workspace = cluster.get({cluster::workspaces, context.ns, name});
+    if (!workspace.ok() && workspace.error().code == Code::not_found) return Json();
+    const Json object = Json::parse(TRY(workspace), nullptr, false);
+    auto next = pod_named(context, cluster, name);
+    const bool has_begun =  // before that it has no log
+        next.ok() && next.value()["metadata"].value("uid", "") != uid &&
+        next.value().value(Json::json_pointer("/status/phase"), "Pending") != "Pending";
+    if (has_begun) return next;
+    const std::string state = object.value(Json::json_pointer("/status/state"), "");
+    if (state == "Succeeded" || state == "Failed") return Json();
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
+  return Json();
+}
+}  // namespace
+
+Status logs(Context& context, const std::string& name, const std::string& wanted, bool follow) {
+  const auto cluster = TRY(context.connect());
+  Json pod = TRY(pod_named(context, *cluster, name));
+  const bool is_workspaces =
+      pod.value(Json::json_pointer("/metadata/labels/kaito.sh~1workspace"), "") == name;
+  while (TRY(print_log(context, *cluster, pod, wanted, follow)) && follow && is_workspaces) {
+    Json next = TRY(pod_after(context, *cluster, name, pod));
+    if (next.is_null()) break;
+    std::cerr << "pod " << pod["metadata"].value("name", "") << " has ended; pod "
+              << next["metadata"].value("name", "") << " goes on" << std::endl;
+    pod = std::move(next);
   }
   return ok();
 }

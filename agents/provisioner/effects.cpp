@@ -115,11 +115,14 @@ Status ProvisionerEffects::size(const cluster::Ref& pool, std::uint32_t replicas
 
 Status ProvisionerEffects::give_up(const wire::CommandT& command) {
   const wire::GiveUpNodesT& wish = *command.body.AsGiveUpNodes();
+  // That one has ended shows itself; a machine that takes its time must not hold up the others.
+  if (!wish.claim.empty()) {
+    const Status done = cluster_.remove({cluster::node_claims, "", wish.claim}, wish.uid);
+    return !done.ok() && done.error().code == Code::conflict ? ok() : done;  // another of its name
+  }
   std::vector<Found> left;
   const auto look = [&]() -> Status {
-    left.clear();
-    for (Found& found : TRY(all_of(command)))
-      if (wish.claim.empty() || found.uid == wish.uid) left.push_back(std::move(found));
+    left = TRY(all_of(command));
     return ok();
   };
   TRY(look());

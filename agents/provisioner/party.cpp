@@ -211,7 +211,7 @@ void keep_size(runtime::Decision& d, const wire::RecordT& record, const runtime:
   const std::uint32_t needed = nodes_needed(*record.workspace);
   const auto given = static_cast<std::uint32_t>(given_nodes(record, view.nodes).size());
   const std::uint32_t least = given < needed ? needed - given : 1;
-  const std::uint32_t there = std::max(pool->replicas, 1U);
+  const std::uint32_t there = pool->sized ? pool->replicas : std::max(pool->replicas, 1U);
   const std::uint32_t wanted = std::clamp(there, least, needed);
   if (there == wanted) return;
   wire::BuyNodeT body;

@@ -31,8 +31,8 @@ wire::NodeClaimT node_claim(const nlohmann::json& object, wire::FactT& whose) {
   out.deleting = !text_at(object, "/metadata/deletionTimestamp").empty();
   out.node = text_at(object, "/status/nodeName");
   static const nlohmann::json::json_pointer replicas("/spec/replicas");
-  if (object.contains(replicas) && object[replicas].is_number_unsigned())
-    out.replicas = object[replicas].get<std::uint32_t>();
+  out.sized = object.contains(replicas) && object[replicas].is_number_unsigned();
+  if (out.sized) out.replicas = object[replicas].get<std::uint32_t>();
   static const std::set<std::string> steps{"Launched", "Registered", "Initialized", "Ready"};
   static const nlohmann::json::json_pointer conditions("/status/conditions");
   if (!object.contains(conditions)) return out;

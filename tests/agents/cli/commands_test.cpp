@@ -298,6 +298,48 @@ TEST_CASE("logs: why there is none; a container that was started again begins an
   CHECK(desk.out == "a long first attempt\nsecond\n");
 }
 
+TEST_CASE("logs: the pod that follows is followed, to the end of the Workspace") {
+  Desk desk;
+  const auto state_is = [&](const char* state) {
+    desk.make(cluster::workspaces, "pip", {{"status", {{"state", state}}}}, "status");
+  };
+  const auto pod_is = [&](const std::string& name, const char* phase) {
+    desk.make(cluster::pods, name, {{"status", {{"phase", phase}}}}, "status");
+  };
+  const auto make_pod = [&](const std::string& name) {
+    desk.make(cluster::pods, name,
+              {{"metadata", {{"labels", {{"kaito.sh/workspace", "pip"}}}}},
+               {"spec", {{"containers", Json::array({{{"name", "main"}}})}}}});
+  };
+  desk.make(cluster::workspaces, "pip", tuning);
+  state_is("Running");
+  make_pod("pip-0");
+  pod_is("pip-0", "Failed");
+  desk.logged = "first\n";
+  std::thread life([&] {
+    while (desk.log_reads < 2) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    make_pod("pip-1");
+    pod_is("pip-1", "Pending");  // it has no log yet
+    const int reads = desk.log_reads;
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    CHECK(desk.log_reads == reads);
+    {
+      const std::lock_guard lock(desk.mutex);
+      desk.logged = "second\n";
+    }
+    pod_is("pip-1", "Failed");
+    while (desk.log_reads < reads + 2) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    state_is("Failed");
+  });
+  CHECK(desk.run([&] { return logs(desk.context, "pip", "", true); }).ok());
+  life.join();
+  CHECK(desk.out == "first\nsecond\n");
+  CHECK(desk.err == "pod pip-0 has ended; pod pip-1 goes on\n");
+  desk.logged = "first\n";  // a pod's own name means this pod
+  CHECK(desk.run([&] { return logs(desk.context, "pip-0", "", true); }).ok());
+  CHECK(desk.out == "first\n");
+}
+
 TEST_CASE("chat: which Workspace does not answer, and why") {
   Desk desk;
   ChatOptions options;

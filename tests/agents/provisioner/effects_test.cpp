@@ -105,3 +105,31 @@ TEST_CASE("provisioner: a pool of as many replicas as nodes are needed") {
   CHECK_FALSE(b.buy("others", 2).ok());
   CHECK(b.pool("others")["spec"]["replicas"] == 1);
 }
+
+TEST_CASE("provisioner: a claim that is given up is asked to go, and not waited for") {
+  Bench b(provisioner::Mode::node_claims);
+  REQUIRE(b.buy("ws1", 2).ok());
+  const cluster::Ref ref{cluster::node_claims, "", "ws1"};
+  REQUIRE(
+      b.real.patch({ref, R"({"metadata":{"finalizers":["karpenter.sh/termination"]}})", ""}).ok());
+  const Json claim = Json::parse(b.real.get(ref).value());
+  const auto give_up = [&](const std::string& uid) {
+    wire::CommandT command;
+    command.uid = "u1";
+    command.ns = "default";
+    command.name = "w";
+    wire::GiveUpNodesT body;
+    body.wish = "lost/" + uid;
+    body.claim = "ws1";
+    body.uid = uid;
+    command.body.Set(std::move(body));
+    return b.effects.perform(command).ok();
+  };
+  b.cluster.calls.clear();
+  CHECK(give_up("of another one"));
+  CHECK_FALSE(Json::parse(b.real.get(ref).value())["metadata"].contains("deletionTimestamp"));
+  CHECK(give_up(claim["metadata"]["uid"]));
+  CHECK(Json::parse(b.real.get(ref).value())["metadata"].contains("deletionTimestamp"));
+  CHECK(give_up(claim["metadata"]["uid"]));  // repeated, while the machine takes its time
+  CHECK(b.cluster.calls == "remove remove remove");
+}

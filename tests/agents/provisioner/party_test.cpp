@@ -41,6 +41,7 @@ struct Large : Desk {
     wire::NodeClaimT pool = claim(++version, name);
     pool.kind = "NodePool";
     pool.replicas = replicas;
+    pool.sized = true;
     hear(std::move(pool));
   }
   void end(const std::string& name) { hear(gone(ready_claim(++version, name))); }
@@ -349,6 +350,7 @@ TEST_CASE("party: a pool is made to have what is needed") {
   };
   const Row rows[] = {{"as many", 2, 0, ""},
                       {"somebody has scaled it down", 1, 0, "BuyNode default-w of 2"},
+                      {"to nothing", 0, 0, "BuyNode default-w of 2"},
                       {"too many", 3, 0, "BuyNode default-w of 2"},
                       {"with a given node", 1, 1, ""},
                       {"one was given later", 2, 1, ""}};
