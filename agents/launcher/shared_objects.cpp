@@ -12,8 +12,7 @@
 namespace kairo::launcher {
 namespace {
 constexpr std::int64_t volume_trust_ms = 60'000;
-constexpr std::chrono::milliseconds settle_step(10);
-constexpr int settle_steps_max = 30;
+constexpr std::chrono::milliseconds binder_time(300);
 constexpr const char* owner = "/metadata/ownerReferences/0/uid";
 }  // namespace
 
@@ -64,18 +63,12 @@ Status SharedObjects::make_if_absent(const cluster::Apply& object) {
   const auto made = cluster_.create(object);
   if (!made.ok())
     return made.error().code == Code::conflict ? look_at_taken(object) : Status(made.error());
-  if (object.ref.kind == cluster::volumes) settle(object.ref, made.value());
+  // Kubernetes' binder first writes that a new volume is Available. A claim that comes meanwhile
+  // makes it write the volume twice at once: it loses one write to the other then, and looks at the
+  // claim again after 15 s only. It needs some 20 ms; the pod is tried again after a second.
+  if (object.ref.kind == cluster::volumes && text_at(made.value(), "/status/phase") == "Pending")
+    std::this_thread::sleep_for(binder_time);
   return ok();
-}
-// Kubernetes' binder first writes that a new volume is Available. A claim that comes meanwhile
-// makes it write the volume twice at once; it loses one write to the other then, and looks at the
-// claim again after 15 s only. Best effort: a binder that is away must not hold up what follows.
-void SharedObjects::settle(const cluster::Ref& volume, std::string made) {
-  for (int i = 0; i < settle_steps_max && text_at(made, "/status/phase") == "Pending"; ++i) {
-    std::this_thread::sleep_for(settle_step);
-    const auto there = cluster_.get(volume);
-    made = there.ok() ? there.value() : "";
-  }
 }
 // A template is the user's own by now. A volume and its claim are right when they are of the same
 // Node object; a volume whose claim went with its namespace may be claimed again.

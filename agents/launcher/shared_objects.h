@@ -28,7 +28,6 @@ class SharedObjects {  // thread-safe
   bool was_ever_there(const Key& key) const;
   Status make_if_absent(const cluster::Apply& object);
   Status look_at_taken(const cluster::Apply& object);
-  void settle(const cluster::Ref& volume, std::string made);
 
   cluster::Cluster& cluster_;
   const Clock& clock_;

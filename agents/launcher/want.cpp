@@ -35,7 +35,7 @@ bool lacks_a_claim(const wire::RecordT& record) {
   return record.pod->message.find(words) != std::string::npos;
 }
 // The pod may be there before its claim, which is made behind the Job.
-constexpr std::int64_t claim_ms_max = 10'000;
+constexpr std::int64_t claim_ms_max = runtime::unseen_ms_max;
 
 template <class Apply>
 void want_parts(Decision& d, const wire::RecordT& record, std::int64_t now_ms,

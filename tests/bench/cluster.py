@@ -138,6 +138,7 @@ def memory(agents, words):
 
 
 def own(agents, mine, jobs):
+    time.sleep(1)  # the watch of Jobs begins
     alone = []
     for number in range(30):
         began = time.monotonic()

@@ -14,14 +14,16 @@ class CountedCluster final : public cluster::Cluster {
   std::string calls;  // "patch create get"
   bool refuses_patches = false;
   cluster::Apply (*keeps)(cluster::Apply) = nullptr;  // what the server makes of it
-  int binds_after = -1;  // looks at a new volume, until the binder has seen it; -1: there is none
+  bool has_binder = false;  // a new volume is Pending until it has seen it, as in Kubernetes
   Result<std::string> apply(const cluster::Apply& a) override {
     note("apply");
     return real_.apply(keeps == nullptr ? a : keeps(a));
   }
   Result<std::string> create(const cluster::Apply& a) override {
     note("create");
-    return shown(a.ref, real_.create(a));
+    auto made = real_.create(a);
+    if (!has_binder || a.ref.kind != cluster::volumes || !made.ok()) return made;
+    return std::string(made.value()).insert(1, R"("status":{"phase":"Pending"},)");
   }
   Result<std::string> patch(const cluster::Patch& p) override {
     note("patch");
@@ -30,8 +32,7 @@ class CountedCluster final : public cluster::Cluster {
   }
   Result<std::string> get(const cluster::Ref& ref) override {
     note("get");
-    if (binds_after > 0) --binds_after;
-    return shown(ref, real_.get(ref));
+    return real_.get(ref);
   }
   Result<cluster::Listing> list(const cluster::Selection& s) override {
     note("list");
@@ -51,13 +52,6 @@ class CountedCluster final : public cluster::Cluster {
   }
 
  private:
-  // As Kubernetes' binder has it; a status is the server's to say, and real_ has no binder.
-  Result<std::string> shown(const cluster::Ref& ref, Result<std::string> object) const {
-    if (ref.kind != cluster::volumes || binds_after < 0 || !object.ok()) return object;
-    std::string text = object.value();
-    const char* phase = binds_after > 0 ? "Pending" : "Available";
-    return text.insert(1, std::string(R"("status":{"phase":")") + phase + R"("},)");
-  }
   void note(const char* call) { calls += (calls.empty() ? "" : " ") + std::string(call); }
   cluster::Cluster& real_;
 };

@@ -275,8 +275,8 @@ TEST_CASE("launcher: a pod that is there before its claim is waited for") {
   const runtime::Nodes nodes;
   const auto soon = launcher::decide(r, {nodes, 51'000});
   CHECK(kinds(soon) == "Publish:run");
-  CHECK(soon.wake_at_ms == 60'000);
-  CHECK(kinds(launcher::decide(r, {nodes, 60'000})) == "Publish:run ApplyTuning");
+  CHECK(soon.wake_at_ms == 80'000);
+  CHECK(kinds(launcher::decide(r, {nodes, 80'000})) == "Publish:run ApplyTuning");
   CHECK(kinds(launcher::decide(r, {nodes, 49'000})) == "Publish:run ApplyTuning");  // set back
 }
 TEST_CASE(
