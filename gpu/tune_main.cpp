@@ -72,8 +72,7 @@ int estimate(const TuneInput& input, TuneJob job, bool as_json) {
   if (const auto failed = prepare_tune_job(job, data, input, clock))
     return refuse(failed->code, failed->message);
   TuneEstimate e;
-  if (const auto failed = estimate_tune(job, clock, e))
-    return refuse(failed->code, failed->message);
+  if (const auto failed = estimate_tune(job, e)) return refuse(failed->code, failed->message);
   std::puts((as_json ? estimate_json(job, e) : estimate_text(job, e)).c_str());
   return 0;
 }

@@ -48,6 +48,8 @@ struct Update {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   double gradient_norm_max = 0;  // 0 = no clipping
 };
+// Whose products the options come to on this CPU, which are timed for that (products.h).
+ProductChoice products_of(const EngineOptions& options, const ModelConfig& config, int threads);
 class Engine {  // one thread at a time; the same calls give the same bytes
  public:
   // not_found, invalid, corrupt: the model's files. unavailable: not enough memory.

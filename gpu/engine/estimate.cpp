@@ -12,29 +12,7 @@ namespace {
 // What a step costs beside the products of the base weights and the head: attention, norms, the
 // adapters' gradients, the optimizer. Measured on SmolLM2 with rank 16 on all modules.
 constexpr double beside_products = 1.32;
-constexpr std::int64_t calibration_ms = 300;
 
-// Seconds of one product of this shape, on average over the calibration time.
-double seconds_of(Gemm g, const Clock& clock) {
-  gemm(g);  // warms caches and threads
-  const std::int64_t began = clock.monotonic_ms();
-  std::int64_t runs = 0, passed = 0;
-  while (passed < calibration_ms) {
-    gemm(g);
-    ++runs;
-    passed = clock.monotonic_ms() - began;
-  }
-  return static_cast<double>(passed) / 1000 / static_cast<double>(runs);
-}
-// Seconds of y = x w^T and of dx = dy w for T rows.
-double both_ways(std::int64_t T, LinearShape s, const Clock& clock) {
-  Buffer x(T * s.in), w(s.out * s.in), y(T * s.out);
-  for (Buffer* b : {&x, &w, &y}) std::ranges::fill(b->span(), 0.01f);
-  return seconds_of({false, true, T, s.out, s.in, x.data(), s.in, w.data(), s.in, y.data(), s.out},
-                    clock) +
-         seconds_of({false, false, T, s.in, s.out, y.data(), s.out, w.data(), s.in, x.data(), s.in},
-                    clock);
-}
 // Whole epochs take every row once; only the rest is walked through.
 TuneEstimate counts_of(const TuneJob& job) {
   TuneEstimate e;
@@ -52,16 +30,17 @@ TuneEstimate counts_of(const TuneJob& job) {
 }
 // Evaluations run the products in one of the two ways.
 double seconds_of(const TuneEstimate& e, const TuneJob& job, const ModelConfig& config,
-                  const MemoryPlan& plan, const Clock& clock) {
+                  const MemoryPlan& plan, Products products) {
   set_threads(plan.threads);
   const std::int64_t T = std::clamp<std::int64_t>(
       e.tokens / e.steps, 1, std::max<std::int64_t>(1, plan.microbatch_tokens));
   double per_layer = 0;
-  for (const Group g : all_groups) per_layer += both_ways(T, shape_of(config, g), clock);
+  for (const Group g : all_groups)
+    per_layer += seconds_there_and_back(products, T, shape_of(config, g));
   const auto layers = static_cast<double>(config.layers);
   const double recomputed = (layers - static_cast<double>(plan.kept_layers)) / layers;
   const std::int64_t rows = std::clamp<std::int64_t>(e.trained_tokens / e.steps, 1, plan.head_rows);
-  const double head = both_ways(rows, {config.vocab, config.hidden}, clock);
+  const double head = seconds_there_and_back(products, rows, {config.vocab, config.hidden});
   std::int64_t held_out = 0, held_out_targets = 0;
   for (const auto& row : job.held_out) {
     held_out += static_cast<std::int64_t>(row.tokens.size());
@@ -78,7 +57,7 @@ double seconds_of(const TuneEstimate& e, const TuneJob& job, const ModelConfig& 
 }
 }  // namespace
 
-std::optional<TuneFailure> estimate_tune(const TuneJob& job, const Clock& clock, TuneEstimate& e) {
+std::optional<TuneFailure> estimate_tune(const TuneJob& job, TuneEstimate& e) {
   if (auto failed = check_job(job)) return failed;
   const auto config = load_model_config(job.model_dir);
   if (!config.ok()) return model_failure(config.error());
@@ -89,15 +68,17 @@ std::optional<TuneFailure> estimate_tune(const TuneJob& job, const Clock& clock,
   const EngineOptions options = engine_options(job);
   const int threads = job.threads > 0 ? job.threads : usable_cores();
   const std::int64_t budget = job.budget_bytes > 0 ? job.budget_bytes : available_bytes() / 10 * 9;
-  const auto plan = plan_memory(config.value(), lora,
-                                {job.method, options.tokens_per_step, options.longest_row, threads,
-                                 budget, ComputeShape{}, options.keeps_best, options.data_bytes});
+  const Products products = products_of(options, config.value(), threads).products;
+  const auto plan = plan_memory(
+      config.value(), lora,
+      {job.method, options.tokens_per_step, options.longest_row, threads, budget, ComputeShape{},
+       options.keeps_best, options.data_bytes, products != Products::fp32});
   if (!plan.ok()) return model_failure(plan.error());
   e = counts_of(job);
   if (!job.held_out.empty()) e.evaluations = job.evaluation.count_all(job.total_steps);
   e.peak_bytes = plan.value().peak_bytes();
   if (e.tokens > 0 && e.steps > 0)
-    e.seconds = seconds_of(e, job, config.value(), plan.value(), clock);
+    e.seconds = seconds_of(e, job, config.value(), plan.value(), products);
   return std::nullopt;
 }
 }  // namespace kairo::gpu

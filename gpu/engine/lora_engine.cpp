@@ -220,15 +220,17 @@ class LoraEngine final : public Engine {
   std::vector<Buffer> inputs_;  // of layer l; the last is the output of all
   std::vector<LayerActivations> activations_;
 };
-// What is asked for, and on which terms: the widest product of a layer is timed.
+}  // namespace
+
+// The widest product of a layer is timed.
 ProductChoice products_of(const EngineOptions& options, const ModelConfig& config, int threads) {
   const std::int64_t tokens = std::max(options.tokens_per_step, options.longest_row);
   const LinearShape shape = shape_of(config, Group::gate_up);
-  if (options.products && options.type == Type::bf16) return {*options.products, 0, "chosen"};
   if (options.type == Type::f32) return fp32_products(tokens, shape, threads);
+  if (options.products)
+    return {*options.products, 0, "products: " + std::string(name_of(*options.products))};
   return choose_products(tokens, shape, threads, options.as_before.products);
 }
-}  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   ModelConfig config = TRY(load_model_config(options.model_dir));

@@ -25,7 +25,9 @@ constexpr double well_ahead = 1.3;
 // Of the products that are timed: large enough to reach the speed of large ones, small enough for
 // milliseconds.
 constexpr std::int64_t tokens_max = 256, side_max = 2048;
-constexpr int rounds = 4;  // the first one warms up
+constexpr int rounds = 4;         // the first one warms up
+constexpr double hopeless = 1.7;  // as far behind after one round: no more time for that one
+constexpr double average_seconds = 0.3;
 
 // AVX512_BF16 (which all CPUs with AMX have), and the system keeps its registers.
 bool has_instructions() {
@@ -45,34 +47,32 @@ bool leaves(const char* variable, std::initializer_list<std::string_view> sets) 
   });
 }
 
-// Operands of y = x w^T and dx = dy w in both types, all values alike.
+// Operands of y = x w^T and dx = dy w, all values alike, made for the types that run.
 class Race {
  public:
   Race(std::int64_t tokens, LinearShape shape)
-      : T_(std::clamp<std::int64_t>(tokens, 1, tokens_max)),
-        s_{std::min(shape.out, side_max), std::min(shape.in, side_max)},
-        x_(T_ * s_.in),
-        w_(s_.out * s_.in),
-        y_(T_ * s_.out),
-        x16_(static_cast<std::size_t>(x_.size()), 0x3c24),
-        w16_(static_cast<std::size_t>(w_.size()), 0x3c24),
-        y16_(static_cast<std::size_t>(y_.size()), 0x3c24),
-        rounded_(std::max(x16_.size(), y16_.size())) {
-    for (Buffer* b : {&x_, &w_, &y_}) std::ranges::fill(b->span(), 0.01f);
+      : T_(tokens), s_(shape), x_(T_ * s_.in), y_(T_ * s_.out) {
+    for (Buffer* b : {&x_, &y_}) std::ranges::fill(b->span(), 0.01f);
   }
   double flops() const { return 4.0 * static_cast<double>(T_ * s_.in * s_.out); }
   void run(Products p) {
-    const auto both = [&](auto multiply, const auto& x, const auto& w, const auto& y) {
+    const auto both = [&](auto multiply, const auto* x, const auto* w, const auto* y) {
       multiply({false, true, T_, s_.out, s_.in, x, s_.in, w, s_.in, y_.data(), s_.out});
       multiply({false, false, T_, s_.in, s_.out, y, s_.out, w, s_.in, x_.data(), s_.in});
     };
-    if (p == Products::fp32)
-      both([](const Gemm& g) { gemm(g); }, x_.data(), w_.data(), y_.data());
-    else if (p == Products::mkl)
-      both([](const GemmBf16& g) { gemm_by_mkl(g); }, x16_.data(), w16_.data(), y16_.data());
-    else
-      both([&](const GemmBf16& g) { gemm_by_onednn(g, rounded_.data()); }, x16_.data(), w16_.data(),
-           y16_.data());
+    if (p == Products::fp32) {
+      if (w_.size() == 0) std::ranges::fill((w_ = Buffer(s_.out * s_.in)).span(), 0.01f);
+      return both([](const Gemm& g) { gemm(g); }, x_.data(), w_.data(), y_.data());
+    }
+    const auto sized = [](std::vector<std::uint16_t>& v, std::int64_t n) {
+      v.resize(static_cast<std::size_t>(n), 0x3c24);  // 0.01
+      return v.data();
+    };
+    const auto *x = sized(x16_, x_.size()), *w = sized(w16_, s_.out * s_.in),
+               *y = sized(y16_, y_.size());
+    if (p == Products::mkl) return both([](const GemmBf16& g) { gemm_by_mkl(g); }, x, w, y);
+    std::uint16_t* rounded = sized(rounded_, std::max(x_.size(), y_.size()));
+    both([&](const GemmBf16& g) { gemm_by_onednn(g, rounded); }, x, w, y);
   }
 
  private:
@@ -85,10 +85,12 @@ class Race {
 std::vector<double> speeds(const std::vector<Products>& candidates, std::int64_t tokens,
                            LinearShape shape, int threads) {
   set_threads(threads);
-  Race race(tokens, shape);
+  Race race(std::clamp<std::int64_t>(tokens, 1, tokens_max),
+            {std::min(shape.out, side_max), std::min(shape.in, side_max)});
   std::vector<double> best(candidates.size());
   for (int round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < candidates.size(); ++i) {
+      if (round > 1 && best[i] * hopeless < *std::ranges::max_element(best)) continue;
       const double began = omp_get_wtime();  // finer than a Clock's milliseconds
       race.run(candidates[i]);
       const double took = omp_get_wtime() - began;
@@ -137,6 +139,16 @@ ProductChoice choose_products(std::int64_t tokens, LinearShape shape, int thread
     }
   return {candidates[chosen], speed[chosen],
           "products: " + std::string(name_of(candidates[chosen])) + " (" + text + ")"};
+}
+
+double seconds_there_and_back(Products p, std::int64_t tokens, LinearShape shape) {
+  Race race(tokens, shape);
+  race.run(p);  // warms caches and threads
+  const double began = omp_get_wtime();
+  int runs = 0;
+  double passed = 0;
+  for (; passed < 2 * average_seconds; passed = omp_get_wtime() - began, ++runs) race.run(p);
+  return passed / runs;
 }
 
 ProductChoice fp32_products(std::int64_t tokens, LinearShape shape, int threads) {

@@ -34,4 +34,6 @@ ProductChoice choose_products(std::int64_t tokens, LinearShape shape, int thread
                               std::string_view kept = "");
 // The speed of fp32 products alone, measured likewise.
 ProductChoice fp32_products(std::int64_t tokens, LinearShape shape, int threads);
+// Seconds of y = x w^T and of dx = dy w for that many rows, as they are, on average over some time.
+double seconds_there_and_back(Products p, std::int64_t tokens, LinearShape shape);
 }  // namespace kairo::gpu

@@ -12,6 +12,7 @@
 #include "gpu/formats/adapter.h"
 #include "gpu/formats/files.h"
 #include "gpu/model/target_match.h"
+#include "gpu/plan/step_flops.h"
 #include "schemas/base/digest.h"
 #include "schemas/base/log.h"
 
@@ -150,6 +151,7 @@ class Run {
     if (!last.ok()) return write_failure(last.error());
     log::info("checkpoints", {{"written", std::to_string(trained.value().checkpoints)},
                               {"cost", percent(trained.value().checkpoint_share) + " of the run"}});
+    say_speed();
     if (!trained.value().is_finished) return stopped();
     best_ = trained.value().best;
     return std::nullopt;
@@ -201,6 +203,23 @@ class Run {
   static Phase said(const Status& status) {
     if (status.ok()) return std::nullopt;
     return write_failure(status.error());
+  }
+  // The last steps' speed, and what share of the products' own it is.
+  void say_speed() const {
+    const double ceiling = engine_->products().flops_per_second;
+    if (line_.tokens_per_second <= 0 || ceiling <= 0) return;
+    const StepFlops flops =
+        step_flops(engine_->config(), engine_->layout(), engine_->plan().kept_layers);
+    double tokens = 0, targets = 0;
+    for (const auto& row : job_.rows) {
+      tokens += static_cast<double>(row.tokens.size());
+      targets += static_cast<double>(targets_of(row));
+    }
+    const double speed = static_cast<double>(line_.tokens_per_second) *
+                         (flops.per_token + flops.per_target * targets / tokens);
+    log::info("speed", {{"tokens_per_second", std::to_string(std::lround(line_.tokens_per_second))},
+                        {"products", std::to_string(std::llround(speed / 1e9)) + " GFLOP/s, " +
+                                         percent(speed / ceiling) + " of what they reach alone"}});
   }
   void report(const StepReport& r) {
     line_.phase = RunPhase::Training;

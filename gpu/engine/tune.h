@@ -77,7 +77,7 @@ struct TuneEstimate {
 };
 // The failures that the run would have before its first step, but for those of the weights' files,
 // which are not read here.
-std::optional<TuneFailure> estimate_tune(const TuneJob& job, const Clock& clock, TuneEstimate& out);
+std::optional<TuneFailure> estimate_tune(const TuneJob& job, TuneEstimate& out);
 // Whether rows, settings and model go together.
 std::optional<TuneFailure> check_job(const TuneJob& job);
 TuneFailure model_failure(const Error& error);

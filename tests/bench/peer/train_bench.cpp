@@ -71,9 +71,8 @@ int refuse(const std::string& why) {
 }
 
 int estimate(const TuneJob& job) {
-  const SystemClock clock;
   TuneEstimate e;
-  if (const auto failed = estimate_tune(job, clock, e)) return refuse(failed->message);
+  if (const auto failed = estimate_tune(job, e)) return refuse(failed->message);
   const ordered_json out = {{"tokens", e.tokens},
                             {"steps", e.steps},
                             {"peak_bytes", e.peak_bytes},

@@ -110,13 +110,12 @@ TEST_CASE_FIXTURE(EvaluationBench, "a held-out row may be the longest, if only l
 }
 
 TEST_CASE_FIXTURE(EvaluationBench, "held-out rows count in the estimate, and are checked") {
-  const SystemClock real;
   TuneJob j = evaluated("estimate");
   TuneEstimate with, without;
-  REQUIRE_FALSE(estimate_tune(j, real, with));
+  REQUIRE_FALSE(estimate_tune(j, with));
   CHECK(with.evaluations == 13);
   j.evaluation = {};
-  REQUIRE_FALSE(estimate_tune(j, real, without));
+  REQUIRE_FALSE(estimate_tune(j, without));
   CHECK(without.evaluations == 0);
   CHECK(without.steps == 24);
   CHECK(with.tokens == without.tokens);
