@@ -6,6 +6,22 @@
 
 namespace kairo::gpu {
 namespace {
+// Value by value: the same bits however wide the vectors are.
+KAIRO_WIDE void gate_row(float* out, const float* gate, std::int64_t C) {
+  const float* up = gate + C;
+#pragma omp simd
+  for (std::int64_t c = 0; c < C; ++c) out[c] = gate[c] / (1.0f + exp_f32(-gate[c])) * up[c];
+}
+// silu'(g) = s + g s (1 - s) with s = sigmoid(g).
+KAIRO_WIDE void gate_row_backward(float* gate, const float* dout, std::int64_t C) {
+  float* up = gate + C;
+#pragma omp simd
+  for (std::int64_t c = 0; c < C; ++c) {
+    const float x = gate[c], u = up[c], s = 1.0f / (1.0f + exp_f32(-x));
+    gate[c] = dout[c] * u * (s + x * s * (1.0f - s));
+    up[c] = dout[c] * x * s;
+  }
+}
 KAIRO_WIDE void gate_row_bf16(std::uint16_t* out, const std::uint16_t* gate, std::int64_t C) {
   const std::uint16_t* up = gate + C;
 #pragma omp simd
@@ -29,28 +45,14 @@ KAIRO_WIDE void gate_row_backward_bf16(std::uint16_t* gate, const float* dout, s
 void swiglu_cpu(float* out, std::int64_t ld_out, const float* gate_up, std::int64_t T,
                 std::int64_t C) {
 #pragma omp parallel for schedule(static)
-  for (std::int64_t t = 0; t < T; ++t) {
-    const float *gate = gate_up + t * 2 * C, *up = gate + C;
-    float* o = out + t * ld_out;
-#pragma omp simd
-    for (std::int64_t c = 0; c < C; ++c) o[c] = gate[c] / (1.0f + exp_f32(-gate[c])) * up[c];
-  }
+  for (std::int64_t t = 0; t < T; ++t) gate_row(out + t * ld_out, gate_up + t * 2 * C, C);
 }
 
-// silu'(g) = s + g s (1 - s) with s = sigmoid(g).
 void swiglu_backward_cpu(float* gate_up, const float* dout, std::int64_t ld_dout, std::int64_t T,
                          std::int64_t C) {
 #pragma omp parallel for schedule(static)
-  for (std::int64_t t = 0; t < T; ++t) {
-    float *gate = gate_up + t * 2 * C, *up = gate + C;
-    const float* g = dout + t * ld_dout;
-#pragma omp simd
-    for (std::int64_t c = 0; c < C; ++c) {
-      const float x = gate[c], u = up[c], s = 1.0f / (1.0f + exp_f32(-x));
-      gate[c] = g[c] * u * (s + x * s * (1.0f - s));
-      up[c] = g[c] * x * s;
-    }
-  }
+  for (std::int64_t t = 0; t < T; ++t)
+    gate_row_backward(gate_up + t * 2 * C, dout + t * ld_dout, C);
 }
 
 void swiglu_bf16_cpu(std::uint16_t* out, std::int64_t ld_out, std::uint16_t* gate_up,
