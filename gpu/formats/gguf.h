@@ -39,9 +39,10 @@ void dequantise(const GgufTensor& tensor, std::span<const std::byte> file, std::
 
 // Called with tensors written so far and in all.
 using ImportProgress = std::function<void(std::size_t done, std::size_t total)>;
-// Reads a Llama-family GGUF with a byte-level BPE vocabulary and writes model.safetensors (f32),
-// config.json, generation_config.json, tokenizer.json and tokenizer_config.json. The folder appears
-// whole or not at all (written beside it, then renamed). Memory: the model as fp32.
+// Reads a GGUF of Llama, Qwen 2 and 3 or Phi-3 with its vocabulary (byte-level BPE or
+// sentencepiece) and writes model.safetensors (f32), config.json, generation_config.json,
+// tokenizer.json and tokenizer_config.json. The folder appears whole or not at all (written beside
+// it, then renamed). Memory: the model as fp32.
 // invalid: another architecture or tokenizer, or out_dir exists and is not empty.
 // not_found: no such file. corrupt: parse_gguf's. unavailable: the disk is full.
 Status import_gguf(const std::string& gguf_path, const std::string& out_dir,

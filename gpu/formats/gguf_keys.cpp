@@ -1,8 +1,9 @@
-// gpu/formats/gguf_keys.cpp - llama.cpp's keys for the Llama family.
+// gpu/formats/gguf_keys.cpp - llama.cpp's keys.
 #include "gpu/formats/gguf_keys.h"
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -10,7 +11,6 @@
 namespace kairo::gpu {
 namespace {
 using Json = nlohmann::ordered_json;
-const std::string prefix = "llama.", scaling = "llama.rope.scaling.";
 // Become fields of config.json, or say nothing of the computation.
 constexpr std::string_view taken[] = {"attention.head_count",
                                       "attention.head_count_kv",
@@ -21,6 +21,7 @@ constexpr std::string_view taken[] = {"attention.head_count",
                                       "feed_forward_length",
                                       "rope.dimension_count",
                                       "rope.freq_base",
+                                      "attention.sliding_window",
                                       "vocab_size"};
 // What the value must be for our computation; its meaning in llama.cpp.
 struct Fixed {
@@ -29,7 +30,6 @@ struct Fixed {
   const char* what;
 };
 constexpr Fixed fixed[] = {{"attention.causal", 1, "attention looks ahead"},
-                           {"attention.sliding_window", 0, "attention is limited to a window"},
                            {"attention.clamp_kqv", 0, "queries, keys and values are clamped"},
                            {"attention.max_alibi_bias", 0, "positions are ALiBi's"},
                            {"attention.layer_norm_epsilon", 0, "layers have another norm"},
@@ -66,12 +66,18 @@ std::string shown(const GgufValue& v) {
 Error refused(const std::string& key, const GgufValue& v, const std::string& why) {
   return {Code::invalid, key + " is " + shown(v) + ": " + why};
 }
-Status check_llama(const GgufHeader& header, const std::string& key, const GgufValue& v) {
-  const std::string_view name = std::string_view(key).substr(prefix.size());
-  if (std::ranges::find(taken, name) != std::end(taken) || key.starts_with(scaling)) return ok();
+Status check_key(const GgufHeader& header, const GgufFamily& family, const std::string& key,
+                 const GgufValue& v) {
+  const std::string_view name = std::string_view(key).substr(family.architecture.size() + 1);
+  if (std::ranges::find(taken, name) != std::end(taken) || name.starts_with("rope.scaling."))
+    return ok();
   if (name == "rope.scale_linear") return ok();  // rope_scaling_of reads it
   if (name == "attention.key_length" || name == "attention.value_length") {
-    const auto rotated = TRY(get<std::int64_t>(header, "llama.rope.dimension_count"));
+    const auto dim = header.metadata.find(family.key("rope.dimension_count"));
+    const auto key_length = header.metadata.find(family.key("attention.key_length"));
+    const auto& whole = dim == header.metadata.end() ? key_length : dim;
+    if (whole == header.metadata.end()) return refused(key, v, "it says nothing of the keys");
+    const auto rotated = TRY(get<std::int64_t>(header, whole->first));
     if (number(v) == static_cast<double>(rotated)) return ok();
     return refused(
         key, v,
@@ -93,28 +99,76 @@ Result<double> factor_of(const GgufHeader& header, const std::string& key, doubl
 }
 }  // namespace
 
-Status check_keys(const GgufHeader& header) {
+Status check_keys(const GgufHeader& header, const GgufFamily& family) {
   for (const auto& [key, value] : header.metadata) {
-    if (key.starts_with(prefix)) TRY(check_llama(header, key, value));
-    for (const auto* around : {"tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token",
-                               "tokenizer.ggml.add_sep_token", "tokenizer.ggml.add_space_prefix"})
+    if (key.starts_with(family.key(""))) TRY(check_key(header, family, key, value));
+    for (const auto* around : {"tokenizer.ggml.add_eos_token", "tokenizer.ggml.add_sep_token"})
       if (key == around && number(value) != 0.0)
-        return refused(key, value, "the tokenizer that is written adds nothing to a text");
+        return refused(key, value, "the tokenizer that is written adds nothing behind a text");
     if (key.starts_with("adapter.") || (key == "general.type" && shown(value) != "\"model\""))
       return refused(key, value, "only whole models are imported");
     if (key == "split.count" && number(value) > 1.0)
       return refused(key, value, "merge the parts first (llama-gguf-split --merge)");
   }
   for (const auto& t : header.tensors)
-    if (t.name.starts_with("rope_freqs") || t.name.starts_with("rope_factors"))
+    if (t.name.starts_with("rope_freqs") ||
+        (is_rope_factors(t.name) && family.architecture != "phi3"))
       return Error{Code::invalid, "tensor " + t.name +
                                       ": factors of the single frequencies (Llama 3.1's scaling) "
                                       "are not imported: take the model's own files"};
   return ok();
 }
 
+bool is_rope_factors(const std::string& tensor) {
+  return tensor == "rope_factors_long.weight" || tensor == "rope_factors_short.weight";
+}
+
+Result<std::optional<std::int64_t>> head_dim_of(const GgufHeader& header,
+                                                const GgufFamily& family) {
+  for (const auto* name : {"attention.key_length", "rope.dimension_count"})
+    if (header.metadata.contains(family.key(name)))
+      return std::optional(TRY(get<std::int64_t>(header, family.key(name))));
+  return std::optional<std::int64_t>();
+}
+
+namespace {
+// Factors of the single frequencies, for short and for long texts.
+Result<Json> longrope_of(const GgufHeader& header, std::span<const std::byte> file) {
+  Json out = {{"rope_type", "longrope"}};
+  for (const auto* kind : {"short", "long"}) {
+    const std::string name = std::string("rope_factors_") + kind + ".weight";
+    const auto found = std::ranges::find(header.tensors, name, &GgufTensor::name);
+    if (found == header.tensors.end() || found->shape.size() != 1 || found->shape[0] > 4096)
+      return Error{Code::corrupt, "tensor " + name + " is not there, or no list of factors"};
+    std::vector<float> factors(static_cast<std::size_t>(found->shape[0]));
+    dequantise(*found, file, factors);
+    Json list = Json::array();
+    for (const float factor : factors) {
+      char decimal[32];  // the f32 as the decimal number it was made from
+      std::snprintf(decimal, sizeof decimal, "%.6g", static_cast<double>(factor));
+      list.push_back(std::strtod(decimal, nullptr));
+    }
+    out[std::string(kind) + "_factor"] = list;
+  }
+  return out;
+}
+// The angles' strength, where it is not what readers make of the positions: those have more digits.
+Status add_strength(Json& rope, const GgufHeader& header, const GgufFamily& family) {
+  const double said = TRY(factor_of(header, family.key("rope.scaling.attn_factor"), 0));
+  if (said == 0) return ok();
+  const auto positions = TRY(get<std::int64_t>(header, family.key("context_length")));
+  const auto original =
+      TRY(get<std::int64_t>(header, family.key("rope.scaling.original_context_length")));
+  if (original < 2) return Error{Code::invalid, "rope.scaling.original_context_length is below 2"};
+  const double stretch = static_cast<double>(positions) / static_cast<double>(original);
+  const double made =
+      stretch > 1 ? std::sqrt(1 + std::log(stretch) / std::log(static_cast<double>(original))) : 1;
+  if (std::abs(said - made) > 1e-4) rope["attention_factor"] = said;
+  return ok();
+}
 // llama.cpp: a factor without a type is linear; 0 or 1 scales nothing.
-Result<Json> rope_scaling_of(const GgufHeader& header) {
+Result<Json> rope_scaling_of(const GgufHeader& header, const GgufFamily& family) {
+  const std::string scaling = family.key("rope.scaling.");
   std::string type = "linear";
   if (header.metadata.contains(scaling + "type"))
     type = TRY(get<std::string>(header, scaling + "type"));
@@ -128,7 +182,7 @@ Result<Json> rope_scaling_of(const GgufHeader& header) {
   if (type != "linear")
     return Error{Code::invalid, scaling + "type is \"" + type.substr(0, 40) +
                                     "\"; only \"none\" and \"linear\" are imported"};
-  const double old = TRY(factor_of(header, "llama.rope.scale_linear", 0));
+  const double old = TRY(factor_of(header, family.key("rope.scale_linear"), 0));
   const double factor = TRY(factor_of(header, scaling + "factor", old));
   const double strength = TRY(factor_of(header, scaling + "attn_factor", 1));
   if (strength != 1)
@@ -137,5 +191,27 @@ Result<Json> rope_scaling_of(const GgufHeader& header) {
   if (factor < 1)
     return Error{Code::invalid, scaling + "factor is below 1; positions are only stretched"};
   return Json{{"rope_type", "linear"}, {"factor", factor}};
+}
+}  // namespace
+
+Status add_positions(Json& config, const GgufHeader& header, const GgufFamily& family,
+                     std::span<const std::byte> file) {
+  const bool is_long = std::ranges::any_of(
+      header.tensors, [](const GgufTensor& t) { return is_rope_factors(t.name); });
+  config["rope_scaling"] =
+      is_long ? TRY(longrope_of(header, file)) : TRY(rope_scaling_of(header, family));
+  if (is_long) TRY(add_strength(config["rope_scaling"], header, family));
+  const std::string original = family.key("rope.scaling.original_context_length");
+  if (family.architecture == "phi3" && header.metadata.contains(original))
+    config["original_max_position_embeddings"] = TRY(get<std::int64_t>(header, original));
+  const std::string window = family.key("attention.sliding_window");
+  std::int64_t size = 0;
+  if (header.metadata.contains(window)) size = TRY(get<std::int64_t>(header, window));
+  if (size != 0 && family.architecture != "phi3")
+    return refused(window, header.metadata.at(window),
+                   "attention is limited to a window, which is "
+                   "not supported");
+  if (size != 0) config["sliding_window"] = size;
+  return ok();
 }
 }  // namespace kairo::gpu

@@ -1,14 +1,21 @@
 // tests/parity/chats_check.cpp - kairo's text, tokens and training targets of the conversations in
-// cases.json (chats.py) against transformers' and trl's. usage: parity_chats FOLDER
+// cases.json (chats.py) against transformers' and trl's. usage: parity_chats FOLDER VOCABULARIES
 // Prints a line per model and each difference; exit 1 if there is one.
+#include <unistd.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "gpu/data/masks.h"
 #include "gpu/formats/files.h"
+#include "gpu/formats/gguf_family.h"
+#include "gpu/formats/gguf_tokenizer.h"
 
 namespace {
 using namespace kairo;
@@ -83,11 +90,55 @@ std::string plain_difference(const Json& c, const Tokenizer& t) {
   if (!tokens.ok()) return tokens.error().what;
   return tokens.value() == c["tokens"].get<std::vector<std::int32_t>>() ? "" : "tokens differ";
 }
+// The vocabularies that llama.cpp keeps for its own tests, imported: texts and the tokens that the
+// models' own tokenizers give them. Returns the differences.
+int vocabulary_differences(const std::string& folder, const std::string& name) {
+  const std::string at = folder + "/ggml-vocab-" + name + ".gguf";
+  const std::string file = read_file(at, cases_bytes_max).value();
+  const auto header = parse_gguf(std::as_bytes(std::span(file)));
+  const bool strips = gguf_family(header.value()).value()->strips_after_special;
+  const auto vocabulary = vocabulary_of(header.value());
+  const auto written =
+      std::filesystem::temp_directory_path() / ("parity-" + name + std::to_string(::getpid()));
+  std::filesystem::create_directories(written);
+  int differences = 0, cases = 0;
+  if (!write_file(written.string() + "/tokenizer.json",
+                  tokenizer_json(vocabulary.value(), strips).value().dump())
+           .ok())
+    return 1;
+  const auto tokenizer = Tokenizer::load(written.string());
+  std::filesystem::remove_all(written);
+  if (!tokenizer.ok()) {
+    std::cout << name << " | " << tokenizer.error().what << "\n";
+    return 1;
+  }
+  const std::string texts = read_file(at + ".inp", 1 << 20).value(),
+                    between = "\n__ggml_vocab_test__\n";
+  std::istringstream lines(read_file(at + ".out", 1 << 20).value());
+  for (std::size_t begin = 0; begin <= texts.size();) {
+    const std::size_t end = texts.find(between, begin);
+    const std::string text = texts.substr(begin, end - begin);
+    std::string line;
+    std::getline(lines, line);
+    std::istringstream numbers(line);
+    const std::vector<std::int32_t> wanted{std::istream_iterator<std::int32_t>(numbers), {}};
+    const auto tokens = tokenizer.value().encode(text, false);
+    ++cases;
+    if (!tokens.ok() || tokens.value() != wanted) {
+      ++differences;
+      std::cout << "gguf " << name << " | " << clipped(text, 0) << " | tokens differ\n";
+    }
+    if (end == std::string::npos) break;
+    begin = end + between.size();
+  }
+  std::cout << "| gguf " << name << " | " << cases << " | 0 | 0 | " << differences << " |\n";
+  return differences;
+}
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: parity_chats FOLDER\n";
+  if (argc != 3) {
+    std::cerr << "usage: parity_chats FOLDER VOCABULARIES\n";
     return 2;
   }
   const auto text = read_file(std::string(argv[1]) + "/cases.json", cases_bytes_max);
@@ -133,6 +184,8 @@ int main(int argc, char** argv) {
   for (const auto& [name, t] : tallies)
     std::cout << "| " << name << " | " << t.cases << " | " << t.refused << " | " << t.rows << " | "
               << t.differences << " |\n";
+  for (const char* name : {"llama-bpe", "qwen2", "phi-3"})
+    differences += vocabulary_differences(argv[2], name);
   std::cout << differences << " differences\n";
   return differences == 0 ? 0 : 1;
 }

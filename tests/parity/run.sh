@@ -23,4 +23,4 @@ cmake --build "$1" --target train_bench
 python3 "$here/bf16.py" "$1/tests/gpu/train_bench" "$cache/models/smollm2-135m-instruct" "$work/rows" || [ $? = 77 ]
 echo "parity: conversations with the tokenizers and templates of real models (a minute)"
 "$cache/oracle/bin/python" "$here/chats.py" "$cache/chats" "$work/chats" 2>"$work/log" || { tail -n 20 "$work/log" >&2; exit 1; }
-"$1/tests/gpu/hf/parity_chats" "$work/chats"
+"$1/tests/gpu/hf/parity_chats" "$work/chats" "$cache/chats/llama"

@@ -14,107 +14,14 @@
 
 #include "gpu/formats/files.h"
 #include "gpu/formats/safetensors.h"
+#include "tests/gpu/formats/gguf_writer.h"
 #include "tests/gpu/support.h"
 
 using namespace kairo;
 using namespace kairo::gpu;
 
 namespace {
-template <class T>
-void put(std::string& out, T value) {
-  char bytes[sizeof(T)];
-  std::memcpy(bytes, &value, sizeof value);
-  out.append(bytes, sizeof value);
-}
-void put_text(std::string& out, const std::string& text) {
-  put<std::uint64_t>(out, text.size());
-  out += text;
-}
-// Builds a file; types as in the GGUF specification.
-struct Writer {
-  std::string values, infos, data;
-  std::uint64_t value_count = 0, tensor_count = 0;
-  void key(const std::string& name, std::uint32_t type) {
-    put_text(values, name);
-    put(values, type);
-    ++value_count;
-  }
-  void text(const std::string& name, const std::string& value) {
-    key(name, 8);
-    put_text(values, value);
-  }
-  void number(const std::string& name, std::uint32_t value) {
-    key(name, 4);
-    put(values, value);
-  }
-  void real(const std::string& name, float value) {
-    key(name, 6);
-    put(values, value);
-  }
-  void texts(const std::string& name, const std::vector<std::string>& items) {
-    key(name, 9);
-    put<std::uint32_t>(values, 8);
-    put<std::uint64_t>(values, items.size());
-    for (const auto& item : items) put_text(values, item);
-  }
-  // shape: fastest first, as in the file.
-  void tensor(const std::string& name, const std::vector<std::uint64_t>& shape, std::uint32_t type,
-              const std::string& bytes) {
-    put_text(infos, name);
-    put(infos, static_cast<std::uint32_t>(shape.size()));
-    for (const auto size : shape) put(infos, size);
-    put(infos, type);
-    put<std::uint64_t>(infos, data.size());
-    data += bytes;
-    data.resize((data.size() + 31) / 32 * 32);
-    ++tensor_count;
-  }
-  std::string file() const {
-    std::string out = "GGUF";
-    put<std::uint32_t>(out, 3);
-    put(out, tensor_count);
-    put(out, value_count);
-    out += values + infos;
-    out.resize((out.size() + 31) / 32 * 32);
-    return out + data;
-  }
-};
-std::string floats(std::size_t count, float first) {
-  std::string out;
-  for (std::size_t i = 0; i < count; ++i) put(out, first + static_cast<float>(i));
-  return out;
-}
-// One layer, hidden size 4, one head; q's four rows show the permutation.
-Writer small_llama() {
-  Writer w;
-  w.text("general.architecture", "llama");
-  for (const auto& [name, value] :
-       std::vector<std::pair<std::string, std::uint32_t>>{{"embedding_length", 4},
-                                                          {"feed_forward_length", 2},
-                                                          {"block_count", 1},
-                                                          {"attention.head_count", 1},
-                                                          {"attention.head_count_kv", 1},
-                                                          {"rope.dimension_count", 4},
-                                                          {"context_length", 64}})
-    w.number("llama." + name, value);
-  w.real("llama.rope.freq_base", 10000);
-  w.real("llama.attention.layer_norm_rms_epsilon", 1e-5f);
-  w.text("tokenizer.ggml.model", "gpt2");
-  w.text("tokenizer.ggml.pre", "smollm");
-  w.texts("tokenizer.ggml.tokens", {"<end>", "a", "b", "ab"});
-  w.texts("tokenizer.ggml.merges", {"a b"});
-  w.key("tokenizer.ggml.token_type", 9);
-  put<std::uint32_t>(w.values, 5);
-  put<std::uint64_t>(w.values, 4);
-  for (const std::int32_t kind : {3, 1, 1, 1}) put(w.values, kind);
-  for (const std::string name : {"bos", "eos", "padding", "unknown"})
-    w.number("tokenizer.ggml." + name + "_token_id", 0);
-  w.text("tokenizer.chat_template", "{{ messages }}");
-  w.tensor("token_embd.weight", {4, 4}, 0, floats(16, 0));
-  w.tensor("blk.0.attn_q.weight", {4, 4}, 0, floats(16, 0));
-  w.tensor("output_norm.weight", {4}, 0, floats(4, 1));
-  return w;
-}
+using namespace test;
 std::span<const std::byte> bytes(const std::string& file) {
   return std::as_bytes(std::span(file));
 }
@@ -198,7 +105,7 @@ TEST_CASE("gguf: a small Llama becomes a model folder, whole or not at all") {
   other.tensor("blk.0.mystery.weight", {4}, 0, floats(4, 0));
   REQUIRE(write_file(path, other.file()).ok());
   const Status refused = import_gguf(path, dir + "3", {});
-  CHECK(refused.error().what.find("blk.0.mystery.weight is none of a Llama") != std::string::npos);
+  CHECK(refused.error().what.find("blk.0.mystery.weight is none of a llama") != std::string::npos);
   std::size_t names = 0;
   for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator(folder.path())) ++names;
   CHECK(names == 2);  // m.gguf and model: nothing is left of the refused one
@@ -321,8 +228,9 @@ TEST_CASE("gguf: what changes the result is imported or refused by name") {
       {"partly rotated heads", number("llama.attention.key_length", 8), "key_length is 8"},
       {"heads rotated whole", number("llama.attention.key_length", 4), ""},
       {"a key to come", number("llama.attention.new_way", 1), "new_way is 1: it is not known here"},
-      {"a token before", number("tokenizer.ggml.add_bos_token", 1), "add_bos_token is 1"},
+      {"a token before", number("tokenizer.ggml.add_bos_token", 1), ""},
       {"none before", number("tokenizer.ggml.add_bos_token", 0), ""},
+      {"a token behind", number("tokenizer.ggml.add_eos_token", 1), "add_eos_token is 1"},
       {"an adapter", text("general.type", "adapter"), "general.type is \"adapter\""},
       {"one of several files", number("split.count", 2), "split.count is 2"},
       {"a name", text("general.name", "tiny"), ""}};
