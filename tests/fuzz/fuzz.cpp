@@ -67,7 +67,7 @@ int fuzz(const std::vector<FuzzTarget>& targets) {
   const std::uint64_t runs = number_of("FUZZ_RUNS", 3'000), seed = number_of("SEED", 1);
   const char* only = std::getenv("FUZZ_TARGET");
   const char* dump = std::getenv("FUZZ_DUMP");  // a file: the input before it is fed
-  int inputs = 0;
+  int inputs = only != nullptr ? 1 : 0;         // of a program's other lists
   for (const FuzzTarget& target : targets) {
     if (only != nullptr && target.name != only) continue;
     std::printf("fuzz %s SEED=%llu\n", target.name.c_str(), static_cast<unsigned long long>(seed));

@@ -10,12 +10,16 @@
 #include "gpu/formats/adapter.h"
 #include "gpu/formats/generation_config.h"
 #include "gpu/formats/gguf.h"
+#include "gpu/formats/gguf_family.h"
+#include "gpu/formats/gguf_keys.h"
+#include "gpu/formats/gguf_tokenizer.h"
 #include "gpu/formats/safetensors.h"
 #include "gpu/formats/training_config.h"
 #include "gpu/hf/rows.h"
 #include "gpu/hf/tokenizer.h"
 #include "gpu/serve/request.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/gpu/formats/gguf_writer.h"
 #include "tests/gpu/tiny_model.h"
 
 using namespace kairo;
@@ -60,27 +64,46 @@ std::string safetensors_of(const std::string& header) {
   std::memcpy(out.data(), &size, 8);
   return out + header + std::string(8, '\0');
 }
-std::string gguf() {
-  std::string out = "GGUF";
-  const auto put = [&](auto value) {
-    out.append(reinterpret_cast<const char*>(&value), sizeof value);
+// A small model of one of the families, with its vocabulary.
+std::string gguf(const std::string& family, bool is_spm) {
+  gpu::test::Writer w;
+  w.text("general.architecture", family);
+  for (const auto* name : {"embedding_length", "feed_forward_length", "block_count",
+                           "attention.head_count", "attention.head_count_kv", "context_length",
+                           "rope.dimension_count", "rope.scaling.original_context_length"})
+    w.number(family + "." + name, 4);
+  w.real(family + ".rope.freq_base", 1e4f);
+  w.real(family + ".attention.layer_norm_rms_epsilon", 1e-5f);
+  w.text("tokenizer.ggml.model", is_spm ? "llama" : "gpt2");
+  w.text("tokenizer.ggml.pre", "qwen2");
+  w.texts("tokenizer.ggml.tokens", {"<|end|>", "a", "b", "ab"});
+  w.texts("tokenizer.ggml.merges", {"a b"});
+  const auto list = [&w](const std::string& name, std::uint32_t type, auto value) {
+    w.key(name, 9);
+    gpu::test::put(w.values, type);
+    gpu::test::put<std::uint64_t>(w.values, 4);
+    for (int i = 0; i < 4; ++i) gpu::test::put(w.values, value);
   };
-  const auto text = [&](const std::string& s) {
-    put(std::uint64_t{s.size()});
-    out += s;
-  };
-  put(std::uint32_t{3});
-  put(std::uint64_t{1});
-  put(std::uint64_t{1});
-  text("general.architecture");
-  put(std::uint32_t{8});
-  text("llama");
-  text("t");
-  put(std::uint32_t{1});
-  put(std::uint64_t{32});
-  put(std::uint32_t{0});
-  put(std::uint64_t{0});
-  return out + std::string(256, '\0');
+  list("tokenizer.ggml.token_type", 5, std::int32_t{1});
+  list("tokenizer.ggml.scores", 6, -1.0f);
+  w.number("tokenizer.ggml.eos_token_id", 0);
+  w.tensor("token_embd.weight", {4, 4}, 0, std::string(64, '\0'));
+  if (is_spm)
+    for (const auto* kind : {"long", "short"})
+      w.tensor(std::string("rope_factors_") + kind + ".weight", {2}, 0, std::string(8, '\1'));
+  return w.file();
+}
+// All of an import but the files.
+void read_gguf(const std::string& b) {
+  const auto header = parse_gguf(bytes_of(b));
+  if (!header.ok()) return;
+  const auto family = gguf_family(header.value());
+  if (!family.ok() || !check_keys(header.value(), *family.value()).ok()) return;
+  nlohmann::ordered_json config;
+  (void)add_positions(config, header.value(), *family.value(), bytes_of(b));
+  (void)head_dim_of(header.value(), *family.value());
+  if (const auto vocabulary = vocabulary_of(header.value()); vocabulary.ok())
+    (void)tokenizer_json(vocabulary.value(), true);
 }
 }  // namespace
 
@@ -104,6 +127,10 @@ TEST_CASE("the trainer's and the server's decoders") {
     REQUIRE_FALSE(text.str().empty());
     return text.str();
   };
+  std::vector<std::string> configs = {folder.read("model/config.json")};
+  const auto families = nlohmann::json::parse(golden("../families.json"));
+  for (const auto& [name, of] : families.items())
+    configs.push_back(of["config"].dump());
   const std::string parquet = golden("../rows.parquet");
   const std::string good_tensors = safetensors_of(
       R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"k":"v"}})");
@@ -111,9 +138,8 @@ TEST_CASE("the trainer's and the server's decoders") {
       {"safetensors",
        {good_tensors},
        [](const std::string& b) { (void)parse_header(bytes_of(b), b.size()); }},
-      {"gguf", {gguf()}, [](const std::string& b) { (void)parse_gguf(bytes_of(b)); }},
-      {"config.json",
-       {folder.read("model/config.json")},
+      {"gguf", {gguf("llama", true), gguf("qwen2", false), gguf("phi3", true)}, read_gguf},
+      {"config.json", configs,
        [](const std::string& b) { (void)parse_model_config(b, "config.json"); }},
       {"generation_config.json",
        {R"({"eos_token_id":[1,2]})"},
