@@ -15,7 +15,7 @@ struct Need {
   std::string why;                // "1.3 GiB: NF4 weights 0.2, ..." for the message
 };
 // on_cpu: fp32 compute in main memory, by the trainer's own memory plan where the catalogue has the
-// model's sizes; else bf16 on GPUs.
+// model's sizes (in bf16, which not every node's CPU gains by, it needs less); else bf16 on GPUs.
 Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu);
 Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on_cpu);
 // GPUs of one node that vLLM needs, a power of two, by KAITO's estimate; 0: they do not do.

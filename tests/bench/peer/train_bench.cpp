@@ -139,7 +139,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--model", o.model, "Model folder: config.json and *.safetensors")->required();
   app.add_option("--rows", o.rows, "Tokenised rows (rows.tokens, rows.trained, rows.lengths)")
       ->required();
-  app.add_option("--method", o.method, "lora (fp32 base) or qlora (NF4 base)")
+  app.add_option("--method", o.method, "lora (base in bf16 or fp32) or qlora (base in NF4)")
       ->check(CLI::IsMember({"lora", "qlora"}));
   app.add_option("--type", o.type,
                  "fp32, bf16 (as the CPU likes it), mkl or onednn (whatever it likes)")
