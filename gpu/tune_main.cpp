@@ -98,7 +98,8 @@ void add_input(CLI::App& command, TuneInput& input) {
   command.add_option(
       "--config", input.config_file,
       "training_config.yaml; absent: KAITO's defaults, which hold 20 % of the rows out");
-  command.add_option("--method", input.method, "lora (base in bf16 or fp32) or qlora (base in NF4)")
+  command
+      .add_option("--method", input.method, "lora (base in bf16 or fp32) or qlora (base in NF4)")
       ->check(CLI::IsMember({"lora", "qlora"}))
       ->required();
   command.add_option("--name", input.name, "base_model_name_or_path of the adapter");

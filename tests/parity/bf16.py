@@ -10,7 +10,7 @@ STEP_BOUND, HELD_OUT_BOUND, STEPS = 5e-3, 2e-3, 100
 
 
 def run(kind):
-    words = [sys.argv[1], "--model", sys.argv[2], "--rows", sys.argv[3], "--steps", str(STEPS), "--batch", "1",
+    words = [sys.argv[1], "--model", sys.argv[2], "--rows", sys.argv[3], "--steps", str(STEPS), "--batch", "2",
              "--held-out", "16", "--learning-rate", "2e-4", "--schedule", "constant", "--clip", "0", "--type", kind]
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode == 77:
