@@ -23,11 +23,10 @@ constexpr std::array<std::pair<Products, std::string_view>, 3> names = {
 // products, and near a tie one machine would choose now this, now that. (Seen: with AMX MKL is 3.5
 // to 6 times fp32 and oneDNN at most 1.5 times MKL; on Zen 4 oneDNN is 2.1 times fp32 and 3.5 MKL.)
 constexpr double ahead_of_fp32 = 1.3, ahead_of_mkl = 2;
-// Of the products that are timed: large enough to reach the speed of large ones, small enough for
-// milliseconds.
-constexpr std::int64_t tokens_max = 256, side_max = 2048;
-constexpr int rounds = 4;         // the first one warms up
-constexpr double hopeless = 1.7;  // as far behind after one round: no more time for that one
+// Of the products that are timed: large enough to reach the speed of large ones (of a tiny model's
+// own, the noise would choose), small enough for milliseconds.
+constexpr std::int64_t tokens_min = 128, tokens_max = 256, side_min = 512, side_max = 2048;
+constexpr int rounds = 6;  // the first one warms up; of the others the best counts
 constexpr double average_seconds = 0.3;
 
 // AVX512_BF16 (which all CPUs with AMX have), and the system keeps its registers.
@@ -86,12 +85,11 @@ class Race {
 std::vector<double> speeds(const std::vector<Products>& candidates, std::int64_t tokens,
                            LinearShape shape, int threads) {
   set_threads(threads);
-  Race race(std::clamp<std::int64_t>(tokens, 1, tokens_max),
-            {std::min(shape.out, side_max), std::min(shape.in, side_max)});
+  Race race(std::clamp(tokens, tokens_min, tokens_max),
+            {std::clamp(shape.out, side_min, side_max), std::clamp(shape.in, side_min, side_max)});
   std::vector<double> best(candidates.size());
   for (int round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      if (round > 1 && best[i] * hopeless < *std::ranges::max_element(best)) continue;
       const double began = omp_get_wtime();  // finer than a Clock's milliseconds
       race.run(candidates[i]);
       const double took = omp_get_wtime() - began;

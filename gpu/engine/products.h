@@ -27,9 +27,9 @@ struct ProductChoice {
   std::string text;             // for the log: each candidate's speed
 };
 // Times the possible candidates on products like a layer's of T tokens, there and back, with the
-// given threads: about a tenth of a second. bf16 must be well ahead of fp32, and oneDNN of MKL, so
-// that the same machine chooses the same each time. kept: of the attempt that is gone on from;
-// chosen if it is possible.
+// given threads: about a tenth of a second; shapes of tiny models are taken larger. bf16 must be
+// well ahead of fp32, and oneDNN of MKL, so that the same machine chooses the same each time. kept:
+// of the attempt that is gone on from; chosen if it is possible.
 ProductChoice choose_products(std::int64_t tokens, LinearShape shape, int threads,
                               std::string_view kept = "");
 // The speed of fp32 products alone, measured likewise.

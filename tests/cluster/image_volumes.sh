@@ -75,6 +75,20 @@ until_true 60 is_up
 same "without the gate the server leaves the volumes out" '["run-volume"]' \
   "$(K apply --server-side --dry-run=server -o json -f <(manifest) | jq -c '[.spec.template.spec.volumes[].name]')"
 K cordon new-1 >/dev/null # kwok would call the pod ready, which has no adapter
+# The scheduler's watch may be behind the server that was just started again.
+is_closed() {
+  K delete pod probe --ignore-not-found --force >/dev/null 2>&1
+  K apply -f - >/dev/null <<YAML
+apiVersion: v1
+kind: Pod
+metadata: {name: probe}
+spec: {nodeSelector: {kubernetes.io/hostname: new-1}, containers: [{name: a, image: none}]}
+YAML
+  sleep 1
+  [ "$(K get pod probe -o jsonpath='{.status.conditions[?(@.type=="PodScheduled")].reason}')" = Unschedulable ]
+}
+until_true 60 is_closed
+K delete pod probe --force >/dev/null 2>&1
 server ungated new-1 | K apply -f - >/dev/null
 wanted="False InvalidConfiguration: the API server has left the image volumes of StatefulSet ungated out: its feature gate ImageVolume is off; switch it on, or set image-volumes (imageVolumes of the chart) to never"
 is_said() { [ "$(condition ungated InferenceReady)" = "$wanted" ]; }
