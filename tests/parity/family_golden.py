@@ -2,7 +2,7 @@
 # peft's names and gradients for that. usage: family_golden.py OUT_DIR [CASE...] (make_golden.py calls it, too)
 #
 # families.json says how to build each (config.json, the shape of every tensor); what lies in the tensors is a formula
-# (values below, and tests/gpu/engine/family_model.cpp), so that no weights need to be kept.
+# (values below, and tests/gpu/engine/families_test.cpp), so that no weights need to be kept.
 import json
 import os
 import sys
