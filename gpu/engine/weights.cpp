@@ -39,7 +39,7 @@ Status Weights::read(const Mat& to, const std::string& name) {
   const std::array<std::int64_t, 2> shape = {to.rows, to.cols};
   TRY(folder_->check(name, shape));
   const auto stored = folder_->stored(name);
-  const bool as_stored = stored.dtype == Dtype::bf16 && to.type == Type::bf16;
+  const bool as_stored = stored.kind == Stored::bf16 && to.type == Type::bf16;
   std::span<const float> wide = folder_->view(name, shape);
   Buffer plain;
   if (wide.empty() && !as_stored) {

@@ -3,6 +3,9 @@
 
 #include <cstring>
 #include <limits>
+#include <optional>
+#include <string_view>
+#include <utility>
 
 #include "schemas/base/assert.h"
 
@@ -10,6 +13,8 @@ namespace kairo::gpu {
 namespace {
 constexpr std::uint64_t entries_max = 100'000, string_bytes_max = 16 << 20, items_max = 1 << 24;
 constexpr std::uint32_t dimensions_max = 4;
+constexpr std::string_view types_read =
+    "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K";
 constexpr std::int64_t alignment_default = 32, alignment_max = 1 << 20;
 
 enum class ValueType : std::uint32_t {
@@ -28,6 +33,16 @@ enum class ValueType : std::uint32_t {
   f64
 };
 
+// A tensor's type by ggml's number. Nothing: one that is not read.
+std::optional<Stored> stored_type(std::uint32_t number) {
+  constexpr std::pair<std::uint32_t, Stored> types[] = {
+      {0, Stored::f32},   {1, Stored::f16},   {2, Stored::q4_0}, {3, Stored::q4_1},
+      {6, Stored::q5_0},  {7, Stored::q5_1},  {8, Stored::q8_0}, {12, Stored::q4_k},
+      {13, Stored::q5_k}, {14, Stored::q6_k}, {30, Stored::bf16}};
+  for (const auto& [theirs, ours] : types)
+    if (theirs == number) return ours;
+  return std::nullopt;
+}
 template <class T>
 T load(const std::byte* at) {
   T out;
@@ -148,16 +163,18 @@ Result<GgufTensor> tensor_info(Cursor& in, std::uint64_t file_bytes) {
     out.shape.insert(out.shape.begin(), static_cast<std::int64_t>(size));
   }
   const auto type = TRY(in.number<std::uint32_t>("a tensor's type"));
-  out.type = static_cast<GgufType>(type);
-  const auto layout = gguf_layout(out.type);
-  if (!layout)
+  const auto stored = stored_type(type);
+  if (!stored)
     return Error{Code::invalid, "GGUF, tensor " + out.name + ": type " + std::to_string(type) +
-                                    " is not read; " + std::string(gguf_types_read) +
+                                    " is not read; " + std::string(types_read) +
                                     " are: take such a file"};
-  if (out.shape.back() % static_cast<std::int64_t>(layout->values) != 0)
+  out.type = *stored;
+  const auto values = static_cast<std::uint64_t>(values_per_block(out.type));
+  if (static_cast<std::uint64_t>(out.shape.back()) % values != 0)
     return in.bad("a tensor's shape", out.name + ": rows are not whole blocks");
   out.begin = TRY(in.number<std::uint64_t>("a tensor's offset"));
-  out.end = count / layout->values * layout->bytes;  // a size until the data's begin is known
+  // A size until the data's begin is known.
+  out.end = count / values * static_cast<std::uint64_t>(bytes_per_block(out.type));
   return out;
 }
 Result<std::uint64_t> alignment_of(const GgufHeader& header, const Cursor& in) {

@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include "gpu/formats/gguf_blocks.h"
+#include "gpu/formats/stored.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
@@ -24,7 +24,7 @@ struct GgufValue {
 struct GgufTensor {
   std::string name;
   std::vector<std::int64_t> shape;  // C order (GGUF stores the fastest dimension first)
-  GgufType type;
+  Stored type;
   std::uint64_t begin = 0, end = 0;  // bytes in the file
 };
 struct GgufHeader {

@@ -124,25 +124,11 @@ Status check_cover(const std::vector<TensorInfo>& tensors, std::uint64_t base,
   if (at != file_bytes) return bad("bytes after the last tensor");
   return ok();
 }
-float f16_to_f32(std::uint16_t h) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
-  const std::uint32_t rest = h & 0x7fffu;
-  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
-  // 2^112 moves the exponent, and makes subnormals of f16 normal.
-  const float value = std::bit_cast<float>(rest << 13) * 5.192296858534828e33f;
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) | sign);
-}
-void widen(std::span<float> out, std::span<const std::byte> in, Dtype dtype) {
-  if (dtype == Dtype::f32) {
-    std::memcpy(out.data(), in.data(), in.size());
-    return;
-  }
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    std::uint16_t half = 0;
-    std::memcpy(&half, in.data() + 2 * i, 2);
-    out[i] = dtype == Dtype::f16 ? f16_to_f32(half)
-                                 : std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
-  }
+// Nothing: no type of floats that is read.
+std::optional<Stored> stored_of(Dtype dtype) {
+  if (dtype == Dtype::f32) return Stored::f32;
+  if (dtype == Dtype::bf16) return Stored::bf16;
+  return dtype == Dtype::f16 ? std::optional(Stored::f16) : std::nullopt;
 }
 std::string text_of(std::span<const std::int64_t> shape) {
   std::string text = "[";
@@ -271,13 +257,22 @@ std::span<const std::byte> TensorFile::bytes(const TensorInfo& tensor) const {
   return {data_ + tensor.begin, tensor.end - tensor.begin};
 }
 
+Status TensorFile::check(const TensorInfo& tensor) const {
+  if (stored_of(tensor.dtype)) return ok();
+  return Error{Code::invalid,
+               path_ + ": " + tensor.name + " is not f32, f16 or bf16; use unquantised weights"};
+}
+
+StoredTensor TensorFile::stored(const TensorInfo& tensor) const {
+  return {stored_of(tensor.dtype).value(), bytes(tensor)};
+}
+
 Status TensorFile::read(const TensorInfo& tensor, std::span<float> out) const {
-  if (tensor.dtype != Dtype::f32 && tensor.dtype != Dtype::f16 && tensor.dtype != Dtype::bf16)
-    return Error{Code::invalid,
-                 path_ + ": " + tensor.name + " is not f32, f16 or bf16; use unquantised weights"};
+  TRY(check(tensor));
   if (out.size() != static_cast<std::size_t>(tensor.count()))
     return Error{Code::invalid, path_ + ": " + tensor.name + " does not fit its buffer"};
-  widen(out, bytes(tensor), tensor.dtype);
+  const auto [kind, blocks] = stored(tensor);
+  dequantise_blocks(kind, blocks, out);
   return ok();
 }
 
@@ -336,7 +331,8 @@ Status TensorFolder::check(const std::string& name, std::span<const std::int64_t
   if (at == where_.end()) return Error{Code::not_found, dir_ + ": no tensor " + name};
   const auto& file = files_[at->second];
   const auto& tensor = *file.find(name);
-  if (std::equal(shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end())) return ok();
+  if (std::equal(shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end()))
+    return file.check(tensor);
   return Error{Code::invalid, file.path() + ": " + name + " is " + text_of(tensor.shape) +
                                   ", config.json asks for " + text_of(shape)};
 }
@@ -364,10 +360,9 @@ std::span<const float> TensorFolder::view(const std::string& name,
   return {reinterpret_cast<const float*>(bytes.data()), bytes.size() / 4};
 }
 
-TensorFolder::Stored TensorFolder::stored(const std::string& name) const {
+StoredTensor TensorFolder::stored(const std::string& name) const {
   const auto& file = files_[where_.at(name)];
-  const auto& tensor = *file.find(name);
-  return {tensor.dtype, file.bytes(tensor)};
+  return file.stored(*file.find(name));
 }
 void TensorFolder::release(const std::string& name) const {
   const auto& file = files_[where_.at(name)];

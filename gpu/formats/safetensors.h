@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/formats/stored.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
@@ -53,6 +54,10 @@ struct TensorHeader {
 // offsets disagree, overlap, or a hole.
 Result<TensorHeader> parse_header(std::span<const std::byte> file, std::uint64_t file_bytes);
 
+struct StoredTensor {
+  Stored kind;
+  std::span<const std::byte> bytes;  // of the rows, one after the other: whole blocks each
+};
 // One mapped file. Immutable; movable; any thread may read.
 class TensorFile {
  public:
@@ -65,6 +70,8 @@ class TensorFile {
   const std::string& path() const { return path_; }
   const TensorInfo* find(const std::string& name) const;  // null: absent
   std::span<const std::byte> bytes(const TensorInfo& tensor) const;
+  Status check(const TensorInfo& tensor) const;         // invalid: not a float type
+  StoredTensor stored(const TensorInfo& tensor) const;  // of one that check() lets pass
   // Copies the tensor as fp32 (exact from f16 and bf16). invalid: not a float type, or out.size()
   // is not its count.
   Status read(const TensorInfo& tensor, std::span<float> out) const;
@@ -85,7 +92,8 @@ class TensorFolder {
   // not_found: neither file. corrupt: a shard or the index is inconsistent.
   static Result<TensorFolder> open(const std::string& dir);
   bool has(const std::string& name) const;
-  // Whether the tensor is there with this shape; costs nothing. not_found, invalid: as read.
+  // Whether the tensor is there, of floats, with this shape; costs nothing. not_found, invalid: as
+  // read.
   Status check(const std::string& name, std::span<const std::int64_t> shape) const;
   // Copies one tensor as fp32 (exact from f16 and bf16). shape: what the caller expects.
   // not_found: absent. invalid: another shape, or not a float type.
@@ -95,11 +103,8 @@ class TensorFolder {
   // Valid as long as the folder.
   std::span<const float> view(const std::string& name, std::span<const std::int64_t> shape) const;
   // The mapped bytes of a tensor that check() finds there, as they are stored, at any alignment.
-  struct Stored {
-    Dtype dtype;
-    std::span<const std::byte> bytes;
-  };
-  Stored stored(const std::string& name) const;
+  // Valid as long as the folder.
+  StoredTensor stored(const std::string& name) const;
   void release(const std::string& name) const;  // as TensorFile's
   const std::string& dir() const { return dir_; }
 

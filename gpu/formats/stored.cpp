@@ -1,8 +1,7 @@
-// gpu/formats/gguf_blocks.cpp - one function a format: a block's bytes to its values.
-#include "gpu/formats/gguf_blocks.h"
+// gpu/formats/stored.cpp - one function a kind: a block's bytes to its values.
+#include "gpu/formats/stored.h"
 
 #include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "schemas/base/assert.h"
@@ -19,13 +18,11 @@ T load(const std::byte* at) {
 }
 float half_to_float(std::uint16_t h) {
   const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
-  const int exponent = (h >> 10) & 31;
-  const std::uint32_t mantissa = h & 0x3FFu;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | (mantissa << 13));
-  const float magnitude = exponent == 0
-                              ? std::ldexp(static_cast<float>(mantissa), -24)
-                              : std::ldexp(static_cast<float>(mantissa | 0x400u), exponent - 25);
-  return sign != 0 ? -magnitude : magnitude;
+  const std::uint32_t rest = h & 0x7fffu;
+  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
+  // 2^112 moves the exponent, and makes subnormals of f16 normal.
+  const float value = std::bit_cast<float>(rest << 13) * 0x1p112f;
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) | sign);
 }
 float half_at(const std::byte* at) {
   return half_to_float(load<std::uint16_t>(at));
@@ -131,40 +128,48 @@ void from_q6_k(const std::byte* at, float* out) {
   }
 }
 
-struct Format {
-  GgufType type;
-  GgufLayout layout;
-  void (*read)(const std::byte* at, float* out);
-};
-constexpr Format formats[] = {{GgufType::f32, {1, 4}, from_f32},
-                              {GgufType::f16, {1, 2}, from_f16},
-                              {GgufType::bf16, {1, 2}, from_bf16},
-                              {GgufType::q8_0, {block, 34}, from_q8_0},
-                              {GgufType::q4_0, {block, 18}, from_q4_0},
-                              {GgufType::q4_1, {block, 20}, from_q4_1},
-                              {GgufType::q5_0, {block, 22}, from_q5_0},
-                              {GgufType::q5_1, {block, 24}, from_q5_1},
-                              {GgufType::q4_k, {super_block, 144}, from_q4_k},
-                              {GgufType::q5_k, {super_block, 176}, from_q5_k},
-                              {GgufType::q6_k, {super_block, 210}, from_q6_k}};
-const Format* find(GgufType type) {
-  for (const Format& format : formats)
-    if (format.type == type) return &format;
-  return nullptr;
-}
-}  // namespace
-
-std::optional<GgufLayout> gguf_layout(GgufType type) {
-  const Format* format = find(type);
-  return format == nullptr ? std::nullopt : std::optional(format->layout);
-}
-void dequantise_blocks(GgufType type, std::span<const std::byte> blocks, std::span<float> out) {
-  const Format* format = find(type);
-  KAIRO_ASSERT(format != nullptr, "a type that is read");
-  const auto [values, bytes] = format->layout;
+// The calls are known when this is compiled: plain numbers become one loop.
+template <Stored kind, void (*read)(const std::byte* at, float* out)>
+void all(std::span<const std::byte> blocks, std::span<float> out) {
+  constexpr auto values = static_cast<std::size_t>(values_per_block(kind));
+  constexpr auto bytes = static_cast<std::size_t>(bytes_per_block(kind));
   KAIRO_ASSERT(out.size() % values == 0 && out.size() / values * bytes == blocks.size(),
                "whole blocks");
   for (std::size_t i = 0; i < out.size() / values; ++i)
-    format->read(blocks.data() + i * bytes, out.data() + i * values);
+    read(blocks.data() + i * bytes, out.data() + i * values);
+}
+}  // namespace
+
+std::optional<Stored> stored_named(std::string_view name) {
+  for (std::size_t i = 0; i < stored_layouts.size(); ++i)
+    if (stored_layouts[i].name == name) return static_cast<Stored>(i);
+  return std::nullopt;
+}
+
+void dequantise_blocks(Stored kind, std::span<const std::byte> blocks, std::span<float> out) {
+  switch (kind) {
+    case Stored::f32:
+      return all<Stored::f32, from_f32>(blocks, out);
+    case Stored::bf16:
+      return all<Stored::bf16, from_bf16>(blocks, out);
+    case Stored::f16:
+      return all<Stored::f16, from_f16>(blocks, out);
+    case Stored::q8_0:
+      return all<Stored::q8_0, from_q8_0>(blocks, out);
+    case Stored::q4_0:
+      return all<Stored::q4_0, from_q4_0>(blocks, out);
+    case Stored::q4_1:
+      return all<Stored::q4_1, from_q4_1>(blocks, out);
+    case Stored::q5_0:
+      return all<Stored::q5_0, from_q5_0>(blocks, out);
+    case Stored::q5_1:
+      return all<Stored::q5_1, from_q5_1>(blocks, out);
+    case Stored::q4_k:
+      return all<Stored::q4_k, from_q4_k>(blocks, out);
+    case Stored::q5_k:
+      return all<Stored::q5_k, from_q5_k>(blocks, out);
+    case Stored::q6_k:
+      return all<Stored::q6_k, from_q6_k>(blocks, out);
+  }
 }
 }  // namespace kairo::gpu
