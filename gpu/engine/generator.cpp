@@ -14,9 +14,9 @@
 namespace kairo::gpu {
 namespace {
 struct Slot {
-  std::int64_t length = 0;
+  std::vector<std::int32_t> tokens{};  // whose keys and values are cached
   int adapter = -1;
-  std::vector<std::int32_t> tokens{};  // where long sequences turn otherwise: all of its own
+  std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
 };
 
 class SlotGenerator final : public Generator {
@@ -50,25 +50,55 @@ class SlotGenerator final : public Generator {
       layers_.forward(x, activations_, x, l, rows, linears_, &cache);
     for (const Feed& f : feeds) {
       Slot& slot = slots_[static_cast<std::size_t>(f.slot)];
-      slot.length += static_cast<std::int64_t>(f.tokens.size());
+      slot.tokens.insert(slot.tokens.end(), f.tokens.begin(), f.tokens.end());
       slot.adapter = f.adapter;
-      if (config_.rope.kind == RopeKind::longrope)
-        slot.tokens.insert(slot.tokens.end(), f.tokens.begin(), f.tokens.end());
     }
     return std::span<const float>(logits(x, n), static_cast<std::size_t>(n * config_.vocab));
   }
-  void reset(int slot) override {
-    if (slot >= 0 && slot < slots()) slots_[static_cast<std::size_t>(slot)] = {};
+  std::span<const std::int32_t> tokens(int slot) const override {
+    if (!has(slot)) return {};
+    return slots_[static_cast<std::size_t>(slot)].tokens;
   }
-  int length(int slot) const override {
-    if (slot < 0 || slot >= slots()) return 0;
-    return static_cast<int>(slots_[static_cast<std::size_t>(slot)].length);
+  int adapter(int slot) const override {
+    return has(slot) ? slots_[static_cast<std::size_t>(slot)].adapter : -1;
+  }
+  void cut(int slot, int length) override {
+    if (!has(slot)) return;
+    Slot& of = slots_[static_cast<std::size_t>(slot)];
+    of.tokens.resize(static_cast<std::size_t>(stays(of, length)));
+    if (of.tokens.empty()) of.adapter = -1;
+  }
+  void copy(int from, int to, int length) override {
+    if (!has(from) || !has(to) || from == to) return;
+    const Slot& source = slots_[static_cast<std::size_t>(from)];
+    const std::int64_t tokens = stays(source, length), dim = config_.head_dim;
+    const std::int64_t heads = config_.layers * config_.kv_heads, apart = context_ * dim;
+    ops_->enter();
+    for (Buffer* cache : {&keys_, &values_}) {
+      const auto of = [&](int slot) {
+        return Mat::f32(cache->data() + slot * heads * apart, heads, tokens * dim, apart);
+      };
+      if (tokens > 0) ops_->copy(of(to), of(from));
+    }
+    Slot& target = slots_[static_cast<std::size_t>(to)];
+    target.tokens.assign(source.tokens.begin(), source.tokens.begin() + tokens);
+    target.adapter = tokens > 0 ? source.adapter : -1;
+  }
+  int turns_at() const override {
+    const bool turns = is_long(config_.rope, context_);
+    return static_cast<int>(turns ? config_.rope.original_positions : context_);
   }
   int slots() const override { return static_cast<int>(slots_.size()); }
   int context_tokens() const override { return static_cast<int>(context_); }
   int vocab() const override { return static_cast<int>(config_.vocab); }
 
  private:
+  bool has(int slot) const { return slot >= 0 && slot < slots(); }
+  // Of the first `length` tokens: those of a long sequence have keys that a short one has not.
+  std::int64_t stays(const Slot& slot, int length) const {
+    const std::int64_t tokens = std::clamp<std::int64_t>(length, 0, slot.length());
+    return is_long(config_.rope, slot.length()) == is_long(config_.rope, tokens) ? tokens : 0;
+  }
   Status check(std::span<const Feed> feeds) const {
     const auto bad = [](const std::string& why) { return Error{Code::invalid, "feed: " + why}; };
     if (feeds.empty()) return bad("nothing to run");
@@ -82,10 +112,10 @@ class SlotGenerator final : public Generator {
       if (f.tokens.empty()) return bad(slot + " gets no token");
       if (f.adapter < -1 || f.adapter >= linears_.adapters())
         return bad("adapter " + std::to_string(f.adapter) + " does not exist");
-      if (slots_[at].length > 0 && slots_[at].adapter != f.adapter)
+      if (slots_[at].length() > 0 && slots_[at].adapter != f.adapter)
         return bad(slot + " changes its adapter: reset it first");
-      if (slots_[at].length + static_cast<std::int64_t>(f.tokens.size()) > context_)
-        return bad(slot + " is full: " + std::to_string(slots_[at].length) + " of " +
+      if (slots_[at].length() + static_cast<std::int64_t>(f.tokens.size()) > context_)
+        return bad(slot + " is full: " + std::to_string(slots_[at].length()) + " of " +
                    std::to_string(context_) + " tokens, " + std::to_string(f.tokens.size()) +
                    " more do not fit");
       for (const auto token : f.tokens)
@@ -101,10 +131,10 @@ class SlotGenerator final : public Generator {
     std::vector<AdapterRows> runs;  // neighbours with the same adapter go together
     for (const auto& f : feeds) {
       const Slot& slot = slots_[static_cast<std::size_t>(f.slot)];
-      const std::int64_t tokens = slot.length + static_cast<std::int64_t>(f.tokens.size());
+      const std::int64_t tokens = slot.length() + static_cast<std::int64_t>(f.tokens.size());
       // A sequence that has become long is computed anew: all of its keys turn otherwise now.
-      const bool begins = is_long(config_.rope, tokens) && !is_long(config_.rope, slot.length);
-      const std::int64_t first = begins ? 0 : slot.length, rows = tokens - first;
+      const bool begins = is_long(config_.rope, tokens) && !is_long(config_.rope, slot.length());
+      const std::int64_t first = begins ? 0 : slot.length(), rows = tokens - first;
       if (runs.empty() || runs.back().adapter != f.adapter)
         runs.push_back({f.adapter, batch_.T(), 0});
       runs.back().rows += rows;
@@ -113,7 +143,7 @@ class SlotGenerator final : public Generator {
         batch_.add(token, position, layers_.angle(position, tokens));
         ++position;
       };
-      for (std::int64_t i = first; i < slot.length; ++i)
+      for (std::int64_t i = first; i < slot.length(); ++i)
         add(slot.tokens[static_cast<std::size_t>(i)]);
       for (const std::int32_t token : f.tokens) add(token);
       batch_.end_segment();

@@ -41,8 +41,18 @@ class Generator {  // one thread at a time
   // valid until the next call. invalid: slot full or unknown, token or adapter out of range; then
   // no sequence has changed.
   virtual Result<std::span<const float>> feed(std::span<const Feed> feeds) = 0;
-  virtual void reset(int slot) = 0;  // forget the slot's sequence
-  virtual int length(int slot) const = 0;
+  // What of a slot's sequence is there to go on from, and whose: all that was fed since its reset.
+  // Valid until the slot changes. An unknown slot has none.
+  virtual std::span<const std::int32_t> tokens(int slot) const = 0;
+  virtual int adapter(int slot) const = 0;
+  // cut: forgets all but the first `length` tokens. copy: `to` has these of `from` then, instead
+  // of its own. What is fed next gets the logits, to the bit, of a slot that never had more.
+  // A sequence longer than turns_at has other keys than a shorter one: of it none stays for that.
+  virtual void cut(int slot, int length) = 0;
+  virtual void copy(int from, int to, int length) = 0;
+  virtual int turns_at() const = 0;  // the context's length where no sequence turns
+  void reset(int slot) { cut(slot, 0); }
+  int length(int slot) const { return static_cast<int>(tokens(slot).size()); }
   virtual int slots() const = 0;
   virtual int context_tokens() const = 0;
   virtual int vocab() const = 0;

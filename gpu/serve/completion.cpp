@@ -4,6 +4,11 @@
 #include "schemas/base/log.h"
 
 namespace kairo::gpu {
+void Completion::begin(int cached_tokens) {
+  const std::scoped_lock lock(mutex_);
+  piece_.cached_tokens = cached_tokens;
+}
+
 bool Completion::take(std::int32_t token) {
   const auto text = text_of_.push(token);
   if (!text.ok()) log::error("a token has no text", {{"why", text.error().what}});

@@ -19,6 +19,7 @@ class Completion final : public TokenSink {
   // The tokenizer must outlive it.
   Completion(const Tokenizer& tokenizer, std::vector<std::string> stops)
       : text_of_(tokenizer), stop_(std::move(stops)) {}
+  void begin(int cached_tokens) override;
   bool take(std::int32_t token) override;
   void end(Finish why) override;
   bool wanted() const override { return wanted_; }
@@ -27,6 +28,7 @@ class Completion final : public TokenSink {
     std::string text;              // whole characters; may be empty in the last piece
     std::optional<Finish> finish;  // set in the last piece
     int tokens = 0;                // of the answer so far
+    int cached_tokens = 0;         // of the prompt
   };
   // Waits so long for text or for the end, else the piece is empty; after the end: the end again.
   Piece next(std::chrono::milliseconds patience);

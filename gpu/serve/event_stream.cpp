@@ -13,7 +13,8 @@ std::string EventStream::next(std::chrono::milliseconds patience) {
     ended_ = true;
     const auto failure = failure_of(*piece.finish);
     events += failure ? error_event(*failure) : reply_.last_event(*piece.finish);
-    if (include_usage_) events += reply_.usage_event({answer_.prompt_tokens, piece.tokens});
+    if (include_usage_)
+      events += reply_.usage_event({answer_.prompt_tokens, piece.tokens, piece.cached_tokens});
     return events + stream_end;
   }
   silent_calls_ = events.empty() ? silent_calls_ + 1 : 0;

@@ -28,6 +28,10 @@ std::string Metrics::text(const SchedulerCounts& c) const {
   std::string out;
   add(out, "kairo_serve_prompt_tokens_total", "counter", "Prompt tokens computed.",
       c.prompt_tokens);
+  add(out, "kairo_serve_prefix_cache_hits_total", "counter",
+      "Prompt tokens not computed: another request's were there.", c.cached_tokens);
+  add(out, "kairo_serve_prefix_cache_queries_total", "counter",
+      "Prompt tokens that were looked for.", c.queried_tokens);
   add(out, "kairo_serve_answer_tokens_total", "counter", "Tokens generated.", c.answer_tokens);
   add(out, "kairo_serve_batches_total", "counter", "Batches computed.", c.rounds);
   add(out, "kairo_serve_running", "gauge", "Sequences in the batch.",

@@ -19,7 +19,8 @@ const char* reason_of(Finish finish) {
 Ordered usage_of(const Usage& usage) {
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.answer_tokens},
-          {"total_tokens", usage.prompt_tokens + usage.answer_tokens}};
+          {"total_tokens", usage.prompt_tokens + usage.answer_tokens},
+          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
 }
 Ordered head(const std::string& id, const char* object, std::int64_t created_s,
              const std::string& model) {

@@ -13,6 +13,7 @@ namespace kairo::gpu {
 enum class Form : std::uint8_t { chat, completion };  // the two OpenAI answers
 struct Usage {
   int prompt_tokens = 0, answer_tokens = 0;
+  int cached_tokens = 0;  // of the prompt: computed before, for another request
 };
 class Reply {  // of one request; what all its parts have in common
  public:

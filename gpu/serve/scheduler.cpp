@@ -9,7 +9,8 @@ namespace kairo::gpu {
 Scheduler::Scheduler(Generator& generator, const SchedulerOptions& options)
     : generator_(generator),
       options_(options),
-      slots_(static_cast<std::size_t>(generator.slots())) {}
+      slots_(static_cast<std::size_t>(generator.slots())),
+      used_(slots_.size()) {}
 Scheduler::~Scheduler() {
   stop();
 }
@@ -43,18 +44,40 @@ void Scheduler::admit() {
     job->sink->end(Finish::cancelled);
     return true;
   });
-  for (std::size_t slot = 0; slot < slots_.size() && !waiting_.empty(); ++slot) {
-    if (slots_[slot]) continue;
-    slots_[slot] = std::move(waiting_.front());
+  while (!waiting_.empty() && std::find(slots_.begin(), slots_.end(), nullptr) != slots_.end()) {
+    std::unique_ptr<Job> job = std::move(waiting_.front());
     waiting_.pop_front();
-    generator_.reset(static_cast<int>(slot));
+    const Start start = begin(*job);
+    job->fed = static_cast<std::size_t>(start.tokens);
+    job->sink->begin(start.tokens);
+    totals_.queried_tokens += job->sequence.prompt.size();
+    totals_.cached_tokens += job->fed;
+    slots_[static_cast<std::size_t>(start.slot)] = std::move(job);
   }
+}
+
+// A free slot that has what the job can go on from, and no more.
+Start Scheduler::begin(const Job& job) {
+  std::vector<SlotState> states;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const int slot = static_cast<int>(i);
+    states.push_back({generator_.tokens(slot), generator_.adapter(slot), !slots_[i], used_[i]});
+  }
+  const Start start =
+      start_of(states, job.sequence.prompt, job.sequence.adapter, generator_.turns_at());
+  if (start.from == start.slot)
+    generator_.cut(start.slot, start.tokens);
+  else
+    generator_.copy(start.from, start.slot, start.tokens);
+  used_[static_cast<std::size_t>(start.slot)] = ++turns_;
+  return start;
 }
 
 void Scheduler::end(int slot, Finish why) {
   auto& job = slots_[static_cast<std::size_t>(slot)];
   job->sink->end(why);
   job.reset();
+  used_[static_cast<std::size_t>(slot)] = ++turns_;
 }
 
 // What a slot's logits mean: nothing yet inside a prompt, else the answer's next token.

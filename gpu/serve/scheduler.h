@@ -2,7 +2,9 @@
 //
 // Each round runs one batch: a token of every sequence that is being answered, and a piece of the
 // prompts that wait, so that a long prompt does not stop the answers of others. A sequence that
-// ends frees its slot at once for the next that waits, first come first served.
+// ends frees its slot at once for the next that waits, first come first served. What a slot
+// computed stays until another sequence needs the room: one that begins alike goes on from it
+// (prefix.h).
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "gpu/engine/generator.h"
+#include "gpu/serve/prefix.h"
 #include "gpu/serve/sampler.h"
 #include "schemas/base/result.h"
 
@@ -23,6 +26,8 @@ enum class Finish : std::uint8_t { stop, length, cancelled, failed };
 class TokenSink {
  public:
   virtual ~TokenSink() = default;
+  // Once, first, when its turn has come: tokens of its prompt that need not be computed.
+  virtual void begin(int cached_tokens) = 0;
   virtual bool take(std::int32_t token) = 0;  // false: the answer is complete (a stop string)
   virtual void end(Finish why) = 0;           // once, last
   virtual bool wanted() const = 0;            // false: the reader has gone; any thread
@@ -40,7 +45,8 @@ struct SchedulerOptions {
   int prompt_tokens_shared = 64;  // of a round, beside answers
 };
 struct SchedulerCounts {
-  std::uint64_t prompt_tokens = 0, answer_tokens = 0, rounds = 0;
+  std::uint64_t prompt_tokens = 0, answer_tokens = 0, rounds = 0;  // prompt_tokens: computed
+  std::uint64_t queried_tokens = 0, cached_tokens = 0;  // of prompts begun; what was there of it
   int running = 0, waiting = 0;
 };
 class Scheduler {
@@ -67,6 +73,7 @@ class Scheduler {
     bool is_answering() const { return fed == sequence.prompt.size(); }
   };
   void admit();  // those that are still wanted
+  Start begin(const Job& job);
   void advance(int slot, std::size_t fed, std::span<const float> logits);
   void end(int slot, Finish why);
   void publish();  // the counts, after slots changed
@@ -74,7 +81,9 @@ class Scheduler {
   bool is_stopping() const;
   Generator& generator_;
   const SchedulerOptions options_;
-  std::vector<std::unique_ptr<Job>> slots_;  // this and the next: round()'s thread only
+  std::vector<std::unique_ptr<Job>> slots_;  // this and the next three: round()'s thread only
+  std::vector<std::uint64_t> used_;          // when each slot was taken or came free last
+  std::uint64_t turns_ = 0;                  // that were taken or came free so far
   SchedulerCounts totals_;
   mutable std::mutex mutex_;
   std::condition_variable work_;

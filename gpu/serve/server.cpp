@@ -202,7 +202,8 @@ class HttpServer final : public Server {
         const Reply with(form, next_id(form), answer.model, clock_.now_ms() / 1000);
         if (asked.stream) return stream(answer, with, asked.include_usage, request, reply);
         wait_for(answer, reply, [&](const std::string& text, const Completion::Piece& last) {
-          return with.whole(text, *last.finish, {answer.prompt_tokens, last.tokens});
+          return with.whole(text, *last.finish,
+                            {answer.prompt_tokens, last.tokens, last.cached_tokens});
         });
       };
     };

@@ -179,6 +179,57 @@ void generate(const std::string& name, const Model& model, const test::Golden& g
     CHECK(wrong == 0);
   }
 }
+
+constexpr std::size_t piece = 7;  // tokens at a time
+// The last token's logits.
+std::vector<float> fed(Generator& generator, int slot, std::span<const std::int32_t> tokens) {
+  std::vector<float> out;
+  while (!tokens.empty()) {
+    const std::vector<Feed> one = {{slot, tokens.first(std::min(piece, tokens.size())), 0}};
+    const auto logits = generator.feed(one);
+    REQUIRE_MESSAGE(logits.ok(), logits.error().what);
+    out.assign(logits.value().begin(), logits.value().end());
+    tokens = tokens.subspan(one[0].tokens.size());
+  }
+  return out;
+}
+// What stays of a sequence that another begins like gives the bits of computing it anew (in pieces
+// of as many rows: a product's sums may depend on them).
+void reuse(const std::string& name, const Model& model) {
+  GeneratorOptions options;
+  options.model_dir = model.dir;
+  options.adapters = {{"tuned", model.adapter, 1.0f}};
+  options.slots = 3;
+  options.context_tokens = 32;
+  options.threads = 1;
+  const auto loaded = Generator::load(options);
+  REQUIRE_MESSAGE(loaded.ok(), loaded.error().what);
+  Generator& generator = *loaded.value();
+  struct Row {
+    std::size_t before, common, now;  // tokens
+    int long_stays;                   // where sequences of more than 16 tokens turn
+  };
+  const Row rows[] = {{29, 21, 27, 21}, {29, 7, 13, 0}, {29, 14, 27, 0},
+                      {14, 7, 13, 7},   {14, 7, 27, 7}, {14, 0, 9, 0}};
+  CHECK(generator.turns_at() == (name == "phi3_long" ? 16 : 32));
+  for (const Row& row : rows) {
+    CAPTURE(row.before);
+    CAPTURE(row.common);
+    auto tokens = row_of(row.now);
+    for (std::size_t i = row.common; i < tokens.size(); ++i) tokens[i] = (tokens[i] + 31) % 96;
+    for (int slot = 0; slot < 3; ++slot) generator.reset(slot);
+    const auto anew = fed(generator, 0, tokens);
+    fed(generator, 1, row_of(row.before));
+    generator.copy(1, 2, static_cast<int>(row.common));
+    generator.cut(1, static_cast<int>(row.common));
+    for (const int slot : {1, 2}) {
+      const int stays = name == "phi3_long" ? row.long_stays : static_cast<int>(row.common);
+      REQUIRE(generator.length(slot) == stays);
+      const auto rest = std::span(tokens).subspan(static_cast<std::size_t>(stays));
+      CHECK(fed(generator, slot, rest) == anew);
+    }
+  }
+}
 }  // namespace
 
 TEST_CASE("families: loss, gradients and logits are those of transformers and peft") {
@@ -191,6 +242,7 @@ TEST_CASE("families: loss, gradients and logits are those of transformers and pe
     const std::string error = train(name, model, golden);
     REQUIRE_MESSAGE(error == "", error);
     generate(name, model, golden);
+    reuse(name, model);
     if (is_possible(Products::mkl)) CHECK(train(name, model, golden, Products::mkl) == "");
     ++computed;
   }

@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "gpu/formats/adapter.h"
 #include "tests/gpu/support.h"
 
@@ -95,6 +97,47 @@ TEST_CASE("logits equal transformers' for every way to feed the same tokens") {
       }
     }
   }
+}
+
+TEST_CASE("what a slot keeps gives the bits of computing it anew, in place and as a copy") {
+  const Golden file("tiny_lora.safetensors");
+  const test::TempFolder folder;
+  write_golden_adapter(file, folder.path());
+  GeneratorOptions options;
+  options.model_dir = test::golden("tiny_llama");
+  options.adapters = {{"tuned", folder.path(), 1.0f}};
+  options.slots = 3;
+  options.context_tokens = 80;
+  options.threads = 2;
+  const auto generator = load(options);
+  CHECK(generator->turns_at() == 80);
+  const auto tokens = test::golden_rows(file).tokens[2];
+  const std::span<const std::int32_t> all = tokens;
+  feed(*generator, {{0, all.first(10), 0}, {1, all.first(3), -1}});
+  feed(*generator, {{1, all.subspan(3, 2), -1}, {0, all.subspan(10, 3), 0}});
+  CHECK(std::ranges::equal(generator->tokens(0), all.first(13)));
+  CHECK(generator->adapter(0) == 0);
+  CHECK(generator->tokens(3).empty());
+
+  generator->copy(0, 1, 10);  // replaces what it had, and its adapter
+  CHECK(generator->length(1) == 10);
+  CHECK(generator->adapter(1) == 0);
+  generator->cut(0, 10);
+  CHECK(generator->length(0) == 10);
+  feed(*generator, {{2, all.first(10), 0}});
+  const auto fresh = feed(*generator, {{2, all.subspan(10, 6), 0}});
+  CHECK(feed(*generator, {{0, all.subspan(10, 6), 0}}) == fresh);
+  CHECK(feed(*generator, {{1, all.subspan(10, 6), 0}}) == fresh);
+
+  generator->cut(0, 99);  // it has no more
+  CHECK(generator->length(0) == 16);
+  generator->copy(2, 2, 3);  // itself: nothing
+  CHECK(generator->length(2) == 16);
+  generator->cut(0, 0);
+  CHECK(generator->adapter(0) == -1);
+  generator->copy(0, 1, 5);
+  CHECK(generator->length(1) == 0);
+  feed(*generator, {{1, all.first(2), -1}});  // nothing is left of the adapter either
 }
 
 TEST_CASE("an adapter with matrices that its own config does not choose is refused") {

@@ -15,11 +15,12 @@ TEST_CASE("a chat answer, whole and as events") {
   const Reply reply(Form::chat, "id-1", "pip", 1700000000);
   const std::string head =
       R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"pip",)";
-  CHECK(reply.whole("hi \"you\"", Finish::stop, {5, 2}) ==
+  CHECK(reply.whole("hi \"you\"", Finish::stop, {5, 2, 3}) ==
         R"({"id":"id-1","object":"chat.completion","created":1700000000,"model":"pip",)"
         R"("choices":[{"index":0,"message":{"role":"assistant","content":"hi \"you\""},)"
         R"("logprobs":null,"finish_reason":"stop"}],)"
-        R"("usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}})");
+        R"("usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,)"
+        R"("prompt_tokens_details":{"cached_tokens":3}}})");
   CHECK(reply.first_event() ==
         "data: " + head +
             R"("choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,)"
@@ -35,7 +36,7 @@ TEST_CASE("a chat answer, whole and as events") {
   CHECK(reply.usage_event({5, 2}) ==
         "data: " + head +
             R"("choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,)"
-            "\"total_tokens\":7}}\n\n");
+            "\"total_tokens\":7,\"prompt_tokens_details\":{\"cached_tokens\":0}}}\n\n");
 }
 
 TEST_CASE("a completion, whole and as events") {
@@ -44,7 +45,8 @@ TEST_CASE("a completion, whole and as events") {
       R"({"id":"id-2","object":"text_completion","created":1700000000,"model":"base",)";
   CHECK(reply.whole("x", Finish::length, {1, 1}) ==
         head + R"("choices":[{"index":0,"text":"x","logprobs":null,"finish_reason":"length"}],)"
-               R"("usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}})");
+               R"("usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,)"
+               R"("prompt_tokens_details":{"cached_tokens":0}}})");
   CHECK(reply.first_event().empty());
   CHECK(reply.event("x") == "data: " + head +
                                 R"("choices":[{"index":0,"text":"x","logprobs":null,)"
@@ -61,10 +63,11 @@ TEST_CASE("a completion's usage; an answer without a token; a name that needs es
   CHECK(reply.usage_event({3, 0}) ==
         "data: " + head +
             R"("choices":[],"usage":{"prompt_tokens":3,"completion_tokens":0,)"
-            "\"total_tokens\":3}}\n\n");
+            "\"total_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":0}}}\n\n");
   CHECK(reply.whole("", Finish::stop, {3, 0}) ==
         head + R"("choices":[{"index":0,"text":"","logprobs":null,"finish_reason":"stop"}],)"
-               R"("usage":{"prompt_tokens":3,"completion_tokens":0,"total_tokens":3}})");
+               R"("usage":{"prompt_tokens":3,"completion_tokens":0,"total_tokens":3,)"
+               R"("prompt_tokens_details":{"cached_tokens":0}}})");
   CHECK(std::string(stream_end) == "data: [DONE]\n\n");
 }
 

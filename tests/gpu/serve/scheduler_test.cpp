@@ -1,125 +1,13 @@
 // tests/gpu/serve/scheduler_test.cpp - sequences that share batches get the answers they would get
 // alone, each in its turn, and each ends exactly once, for the right reason.
-#include "gpu/serve/scheduler.h"
-
-#include <doctest/doctest.h>
-
-#include <algorithm>
-#include <map>
-#include <string>
+#include "tests/gpu/serve/scheduler_bench.h"
 
 using namespace kairo;
 using namespace kairo::gpu;
-namespace {
-constexpr int vocabulary = 97, stop_token = 96;
-
-// The next token follows from the whole sequence, so a mixed-up slot or a lost token shows.
-std::int32_t scripted_token(const std::vector<std::int32_t>& sequence, int adapter) {
-  auto hash = static_cast<std::uint32_t>(adapter + 7);
-  for (const std::int32_t token : sequence)
-    hash = hash * 2654435761u + static_cast<std::uint32_t>(token);
-  return static_cast<std::int32_t>((hash >> 8) % stop_token);
-}
-class ScriptedGenerator final : public Generator {
- public:
-  ScriptedGenerator(int slots, int context)
-      : sequences_(static_cast<std::size_t>(slots)), context_(context) {}
-  Result<std::span<const float>> feed(std::span<const Feed> feeds) override {
-    if (fail_next) {
-      fail_next = false;
-      return Error{Code::invalid, "scripted"};
-    }
-    batches.emplace_back();
-    logits_.assign(feeds.size() * vocabulary, 0.0f);
-    for (std::size_t i = 0; i < feeds.size(); ++i) {
-      auto& sequence = sequences_[static_cast<std::size_t>(feeds[i].slot)];
-      sequence.insert(sequence.end(), feeds[i].tokens.begin(), feeds[i].tokens.end());
-      batches.back().push_back(static_cast<int>(feeds[i].tokens.size()));
-      const std::int32_t chosen =
-          sequence.size() == stop_at ? stop_token : scripted_token(sequence, feeds[i].adapter);
-      logits_[i * vocabulary + static_cast<std::size_t>(chosen)] = 1;
-    }
-    return std::span<const float>(logits_);
-  }
-  void reset(int slot) override { sequences_[static_cast<std::size_t>(slot)].clear(); }
-  int length(int slot) const override {
-    return static_cast<int>(sequences_[static_cast<std::size_t>(slot)].size());
-  }
-  int slots() const override { return static_cast<int>(sequences_.size()); }
-  int context_tokens() const override { return context_; }
-  int vocab() const override { return vocabulary; }
-
-  std::vector<std::vector<int>> batches;  // tokens of each feed
-  std::size_t stop_at = 1'000'000;        // length at which the stop token comes
-  bool fail_next = false;
-
- private:
-  std::vector<std::vector<std::int32_t>> sequences_;
-  int context_;
-  std::vector<float> logits_;
-};
-class Recorder final : public TokenSink {
- public:
-  bool take(std::int32_t token) override {
-    tokens.push_back(token);
-    return tokens.size() != enough;
-  }
-  void end(Finish why) override {
-    finish = why;
-    ++ends;
-    if (finished != nullptr) finished->push_back(name);
-  }
-  bool wanted() const override { return is_wanted; }
-  std::vector<std::int32_t> tokens;
-  std::size_t enough = 1'000'000;
-  bool is_wanted = true;
-  Finish finish = Finish::failed;
-  int ends = 0;
-  int name = 0;
-  std::vector<int>* finished = nullptr;  // names in the order of their ends
-};
-Sequence sequence(int first, int prompt_tokens, int max_tokens) {
-  Sequence out;
-  for (int i = 0; i < prompt_tokens; ++i) out.prompt.push_back((first + i) % stop_token);
-  out.max_tokens = max_tokens;
-  out.stop_tokens = {stop_token};
-  out.sampling.temperature = 0;
-  return out;
-}
-struct Bench {
-  explicit Bench(int slots, int context = 1000, SchedulerOptions options = {})
-      : generator(slots, context), scheduler(generator, options) {}
-  std::shared_ptr<Recorder> submit(Sequence s) {
-    auto sink = std::make_shared<Recorder>();
-    const auto submitted = scheduler.submit(std::move(s), sink);
-    REQUIRE_MESSAGE(submitted.ok(), (submitted.ok() ? "" : submitted.error().what));
-    return sink;
-  }
-  void run() {
-    for (int i = 0; i < 10'000 && scheduler.round(); ++i) {
-    }
-    CHECK_FALSE(scheduler.round());
-  }
-  ScriptedGenerator generator;
-  Scheduler scheduler;
-};
-// The script without a scheduler: what one sequence answers until max_tokens.
-std::vector<std::int32_t> script(const Sequence& s) {
-  std::vector<std::int32_t> all = s.prompt;
-  for (int i = 0; i < s.max_tokens; ++i) all.push_back(scripted_token(all, s.adapter));
-  return {all.begin() + static_cast<std::ptrdiff_t>(s.prompt.size()), all.end()};
-}
-std::vector<std::int32_t> alone(const Sequence& s) {
-  Bench bench(1);
-  const auto sink = bench.submit(s);
-  bench.run();
-  CHECK(sink->tokens == script(s));
-  return sink->tokens;
-}
-}  // namespace
+using namespace kairo::gpu::test;
 
 TEST_CASE("answers in one batch equal answers one at a time; more than there are slots wait") {
-  Bench bench(3);
+  SchedulerBench bench(3);
   std::vector<std::shared_ptr<Recorder>> sinks;
   for (int i = 0; i < 10; ++i) {
     Sequence s = sequence(i * 5, 1 + i * 37 % 200, 5 + i);
@@ -147,7 +35,7 @@ TEST_CASE("a long prompt comes in pieces: large ones alone, small ones beside an
   SchedulerOptions options;
   options.prompt_tokens_alone = 50;
   options.prompt_tokens_shared = 8;
-  Bench bench(2, 1000, options);
+  SchedulerBench bench(2, 1000, options);
   const auto first = bench.submit(sequence(1, 120, 30));
   for (int i = 0; i < 3; ++i) bench.scheduler.round();
   CHECK(bench.generator.batches == std::vector<std::vector<int>>{{50}, {50}, {20}});
@@ -166,7 +54,7 @@ TEST_CASE("two prompts share a round's room; the second waits when the first tak
   SchedulerOptions options;
   options.prompt_tokens_alone = 50;
   options.prompt_tokens_shared = 8;
-  Bench bench(3, 1000, options);
+  SchedulerBench bench(3, 1000, options);
   bench.submit(sequence(1, 30, 9));
   bench.submit(sequence(2, 60, 9));
   bench.submit(sequence(3, 5, 9));
@@ -182,7 +70,7 @@ TEST_CASE("two prompts share a round's room; the second waits when the first tak
 }
 
 TEST_CASE("one slot: first come, first served") {
-  Bench bench(1);
+  SchedulerBench bench(1);
   std::vector<int> finished;
   for (int i = 0; i < 6; ++i) {
     auto sink = std::make_shared<Recorder>();
@@ -198,7 +86,7 @@ TEST_CASE("one slot: first come, first served") {
 }
 
 TEST_CASE("nobody runs: the count says so, however the last one ended") {
-  Bench bench(2);
+  SchedulerBench bench(2);
   const auto sink = bench.submit(sequence(1, 10, 100));
   bench.scheduler.round();
   CHECK(bench.scheduler.counts().running == 1);
@@ -226,7 +114,7 @@ TEST_CASE("nobody runs: the count says so, however the last one ended") {
 
 TEST_CASE("why an answer ends") {
   SUBCASE("the model's stop token, which is not part of the answer") {
-    Bench bench(1);
+    SchedulerBench bench(1);
     bench.generator.stop_at = 12;
     const auto sink = bench.submit(sequence(1, 10, 100));
     bench.run();
@@ -235,7 +123,7 @@ TEST_CASE("why an answer ends") {
     CHECK(std::count(sink->tokens.begin(), sink->tokens.end(), stop_token) == 0);
   }
   SUBCASE("the model stops at once: an empty answer") {
-    Bench bench(1);
+    SchedulerBench bench(1);
     bench.generator.stop_at = 10;
     const auto sink = bench.submit(sequence(1, 10, 100));
     bench.run();
@@ -245,14 +133,14 @@ TEST_CASE("why an answer ends") {
     CHECK(bench.scheduler.counts().answer_tokens == 0);
   }
   SUBCASE("max_tokens, also of one") {
-    Bench bench(1);
+    SchedulerBench bench(1);
     const auto sink = bench.submit(sequence(1, 10, 1));
     bench.run();
     CHECK(sink->finish == Finish::length);
     CHECK(sink->tokens == script(sequence(1, 10, 1)));
   }
   SUBCASE("the sink has enough") {
-    Bench bench(1);
+    SchedulerBench bench(1);
     auto sink = std::make_shared<Recorder>();
     sink->enough = 4;
     REQUIRE(bench.scheduler.submit(sequence(1, 10, 100), sink).ok());
@@ -261,14 +149,14 @@ TEST_CASE("why an answer ends") {
     CHECK(sink->tokens.size() == 4);
   }
   SUBCASE("the context is full") {
-    Bench bench(1, 16);
+    SchedulerBench bench(1, 16);
     const auto sink = bench.submit(sequence(1, 10, 100));
     bench.run();
     CHECK(sink->finish == Finish::length);
     CHECK(sink->tokens.size() == 7);  // 10 + 6 fed tokens fill 16; the last one needs no room
   }
   SUBCASE("the reader has gone: its slot is free for the next") {
-    Bench bench(1);
+    SchedulerBench bench(1);
     const auto gone = bench.submit(sequence(1, 10, 100));
     const auto next = bench.submit(sequence(2, 10, 3));
     bench.scheduler.round();
@@ -279,7 +167,7 @@ TEST_CASE("why an answer ends") {
     CHECK(next->tokens.size() == 3);
   }
   SUBCASE("a reader that goes while it waits ends, and holds nobody up") {
-    Bench bench(1);
+    SchedulerBench bench(1);
     const auto first = bench.submit(sequence(1, 10, 3));
     const auto gone = bench.submit(sequence(2, 10, 3));
     gone->is_wanted = false;
@@ -292,7 +180,7 @@ TEST_CASE("why an answer ends") {
     CHECK(gone->ends == 1);
   }
   SUBCASE("a failed batch ends all that were in it, and none that waits") {
-    Bench bench(2);
+    SchedulerBench bench(2);
     const auto one = bench.submit(sequence(1, 10, 5)), two = bench.submit(sequence(2, 10, 5));
     const auto waiting = bench.submit(sequence(3, 10, 5));
     bench.scheduler.round();
@@ -307,7 +195,7 @@ TEST_CASE("why an answer ends") {
     CHECK(waiting->tokens == script(sequence(3, 10, 5)));
   }
   SUBCASE("the batch failed: said, and the slot goes on") {
-    Bench bench(1);
+    SchedulerBench bench(1);
     const auto failed = bench.submit(sequence(1, 10, 5));
     bench.generator.fail_next = true;
     bench.scheduler.round();
@@ -322,7 +210,7 @@ TEST_CASE("why an answer ends") {
 TEST_CASE("what is refused, and when") {
   SchedulerOptions options;
   options.waiting_max = 2;
-  Bench bench(1, 16, options);
+  SchedulerBench bench(1, 16, options);
   const auto refused = [&](Sequence s) {
     const auto status = bench.scheduler.submit(std::move(s), std::make_shared<Recorder>());
     REQUIRE_FALSE(status.ok());
@@ -348,7 +236,7 @@ TEST_CASE("what is refused, and when") {
 }
 
 TEST_CASE("the scheduler's own thread: every sequence ends once, also when it stops") {
-  Bench bench(4);
+  SchedulerBench bench(4);
   std::vector<std::shared_ptr<Recorder>> sinks;
   bench.scheduler.start();
   for (int i = 0; i < 60; ++i) sinks.push_back(bench.submit(sequence(i, 3, 900)));

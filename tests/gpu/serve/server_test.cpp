@@ -52,7 +52,10 @@ TEST_CASE("greedy answers repeat; a stream's pieces are the answer; usage counts
   CHECK(events.back()["choices"].empty());
   // <|im_start|> user \n Who_are_you? <|im_end|> \n <|im_start|> assistant \n, a token a byte.
   CHECK(events.back()["usage"] ==
-        Json{{"prompt_tokens", 31}, {"completion_tokens", 24}, {"total_tokens", 55}});
+        Json{{"prompt_tokens", 31},
+             {"completion_tokens", 24},
+             {"total_tokens", 55},
+             {"prompt_tokens_details", {{"cached_tokens", 30}}}});  // asked before
   body.erase("stream_options");
   const auto without = bench.post("/v1/chat/completions", body);
   REQUIRE(without);
@@ -105,7 +108,10 @@ TEST_CASE("/chat and /v1/completions continue a prompt as it is") {
   REQUIRE(reply);
   CHECK(Json::parse(reply->body)["choices"][0]["text"] == chat(false));
   CHECK(Json::parse(reply->body)["usage"] ==
-        Json{{"prompt_tokens", 3}, {"completion_tokens", 8}, {"total_tokens", 11}});
+        Json{{"prompt_tokens", 3},
+             {"completion_tokens", 8},
+             {"total_tokens", 11},
+             {"prompt_tokens_details", {{"cached_tokens", 2}}}});
   const auto stream =
       bench.post("/v1/completions",
                  {{"prompt", "abc"}, {"max_tokens", 8}, {"temperature", 0}, {"stream", true}});
@@ -166,9 +172,28 @@ TEST_CASE("metrics: every series, counted") {
   CHECK(bench.metric_when("kairo_serve_answer_tokens_total", 5) == 5);
   CHECK(bench.metric("kairo_serve_running") == 0);
   CHECK(bench.metric("kairo_serve_prompt_tokens_total") == 21);
+  CHECK(bench.metric("kairo_serve_prefix_cache_queries_total") == 21);
+  CHECK(bench.metric("kairo_serve_prefix_cache_hits_total") == 0);
   CHECK(bench.metric("kairo_serve_batches_total") == 5);  // the prompt gives the first token
   CHECK(bench.metric("kairo_serve_waiting") == 0);
   CHECK(bench.metric("kairo_serve_absent") == -1);
+}
+
+TEST_CASE("the next turn of a chat computes what is new, and answers as a fresh server does") {
+  Bench bench, fresh;
+  bench.open();
+  fresh.open();
+  Json body = question("Who are you?", 12);
+  const std::string first = answer(bench, body);
+  body["messages"].push_back({{"role", "assistant"}, {"content", first}});
+  body["messages"].push_back({{"role", "user"}, {"content", "And I?"}});
+  const auto reply = bench.post("/v1/chat/completions", body);
+  REQUIRE(reply);
+  const Json got = Json::parse(reply->body);
+  CHECK(got["choices"][0]["message"]["content"] == answer(fresh, body));
+  CHECK(got["usage"]["prompt_tokens_details"]["cached_tokens"].get<int>() >= 31);
+  CHECK(bench.metric("kairo_serve_prefix_cache_hits_total") ==
+        got["usage"]["prompt_tokens_details"]["cached_tokens"]);
 }
 
 // A client that hangs up without having been told anything: its slot is free long before the

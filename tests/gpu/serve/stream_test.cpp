@@ -23,25 +23,33 @@ class Gate {
 class LateGenerator final : public Generator {
  public:
   explicit LateGenerator(const GeneratorOptions& options)
-      : lengths_(static_cast<std::size_t>(options.slots)), context_(options.context_tokens) {}
+      : tokens_(static_cast<std::size_t>(options.slots)), context_(options.context_tokens) {}
   Result<std::span<const float>> feed(std::span<const Feed> feeds) override {
     gate.pass();
     logits_.assign(feeds.size() * vocabulary, 0.0f);
     for (std::size_t i = 0; i < feeds.size(); ++i) {
-      lengths_[static_cast<std::size_t>(feeds[i].slot)] += static_cast<int>(feeds[i].tokens.size());
+      auto& tokens = tokens_[static_cast<std::size_t>(feeds[i].slot)];
+      tokens.insert(tokens.end(), feeds[i].tokens.begin(), feeds[i].tokens.end());
       logits_[i * vocabulary + ('a' - '!')] = 1;
     }
     return std::span<const float>(logits_);
   }
-  void reset(int slot) override { lengths_[static_cast<std::size_t>(slot)] = 0; }
-  int length(int slot) const override { return lengths_[static_cast<std::size_t>(slot)]; }
-  int slots() const override { return static_cast<int>(lengths_.size()); }
+  std::span<const std::int32_t> tokens(int slot) const override {
+    return tokens_[static_cast<std::size_t>(slot)];
+  }
+  int adapter(int) const override { return -1; }
+  void cut(int slot, int length) override {
+    tokens_[static_cast<std::size_t>(slot)].resize(static_cast<std::size_t>(length));
+  }
+  void copy(int, int, int) override {}  // it has one slot
+  int turns_at() const override { return context_; }
+  int slots() const override { return static_cast<int>(tokens_.size()); }
   int context_tokens() const override { return context_; }
   int vocab() const override { return vocabulary; }
 
  private:
   static constexpr int vocabulary = 258;
-  std::vector<int> lengths_;
+  std::vector<std::vector<std::int32_t>> tokens_;
   int context_;
   std::vector<float> logits_;
 };
