@@ -9,6 +9,7 @@
 
 #include "gpu/engine/attention_heads.h"
 #include "gpu/engine/torch_cpu.h"
+#include "gpu/kernels/cached_attention.h"
 
 namespace kairo::gpu {
 void head_forward(const Head& h) {
@@ -118,7 +119,7 @@ void CpuAttention::forward(const Mat& out, const Mat& qkv, const Heads& heads, c
     Head h = head_of(qkv, heads, s, head);
     h.out = floats(out) + s.begin * out.ld + head * heads.dim;
     h.ld_out = out.ld;
-    h.scores = scratch(scores_to_serve(s.rows));
+    h.scores = scratch(scores_forward(s.rows));
     head_forward(h);
   }
 }
@@ -149,22 +150,23 @@ void CpuAttention::backward(const Mat& dqkv, const Mat& dout, const Mat& out, co
 void CpuAttention::cached(const Mat& out, const Mat& qkv, const Heads& heads, const Ragged& rows,
                           const KvCache& cache, std::int64_t layer) {
   append(cache, qkv, heads, rows, layer);
-  const std::int64_t work = rows.segments * heads.queries;
-#pragma omp parallel for schedule(dynamic) num_threads(threads_)
+  const std::int64_t group = heads.group();
+  const std::int64_t parts = (rows.longest * group + vectors_at_once - 1) / vectors_at_once;
+  const std::int64_t of_segment = heads.keys * parts, work = rows.segments * of_segment;
+#pragma omp parallel for schedule(dynamic) num_threads(threads_) if (work > 1)
   for (std::int64_t i = 0; i < work; ++i) {
-    const std::int64_t segment = i / heads.queries, head = i % heads.queries;
+    const std::int64_t segment = i / of_segment, kv_head = i % of_segment / parts;
+    const std::int64_t first = i % parts * vectors_at_once;
     const Segment s = segment_of(rows, segment);
+    if (first >= s.rows * group) continue;
     const std::int64_t at =
-        cached_rows(cache, heads, cache.slots[segment], layer, head / heads.group()) * heads.dim;
-    Head h = head_of(qkv, heads, s, head);
-    h.k = floats(cache.keys) + at;
-    h.v = floats(cache.values) + at;
-    h.ld_kv = heads.dim;
-    h.past = rows.positions[s.begin];
-    h.out = floats(out) + s.begin * out.ld + head * heads.dim;
-    h.ld_out = out.ld;
-    h.scores = scratch(scores_to_serve(h.past + s.rows));
-    head_forward(h);
+        cached_rows(cache, heads, cache.slots[segment], layer, kv_head) * heads.dim;
+    const float* q = floats(qkv) + s.begin * qkv.ld + heads.query_at(kv_head * group);
+    float* to = floats(out) + s.begin * out.ld + kv_head * group * heads.dim;
+    const std::int64_t past = rows.positions[s.begin];
+    cached_attention_cpu({q, qkv.ld, floats(cache.keys) + at, floats(cache.values) + at, to, out.ld,
+                          s.rows, group, past, heads.dim, heads.window, scale_of(heads), heads.cap},
+                         first, scratch(cached_attention_scratch(past + s.rows, heads.dim)));
   }
 }
 }  // namespace kairo::gpu

@@ -7,16 +7,15 @@
 #include "gpu/engine/torch_cpu.h"
 #include "gpu/kernels/bf16.h"
 #include "gpu/kernels/cross_entropy.h"
+#include "gpu/kernels/frozen_matmul.h"
 #include "gpu/kernels/gelu.h"
 #include "gpu/kernels/layernorm.h"
 #include "gpu/kernels/rmsnorm.h"
 #include "gpu/kernels/rope.h"
-#include "gpu/kernels/skinny_matmul.h"
 #include "gpu/kernels/swiglu.h"
 
 namespace kairo::gpu {
 namespace {
-constexpr std::int64_t skinny_rows_max = 16;     // above, BLAS is faster
 constexpr std::int64_t worth_threads = 1 << 15;  // values; below, waking them costs more
 
 float* dense(const Mat& m) {
@@ -50,11 +49,11 @@ class CpuOps final : public Ops {
     gpu::gemm({a.turned, b.turned, c.rows, c.cols, K, floats(a.mat), a.mat.ld, floats(b.mat),
                b.mat.ld, floats(c), c.ld, alpha, beta});
   }
-  void skinny(const Mat& y, const Mat& x, const Mat& w) override {
-    if (y.rows > skinny_rows_max) return gemm(y, x, turned(w), 1, 0);
+  void frozen(const Mat& y, const Mat& x, const Frozen& w) override {
     KAIRO_ASSERT(x.rows == y.rows && w.rows == y.cols && w.cols == x.cols,
                  "the factors' shapes give the product's");
-    skinny_matmul_cpu(floats(y), floats(x), floats(w), {y.rows, y.cols, x.cols, x.ld, w.ld, y.ld});
+    float* scratch = reserve(frozen_, frozen_matmul_scratch(y.rows, w.cols, threads_));
+    frozen_matmul_cpu(floats(y), y.ld, floats(x), x.ld, y.rows, w, scratch, threads_);
   }
 
   void zero(const Mat& m) override {
@@ -95,6 +94,9 @@ class CpuOps final : public Ops {
   }
   void scatter(const Mat& to, const Mat& from, const std::int32_t* rows) override {
     each_row(from, [&](std::int64_t r) { std::copy_n(row(from, r), from.cols, row(to, rows[r])); });
+  }
+  void decode(const Mat& to, const Frozen& from, const std::int32_t* rows) override {
+    each_row(to, [&](std::int64_t r) { decode_row_cpu(row(to, r), from, rows[r]); });
   }
   void dequantise(const Mat& to, const Nf4View& from) override {
     if (to.type == Type::bf16)
@@ -257,6 +259,7 @@ class CpuOps final : public Ops {
   CpuAttention attention_;
   // Of results that become bf16, of what is computed of bf16 in fp32, of oneDNN's products.
   Buffer sums_, wide_, rounded_;
+  Buffer frozen_;  // of products with frozen matrices
 };
 }  // namespace
 

@@ -8,8 +8,8 @@
 #include "gpu/engine/layer.h"
 #include "gpu/engine/machine.h"
 #include "gpu/engine/served_linears.h"
+#include "gpu/kernels/cached_attention.h"
 #include "gpu/model/rope_table.h"
-#include "gpu/plan/attention_rows.h"
 
 namespace kairo::gpu {
 namespace {
@@ -173,7 +173,7 @@ class SlotGenerator final : public Generator {
     ops_->gather(last, x, ops_->placed(std::span<const std::int32_t>(last_of_)));
     norm(*ops_, normed, Mat::f32(inverse_.data(), n, 1), last, weights_.final_norm(),
          config_.norm_eps);
-    ops_->skinny(out, normed, weights_.head());
+    ops_->frozen(out, normed, weights_.head());
     if (config_.logit_scale != 1) ops_->copy(out, out, config_.logit_scale);
     if (config_.logit_cap > 0) ops_->softcap(out, config_.logit_cap);
     return ops_->seen(out);
@@ -215,8 +215,8 @@ Result<std::unique_ptr<Generator>> Generator::load(const GeneratorOptions& o) {
         return bad("two adapters are named " + o.adapters[i].name);
     adapters.push_back(TRY(load_served_adapter(o.adapters[i], config)));
   }
-  auto ops =
-      make_cpu_ops(o.threads > 0 ? o.threads : usable_cores(), scores_to_serve(o.context_tokens));
+  auto ops = make_cpu_ops(o.threads > 0 ? o.threads : usable_cores(),
+                          cached_attention_scratch(o.context_tokens, config.head_dim));
   Weights weights = TRY(Weights::load(*ops, o.model_dir, config, {}));
   return std::unique_ptr<Generator>(std::make_unique<SlotGenerator>(
       std::move(ops), config, std::move(weights), std::move(adapters), o));

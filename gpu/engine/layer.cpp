@@ -119,7 +119,7 @@ Mat Layers::keys_of(const Mat& qkv) const {
 }
 
 void Layers::embed(const Mat& x, const std::int32_t* tokens) {
-  ops_.gather(x, weights_.embedding(), tokens);
+  ops_.decode(x, weights_.embedding(), tokens);
   if (config_.embedding_scale != 1) ops_.copy(x, x, config_.embedding_scale);
 }
 

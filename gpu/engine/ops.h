@@ -11,6 +11,7 @@
 #include "gpu/formats/model_config.h"
 #include "gpu/kernels/adamw.h"
 #include "gpu/kernels/dropout.h"
+#include "gpu/kernels/frozen.h"
 #include "gpu/kernels/nf4.h"
 
 namespace kairo::gpu {
@@ -49,8 +50,8 @@ class Ops {
   // c = alpha a b + beta c; c is not read when beta is 0, and then may be bf16.
   virtual void gemm(const Mat& c, const Factor& a, const Factor& b, float alpha = 1,
                     float beta = 0) = 0;
-  // y = x w^T where few rows meet a large w. Of up to 16 rows, none changes a bit of another's.
-  virtual void skinny(const Mat& y, const Mat& x, const Mat& w) = 0;
+  // y = x w^T in fp32. No row changes a bit of another's, and there may be any number of them.
+  virtual void frozen(const Mat& y, const Mat& x, const Frozen& w) = 0;
 
   // Rows. copy and gather also write another type than they read: bf16 is the nearest, ties to
   // even.
@@ -61,6 +62,8 @@ class Ops {
   // to[i] = from[rows[i]], and the other way about: to[rows[i]] = from[i]; rows differ.
   virtual void gather(const Mat& to, const Mat& from, const std::int32_t* rows) = 0;
   virtual void scatter(const Mat& to, const Mat& from, const std::int32_t* rows) = 0;
+  virtual void decode(const Mat& to, const Frozen& from,
+                      const std::int32_t* rows) = 0;  // as gather
   virtual void dequantise(const Mat& to, const Nf4View& from) = 0;
 
   // The layer's parts; shapes and formulas as in gpu/kernels/<name>.h. All is computed in fp32;
@@ -86,7 +89,8 @@ class Ops {
                          const Ragged& rows) = 0;
   virtual void attention_backward(const Mat& dqkv, const Mat& dout, const Mat& out, const Mat& qkv,
                                   const Heads& heads, const Ragged& rows) = 0;
-  // The same over what the cache holds of the segment's slot and the segment, which is appended.
+  // The same over what the cache holds of the segment's slot and the segment, which is appended; as
+  // frozen(), no row changes a bit of another's.
   virtual void cached_attention(const Mat& out, const Mat& qkv, const Heads& heads,
                                 const Ragged& rows, const KvCache& cache, std::int64_t layer) = 0;
   // gate_up: (T, 2 C), gate first, or (T, C) without a gate; it first takes the values of `from`,

@@ -22,9 +22,9 @@ void ServedLinears::forward(const Mat& y, const Mat& x, std::int64_t layer, Grou
   const Mat sum = add ? Mat::f32(delta_.data(), y.rows, y.cols) : y;
   std::int64_t first = 0;
   for (const Module m : modules_of(config_, g)) {
-    const Mat& w = weights_.module(layer, m);
+    const Frozen& w = weights_.module(layer, m);
     const Mat part = sum.columns_at(first, w.rows);
-    ops_.skinny(part, x, w);
+    ops_.frozen(part, x, w);
     add_adapters(part, x, layer, m);
     first += w.rows;
   }

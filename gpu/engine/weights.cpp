@@ -14,24 +14,22 @@ Mat Weights::own(Buffer host, std::int64_t rows, std::int64_t cols, Type type) {
   return Mat::of(type, owned_.back().data(), rows, cols);
 }
 
-Result<Mat> Weights::take(const std::string& name, std::int64_t rows, std::int64_t cols,
-                          bool may_map) {
-  const std::array<std::int64_t, 2> matrix = {rows, cols};  // a vector is (1, cols) here
-  const auto shape = std::span<const std::int64_t>(matrix).last(rows == 0 ? 1 : 2);
+Result<Mat> Weights::take(const std::string& name, std::int64_t width, bool may_map) {
+  const std::array<std::int64_t, 1> shape = {width};
   TRY(folder_->check(name, shape));  // before anything of that size is allocated
   if (const auto mapped = folder_->view(name, shape); may_map && !mapped.empty())
-    return Mat::f32(mapped.data(), std::max<std::int64_t>(rows, 1), cols);
-  Buffer copy(std::max<std::int64_t>(rows, 1) * cols);
+    return Mat::f32(mapped.data(), 1, width);
+  Buffer copy(width);
   TRY(folder_->read(name, shape, copy.span()));
-  return own(std::move(copy), std::max<std::int64_t>(rows, 1), cols);
+  return own(std::move(copy), 1, width);
 }
 
 Result<NormWeights> Weights::take_norm(const std::string& path, std::int64_t width, bool may_map) {
   NormWeights out;
   const bool grows = config_.norm == NormKind::rms_plus_one;
-  out.weight = TRY(take(path + ".weight", 0, width, may_map && !grows));
+  out.weight = TRY(take(path + ".weight", width, may_map && !grows));
   for (std::int64_t i = 0; grows && i < width; ++i) static_cast<float*>(out.weight.data)[i] += 1;
-  if (config_.norm == NormKind::layer) out.bias = TRY(take(path + ".bias", 0, width, may_map));
+  if (config_.norm == NormKind::layer) out.bias = TRY(take(path + ".bias", width, may_map));
   return out;
 }
 
@@ -62,13 +60,21 @@ Status Weights::read(const Mat& to, const std::string& name) {
   return ok();
 }
 
-Result<Mat> Weights::take_table(const std::string& name, Type type, bool may_map) {
-  if (type == Type::f32) return take(name, config_.vocab, config_.hidden, may_map);
+Result<Frozen> Weights::map(const std::string& name, std::int64_t rows, std::int64_t cols) {
+  const std::array<std::int64_t, 2> shape = {rows, cols};
+  TRY(folder_->check(name, shape));
+  const StoredTensor stored = folder_->stored(name);
+  return Frozen::of(stored.kind, stored.bytes.data(), rows, cols);
+}
+Result<Frozen> Weights::take_table(const std::string& name, bool may_map) {
+  if (may_map) return map(name, config_.vocab, config_.hidden);
   const std::array<std::int64_t, 2> shape = {config_.vocab, config_.hidden};
   TRY(folder_->check(name, shape));  // before anything of that size is allocated
-  Buffer table(floats_of(type, config_.vocab * config_.hidden));
-  TRY(read(Mat::of(type, table.data(), config_.vocab, config_.hidden), name));
-  return own(std::move(table), config_.vocab, config_.hidden, type);
+  Buffer table(floats_of(type_, config_.vocab * config_.hidden));
+  TRY(read(Mat::of(type_, table.data(), config_.vocab, config_.hidden), name));
+  const Mat owned = own(std::move(table), config_.vocab, config_.hidden, type_);
+  return Frozen::of(type_ == Type::f32 ? Stored::f32 : Stored::bf16, owned.data, owned.rows,
+                    owned.cols);
 }
 
 Weights::Nf4Matrix Weights::quantised(std::span<const float> weights, LinearShape s) {
@@ -87,6 +93,19 @@ Weights::Nf4Matrix Weights::quantised(std::span<const float> weights, LinearShap
   return q;
 }
 
+Result<const Weights::Nf4Matrix*> Weights::take_nf4(std::int64_t layer, Module m) {
+  const LinearShape s = shape_of(config_, m);
+  const std::string name = stored_path(config_, layer, m) + ".weight";
+  const std::array<std::int64_t, 2> shape = {s.out, s.in};
+  TRY(folder_->check(name, shape));  // before anything of that size is allocated
+  Buffer plain(s.out * s.in);
+  TRY(folder_->read(name, shape, plain.span()));
+  folder_->release(name);
+  Nf4Matrix& matrix = quantised_[static_cast<std::size_t>(layer)][index_of(m)];
+  matrix = quantised(plain.span(), s);
+  return &matrix;
+}
+
 Status Weights::take_group(const ModelConfig& config, std::int64_t layer, Group g,
                            const LoraGroup& lora, const WeightsOptions& options) {
   const bool is_nf4 = options.method == Method::qlora;
@@ -98,15 +117,11 @@ Status Weights::take_group(const ModelConfig& config, std::int64_t layer, Group 
   std::int64_t first = 0;
   for (const Module m : modules_of(config, g)) {
     const LinearShape s = shape_of(config, m);
-    const std::string name = stored_path(config, layer, m) + ".weight";
-    if (is_nf4) {
-      const std::array<std::int64_t, 2> shape = {s.out, s.in};
-      Buffer plain(s.out * s.in);
-      TRY(folder_->read(name, shape, plain.span()));
-      quantised_[static_cast<std::size_t>(layer)][index_of(m)] = quantised(plain.span(), s);
-    } else {
-      TRY(read(whole.rows_at(first, s.out).columns_at(0, s.in), name));
-    }
+    if (is_nf4)
+      TRY(take_nf4(layer, m));
+    else
+      TRY(read(whole.rows_at(first, s.out).columns_at(0, s.in),
+               stored_path(config, layer, m) + ".weight"));
     first += s.out;
   }
   if (!is_nf4) {
@@ -159,9 +174,10 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
   const bool may_map = lora == nullptr;
   const auto layers = static_cast<std::size_t>(config.layers);
   Weights w(ops, config);
+  w.type_ = options.type;
   w.folder_ = TRY(TensorFolder::open(model_dir));
   const auto table = [&](const char* name) {
-    return w.take_table(std::string(name) + ".weight", options.type, may_map);
+    return w.take_table(std::string(name) + ".weight", may_map);
   };
   w.embedding_ = TRY(table(config.names->embedding));
   w.head_ = w.embedding_;
@@ -186,8 +202,11 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
     for (const Module m : modules_of(config)) {
       if (!may_map) break;
       const LinearShape s = shape_of(config, m);
-      w.modules_[at][index_of(m)] =
-          TRY(w.take(stored_path(config, l, m) + ".weight", s.out, s.in, may_map));
+      Frozen& module = w.modules_[at][index_of(m)];
+      if (options.method == Method::qlora)
+        module = Frozen::of(TRY(w.take_nf4(l, m))->view(), s.out, s.in);
+      else
+        module = TRY(w.map(stored_path(config, l, m) + ".weight", s.out, s.in));
     }
     for (const Group g : all_groups) {
       if (may_map) break;
@@ -197,7 +216,8 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
     }
   }
   w.final_norm_ = TRY(w.take_norm(config.names->final_norm, config.hidden, may_map));
-  if (options.method == Method::qlora && !options.dequantised_cache) w.scratch_ = ops.make(largest);
+  if (!may_map && options.method == Method::qlora && !options.dequantised_cache)
+    w.scratch_ = ops.make(largest);
   if (!may_map) w.folder_.reset();
   return w;
 }

@@ -1,5 +1,5 @@
-// gpu/engine/weights.h - a model's frozen weights as views: mapped as the files have them, or in
-// memory with room for an adapter beside them, or in NF4.
+// gpu/engine/weights.h - a model's frozen weights as views: mapped as the files have them, to
+// serve; or in memory with room for an adapter beside them, to train; of both kinds perhaps in NF4.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -19,7 +19,7 @@
 namespace kairo::gpu {
 struct WeightsOptions {
   // Rows of each group get its stride, so that an adapter has room behind them. Null: nothing is
-  // trained, modules lie as in the files and are mapped where their type is f32.
+  // trained, matrices are mapped as the files have them, or modules are NF4 with the method qlora.
   const LoraLayout* lora = nullptr;  // outlives the loading only
   Method method = Method::lora;
   Type type = Type::f32;              // of all matrices; with lora only
@@ -29,21 +29,26 @@ struct WeightsOptions {
 struct NormWeights {
   Mat weight, bias;  // bias: of NormKind::layer
 };
+// Of one that is stored as f32 or bf16, as all are that are trained on.
+inline Mat matrix_of(const Frozen& w) {
+  KAIRO_ASSERT(w.kind == Stored::f32 || w.kind == Stored::bf16, "plain numbers");
+  return Mat::of(w.kind == Stored::f32 ? Type::f32 : Type::bf16, w.data, w.rows, w.cols);
+}
 class Weights {  // immutable but for what is written behind the groups' columns; movable
  public:
   // ops must outlive this. not_found, invalid, corrupt: the files. conflict: should_stop said so.
   static Result<Weights> load(Ops& ops, const std::string& model_dir, const ModelConfig& config,
                               const WeightsOptions& options);
-  Type type() const { return head_.type; }             // of all matrices but norms and biases
-  const Mat& embedding() const { return embedding_; }  // (vocab, hidden)
-  const Mat& head() const { return head_; }            // the same shape; perhaps the same
+  Type type() const { return type_; }                     // of what products read
+  const Frozen& embedding() const { return embedding_; }  // (vocab, hidden)
+  const Frozen& head() const { return head_; }            // the same shape; perhaps the same
   // (1, norm_width); no data where the family has none.
   const NormWeights& norm(std::int64_t layer, NormAt at) const {
     return norms_[static_cast<std::size_t>(layer)][index_of(at)];
   }
   const NormWeights& final_norm() const { return final_norm_; }
   // (out, in); without an adapter's room only.
-  const Mat& module(std::int64_t layer, Module m) const {
+  const Frozen& module(std::int64_t layer, Module m) const {
     return modules_[static_cast<std::size_t>(layer)][index_of(m)];
   }
   // With room only: (out, stride), the modules' rows stacked; columns behind `in` are the caller's.
@@ -64,9 +69,11 @@ class Weights {  // immutable but for what is written behind the groups' columns
     Nf4View view() const { return {packed.data(), scales.data(), group_scales.data(), offset}; }
   };
   Weights(Ops& ops, ModelConfig config) : ops_(&ops), config_(std::move(config)) {}
-  Result<Mat> take(const std::string& name, std::int64_t rows, std::int64_t cols, bool may_map);
+  Result<Mat> take(const std::string& name, std::int64_t width, bool may_map);  // (1, width)
   Mat own(Buffer host, std::int64_t rows, std::int64_t cols, Type type = Type::f32);
-  Result<Mat> take_table(const std::string& name, Type type, bool may_map);
+  Result<Frozen> take_table(const std::string& name, bool may_map);
+  Result<Frozen> map(const std::string& name, std::int64_t rows, std::int64_t cols);
+  Result<const Nf4Matrix*> take_nf4(std::int64_t layer, Module m);
   // Reads a matrix into one of another stride, and perhaps another type.
   Status read(const Mat& to, const std::string& name);
   Status take_group(const ModelConfig& config, std::int64_t layer, Group g, const LoraGroup& lora,
@@ -80,12 +87,13 @@ class Weights {  // immutable but for what is written behind the groups' columns
   std::optional<TensorFolder> folder_;  // keeps the mapping
   std::vector<Buffer> owned_;
   Buffer scratch_;  // of one decoded group; empty when none is decoded at use
-  Mat embedding_, head_;
+  Type type_ = Type::f32;
+  Frozen embedding_, head_;
   std::vector<std::array<NormWeights, norm_places>> norms_;
   NormWeights final_norm_;
-  std::vector<std::array<Mat, module_kinds>> modules_;  // [layer][module]; without room
-  std::vector<std::array<Mat, 4>> biases_;              // [layer][group]
-  std::vector<std::array<Mat, 4>> groups_;              // [layer][group]; data is null when decoded
-  std::vector<std::array<Nf4Matrix, module_kinds>> quantised_;  // [layer][module]; QLoRA
+  std::vector<std::array<Frozen, module_kinds>> modules_;  // [layer][module]; without room
+  std::vector<std::array<Mat, 4>> biases_;                 // [layer][group]
+  std::vector<std::array<Mat, 4>> groups_;  // [layer][group]; data is null when decoded
+  std::vector<std::array<Nf4Matrix, module_kinds>> quantised_;  // [layer][module]; NF4
 };
 }  // namespace kairo::gpu

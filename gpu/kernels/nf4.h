@@ -36,6 +36,8 @@ void nf4_quantize_scales_cpu(std::uint8_t* scales, float* group_scales, const fl
 // out[r * ld + c] = weight (r, c), (rows, cols) row-major with ld >= cols. Bound: bytes written.
 void nf4_dequantize_cpu(float* out, std::int64_t ld, const Nf4View& w, std::int64_t rows,
                         std::int64_t cols);
+// Weights [first, first + count), single-threaded: the same values.
+void nf4_dequantize_run_cpu(float* out, const Nf4View& w, std::int64_t first, std::int64_t count);
 // The same values rounded to bf16 (bf16.h).
 void nf4_dequantize_bf16_cpu(std::uint16_t* out, std::int64_t ld, const Nf4View& w,
                              std::int64_t rows, std::int64_t cols);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gpu/kernels/bf16.h"
+#include "gpu/kernels/frozen_tiles.h"
 #include "gpu/kernels/nf4.h"
 
 namespace kairo::gpu {
@@ -118,40 +119,60 @@ void nf4_quantize_scales_cpu(std::uint8_t* scales, float* group_scales, const fl
 }
 
 namespace {
+struct Tables {
+  std::array<float, 256> map = dynamic_map();
+  std::array<std::array<float, 2>, 256> pairs{};  // both levels of a byte
+  Tables() {
+    for (std::size_t i = 0; i < 256; ++i) pairs[i] = {nf4_levels[i >> 4], nf4_levels[i & 15]};
+  }
+};
+const Tables& tables() {
+  static const Tables made;
+  return made;
+}
+float scale_of(const Tables& t, const Nf4View& w, std::int64_t block) {
+  return t.map[w.scales[block]] * w.group_scales[block / nf4_group] + w.offset;
+}
 // as(x): the weight x in the type that is written.
+template <class Out, class As>
+void dequantize_run(Out* out, const Tables& t, const Nf4View& w, std::int64_t first,
+                    std::int64_t count, const As& as) {
+  std::int64_t c = 0;
+  while (c < count) {
+    const std::int64_t flat = first + c, block = flat / nf4_block;
+    const std::int64_t end = std::min(count, c + (block + 1) * nf4_block - flat);
+    const float scale = scale_of(t, w, block);
+    std::int64_t at = flat;
+    if (at % 2 != 0) {
+      out[c++] = as(t.pairs[w.packed[at / 2]][1] * scale);
+      ++at;
+    }
+    for (; c + 1 < end; c += 2, at += 2) {
+      const auto& pair = t.pairs[w.packed[at / 2]];
+      out[c] = as(pair[0] * scale);
+      out[c + 1] = as(pair[1] * scale);
+    }
+    if (c < end) out[c++] = as(t.pairs[w.packed[at / 2]][0] * scale);
+  }
+}
 template <class Out, class As>
 void dequantize(Out* out, std::int64_t ld, const Nf4View& w, std::int64_t rows, std::int64_t cols,
                 const As& as) {
-  const auto map = dynamic_map();
-  std::array<std::array<float, 2>, 256> pairs;  // both levels of a byte
-  for (std::size_t i = 0; i < 256; ++i) pairs[i] = {nf4_levels[i >> 4], nf4_levels[i & 15]};
-  const auto scale_of = [&](std::int64_t block) {
-    return map[w.scales[block]] * w.group_scales[block / nf4_group] + w.offset;
-  };
+  const Tables& t = tables();
 #pragma omp parallel for schedule(static)
-  for (std::int64_t r = 0; r < rows; ++r) {
-    Out* row = out + r * ld;
-    std::int64_t c = 0;
-    while (c < cols) {
-      const std::int64_t flat = r * cols + c, block = flat / nf4_block;
-      const std::int64_t end = std::min(cols, c + (block + 1) * nf4_block - flat);
-      const float scale = scale_of(block);
-      std::int64_t at = flat;
-      if (at % 2 != 0) {
-        row[c++] = as(pairs[w.packed[at / 2]][1] * scale);
-        ++at;
-      }
-      for (; c + 1 < end; c += 2, at += 2) {
-        const auto& pair = pairs[w.packed[at / 2]];
-        row[c] = as(pair[0] * scale);
-        row[c + 1] = as(pair[1] * scale);
-      }
-      if (c < end) row[c++] = as(pairs[w.packed[at / 2]][0] * scale);
-    }
-  }
+  for (std::int64_t r = 0; r < rows; ++r) dequantize_run(out + r * ld, t, w, r * cols, cols, as);
 }
 }  // namespace
 
+void nf4_dequantize_run_cpu(float* out, const Nf4View& w, std::int64_t first, std::int64_t count) {
+  const Tables& t = tables();
+  if (first % nf4_block != 0 || count % nf4_block != 0)
+    return dequantize_run(out, t, w, first, count, [](float x) { return x; });
+  const FrozenTiles& tiles = frozen_tiles();
+  for (std::int64_t at = first; at < first + count; at += nf4_block)
+    tiles.nf4_block(out + (at - first), w.packed + at / 2, nf4_levels.data(),
+                    scale_of(t, w, at / nf4_block));
+}
 void nf4_dequantize_cpu(float* out, std::int64_t ld, const Nf4View& w, std::int64_t rows,
                         std::int64_t cols) {
   dequantize(out, ld, w, rows, cols, [](float x) { return x; });

@@ -6,7 +6,7 @@ namespace kairo::gpu {
 // The scores of so many rows are in memory at once, per thread: the memory plan counts them.
 constexpr std::int64_t query_block = 64;
 // Floats of scratch for each thread when at most so many keys are attended to.
-constexpr std::int64_t scores_to_serve(std::int64_t keys) {
+constexpr std::int64_t scores_forward(std::int64_t keys) {
   return query_block * keys;
 }
 constexpr std::int64_t scores_to_train(std::int64_t keys) {  // probabilities and their gradient

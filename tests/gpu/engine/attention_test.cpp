@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gpu/engine/ops.h"
+#include "gpu/kernels/cached_attention.h"
 #include "gpu/plan/attention_rows.h"
 
 namespace kairo::gpu {
@@ -79,7 +80,7 @@ double apart(const std::vector<float>& a, const std::vector<double>& b) {
 TEST_CASE("attention: blocks and windows change nothing") {
   static_assert(T > 2 * query_block);
   constexpr double bound = 2e-5;  // of values around 1, in fp32
-  const auto ops = make_cpu_ops(2, scores_to_train(T));
+  const auto ops = make_cpu_ops(2, scores_to_train(T) + cached_attention_scratch(T, D));
   ops->enter();
   for (const std::int64_t window : {0, 1, 7, 64, 65, 100, 150, 1000}) {
     CAPTURE(window);

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "gpu/plan/attention_rows.h"
+#include "gpu/kernels/cached_attention.h"
 
 namespace kairo::gpu {
 namespace {
@@ -73,19 +73,21 @@ void check_products(Ops& ops) {
   check_near(d.get(c), {64, 74, 124, 144});
 
   const Mat x = d.put(3, 2, {1, 2, 3, 4, 5, 6}, 4), y = d.room(3, 2, 3);
-  ops.skinny(y, x, b);
+  const Values dense_b = {5, 6, 7, 8};
+  const Frozen w = Frozen::of(Stored::f32, dense_b.data(), 2, 2);
+  ops.frozen(y, x, w);
   check_near(d.get(y), {17, 23, 39, 53, 61, 83});
   CHECK(d.get(y.columns_at(2, 1)) == Values{beside, beside, beside});
   const Values together = d.get(y);
   for (std::int64_t r = 0; r < 3; ++r) {  // alone: the same bits
     CAPTURE(r);
     const Mat alone = d.room(1, 2);
-    ops.skinny(alone, x.rows_at(r, 1), b);
+    ops.frozen(alone, x.rows_at(r, 1), w);
     const auto at = static_cast<std::size_t>(2 * r);
     CHECK(d.get(alone) == Values{together[at], together[at + 1]});
   }
   const Mat many = d.room(17, 2), ones = d.put(17, 2, Values(34, 1));
-  ops.skinny(many, ones, b);
+  ops.frozen(many, ones, w);
   check_near(d.get(many.rows_at(16, 1)), {11, 15});
 }
 
@@ -231,7 +233,7 @@ void check_step(Ops& ops) {
 }  // namespace
 
 TEST_CASE("the CPU answers as the seam says") {
-  const auto ops = make_cpu_ops(2, scores_to_train(4));
+  const auto ops = make_cpu_ops(2, cached_attention_scratch(4, 2));
   ops->enter();
   check_products(*ops);
   check_rows(*ops);

@@ -1,4 +1,4 @@
-// tests/gpu/kernels/step_kernels_test.cpp - cross entropy, AdamW, the norm and the skinny product
+// tests/gpu/kernels/step_kernels_test.cpp - cross entropy, AdamW and the norm
 // equal their formulas in double precision at awkward sizes.
 #include <doctest/doctest.h>
 
@@ -7,7 +7,6 @@
 
 #include "gpu/kernels/adamw.h"
 #include "gpu/kernels/cross_entropy.h"
-#include "gpu/kernels/skinny_matmul.h"
 #include "tests/gpu/kernels/reference.h"
 
 namespace kairo::gpu {
@@ -67,37 +66,5 @@ TEST_CASE("AdamW follows torch's formula over several steps, decay and clipping 
   CHECK(norm_cpu(p.data(), 0) == 0.0);
   const std::vector<float> threes(40000, 3.0f);
   CHECK(norm_cpu(threes.data(), 40000) == doctest::Approx(600.0).epsilon(1e-12));
-}
-
-TEST_CASE("skinny product: every count of rows and columns around its tiles") {
-  for (const std::int64_t T : {1, 2, 3, 4, 5, 6, 7, 8, 9})
-    for (const std::int64_t out : {1, 3, 4, 5, 11, 12, 13, 29}) {
-      CAPTURE(T);
-      CAPTURE(out);
-      const std::int64_t in = 67, ld_x = in + 2, ld_w = in + 1, ld_y = out + 3;
-      const auto x = values(T * ld_x, 11), w = values(out * ld_w, 12);
-      std::vector<float> y(static_cast<std::size_t>(T * ld_y), -5.0f);
-      skinny_matmul_cpu(y.data(), x.data(), w.data(), {T, out, in, ld_x, ld_w, ld_y});
-      std::vector<double> want;
-      for (std::int64_t t = 0; t < T; ++t)
-        for (std::int64_t o = 0; o < ld_y; ++o) {
-          double sum = o < out ? 0 : -5;
-          for (std::int64_t i = 0; o < out && i < in; ++i)
-            sum += at(x, t * ld_x + i) * at(w, o * ld_w + i);
-          want.push_back(sum);
-        }
-      REQUIRE(error_of(y, want) < 2e-6);
-    }
-}
-
-TEST_CASE("skinny product: a row's result does not depend on its neighbours, bit for bit") {
-  constexpr std::int64_t T = 7, out = 29, in = 67;
-  const auto x = values(T * in, 13), w = values(out * in, 14);
-  std::vector<float> together(T * out), alone(T * out);
-  skinny_matmul_cpu(together.data(), x.data(), w.data(), {T, out, in, in, in, out});
-  for (std::int64_t t = 0; t < T; ++t)
-    skinny_matmul_cpu(alone.data() + t * out, x.data() + t * in, w.data(),
-                      {1, out, in, in, in, out});
-  CHECK(together == alone);
 }
 }  // namespace kairo::gpu
