@@ -59,7 +59,7 @@ const std::vector<Layer> layers = {
     {"agents/kube_lease.",
      {"schemas/", "agents/cluster/", "agents/runtime/", "agents/kube_lease."}},
     {"agents/serve_agent.", {"schemas/", "state/", "agents/"}},
-    {"gpu/kernels/", {"gpu/kernels/"}},
+    {"gpu/kernels/", {"gpu/formats/", "gpu/kernels/"}},
     {"gpu/formats/", {"schemas/base/", "schemas/yaml/", "gpu/formats/"}},
     {"gpu/hf/", {"schemas/base/", "gpu/formats/", "gpu/hf/"}},
     {"gpu/model/", {"schemas/base/", "gpu/formats/", "gpu/model/"}},
