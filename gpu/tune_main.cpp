@@ -77,10 +77,11 @@ int estimate(const TuneInput& input, TuneJob job, bool as_json) {
   return 0;
 }
 
-int import(const std::string& gguf, const std::string& dir) {
-  const auto done = import_gguf(gguf, dir, [](std::size_t written, std::size_t total) {
+int import(const std::string& gguf, const std::string& dir, ImportAs as) {
+  const auto progress = [](std::size_t written, std::size_t total) {
     if (written == total) log::info("imported", {{"tensors", std::to_string(total)}});
-  });
+  };
+  const auto done = import_gguf(gguf, dir, progress, as);
   if (done.ok()) return 0;
   if (done.error().code == Code::unavailable) {
     log::error("import failed", {{"why", done.error().what}});
@@ -121,7 +122,7 @@ int run(int argc, char** argv) {
       "with a checkpoint (start again).");
   TuneInput input;
   TuneJob job;
-  std::string gguf, model_dir;
+  std::string gguf, model_dir, import_as = "stored";
   bool as_json = false;
   auto* train_command = app.add_subcommand("train", "Fine-tune; resumes from --state");
   auto* estimate_command =
@@ -138,6 +139,12 @@ int run(int argc, char** argv) {
   estimate_command->add_flag("--json", as_json, "One JSON object");
   import_command->add_option("gguf", gguf, "The file")->required();
   import_command->add_option("dir", model_dir, "The folder to make")->required();
+  import_command
+      ->add_option("--as", import_as,
+                   "stored: quantised matrices stay as they are, for kairo alone; f32: for other "
+                   "programs, at four bytes a weight")
+      ->check(CLI::IsMember({"stored", "f32"}))
+      ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -146,7 +153,7 @@ int run(int argc, char** argv) {
   if (train_command->parsed()) return train(input, std::move(job), signals);
   signals.let_go();  // Ctrl-C ends what leaves nothing behind
   if (estimate_command->parsed()) return estimate(input, std::move(job), as_json);
-  return import(gguf, model_dir);
+  return import(gguf, model_dir, import_as == "f32" ? ImportAs::f32 : ImportAs::stored);
 }
 }  // namespace
 }  // namespace kairo::gpu

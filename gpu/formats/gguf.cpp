@@ -187,6 +187,12 @@ Result<std::uint64_t> alignment_of(const GgufHeader& header, const Cursor& in) {
 }
 }  // namespace
 
+std::int64_t GgufTensor::count() const {
+  std::int64_t n = 1;
+  for (const auto size : shape) n *= size;
+  return n;
+}
+
 Result<GgufHeader> parse_gguf(std::span<const std::byte> file) {
   Cursor in(file);
   if (TRY(in.number<std::uint32_t>("the magic")) != 0x46554747)  // "GGUF"

@@ -26,6 +26,7 @@ struct GgufTensor {
   std::vector<std::int64_t> shape;  // C order (GGUF stores the fastest dimension first)
   Stored type;
   std::uint64_t begin = 0, end = 0;  // bytes in the file
+  std::int64_t count() const;        // of its values
 };
 struct GgufHeader {
   std::map<std::string, GgufValue> metadata;
@@ -39,12 +40,15 @@ void dequantise(const GgufTensor& tensor, std::span<const std::byte> file, std::
 
 // Called with tensors written so far and in all.
 using ImportProgress = std::function<void(std::size_t done, std::size_t total)>;
+// stored: matrices as the file has them (stored_tensors.h), which kairo alone reads where they are
+// blocks; their values are those of f32. f32: for other programs.
+enum class ImportAs : std::uint8_t { stored, f32 };
 // Reads a GGUF of Llama, Qwen 2 and 3 or Phi-3 with its vocabulary (byte-level BPE or
-// sentencepiece) and writes model.safetensors (f32), config.json, generation_config.json,
-// tokenizer.json and tokenizer_config.json. The folder appears whole or not at all (written beside
-// it, then renamed). Memory: the model as fp32.
+// sentencepiece) and writes model.safetensors, config.json, generation_config.json, tokenizer.json
+// and tokenizer_config.json. The folder appears whole or not at all (written beside it, then
+// renamed). Memory: the query and key matrices as stored; of f32 the model.
 // invalid: another architecture or tokenizer, or out_dir exists and is not empty.
 // not_found: no such file. corrupt: parse_gguf's. unavailable: the disk is full.
 Status import_gguf(const std::string& gguf_path, const std::string& out_dir,
-                   const ImportProgress& progress);
+                   const ImportProgress& progress, ImportAs as = ImportAs::stored);
 }  // namespace kairo::gpu

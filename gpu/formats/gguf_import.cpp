@@ -10,7 +10,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "gpu/formats/files.h"
@@ -18,6 +20,7 @@
 #include "gpu/formats/gguf_family.h"
 #include "gpu/formats/gguf_keys.h"
 #include "gpu/formats/gguf_tokenizer.h"
+#include "gpu/formats/model_config.h"
 #include "gpu/formats/safetensors.h"
 
 namespace kairo::gpu {
@@ -60,49 +63,84 @@ class Mapped {
 };
 
 // llama.cpp interleaves the rows of q and k (x0, x32, x1, x33, ..) where Hugging Face rotates
-// halves (x0..x31, x32..x63): row 2 i + j of a head goes to row j * half + i.
-Status unpermute(std::vector<float>& w, const GgufTensor& tensor, std::int64_t heads) {
+// halves (x0..x31, x32..x63): row 2 i + j of a head goes to row j * half + i. Rows are whole
+// blocks.
+Status unpermute(std::vector<std::byte>& w, const GgufTensor& tensor, std::int64_t heads) {
   const std::int64_t rows = tensor.shape[0];
   if (tensor.shape.size() != 2 || heads < 1 || rows % heads != 0 || rows / heads % 2 != 0)
     return Error{Code::corrupt, "tensor " + tensor.name + ": its " + std::to_string(rows) +
                                     " rows are not " + std::to_string(heads) + " heads"};
-  const auto columns = static_cast<std::size_t>(tensor.shape[1]);
+  const auto bytes = w.size() / static_cast<std::size_t>(rows);
   const auto size = static_cast<std::size_t>(rows / heads), half = size / 2;
-  std::vector<float> out(w.size());
+  std::vector<std::byte> out(w.size());
   for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
     const std::size_t head = row / size, in = row % size;
     const std::size_t to = head * size + (in % 2) * half + in / 2;
-    std::memcpy(&out[to * columns], &w[row * columns], columns * sizeof(float));
+    std::memcpy(&out[to * bytes], &w[row * bytes], bytes);
   }
   w = std::move(out);
   return ok();
 }
 
+// The heads whose rows are interleaved in this tensor; nothing: they lie as Hugging Face has them.
+Result<std::optional<std::int64_t>> interleaved_heads(const GgufHeader& header,
+                                                      const GgufFamily& family,
+                                                      const GgufTensor& tensor) {
+  const auto part = split_layer(tensor.name).hf;
+  if (!family.interleaves_heads || (part != "attn_q" && part != "attn_k"))
+    return std::optional<std::int64_t>();
+  const char* key = part == "attn_q" ? "attention.head_count" : "attention.head_count_kv";
+  return std::optional(TRY(get<std::int64_t>(header, family.key(key))));
+}
+
+// A tensor as it is to be written. Vectors (norms, biases) are f32 always.
+class Tensors {
+ public:
+  Tensors(std::span<const std::byte> file, ImportAs as) : file_(file), as_(as) {}
+  Status add(const GgufTensor& t, const std::string& name, std::optional<std::int64_t> heads) {
+    if (!names_.insert(name).second)
+      return Error{Code::corrupt, "tensor " + t.name + " occurs twice"};
+    StoredTensor out{t.type, file_.subspan(t.begin, t.end - t.begin)};
+    if (out.kind != Stored::f32 && (as_ == ImportAs::f32 || t.shape.size() != 2)) {
+      auto& wide = keep(static_cast<std::size_t>(t.count()) * sizeof(float));
+      dequantise(t, file_, {reinterpret_cast<float*>(wide.data()), wide.size() / sizeof(float)});
+      out = {Stored::f32, wide};
+    }
+    if (heads) {
+      auto& rows = keep(0);
+      rows.assign(out.bytes.begin(), out.bytes.end());
+      TRY(unpermute(rows, t, *heads));
+      out.bytes = rows;
+    }
+    list_.push_back({name, t.shape, out});
+    return ok();
+  }
+  std::span<const StoredToWrite> list() const { return list_; }
+
+ private:
+  std::vector<std::byte>& keep(std::size_t bytes) {
+    kept_.push_back(std::make_unique<std::vector<std::byte>>(bytes));
+    return *kept_.back();
+  }
+  std::span<const std::byte> file_;
+  ImportAs as_;
+  std::set<std::string> names_;
+  std::vector<std::unique_ptr<std::vector<std::byte>>> kept_;  // what is not the file's own bytes
+  std::vector<StoredToWrite> list_;
+};
+
 Status write_model(const GgufHeader& header, const GgufFamily& family,
-                   std::span<const std::byte> file, const std::string& path,
+                   std::span<const std::byte> file, const std::string& path, ImportAs as,
                    const ImportProgress& progress) {
-  const auto q_heads = TRY(get<std::int64_t>(header, family.key("attention.head_count")));
-  const auto k_heads = TRY(get<std::int64_t>(header, family.key("attention.head_count_kv")));
-  std::vector<std::vector<float>> values;
-  std::vector<TensorToWrite> tensors;
-  std::set<std::string> names;
+  Tensors tensors(file, as);
   for (const auto& t : header.tensors) {
     if (is_rope_factors(t.name)) continue;  // config.json has them
-    std::size_t count = 1;
-    for (const auto size : t.shape) count *= static_cast<std::size_t>(size);
-    std::vector<float> w(count);
-    dequantise(t, file, w);
-    const auto part = split_layer(t.name).hf;
-    if (family.interleaves_heads && part == "attn_q") TRY(unpermute(w, t, q_heads));
-    if (family.interleaves_heads && part == "attn_k") TRY(unpermute(w, t, k_heads));
+    const auto heads = TRY(interleaved_heads(header, family, t));
     const std::string name = TRY(hf_name(family, t.name));
-    if (!names.insert(name).second)
-      return Error{Code::corrupt, "tensor " + t.name + " occurs twice"};
-    values.push_back(std::move(w));
-    tensors.push_back({name, t.shape, values.back()});
-    if (progress) progress(tensors.size(), header.tensors.size());
+    TRY(tensors.add(t, name, heads));
+    if (progress) progress(tensors.list().size(), header.tensors.size());
   }
-  return write_tensors(path, tensors);
+  return write_stored(path, tensors.list());
 }
 
 Json ids_of(const GgufVocabulary& v) {
@@ -113,7 +151,7 @@ Json ids_of(const GgufVocabulary& v) {
   return out;
 }
 Result<Json> config_json(const GgufHeader& header, const GgufFamily& family,
-                         std::span<const std::byte> file, const GgufVocabulary& v) {
+                         std::span<const std::byte> file, const GgufVocabulary& v, ImportAs as) {
   const auto size = [&](const char* key) { return get<std::int64_t>(header, family.key(key)); };
   const double epsilon = TRY(get<double>(header, family.key("attention.layer_norm_rms_epsilon")));
   char shown[32];  // the file's f32 as the decimal number it was made from
@@ -141,6 +179,15 @@ Result<Json> config_json(const GgufHeader& header, const GgufFamily& family,
               {"use_cache", true},
               {"torch_dtype", "float32"}});
   out.update(ids_of(v));
+  StoredValues values{};
+  bool has_blocks = false;
+  for (const auto& t : header.tensors) {
+    if (t.shape.size() != 2) continue;
+    has_blocks = has_blocks || is_quantised(t.type);
+    values[static_cast<std::size_t>(t.type)] += t.count();
+  }
+  if (has_blocks && as == ImportAs::stored)
+    out["quantization_config"] = {{"quant_method", kairo_blocks}, {"matrices", names_of(values)}};
   return out;
 }
 
@@ -152,11 +199,11 @@ Status write_json(const std::string& path, const Json& json) {
   }
 }
 Status write_folder(const GgufHeader& header, std::span<const std::byte> file,
-                    const std::string& dir, const ImportProgress& progress) {
+                    const std::string& dir, ImportAs as, const ImportProgress& progress) {
   const GgufFamily& family = *TRY(gguf_family(header));
   TRY(check_keys(header, family));
   const auto vocabulary = TRY(vocabulary_of(header));
-  const Json config = TRY(config_json(header, family, file, vocabulary));
+  const Json config = TRY(config_json(header, family, file, vocabulary, as));
   const Json tokenizer = TRY(tokenizer_json(vocabulary, family.strips_after_special));
   const Json tokenizer_config = tokenizer_config_json(
       header, vocabulary, config["max_position_embeddings"].get<std::int64_t>());
@@ -164,13 +211,13 @@ Status write_folder(const GgufHeader& header, std::span<const std::byte> file,
   TRY(write_json(dir + "/generation_config.json", ids_of(vocabulary)));
   TRY(write_json(dir + "/tokenizer.json", tokenizer));
   TRY(write_json(dir + "/tokenizer_config.json", tokenizer_config));
-  TRY(write_model(header, family, file, dir + "/model.safetensors", progress));
+  TRY(write_model(header, family, file, dir + "/model.safetensors", as, progress));
   return sync_folder(dir);
 }
 }  // namespace
 
 Status import_gguf(const std::string& gguf_path, const std::string& out_dir,
-                   const ImportProgress& progress) {
+                   const ImportProgress& progress, ImportAs as) {
   const auto named = [&](const Error& e) {
     return Error{e.code, "import " + gguf_path + ": " + e.what};
   };
@@ -184,7 +231,7 @@ Status import_gguf(const std::string& gguf_path, const std::string& out_dir,
   if (!final_dir.has_filename()) final_dir = final_dir.parent_path();
   const std::string partial = final_dir.string() + ".partial-" + std::to_string(::getpid());
   TRY(make_folders(partial));
-  const Status written = write_folder(header.value(), file.bytes(), partial, progress);
+  const Status written = write_folder(header.value(), file.bytes(), partial, as, progress);
   if (!written.ok()) {
     fs::remove_all(partial, error);
     return named(written.error());

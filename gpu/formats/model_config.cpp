@@ -152,7 +152,8 @@ Result<ModelConfig> parse_model_config(const std::string& json_text, const std::
     config.qkv_bias = config.o_bias = f.flag("attention_bias", false);
     config.mlp_bias = f.flag("mlp_bias", false);
   }
-  if (whole.has("quantization_config"))
+  if (whole.has("quantization_config") &&
+      Fields(whole.at("quantization_config"), file).text("quant_method") != kairo_blocks)
     whole.fail("quantization_config", "is not supported: give the unquantised model");
   refuse_unsupported(config, *family, f);
   check_sizes(config, f);

@@ -73,6 +73,8 @@ struct ModelConfig : LayerForm {
   }
   std::vector<std::int32_t> stop_tokens;  // eos_token_id: one or several; may be empty
 };
+// quant_method of a folder whose matrices are a GGUF's blocks: other programs refuse it by name.
+inline constexpr const char* kairo_blocks = "kairo_blocks";
 // The one list of what trainer and server compute, for whoever chooses between engines.
 bool is_computed(std::string_view architecture);
 std::string computed_families();  // "llama, mistral, ...", by their model_type

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,9 +40,10 @@ std::int64_t bits_of(Dtype dtype);
 
 struct TensorInfo {
   std::string name;
-  Dtype dtype;
-  std::vector<std::int64_t> shape;   // C order; empty = one value
+  Dtype dtype;                       // as the file has it: u8 of blocks
+  std::vector<std::int64_t> shape;   // of the values, C order; empty = one value
   std::uint64_t begin = 0, end = 0;  // bytes in the file
+  std::optional<Stored> stored;      // nothing: no floats that are read here
   std::int64_t count() const;        // product of the shape; fits: checked by the parser
 };
 struct TensorHeader {
@@ -51,7 +53,7 @@ struct TensorHeader {
 // file: the first bytes of the file, at least the whole header. file_bytes: its size.
 // As strict as the reference (safetensors 0.8), and blanks before the opening brace, which the
 // format does not have, are refused. corrupt: wrong length, not JSON, unknown dtype, shape and
-// offsets disagree, overlap, or a hole.
+// offsets disagree, overlap, a hole, or blocks (stored_tensors.h) that are not what it says.
 Result<TensorHeader> parse_header(std::span<const std::byte> file, std::uint64_t file_bytes);
 
 struct StoredTensor {
@@ -72,8 +74,8 @@ class TensorFile {
   std::span<const std::byte> bytes(const TensorInfo& tensor) const;
   Status check(const TensorInfo& tensor) const;         // invalid: not a float type
   StoredTensor stored(const TensorInfo& tensor) const;  // of one that check() lets pass
-  // Copies the tensor as fp32 (exact from f16 and bf16). invalid: not a float type, or out.size()
-  // is not its count.
+  // Copies the tensor as fp32, exactly: widened, or decoded from blocks. invalid: not a float type,
+  // or out.size() is not its count.
   Status read(const TensorInfo& tensor, std::span<float> out) const;
   // Gives the kernel the tensor's pages back; a later read maps them again.
   void release(const TensorInfo& tensor) const;
@@ -95,7 +97,7 @@ class TensorFolder {
   // Whether the tensor is there, of floats, with this shape; costs nothing. not_found, invalid: as
   // read.
   Status check(const std::string& name, std::span<const std::int64_t> shape) const;
-  // Copies one tensor as fp32 (exact from f16 and bf16). shape: what the caller expects.
+  // Copies one tensor as TensorFile's read. shape: what the caller expects.
   // not_found: absent. invalid: another shape, or not a float type.
   Status read(const std::string& name, std::span<const std::int64_t> shape,
               std::span<float> out) const;
@@ -106,6 +108,8 @@ class TensorFolder {
   // Valid as long as the folder.
   StoredTensor stored(const std::string& name) const;
   void release(const std::string& name) const;  // as TensorFile's
+  // How the matrices are stored, what most values have first: "Q4_1, Q8_0".
+  std::string matrices() const;
   const std::string& dir() const { return dir_; }
 
  private:
@@ -119,7 +123,16 @@ struct TensorToWrite {
   std::vector<std::int64_t> shape;
   std::span<const float> values;
 };
-// Writes f32 tensors in the order of their names, with the metadata {"format": "pt"}: the same
-// tensors give the same bytes. Synced. Errors: as write_file.
+struct StoredToWrite {
+  std::string name;
+  std::vector<std::int64_t> shape;  // of the values; two dimensions where they are quantised
+  StoredTensor as;
+};
+// Writes tensors as they are stored, those of wider types first, else in the order of their names:
+// the same tensors give the same bytes. Metadata: {"format": "pt"}, and which are blocks. Synced.
+// Errors: as write_file.
+Status write_stored(const std::string& path, std::span<const StoredToWrite> tensors);
+// Writes f32 tensors in the order of their names, with the metadata {"format": "pt"}; as
+// write_stored.
 Status write_tensors(const std::string& path, std::span<const TensorToWrite> tensors);
 }  // namespace kairo::gpu

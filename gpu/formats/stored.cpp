@@ -1,6 +1,7 @@
 // gpu/formats/stored.cpp - one function a kind: a block's bytes to its values.
 #include "gpu/formats/stored.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -139,6 +140,17 @@ void all(std::span<const std::byte> blocks, std::span<float> out) {
     read(blocks.data() + i * bytes, out.data() + i * values);
 }
 }  // namespace
+
+std::string names_of(StoredValues values) {
+  std::string out;
+  for (;;) {
+    const auto most = std::max_element(values.begin(), values.end());
+    if (*most == 0) return out;
+    const auto kind = static_cast<Stored>(most - values.begin());
+    out += (out.empty() ? "" : ", ") + std::string(name_of(kind));
+    *most = 0;
+  }
+}
 
 std::optional<Stored> stored_named(std::string_view name) {
   for (std::size_t i = 0; i < stored_layouts.size(); ++i)

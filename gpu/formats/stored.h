@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace kairo::gpu {
@@ -42,6 +43,10 @@ constexpr std::string_view name_of(Stored kind) {
 constexpr bool is_quantised(Stored kind) {
   return values_per_block(kind) > 1;
 }
+// So many values of each kind, in the order of Stored.
+using StoredValues = std::array<std::int64_t, stored_layouts.size()>;
+// The kinds that there are values of, what most values have first: "Q4_1, Q8_0".
+std::string names_of(StoredValues values);
 std::optional<Stored> stored_named(std::string_view name);  // nothing: no kind has this name
 // Whole blocks, in the order of their values; out holds exactly these. The same bits as the
 // reference that the format is defined by (the sums and products are its, in its order).

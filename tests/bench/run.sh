@@ -230,7 +230,7 @@ rows() {
 }
 
 train() {
-  local method status
+  local method status plain
   title "train: SmolLM2-135M on examples/gsm8k, kairo's engine and peft on the same tokens, one after the other"
   if ! [ -x "${KAIRO_CACHE:-$HOME/.cache/kairo}/oracle/bin/python" ]; then
     skip train "no oracle; run tests/parity/setup.sh"
@@ -240,11 +240,12 @@ train() {
     return
   fi
   needs train_bench
+  plain=$(bash "$source_dir/deploy/setup/model.sh" "$build/kairo-tune" plain)  # for peft, and older builds
   note "tokens/s after the first step; start s: to the end of the first step (peft: with its imports); $steps steps of 4 rows"
   printf '  %-7s %-10s %9s %10s %8s  %s\n' method by tokens/s "peak MiB" "start s" "first and last loss"
   for method in lora qlora; do
     status=0
-    env -u OMP_NUM_THREADS timeout 900 sh "$here/peer/run.sh" "$build/tests/gpu/train_bench" "$real_model" \
+    env -u OMP_NUM_THREADS timeout 900 sh "$here/peer/run.sh" "$build/tests/gpu/train_bench" "$plain" \
       "$source_dir/examples/gsm8k/train-256.jsonl" "$method" "$steps" >"$work/train.log" 2>&1 || status=$?
     if [ $status != 0 ]; then
       cat "$work/train.log" >&2

@@ -129,14 +129,17 @@ TEST_CASE("the trainer's and the server's decoders") {
   };
   std::vector<std::string> configs = {folder.read("model/config.json")};
   const auto families = nlohmann::json::parse(golden("../families.json"));
-  for (const auto& [name, of] : families.items())
-    configs.push_back(of["config"].dump());
+  for (const auto& [name, of] : families.items()) configs.push_back(of["config"].dump());
   const std::string parquet = golden("../rows.parquet");
   const std::string good_tensors = safetensors_of(
       R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"k":"v"}})");
   const std::vector<kairo::test::FuzzTarget> targets = {
       {"safetensors",
-       {good_tensors},
+       {good_tensors,
+        safetensors_of(R"({"a":{"dtype":"U8","shape":[1,2],"data_offsets":[0,2]},)"
+                       R"("q":{"dtype":"U8","shape":[0,34],"data_offsets":[2,2]},)"
+                       R"("b":{"dtype":"F16","shape":[3],"data_offsets":[2,8]},)"
+                       R"("__metadata__":{"kairo.blocks":"{\"version\":1,\"Q8_0\":[\"q\"]}"}})")},
        [](const std::string& b) { (void)parse_header(bytes_of(b), b.size()); }},
       {"gguf", {gguf("llama", true), gguf("qwen2", false), gguf("phi3", true)}, read_gguf},
       {"config.json", configs,

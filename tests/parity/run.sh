@@ -8,19 +8,19 @@ root=$here/../..
 cache=${KAIRO_CACHE:-$HOME/.cache/kairo}
 "$here/setup.sh"
 "$here/chats_setup.sh"
-bash "$root/deploy/setup/model.sh" "$1/kairo-tune"
+smollm2=$(bash "$root/deploy/setup/model.sh" "$1/kairo-tune" plain)
 cmake --build "$1" --target parity_chats
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo "parity: golden files with transformers and peft (some minutes)"
-"$cache/oracle/bin/python" "$here/make_golden.py" "$work/golden" --smollm2 "$cache/models/smollm2-135m-instruct" \
+"$cache/oracle/bin/python" "$here/make_golden.py" "$work/golden" --smollm2 "$smollm2" \
   --gsm8k "$root/examples/gsm8k/train-256.jsonl" 2>"$work/log" || { tail -n 20 "$work/log" >&2; exit 1; }
 "$cache/oracle/bin/python" "$here/compare.py" "$work/golden" "$root/tests/gpu/golden"
 echo "parity: SmolLM2 in bf16 and in fp32 (some minutes where the CPU has no AMX)"
 cmake --build "$1" --target train_bench
-"$cache/oracle/bin/python" "$here/../bench/peer/tokenise.py" "$cache/models/smollm2-135m-instruct" \
+"$cache/oracle/bin/python" "$here/../bench/peer/tokenise.py" "$smollm2" \
   "$root/examples/gsm8k/train-256.jsonl" "$work/rows" 216 all 2>"$work/log" || { tail -n 20 "$work/log" >&2; exit 1; }
-python3 "$here/bf16.py" "$1/tests/gpu/train_bench" "$cache/models/smollm2-135m-instruct" "$work/rows" || [ $? = 77 ]
+python3 "$here/bf16.py" "$1/tests/gpu/train_bench" "$smollm2" "$work/rows" || [ $? = 77 ]
 echo "parity: conversations with the tokenizers and templates of real models (a minute)"
 "$cache/oracle/bin/python" "$here/chats.py" "$cache/chats" "$work/chats" 2>"$work/log" || { tail -n 20 "$work/log" >&2; exit 1; }
 "$1/tests/gpu/hf/parity_chats" "$work/chats" "$cache/chats/llama"

@@ -113,6 +113,59 @@ TEST_CASE("gguf: a small Llama becomes a model folder, whole or not at all") {
   CHECK(names == 2);  // m.gguf and model: nothing is left of the refused one
 }
 
+TEST_CASE("gguf: each kind is imported as it is stored, with the values of an import as f32") {
+  const auto golden =
+      nlohmann::json::parse(read_file(test::golden("gguf_blocks.json"), 1 << 20).value());
+  for (const auto& [name, of] : golden.items()) {
+    CAPTURE(name);
+    const Stored kind = stored_named(name).value();
+    // Two heads of two rows, so that q's rows 1 and 2 change places; a row is one or more blocks.
+    const std::string blocks = from_hex(of["blocks"]);
+    const auto bytes_per = static_cast<std::size_t>(bytes_per_block(kind));
+    const std::size_t row = blocks.size() / bytes_per * bytes_per;
+    const auto columns = row / bytes_per * static_cast<std::size_t>(values_per_block(kind));
+    std::string rows;
+    for (std::size_t r = 0; r < 4; ++r) rows += blocks.substr(0, row);
+    for (std::size_t r = 0; r < 4; ++r) rows[r * row + row - 1] = static_cast<char>(r);
+    const test::TempFolder folder;
+    const std::string path = folder.path() + "/m.gguf", dir = folder.path() + "/m";
+    Writer w = small_llama();
+    w.tensor("blk.0.attn_output.weight", {columns, 4}, of["type"], rows);
+    w.tensor("blk.0.attn_k.weight", {columns, 4}, of["type"], rows);
+    w.tensor("blk.0.attn_norm.weight", {columns}, of["type"], rows.substr(0, row));
+    REQUIRE(write_file(path, w.file()).ok());
+    for (const auto as : {ImportAs::stored, ImportAs::f32})
+      REQUIRE(import_gguf(path, dir + (as == ImportAs::f32 ? "32" : ""), {}, as).ok());
+    const auto kept = TensorFolder::open(dir), wide = TensorFolder::open(dir + "32");
+    REQUIRE_MESSAGE(kept.ok(), kept.error().what);
+    const std::vector<std::int64_t> shape = {4, static_cast<std::int64_t>(columns)};
+    for (const std::string module : {"self_attn.o_proj", "self_attn.k_proj", "input_layernorm"}) {
+      CAPTURE(module);
+      const std::string tensor = "model.layers.0." + module + ".weight";
+      const bool is_norm = module == "input_layernorm";
+      const auto of_it = std::span(shape).last(is_norm ? 1 : 2);
+      CHECK(kept.value().stored(tensor).kind == (is_norm ? Stored::f32 : kind));
+      CHECK(wide.value().stored(tensor).kind == Stored::f32);
+      std::vector<float> a(is_norm ? columns : 4 * columns, -1.0f), b(a.size(), -2.0f);
+      REQUIRE(kept.value().read(tensor, of_it, a).ok());
+      REQUIRE(wide.value().read(tensor, of_it, b).ok());
+      CHECK(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+    }
+    const auto k = kept.value().stored("model.layers.0.self_attn.k_proj.weight").bytes;
+    REQUIRE(k.size() == 4 * row);
+    std::string order;  // of the rows, by the last byte that each was given
+    for (std::size_t r = 0; r < 4; ++r)
+      order += std::to_string(std::to_integer<int>(k[r * row + row - 1]));
+    CHECK(order == "0213");
+    const auto config = read_file(dir + "/config.json", 1 << 20).value();
+    CHECK((config.find("\"quant_method\": \"kairo_blocks\"") != std::string::npos) ==
+          is_quantised(kind));
+    CHECK(kept.value().matrices() == (kind == Stored::f32 ? "F32"
+                                      : columns > 4       ? name + ", F32"
+                                                          : "F32, " + name));
+  }
+}
+
 TEST_CASE("gguf: refused files say why") {
   const std::string whole = small_llama().file();
   const auto why = [](const std::string& file) {

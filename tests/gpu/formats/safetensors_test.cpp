@@ -209,6 +209,78 @@ TEST_CASE("written tensors read back; the bytes do not depend on the order given
   CHECK(opened.value().read("c", shape, out).error().code == Code::not_found);
 }
 
+TEST_CASE("blocks of a GGUF: a matrix of U8 with its kind, or an error that says what is wrong") {
+  const std::string entries = R"("a":{"dtype":"U8","shape":[2,40],"data_offsets":[0,80]},)"
+                              R"("b":{"dtype":"F32","shape":[1],"data_offsets":[80,84]},)"
+                              R"("c":{"dtype":"U8","shape":[34],"data_offsets":[84,118]}})";
+  const auto header_of = [&](std::string blocks) {
+    for (std::size_t at = 0; (at = blocks.find('"', at)) != blocks.npos; at += 2)
+      blocks.insert(at, 1, '\\');
+    return parse(file_of(R"({"__metadata__":{"kairo.blocks":")" + blocks + "\"}," + entries, 118));
+  };
+  const auto good_one = header_of(R"({"version":1,"Q4_1":["a"]})");
+  REQUIRE_MESSAGE(good_one.ok(), good_one.error().what);
+  const TensorInfo& a = good_one.value().tensors[0];
+  CHECK(a.stored == Stored::q4_1);
+  CHECK(a.shape == std::vector<std::int64_t>{2, 64});
+  CHECK(a.count() == 128);
+  CHECK_FALSE(good_one.value().tensors[2].stored);  // c is bytes, and none of ours
+  struct Row {
+    std::string blocks, error;
+  };
+  const std::vector<Row> rows = {
+      {"[]", "is not a JSON object"},
+      {R"({"Q4_1":["a"]})", "is not of version 1"},
+      {R"({"version":2,"Q4_1":["a"]})", "is not of version 1"},
+      {R"({"version":1,"Q2_K":["a"]})", "names no kind of blocks: Q2_K"},
+      {R"({"version":1,"F32":["a"]})", "names no kind of blocks: F32"},
+      {R"({"version":1,"Q4_1":"a"})", "has no list of tensors for Q4_1"},
+      {R"({"version":1,"Q4_1":[1]})", "names a tensor that is no text"},
+      {R"({"version":1,"Q4_1":["x"]})", "names x, which is absent"},
+      {R"({"version":1,"Q4_1":["a","a"]})", "names a, which is of floats or named twice"},
+      {R"({"version":1,"Q4_1":["b"]})", "names b, which is of floats or named twice"},
+      {R"({"version":1,"Q8_0":["c"]})", "names c, which is no matrix of U8"},
+      {R"({"version":1,"Q8_0":["a"]})",
+       "says that a is Q8_0: rows of 40 bytes are not whole blocks of 34"},
+      {R"({"version":1,"Q4_1":[["a"]]})", "names a tensor that is no text"},
+      {R"({"version":1,"Q4_1":[[["a"]]]})", "is nested deeper than 3"}};
+  for (const Row& row : rows) {
+    CAPTURE(row.blocks);
+    const auto header = header_of(row.blocks);
+    REQUIRE_FALSE(header.ok());
+    CHECK(header.error().code == Code::corrupt);
+    CHECK(header.error().what == "safetensors header: __metadata__.kairo.blocks " + row.error +
+                                     "; import the GGUF file again");
+  }
+}
+
+TEST_CASE("what is stored is written and read back: wide types first, so that they lie aligned") {
+  const test::TempFolder folder;
+  const std::vector<float> norm = {1.5f, -2};
+  std::vector<std::byte> q8(34, std::byte{2}), half(2);  // scale 514 x 2^-24, 32 times 2
+  half[1] = std::byte{0x3c};                             // 1 of f16
+  const std::vector<StoredToWrite> tensors = {
+      {"a", {1, 32}, {Stored::q8_0, q8}},
+      {"b", {1, 1}, {Stored::f16, half}},
+      {"c", {2}, {Stored::f32, std::as_bytes(std::span(norm))}}};
+  REQUIRE(write_stored(folder.path() + "/model.safetensors", tensors).ok());
+  const auto file = TensorFile::open(folder.path() + "/model.safetensors").value();
+  CHECK(file.find("c")->begin < file.find("b")->begin);
+  CHECK(file.find("b")->begin < file.find("a")->begin);
+  CHECK(file.header().metadata.at("kairo.blocks") == R"({"version":1,"Q8_0":["a"]})");
+  const auto opened = TensorFolder::open(folder.path()).value();
+  const std::array<std::int64_t, 2> wide = {1, 32}, bytes = {1, 34};
+  std::vector<float> out(32);
+  REQUIRE(opened.read("a", wide, out).ok());
+  CHECK(out[31] == 514 * 0x1p-23f);
+  CHECK(opened.stored("a").kind == Stored::q8_0);
+  CHECK(opened.stored("a").bytes.size() == 34);
+  CHECK(opened.view("a", wide).empty());
+  CHECK(opened.check("a", bytes).error().what.find("a is [1, 32], config.json asks for [1, 34]") !=
+        std::string::npos);
+  CHECK(opened.matrices() == "Q8_0, F16");
+}
+
 TEST_CASE("f16 and bf16 widen exactly, subnormals and infinities included") {
   const test::TempFolder folder;
   struct Row {
