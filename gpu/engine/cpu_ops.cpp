@@ -49,11 +49,15 @@ class CpuOps final : public Ops {
     gpu::gemm({a.turned, b.turned, c.rows, c.cols, K, floats(a.mat), a.mat.ld, floats(b.mat),
                b.mat.ld, floats(c), c.ld, alpha, beta});
   }
-  void frozen(const Mat& y, const Mat& x, const Frozen& w) override {
-    KAIRO_ASSERT(x.rows == y.rows && w.rows == y.cols && w.cols == x.cols,
-                 "the factors' shapes give the product's");
-    float* scratch = reserve(frozen_, frozen_matmul_scratch(y.rows, w.cols, threads_));
-    frozen_matmul_cpu(floats(y), y.ld, floats(x), x.ld, y.rows, w, scratch, threads_);
+  void frozen(const Mat& y, const Mat& x, std::span<const Frozen> stacked) override {
+    std::int64_t columns = 0;
+    for (const Frozen& w : stacked) {
+      KAIRO_ASSERT(w.cols == x.cols, "stacked matrices multiply the same rows");
+      columns += w.rows;
+    }
+    KAIRO_ASSERT(x.rows == y.rows && columns == y.cols, "the factors' shapes give the product's");
+    float* scratch = reserve(frozen_, frozen_matmul_scratch(y.rows, x.cols, threads_));
+    frozen_matmul_cpu(floats(y), y.ld, floats(x), x.ld, y.rows, stacked, scratch, threads_);
   }
 
   void zero(const Mat& m) override {

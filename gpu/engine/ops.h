@@ -50,8 +50,10 @@ class Ops {
   // c = alpha a b + beta c; c is not read when beta is 0, and then may be bf16.
   virtual void gemm(const Mat& c, const Factor& a, const Factor& b, float alpha = 1,
                     float beta = 0) = 0;
-  // y = x w^T in fp32. No row changes a bit of another's, and there may be any number of them.
-  virtual void frozen(const Mat& y, const Mat& x, const Frozen& w) = 0;
+  // y = x w^T in fp32, of matrices that are stacked: their rows are the columns of y. No row
+  // changes a bit of another's, and there may be any number of them.
+  virtual void frozen(const Mat& y, const Mat& x, std::span<const Frozen> stacked) = 0;
+  void frozen(const Mat& y, const Mat& x, const Frozen& w) { frozen(y, x, std::span(&w, 1)); }
 
   // Rows. copy and gather also write another type than they read: bf16 is the nearest, ties to
   // even.

@@ -42,7 +42,8 @@ std::vector<float> product(const std::vector<float>& x, std::int64_t tokens, con
                            int threads = 2) {
   std::vector<float> y(sized(tokens * w.rows), -5.0f), scratch;
   scratch.resize(sized(frozen_matmul_scratch(tokens, w.cols, threads)));
-  frozen_matmul_cpu(y.data(), w.rows, x.data(), w.cols, tokens, w, scratch.data(), threads);
+  frozen_matmul_cpu(y.data(), w.rows, x.data(), w.cols, tokens, std::span(&w, 1), scratch.data(),
+                    threads);
   return y;
 }
 // Blocks whose scales are ordinary numbers.
@@ -72,20 +73,26 @@ TEST_CASE("frozen product: the stated order of sums, at every count around its t
     }
 }
 
-TEST_CASE("frozen product: strides, threads and large sizes change nothing") {
-  constexpr std::int64_t tokens = 9, out = 515, in = 576, ld_x = in + 3, ld_y = out + 2;
-  const auto x = values(tokens * ld_x, 13), w = values(out * in, 14);
-  const Frozen frozen = Frozen::of(Stored::f32, w.data(), out, in);
-  for (const int threads : {1, 3}) {
-    std::vector<float> y(sized(tokens * ld_y), -5.0f), scratch;
-    scratch.resize(sized(frozen_matmul_scratch(tokens, in, threads)));
-    frozen_matmul_cpu(y.data(), ld_y, x.data(), ld_x, tokens, frozen, scratch.data(), threads);
-    for (std::int64_t t = 0; t < tokens; ++t) {
-      for (std::int64_t o = 0; o < out; ++o)
-        REQUIRE(y[sized(t * ld_y + o)] == dot(x.data() + t * ld_x, w.data() + o * in, in));
-      CHECK(y[sized(t * ld_y + out)] == -5.0f);
-    }
-  }
+TEST_CASE("frozen product: strides, threads, stacks and large sizes change nothing") {
+  constexpr std::int64_t out = 515, in = 576, ld_x = in + 3, ld_y = out + 2, most = 9;
+  const auto x = values(most * ld_x, 13), w = values(out * in, 14);
+  const auto rows_of = [&](std::int64_t begin, std::int64_t count) {
+    return Frozen::of(Stored::f32, w.data() + begin * in, count, in);
+  };
+  const std::vector<Frozen> whole = {rows_of(0, out)},
+                            parts = {rows_of(0, 8), rows_of(8, 7), rows_of(15, 500)};
+  for (const std::int64_t tokens : {std::int64_t{1}, most})
+    for (const int threads : {1, 3})
+      for (const auto& stacked : {whole, parts}) {
+        std::vector<float> y(sized(tokens * ld_y), -5.0f), scratch;
+        scratch.resize(sized(frozen_matmul_scratch(tokens, in, threads)));
+        frozen_matmul_cpu(y.data(), ld_y, x.data(), ld_x, tokens, stacked, scratch.data(), threads);
+        for (std::int64_t t = 0; t < tokens; ++t) {
+          for (std::int64_t o = 0; o < out; ++o)
+            REQUIRE(y[sized(t * ld_y + o)] == dot(x.data() + t * ld_x, w.data() + o * in, in));
+          CHECK(y[sized(t * ld_y + out)] == -5.0f);
+        }
+      }
 }
 
 TEST_CASE("frozen product: a row's bits do not depend on the rows beside it") {
