@@ -61,8 +61,7 @@ Layers::Layers(Ops& ops, const ModelConfig& config, const Weights& weights, std:
   if (config.local_rope) local_rope_ = rope_of(*config.local_rope, RopeOf::keys);
 }
 
-LayerActivations Layers::allocate(std::int64_t tokens, const Linears& linears,
-                                  Activations how) const {
+LayerActivations Layers::allocate(std::int64_t tokens, const Linears& linears, Activations how) {
   LayerActivations a;
   const bool keeps = how == Activations::kept;
   const auto make = [&](std::int64_t cols, std::int64_t ld, Type type) {
@@ -71,9 +70,18 @@ LayerActivations Layers::allocate(std::int64_t tokens, const Linears& linears,
   };
   const auto plain = [&](std::int64_t cols) { return make(cols, cols, Type::f32); };
   const Type type = weights_.type();
-  for (const Group g : all_groups)
-    if (keeps || g != Group::gate_up)
-      a.mats.input[index_of(g)] = make(shape_of(config_, g).in, linears.stride(g), type);
+  for (const Group g : all_groups) {
+    const std::int64_t in = shape_of(config_, g).in, ld = linears.stride(g);
+    Mat& input = a.mats.input[index_of(g)];
+    if (keeps && g != Group::o) {
+      Buffer& shared = shared_[index_of(g)];
+      if (shared.size() < floats_of(type, tokens * ld))
+        shared = ops_.make(floats_of(type, tokens * ld));
+      input = Mat::of(type, shared.data(), tokens, in, ld);
+    } else if (keeps || g != Group::gate_up) {
+      input = make(in, ld, type);
+    }
+  }
   a.mats.qkv = make(heads_.columns(), heads_.columns(), type);
   const std::int64_t gate_up = shape_of(config_, Group::gate_up).out;
   a.mats.gate_up = make(gate_up, gate_up, type);
@@ -231,6 +239,19 @@ void Layers::forward(const Mat& out, const LayerActivations& activations, const 
   leave_half(out, m.middle, m, layer, Group::down, gate_up_in, linears);
 }
 
+void Layers::restore(const LayerMats& m, const Mat& x, std::int64_t layer, Group g,
+                     LoraLinears& linears) {
+  if (!linears.is_adapted(layer, g)) return;
+  const Mat& in = m.input[index_of(g)];
+  if (g == Group::down)
+    ops_.gate(in, m.gate_up, m.gate_up, config_.activation);
+  else if (g == Group::gate_up)
+    enter_half(in, m, config_.parallel ? x : m.middle, layer, NormAt::mlp);
+  else
+    enter_half(in, m, x, layer, NormAt::attention);
+  linears.restore(in, layer, g);
+}
+
 void Layers::backward(const Mat& dx, const LayerActivations& activations, const Mat& x,
                       std::int64_t layer, const Ragged& rows, LoraLinears& linears) {
   const LayerMats m = activations.mats.first(rows.tokens);
@@ -239,10 +260,12 @@ void Layers::backward(const Mat& dx, const LayerActivations& activations, const 
   const Mat dmiddle = Mat::f32(dbranch_.data(), rows.tokens, config_.hidden);
   if (config_.parallel) ops_.copy(dmiddle, dx);  // before the other half adds to it
 
+  restore(m, x, layer, Group::down, linears);
   auto d =
       linears.backward(leave_half_backward(dx, m, layer, Group::down), down_in, layer, Group::down);
   if (!d) return;
   ops_.gate_backward(m.gate_up, *d, config_.activation);
+  restore(m, x, layer, Group::gate_up, linears);
   d = linears.backward(m.gate_up, gate_up_in, layer, Group::gate_up);
   if (!d) return;
   enter_half_backward(dx, *d, m, config_.parallel ? x : m.middle, layer, NormAt::mlp);
@@ -252,6 +275,7 @@ void Layers::backward(const Mat& dx, const LayerActivations& activations, const 
   if (!d) return;
   ops_.attention_backward(dqkv, *d, o_in, m.qkv, heads_of(layer), rows);
   norm_and_rotate_backward(dqkv, m, layer, rows);
+  restore(m, x, layer, Group::qkv, linears);
   d = linears.backward(dqkv, qkv_in, layer, Group::qkv);
   if (!d) return;
   enter_half_backward(dx, *d, m, x, layer, NormAt::attention);

@@ -26,8 +26,9 @@ struct LayerActivations {
   LayerMats mats;
   std::vector<Buffer> memory;
 };
-// kept: for a backward pass, everything is there after forward. passing: what is no longer needed
-// is overwritten, and `middle` is the caller's x (forward is then called with out = x).
+// kept: for a backward pass, what it cannot make again at little cost is there after forward; other
+// inputs of groups lie in memory that all layers share. passing: what is no longer needed is
+// overwritten, and `middle` is the caller's x (forward is then called with out = x).
 enum class Activations : std::uint8_t { kept, passing };
 
 // Of either kind.
@@ -45,7 +46,7 @@ class Layers {  // one caller at a time
          std::int64_t backward_tokens = 0);
   // x: (T, hidden), the first layer's input. tokens: the device's.
   void embed(const Mat& x, const std::int32_t* tokens);
-  LayerActivations allocate(std::int64_t tokens, const Linears& linears, Activations how) const;
+  LayerActivations allocate(std::int64_t tokens, const Linears& linears, Activations how);
   // x: (T, hidden), the layer's input; out: its output, x itself or without aliasing. cache: what
   // the rows go on from and are appended to; null: sequences begin and end in the batch.
   void forward(const Mat& out, const LayerActivations& activations, const Mat& x,
@@ -76,6 +77,8 @@ class Layers {  // one caller at a time
                   const Mat& scratch, Linears& linears);
   void enter_half_backward(const Mat& dx, const Mat& din, const LayerMats& m, const Mat& x,
                            std::int64_t layer, NormAt at);
+  // The input of a group as forward had it, from what is kept.
+  void restore(const LayerMats& m, const Mat& x, std::int64_t layer, Group g, LoraLinears& linears);
   // The gradient of what the half's last product gives.
   Mat leave_half_backward(const Mat& dout, const LayerMats& m, std::int64_t layer, Group g);
   Ops& ops_;
@@ -89,5 +92,6 @@ class Layers {  // one caller at a time
   };
   Rope rope_, query_rope_, local_rope_;  // of keys or both; of queries where they differ
   Buffer dqkv_, dbranch_, sums_;
+  std::array<Buffer, 4> shared_;  // inputs of groups that are made again
 };
 }  // namespace kairo::gpu

@@ -107,10 +107,15 @@ void LoraLinears::low_rank(const Mat& xa, const Mat& x, std::int64_t layer, cons
 void LoraLinears::forward(const Mat& y, const Mat& x, std::int64_t layer, Group group, bool add) {
   const LoraGroup& g = at(layer, group);
   const Mat m = matrix(layer, group);
-  low_rank(x.columns_at(g.in, g.rank_total), x, layer, g);
+  restore(x, layer, group);
   const std::int64_t columns = g.in + g.rank_total;
   ops_.gemm(y, x.columns_at(0, columns), turned(m.columns_at(0, columns)), 1, add ? 1 : 0);
   if (const Mat& bias = weights_.bias(layer, group); bias.data != nullptr) ops_.add_row(y, bias);
+}
+
+void LoraLinears::restore(const Mat& x, std::int64_t layer, Group group) {
+  const LoraGroup& g = at(layer, group);
+  low_rank(x.columns_at(g.in, g.rank_total), x, layer, g);
 }
 
 // dA = d(x A^T)^T x;  dx += d(x A^T) A. With dropout the masks are made again: dA takes what they

@@ -27,6 +27,9 @@ class LoraLinears final : public Linears {  // one caller at a time
 
   std::int64_t stride(Group g) const override { return lora_.groups[0][index_of(g)].stride; }
   void forward(const Mat& y, const Mat& x, std::int64_t layer, Group g, bool add) override;
+  // Whether backward reads x; and what forward left beside it, made again.
+  bool is_adapted(std::int64_t layer, Group g) const { return at(layer, g).rank_total > 0; }
+  void restore(const Mat& x, std::int64_t layer, Group g);
   // Adds to the gradient for dy (T, out). x: as forward left it. Returns the gradient of x, valid
   // until the next call; none when nothing below this group is adapted.
   std::optional<Mat> backward(const Mat& dy, const Mat& x, std::int64_t layer, Group g);

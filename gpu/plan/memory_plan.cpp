@@ -39,7 +39,7 @@ std::int64_t largest_group_bytes(const LoraLayout& lora, bool in_bf16) {
     for (const auto& g : layer) n = std::max(n, factor_bytes(g.out * g.stride, in_bf16));
   return n;
 }
-// A LayerActivations of T tokens.
+// What is kept of a layer for T tokens.
 std::int64_t layer_bytes(const ModelConfig& c, const std::array<LoraGroup, 4>& groups,
                          std::int64_t T, bool in_bf16) {
   std::int64_t bytes = factor_bytes(T * shape_of(c, Group::qkv).out, in_bf16) +
@@ -51,7 +51,13 @@ std::int64_t layer_bytes(const ModelConfig& c, const std::array<LoraGroup, 4>& g
   if (c.qk_norm != QkNorm::none)
     bytes += buffer_bytes(T * (c.heads + c.kv_heads) * c.head_dim) + buffer_bytes(T * c.heads) +
              buffer_bytes(T * c.kv_heads);
-  for (const auto& g : groups) bytes += factor_bytes(T * g.stride, in_bf16);
+  return bytes + factor_bytes(T * groups[index_of(Group::o)].stride, in_bf16);
+}
+// Inputs of groups that are made again, once for all layers.
+std::int64_t shared_bytes(const std::array<LoraGroup, 4>& groups, std::int64_t T, bool in_bf16) {
+  std::int64_t bytes = 0;
+  for (const Group g : {Group::qkv, Group::gate_up, Group::down})
+    bytes += factor_bytes(T * groups[index_of(g)].stride, in_bf16);
   return bytes;
 }
 // What bf16 costs beside fp32: products' sums before they are rounded, rounded factors.
@@ -109,6 +115,8 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
       {"checkpoint's copy", lora.parameters * (r.keeps_best ? 5 : 3) * f32, Part::adapter});
   plan.items.push_back(
       {"kept activations", (plan.kept_layers + shared) * one_layer, Part::activations});
+  plan.items.push_back(
+      {"activations made again", shared_bytes(lora.groups[0], T, r.in_bf16), Part::activations});
   plan.items.push_back(
       {"layer inputs", (c.layers + 1) * buffer_bytes(T * c.hidden), Part::activations});
   const std::int64_t flat = c.has_branch() || c.parallel ? 3 : 2;
