@@ -25,16 +25,11 @@ void head_forward(const Head& h) {
 }
 
 // dV = P^T dO;  dP = dO V^T;  dS = P (dP - rowsum(dO O)) scale;  dQ = dS K;  dK = dS^T Q.
-void head_backward(const Head& h, const HeadGradient& g) {
-  if (g.first_of_group)
-    for (std::int64_t t = 0; t < h.rows; ++t) {
-      std::fill_n(g.dk + t * g.ld, h.dim, 0.0f);
-      std::fill_n(g.dv + t * g.ld, h.dim, 0.0f);
-    }
-  for (std::int64_t begin = 0; begin < h.rows; begin += query_block) {
+void head_backward(const Head& h, const HeadGradient& g, float* dscores) {
+  for (std::int64_t begin = g.first * query_block; begin < h.rows; begin += g.step * query_block) {
     const Block b = block_of(h, begin);
     const std::int64_t rows = b.rows, keys = b.keys, skipped = b.first_key * h.ld_kv;
-    const std::int64_t skipped_gradients = b.first_key * g.ld;
+    const std::int64_t skipped_gradients = b.first_key * g.ld_kv;
     const float *q = h.q + begin * h.ld_q, *dout = g.dout + begin * g.ld_dout;
     std::array<float, query_block> delta{};
     for (std::int64_t r = 0; r < rows; ++r) {
@@ -47,18 +42,17 @@ void head_backward(const Head& h, const HeadGradient& g) {
     gemm({false, true, rows, keys, h.dim, q, h.ld_q, h.k + skipped, h.ld_kv, h.scores, keys});
     causal_softmax_cpu(h.scores, b.shape, h.scale, h.cap);
     gemm({true, false, keys, h.dim, rows, h.scores, keys, dout, g.ld_dout, g.dv + skipped_gradients,
-          g.ld, 1.0f, 1.0f});
-    gemm(
-        {false, true, rows, keys, h.dim, dout, g.ld_dout, h.v + skipped, h.ld_kv, g.dscores, keys});
-    causal_softmax_backward_cpu(g.dscores, h.scores, delta.data(), b.shape, h.scale);
+          g.ld_kv, 1.0f, 1.0f});
+    gemm({false, true, rows, keys, h.dim, dout, g.ld_dout, h.v + skipped, h.ld_kv, dscores, keys});
+    causal_softmax_backward_cpu(dscores, h.scores, delta.data(), b.shape, h.scale);
     if (h.cap > 0) {  // the probabilities are not needed any more
       gemm({false, true, rows, keys, h.dim, q, h.ld_q, h.k + skipped, h.ld_kv, h.scores, keys});
-      causal_cap_backward_cpu(g.dscores, h.scores, b.shape, h.scale, h.cap);
+      causal_cap_backward_cpu(dscores, h.scores, b.shape, h.scale, h.cap);
     }
-    gemm({false, false, rows, h.dim, keys, g.dscores, keys, h.k + skipped, h.ld_kv,
+    gemm({false, false, rows, h.dim, keys, dscores, keys, h.k + skipped, h.ld_kv,
           g.dq + begin * g.ld, g.ld});
-    gemm({true, false, keys, h.dim, rows, g.dscores, keys, q, h.ld_q, g.dk + skipped_gradients,
-          g.ld, 1.0f, 1.0f});
+    gemm({true, false, keys, h.dim, rows, dscores, keys, q, h.ld_q, g.dk + skipped_gradients,
+          g.ld_kv, 1.0f, 1.0f});
   }
 }
 
@@ -127,24 +121,14 @@ void CpuAttention::forward(const Mat& out, const Mat& qkv, const Heads& heads, c
 void CpuAttention::backward(const Mat& dqkv, const Mat& dout, const Mat& out, const Mat& qkv,
                             const Heads& heads, const Ragged& rows) {
   if (qkv.type == Type::bf16) return backward_bf16(dqkv, dout, out, qkv, heads, rows);
-  KAIRO_ASSERT(dqkv.ld == qkv.ld, "gradients lie as the values");
-  const std::int64_t group = heads.group(), work = rows.segments * heads.keys;
-#pragma omp parallel for schedule(dynamic) num_threads(threads_)
-  for (std::int64_t i = 0; i < work; ++i) {
-    const std::int64_t kv_head = i % heads.keys;
-    const Segment s = segment_of(rows, i / heads.keys);
-    float* drow = floats(dqkv) + s.begin * dqkv.ld;
-    for (std::int64_t member = 0; member < group; ++member) {
-      const std::int64_t head = kv_head * group + member, at = head * heads.dim;
-      Head h = head_of(qkv, heads, s, head);
-      h.out = floats(out) + s.begin * out.ld + at;  // only read
-      h.ld_out = out.ld;
-      h.scores = scratch(scores_to_train(s.rows));
-      head_backward(h, {floats(dout) + s.begin * dout.ld + at, dout.ld, drow + heads.query_at(head),
-                        drow + heads.key_at(kv_head), drow + heads.value_at(kv_head), dqkv.ld,
-                        h.scores + query_block * s.rows, member == 0});
-    }
-  }
+  backward_in_parts({dqkv, dout, heads, rows, threads_, partial_},
+                    [&](const Segment& s, std::int64_t head, const HeadGradient& g, bool) {
+                      Head h = head_of(qkv, heads, s, head);
+                      h.out = floats(out) + s.begin * out.ld + head * heads.dim;  // only read
+                      h.ld_out = out.ld;
+                      h.scores = scratch(scores_to_train(s.rows));
+                      head_backward(h, g, h.scores + query_block * s.rows);
+                    });
 }
 
 void CpuAttention::cached(const Mat& out, const Mat& qkv, const Heads& heads, const Ragged& rows,

@@ -36,5 +36,6 @@ class CpuAttention {  // owns the scores' scratch; one caller at a time; contrac
   std::int64_t scores_;
   int threads_;     // scratch_ has room for these
   Buffer scratch_;  // (threads, scores)
+  Buffer partial_;  // of gradients that parts sum up
 };
 }  // namespace kairo::gpu

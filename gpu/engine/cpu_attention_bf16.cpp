@@ -21,12 +21,6 @@ struct HeadBf16 {
   float* scratch;
   static constexpr std::int64_t past = 0;
 };
-struct Gradients {
-  const float* dout;
-  std::int64_t ld_dout;
-  float *dq, *dk, *dv;
-  std::int64_t ld;
-};
 HeadBf16 head_of(const Mat& qkv, const Mat& out, const Heads& heads, const Segment& s,
                  std::int64_t head) {
   const std::int64_t kv_head = head / heads.group();
@@ -45,24 +39,6 @@ HeadBf16 head_of(const Mat& qkv, const Mat& out, const Heads& heads, const Segme
   h.cap = heads.cap;
   return h;
 }
-Gradients gradients_of(const Mat& dqkv, const Mat& dout, const Heads& heads, const Segment& s,
-                       std::int64_t head) {
-  const std::int64_t kv_head = head / heads.group();
-  float* row = floats(dqkv) + s.begin * dqkv.ld;
-  return {floats(dout) + s.begin * dout.ld + head * heads.dim,
-          dout.ld,
-          row + heads.query_at(head),
-          row + heads.key_at(kv_head),
-          row + heads.value_at(kv_head),
-          dqkv.ld};
-}
-void clear(const Gradients& g, const HeadBf16& h) {
-  for (std::int64_t t = 0; t < h.rows; ++t) {
-    std::fill_n(g.dk + t * g.ld, h.dim, 0.0f);
-    std::fill_n(g.dv + t * g.ld, h.dim, 0.0f);
-  }
-}
-
 // The scratch of a block: scores in fp32, then probabilities and their gradient in bf16, then what
 // the block gives or takes.
 struct BlockScratch {
@@ -94,11 +70,11 @@ void forward_by_mkl(const HeadBf16& h) {
   }
 }
 // The formulas of head_backward; adds to dk and dv.
-void backward_by_mkl(const HeadBf16& h, const Gradients& g) {
+void backward_by_mkl(const HeadBf16& h, const HeadGradient& g) {
   const BlockScratch s(h);
-  for (std::int64_t begin = 0; begin < h.rows; begin += query_block) {
+  for (std::int64_t begin = g.first * query_block; begin < h.rows; begin += g.step * query_block) {
     const Block b = block_of(h, begin);
-    const std::int64_t k_at = b.first_key * h.ld, dk_at = b.first_key * g.ld;
+    const std::int64_t k_at = b.first_key * h.ld, dk_at = b.first_key * g.ld_kv;
     std::array<float, query_block> delta{};
     for (std::int64_t r = 0; r < b.rows; ++r) {
       const float* dout = g.dout + (begin + r) * g.ld_dout;
@@ -111,7 +87,7 @@ void backward_by_mkl(const HeadBf16& h, const Gradients& g) {
     }
     probabilities_of(h, b, s);
     gemm_by_mkl({true, false, b.keys, h.dim, b.rows, s.probabilities, b.keys, s.narrow, h.dim,
-                 g.dv + dk_at, g.ld, 1.0f, 1.0f});
+                 g.dv + dk_at, g.ld_kv, 1.0f, 1.0f});
     gemm_by_mkl(
         {false, true, b.rows, b.keys, h.dim, s.narrow, h.dim, h.v + k_at, h.ld, s.scores, b.keys});
     causal_softmax_backward_bf16_cpu(s.gradients, s.scores, s.probabilities, delta.data(), b.shape,
@@ -119,7 +95,7 @@ void backward_by_mkl(const HeadBf16& h, const Gradients& g) {
     gemm_by_mkl({false, false, b.rows, h.dim, b.keys, s.gradients, b.keys, h.k + k_at, h.ld,
                  g.dq + begin * g.ld, g.ld});
     gemm_by_mkl({true, false, b.keys, h.dim, b.rows, s.gradients, b.keys, h.q + begin * h.ld, h.ld,
-                 g.dk + dk_at, g.ld, 1.0f, 1.0f});
+                 g.dk + dk_at, g.ld_kv, 1.0f, 1.0f});
   }
 }
 
@@ -148,16 +124,15 @@ void forward_widened(const HeadBf16& h) {
   for (std::int64_t t = 0; t < h.rows; ++t)
     narrow_cpu(h.out + t * h.ld_out, w.out + t * h.dim, h.dim);
 }
-void backward_widened(const HeadBf16& h, const Gradients& g, bool first_of_group) {
+void backward_widened(const HeadBf16& h, const HeadGradient& g, bool is_first) {
   const Widened w(h);
   widen(w.q, h.q, h.ld, h);
   widen(w.out, h.out, h.ld_out, h);
-  if (first_of_group) {
+  if (is_first) {  // later heads of the group have the same
     widen(w.k, h.k, h.ld, h);
     widen(w.v, h.v, h.ld, h);
   }
-  head_backward(w.head(h), {g.dout, g.ld_dout, g.dq, g.dk, g.dv, g.ld,
-                            h.scratch + query_block * h.rows, first_of_group});
+  head_backward(w.head(h), g, h.scratch + query_block * h.rows);
 }
 }  // namespace
 
@@ -176,19 +151,12 @@ void CpuAttention::forward_bf16(const Mat& out, const Mat& qkv, const Heads& hea
 
 void CpuAttention::backward_bf16(const Mat& dqkv, const Mat& dout, const Mat& out, const Mat& qkv,
                                  const Heads& heads, const Ragged& rows) {
-  const std::int64_t group = heads.group(), work = rows.segments * heads.keys;
   const bool by_mkl = by_mkl_ && heads.cap == 0;
-#pragma omp parallel for schedule(dynamic) num_threads(threads_)
-  for (std::int64_t i = 0; i < work; ++i) {
-    const Segment s = segment_of(rows, i / heads.keys);
-    for (std::int64_t member = 0; member < group; ++member) {
-      const std::int64_t head = i % heads.keys * group + member;
-      HeadBf16 h = head_of(qkv, out, heads, s, head);
-      h.scratch = scratch(scores_to_train_bf16(s.rows, heads.dim));
-      const Gradients g = gradients_of(dqkv, dout, heads, s, head);
-      if (by_mkl && member == 0) clear(g, h);
-      by_mkl ? backward_by_mkl(h, g) : backward_widened(h, g, member == 0);
-    }
-  }
+  backward_in_parts({dqkv, dout, heads, rows, threads_, partial_},
+                    [&](const Segment& s, std::int64_t head, const HeadGradient& g, bool is_first) {
+                      HeadBf16 h = head_of(qkv, out, heads, s, head);
+                      h.scratch = scratch(scores_to_train_bf16(s.rows, heads.dim));
+                      by_mkl ? backward_by_mkl(h, g) : backward_widened(h, g, is_first);
+                    });
 }
 }  // namespace kairo::gpu

@@ -133,7 +133,11 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
         {"rounding to bf16", rounding_bytes(c, lora, T, plan.head_rows), Part::activations});
   const std::int64_t scores =
       r.in_bf16 ? scores_to_train_bf16(r.longest_row, c.head_dim) : scores_to_train(r.longest_row);
-  plan.items.push_back({"attention scores", buffer_bytes(scores * r.threads), Part::activations});
+  plan.items.push_back(
+      {"attention scores",
+       buffer_bytes(scores * r.threads) +
+           buffer_bytes(partial_gradients(r.threads, c.kv_heads, r.longest_row, c.head_dim)),
+       Part::activations});
   plan.items.push_back(
       {"logits",
        buffer_bytes(plan.head_rows * c.vocab) + 4 * buffer_bytes(plan.head_rows * c.hidden),

@@ -77,13 +77,26 @@ double apart(const std::vector<float>& a, const std::vector<double>& b) {
 }
 }  // namespace
 
-TEST_CASE("attention: blocks and windows change nothing") {
+TEST_CASE("attention: blocks, windows, and parts that share a head change nothing") {
+  // Two heads of keys: with five threads three parts share each, one block of queries a part.
+  static_assert(backward_parts(2, 2, T) == 1 && backward_parts(5, 2, T) == 3);
+  static_assert(backward_parts(16, 2, T) == 3 && backward_parts(16, 100, T) == 1);
+  static_assert(partial_gradients(2, 2, T, D) == 0 && partial_gradients(5, 2, T, D) == 10 * T * D);
   static_assert(T > 2 * query_block);
   constexpr double bound = 2e-5;  // of values around 1, in fp32
-  const auto ops = make_cpu_ops(2, scores_to_train(T) + cached_attention_scratch(T, D));
-  ops->enter();
-  for (const std::int64_t window : {0, 1, 7, 64, 65, 100, 150, 1000}) {
+  for (const auto& [window, threads] : {std::pair{0, 2},
+                                        {0, 5},
+                                        {1, 2},
+                                        {7, 16},
+                                        {64, 2},
+                                        {65, 5},
+                                        {100, 2},
+                                        {150, 5},
+                                        {1000, 2}}) {
     CAPTURE(window);
+    CAPTURE(threads);
+    const auto ops = make_cpu_ops(threads, scores_to_train(T) + cached_attention_scratch(T, D));
+    ops->enter();
     const Heads heads{4, 2, D, window};
     const std::int64_t C = heads.columns(), Q = heads.queries * D;
     const auto qkv = numbers(static_cast<std::size_t>(T * C), 1),
@@ -119,5 +132,32 @@ TEST_CASE("attention: blocks and windows change nothing") {
     CHECK(done == T);
     CHECK(apart(out, wanted.out) <= bound);
   }
+}
+
+TEST_CASE("attention: gradients of several rows side by side do not depend on the parts") {
+  const std::vector<std::int32_t> starts = {0, 1, 80, T};
+  std::vector<std::int32_t> positions;
+  for (std::size_t s = 0; s + 1 < starts.size(); ++s)
+    for (std::int32_t t = 0; t < starts[s + 1] - starts[s]; ++t) positions.push_back(t);
+  const Heads heads{4, 2, D, 0};
+  const std::int64_t C = heads.columns(), Q = heads.queries * D;
+  const Ragged rows{starts.data(), positions.data(), 3, 79, T};
+  const auto qkv = numbers(static_cast<std::size_t>(T * C), 3),
+             dout = numbers(static_cast<std::size_t>(T * Q), 4);
+  static_assert(backward_parts(7, 6, 79) == 2);
+  std::vector<std::vector<float>> all;
+  for (const int threads : {1, 7, 7}) {
+    const auto ops = make_cpu_ops(threads, scores_to_train(T));
+    ops->enter();
+    std::vector<float> out(dout.size()), dqkv(qkv.size());
+    const Mat qkv_of = Mat::f32(qkv.data(), T, C), out_of = Mat::f32(out.data(), T, Q);
+    ops->attention(out_of, qkv_of, heads, rows);
+    ops->attention_backward(Mat::f32(dqkv.data(), T, C), Mat::f32(dout.data(), T, Q), out_of,
+                            qkv_of, heads, rows);
+    all.push_back(std::move(dqkv));
+  }
+  const std::vector<double> whole(all[0].begin(), all[0].end());
+  CHECK(apart(all[1], whole) <= 2e-5);
+  CHECK(all[1] == all[2]);
 }
 }  // namespace kairo::gpu
