@@ -17,13 +17,14 @@ Error error_of(const rocksdb::Status& status, const std::string& what) {
   return {code, "store: " + what + ": " + status.ToString()};
 }
 
-// Small and bounded: an agent's state is a few MiB, and the log must be short to reopen quickly.
+// Small and bounded: an agent's state is a few MiB, and the log must be short to reopen quickly. An
+// agent holds its records itself and reads them once: the cache is for what else is asked.
 rocksdb::Options options() {
   rocksdb::Options out;
-  const auto cache = rocksdb::NewLRUCache(4 << 20);
+  const auto cache = rocksdb::NewLRUCache(1 << 20);
   out.create_if_missing = true;
-  out.write_buffer_size = 2 << 20;
-  out.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(8 << 20, cache);
+  out.write_buffer_size = 1 << 20;
+  out.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(4 << 20);
   out.max_total_wal_size = 8 << 20;
   out.max_open_files = 64;
   out.max_background_jobs = 2;
