@@ -213,9 +213,9 @@ void Source::find_epoch(const AllSaid& before, const std::vector<wire::FactT>& l
 }
 
 Status Source::list(const std::string& incarnation, std::int64_t now_ms) {
+  if (!is_for_workspaces() && !deps_.workspaces.is_complete()) return ok();  // asked at once again
   auto last = deps_.last(body_of(selection_.kind));
-  const bool must_wait = !is_for_workspaces() && !deps_.workspaces.is_complete();
-  if (!last || must_wait) return ok();
+  if (!last) return ok();
   const bool is_new_bus = incarnation != incarnation_;
   std::set<std::string> uids;
   for (const wire::FactT& fact : *last) uids.insert(fact.uid);
