@@ -19,6 +19,10 @@ runtime::Role role_of(const std::string& agent, const provisioner::Terms& terms)
             [terms](const wire::RecordT& record, const std::string& name, const wire::NodeT* before,
                     const wire::NodeT& after) {
               return provisioner::concerns(record, name, before, after, terms);
+            },
+            [terms](const wire::Record& record, const std::string& name, const wire::NodeT* before,
+                    const wire::NodeT& after) {
+              return provisioner::may_concern(record, name, before, after, terms);
             }};
   if (agent == "launcher") return {launcher::decide, {FactBody::Run}};
   if (agent == "node")

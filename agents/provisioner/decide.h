@@ -12,4 +12,7 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view,
 // match, or that are bought for it.
 bool concerns(const wire::RecordT& record, const std::string& name, const wire::NodeT* before,
               const wire::NodeT& after, const Terms& terms = {});
+// See runtime::MayConcern.
+bool may_concern(const wire::Record& record, const std::string& name, const wire::NodeT* before,
+                 const wire::NodeT& after, const Terms& terms = {});
 }  // namespace kairo::provisioner

@@ -47,14 +47,19 @@ struct Decision {
 // until nothing is left to do, so a decision says one next thing and need not think two steps
 // ahead.
 using Decide = std::function<Decision(const wire::RecordT& record, const View& view)>;
-// Whether this news of a node may change what is decided about the record. Total and pure; asked
-// for each record and node, so it is quick. before: null = nothing was known of it.
+// Whether this news of a node may change what is decided about the record. Total and pure. before:
+// null = nothing was known of it.
 using Concerns = std::function<bool(const wire::RecordT& record, const std::string& name,
                                     const wire::NodeT* before, const wire::NodeT& after)>;
+// Whether it may be so, by the record at rest: false spares the answer above. It is asked for each
+// record and node.
+using MayConcern = std::function<bool(const wire::Record& record, const std::string& name,
+                                      const wire::NodeT* before, const wire::NodeT& after)>;
 struct Role {
   Decide decide = nullptr;
-  std::set<wire::FactBody> own{};  // kinds that it alone says; said again when the bus lost them
-  Concerns concerns = nullptr;     // null: its decisions do not look at nodes
+  std::set<wire::FactBody> own{};    // kinds that it alone says; said again when the bus lost them
+  Concerns concerns = nullptr;       // null: its decisions do not look at nodes
+  MayConcern may_concern = nullptr;  // null: `concerns` is asked about all
 };
 
 // Performs every command but Publish. Thread-safe: commands of different Workspaces run at the same

@@ -33,6 +33,10 @@ bus::Cursor cursor_of(const std::string& text) {  // none when it is not such a 
   std::from_chars(text.data() + second + 1, text.data() + text.size(), out.stamp);
   return out;
 }
+const char* words_of(bool acts, bool lists) {
+  if (acts) return "it decides";
+  return lists ? "what was there is read: its sources list" : "it reads";
+}
 bool is_an_end(const wire::FactT& fact) {
   const auto* job = fact.body.AsJob();
   const auto* server = fact.body.AsServer();
@@ -70,10 +74,9 @@ Status Loop::start() {
     const state::Rows rows = TRY(deps_.store.scan("record/", after, 512));
     if (rows.empty()) break;
     for (const auto& [key, bytes] : rows) {
-      wire::RecordT record = TRY(decode<wire::RecordT>(bytes, wire::RecordIdentifier()));
+      const wire::RecordT record = TRY(decode<wire::RecordT>(bytes, wire::RecordIdentifier()));
       if (record.wake_at_ms != 0) timers_.insert({record.wake_at_ms, record.uid});
-      const std::string uid = record.uid;  // flatc's operator= takes its argument by value
-      records_[uid] = std::move(record);
+      records_.put(bytes, record);
       after = key;
     }
   }
@@ -97,9 +100,11 @@ Status Loop::put_aside() {
       after = rows.back().first;
     }
   deps_.relay.forget(deps_.relay.rows_that([](const wire::CommandT&) { return true; }));
-  for (const auto& [uid, record] : records_)  // this process's own, which the bus does not have
-    if (record.status_seen)
-      observe(fact_about(record, wire::StatusSeenT(*record.status_seen)), false);
+  for (const auto& [uid, known] : records_)  // this process's own, which the bus does not have
+    if (known.table().status_seen() != nullptr) {
+      const auto record = records_.find(uid);
+      observe(fact_about(*record, wire::StatusSeenT(*record->status_seen)), false);
+    }
   const std::lock_guard lock(records_mutex_);
   records_.clear();
   nodes_.clear();
@@ -115,10 +120,6 @@ Status Loop::put_aside() {
   return ok();
 }
 
-const wire::RecordT* Loop::find(const std::string& uid) const {
-  const auto found = records_.find(uid);
-  return found == records_.end() ? nullptr : &found->second;
-}
 std::int64_t Loop::wake_at_ms() const {
   return timers_.empty() ? 0 : timers_.begin()->first;
 }
@@ -133,12 +134,20 @@ const wire::RecordT& Loop::peek(const Round& round, const std::string& uid) cons
   static const wire::RecordT none;
   const auto edited = round.edits.find(uid);
   if (edited != round.edits.end()) return edited->second;
-  const auto known = records_.find(uid);
-  return known == records_.end() ? none : known->second;
+  const auto out = round.taken_out.find(uid);
+  if (out != round.taken_out.end()) return out->second;
+  const Records::AtRest* known = records_.at_rest(uid);
+  if (known == nullptr) return none;
+  wire::RecordT& record = round.taken_out[uid];
+  known->table().UnPackTo(&record);
+  return record;
 }
 wire::RecordT& Loop::edit(Round& round, const std::string& uid) {
   const auto edited = round.edits.find(uid);
-  return edited != round.edits.end() ? edited->second : round.edits[uid] = peek(round, uid);
+  if (edited != round.edits.end()) return edited->second;
+  (void)peek(round, uid);
+  auto out = round.taken_out.extract(uid);  // stays where it is: who looks at it still may
+  return out ? round.edits.insert(std::move(out)).position->second : round.edits[uid];
 }
 
 void Loop::take_node(Round& round, const std::string& name, const wire::NodeT& node) {
@@ -177,9 +186,8 @@ void Loop::sweep(Round& round) {
   const auto is_over = [&](std::int64_t gone_at_ms) {
     return gone_at_ms != 0 && round.now_ms - std::max(gone_at_ms, keep_since_ms_) > keep_gone_ms;
   };
-  for (const auto& [uid, record] : records_)
-    if (is_gone(record) && is_over(record.gone_at_ms) && !round.edits.contains(uid))
-      round.forgotten.insert(uid);
+  for (const auto& [uid, known] : records_)
+    if (is_over(known.gone_at_ms) && !round.edits.contains(uid)) round.forgotten.insert(uid);
   for (const auto& [name, gone_at_ms] : gone_nodes_)
     if (is_over(gone_at_ms) && !round.nodes_before.contains(name))
       round.forgotten_nodes.insert(name);
@@ -224,7 +232,10 @@ Status Loop::go_on() {
     if (own != 0) stage_ = Stage::reads;
   }
   if (before == Stage::lists && deps_.may_decide()) stage_ = Stage::reads_on;
-  if (stage_ != before) deps_.bus.read_from(cursor_);
+  if (stage_ == before) return ok();
+  log::debug(stage_ == Stage::reads ? "its term begins: it reads what is there"
+                                    : "its sources have listed: it reads what they have said");
+  deps_.bus.read_from(cursor_);
   return ok();
 }
 
@@ -268,9 +279,13 @@ std::chrono::milliseconds Loop::patience(std::chrono::milliseconds wait) const {
 state::Batch Loop::batch_of(Round& round) {
   state::Batch batch;
   for (const std::string& key : aside_) batch.erase(key);
-  for (const auto& [uid, record] : round.edits)
-    if (const auto old = records_.find(uid); old == records_.end() || old->second != record)
-      batch.put("record/" + uid, encode(record, wire::RecordIdentifier()));
+  for (const auto& [uid, record] : round.edits) {
+    std::string bytes = encode(record, wire::RecordIdentifier());
+    const Records::AtRest* old = records_.at_rest(uid);
+    if (old != nullptr && old->bytes == bytes) continue;
+    batch.put("record/" + uid, bytes);
+    round.bytes[uid] = std::move(bytes);
+  }
   for (const std::string& uid : round.forgotten) batch.erase("record/" + uid);
   for (const auto& [name, before] : round.nodes_before) {
     wire::FactT fact;
@@ -313,6 +328,8 @@ Status Loop::commit(Round& round) {
   for (auto& [key, row] : round.rows) deps_.relay.add(std::move(key), std::move(row));
   for (const std::string& uid : round.ended) deps_.relay.hurry(uid);
   is_whole_ = is_whole_ || round.is_whole;
+  if (stage_ != round.stage)
+    log::debug(words_of(round.stage == Stage::acts, round.stage == Stage::lists));
   stage_ = round.stage;
   if (!begins) return ok();
   knows_its_word_ = true;
@@ -330,12 +347,12 @@ void Loop::keep(Round& round) {
   const std::lock_guard records_lock(records_mutex_);
   for (const auto& [uid, record] : round.edits) round.decided.insert(uid);
   for (const std::string& uid : round.decided) {
-    const std::int64_t before = find(uid) == nullptr ? 0 : find(uid)->wake_at_ms;
-    timers_.erase({before, uid});
+    const Records::AtRest* known = records_.at_rest(uid);
+    timers_.erase({known == nullptr ? 0 : known->wake_at_ms, uid});
     const std::int64_t after = peek(round, uid).wake_at_ms;
     if (after != 0) timers_.insert({after, uid});
   }
-  for (auto& [uid, record] : round.edits) records_[uid] = std::move(record);
+  for (auto& [uid, bytes] : round.bytes) records_.put(std::move(bytes), round.edits.at(uid));
   for (const std::string& uid : round.forgotten) {
     records_.erase(uid);
     owed_.erase(uid);

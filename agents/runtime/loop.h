@@ -14,6 +14,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -24,6 +25,7 @@
 #include "agents/bus/bus.h"
 #include "agents/runtime/agent.h"
 #include "agents/runtime/lease.h"
+#include "agents/runtime/records.h"
 #include "agents/runtime/relay.h"
 #include "agents/runtime/vitals.h"
 #include "schemas/base/clock.h"
@@ -71,12 +73,12 @@ class Loop {
   std::uint64_t facts() const { return facts_; }
   std::uint64_t decisions() const { return decisions_; }
   std::size_t quarantined() const { return quarantined_.size(); }  // records that do not settle
-  const std::map<std::string, wire::RecordT>& all() const { return records_; }
   // The last fact of a kind about each Workspace, or of each node; nothing before its term has
   // begun and all is read. From any thread.
   std::optional<std::vector<wire::FactT>> last_facts(wire::FactBody kind) const;
   std::optional<wire::NodeT> node(const std::string& name) const;  // as last heard; any thread
-  const wire::RecordT* find(const std::string& uid) const;         // for tests and `debug`
+  // For tests and `debug`. null: it is not known.
+  std::unique_ptr<wire::RecordT> find(const std::string& uid) const { return records_.find(uid); }
 
  private:
   struct Round;                      // what one step changes, before it is committed
@@ -99,6 +101,7 @@ class Loop {
   void forget_outdated(Round& round);
   void decide(Round& round);
   void wake_concerned(Round& round);
+  void owe_the_rest(Round& round);
   void settle(Round& round, const std::string& uid);
   bool try_to_settle(Round& round, const std::string& uid);
   bool take_up(Round& round, const std::string& uid, Decision decision);  // true: ask again
@@ -115,11 +118,12 @@ class Loop {
   void keep(Round& round);
   void undo(Round& round);
   void account(const std::string& uid, const wire::RecordT& record);
+  void account_all();
 
   Deps deps_;
   mutable std::mutex records_mutex_;  // of the two below: this thread writes, others read
-  std::map<std::string, wire::RecordT> records_;    // by uid; what the store holds
-  Nodes nodes_;                                     // this round's news included
+  Records records_;                   // what the store holds
+  Nodes nodes_;                       // this round's news included
   std::map<std::string, std::int64_t> gone_nodes_;  // by name: when it was seen gone
   GpusHeld held_;                                   // this round's grants included
   std::map<std::string, std::pair<std::vector<std::string>, std::uint32_t>>

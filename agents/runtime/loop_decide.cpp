@@ -1,6 +1,7 @@
 // agents/runtime/loop_decide.cpp - whom a round concerns, and deciding about each until it is
 // quiet.
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -12,7 +13,7 @@
 
 namespace kairo::runtime {
 namespace {
-constexpr std::size_t owed_per_round = 256;
+constexpr std::size_t owed_per_round = 256, decided_per_round = 512;
 constexpr int decisions_max = 32;  // per record and round; more means that a decision never settles
 constexpr const char* decision = "Decision";  // Trouble's command when it is the agent itself
 
@@ -47,9 +48,13 @@ void Loop::wake_concerned(Round& round) {
   for (const auto& [name, before] : round.nodes_before)
     news.push_back({name, before ? &*before : nullptr, nodes_.at(name)});
   if (news.empty()) return;
-  for (const auto& [uid, record] : records_) {
-    const auto is_concerned = [&, &known = record](const News& n) {
-      return deps_.role.concerns(known, n.name, n.before, n.after);
+  const MayConcern& may = deps_.role.may_concern;
+  for (const auto& [uid, known] : records_) {
+    std::unique_ptr<wire::RecordT> record;
+    const auto is_concerned = [&, &uid_ = uid, &at_rest = known](const News& n) {
+      if (may != nullptr && !may(at_rest.table(), n.name, n.before, n.after)) return false;
+      if (!record) record = records_.find(uid_);
+      return deps_.role.concerns(*record, n.name, n.before, n.after);
     };
     if (std::any_of(news.begin(), news.end(), is_concerned)) round.dirty.insert(uid);
   }
@@ -79,10 +84,8 @@ void Loop::decide(Round& round) {
   republish_if_lost();
   if (!is_acting()) {  // the world went on without us
     forget_outdated(round);
-    for (const auto& [uid, record] : records_) {
-      owed_.emplace(uid, false);
-      account(uid, record);
-    }
+    for (const auto& entry : records_) owed_.emplace(entry.first, false);
+    account_all();
   }
   take_owed(round);
   take_observed(round);
@@ -90,9 +93,10 @@ void Loop::decide(Round& round) {
   const bool is_set_back = round.now_ms < std::exchange(decided_ms_, round.now_ms);
   for (const auto& [at_ms, uid] : timers_) {
     if (at_ms > round.now_ms && !is_set_back) break;
-    round.dirty.insert(uid);
+    if (!owed_.contains(uid)) round.dirty.insert(uid);
   }
   wake_concerned(round);
+  owe_the_rest(round);
   while (!round.dirty.empty()) {
     const std::string uid = *round.dirty.begin();
     settle(round, uid);
@@ -101,6 +105,22 @@ void Loop::decide(Round& round) {
   }
 }
 
+void Loop::account_all() {
+  if (!deps_.role.own.contains(wire::FactBody::Resources)) return;
+  for (const auto& entry : records_) account(entry.first, *records_.find(entry.first));
+}
+// A round holds what it decides as objects. Thousands whose time has come at once, or whom one node
+// concerns, are decided in the rounds that follow; those of whom there is news in this one.
+void Loop::owe_the_rest(Round& round) {
+  for (auto at = round.dirty.begin();
+       at != round.dirty.end() && round.dirty.size() > decided_per_round;)
+    if (round.edits.contains(*at)) {
+      ++at;
+    } else {
+      owed_.emplace(*at, false);
+      at = round.dirty.erase(at);
+    }
+}
 // What each Workspace has of the nodes' GPUs until it is over, so that the next one gets others.
 void Loop::account(const std::string& uid, const wire::RecordT& record) {
   if (!deps_.role.own.contains(wire::FactBody::Resources)) return;

@@ -130,26 +130,34 @@ std::optional<std::vector<wire::FactT>> Loop::last_facts(wire::FactBody kind) co
   if (stage_ < Stage::lists) return std::nullopt;
   const std::lock_guard lock(records_mutex_);
   std::vector<wire::FactT> out;
-  const auto add = [&](const std::string& uid, const std::string& ns, const std::string& name,
-                       const auto* body) {
-    if (body == nullptr) return;
-    wire::FactT& fact = out.emplace_back();
-    fact.uid = uid;
-    fact.ns = ns;
-    fact.name = name;
-    fact.body.Set(std::decay_t<decltype(*body)>(*body));
-  };
   if (kind == wire::FactBody::Node)
-    for (const auto& [name, node] : nodes_) add(name, "", name, &node);
-  for (const auto& [uid, r] : records_) {
-    if (kind == wire::FactBody::Workspace) add(uid, r.ns, r.name, r.workspace.get());
-    if (kind == wire::FactBody::Job) add(uid, r.ns, r.name, r.job.get());
-    if (kind == wire::FactBody::Pod) add(uid, r.ns, r.name, r.pod.get());
-    if (kind == wire::FactBody::Server) add(uid, r.ns, r.name, r.server.get());
-    if (kind == wire::FactBody::Part)
-      for (const auto& part : r.parts) add(uid, r.ns, r.name, part.get());
-    if (kind == wire::FactBody::NodeClaim)
-      for (const auto& claim : r.claims) add(uid, r.ns, r.name, claim.get());
+    for (const auto& [name, node] : nodes_) {
+      wire::FactT& fact = out.emplace_back();
+      fact.uid = fact.name = name;
+      fact.body.Set(wire::NodeT(node));
+    }
+  for (const auto& [uid, known] : records_) {
+    const wire::Record& r = known.table();
+    const auto add = [&, &whom = uid](const auto* body) {
+      if (body == nullptr) return;
+      wire::FactT& fact = out.emplace_back();
+      fact.uid = whom;
+      if (r.ns() != nullptr) fact.ns = r.ns()->str();
+      if (r.name() != nullptr) fact.name = r.name()->str();
+      std::unique_ptr<typename std::decay_t<decltype(*body)>::NativeTableType> object(
+          body->UnPack());
+      fact.body.Set(std::move(*object));
+    };
+    const auto add_each = [&](const auto* bodies) {
+      if (bodies != nullptr)
+        for (const auto* body : *bodies) add(body);
+    };
+    if (kind == wire::FactBody::Workspace) add(r.workspace());
+    if (kind == wire::FactBody::Job) add(r.job());
+    if (kind == wire::FactBody::Pod) add(r.pod());
+    if (kind == wire::FactBody::Server) add(r.server());
+    if (kind == wire::FactBody::Part) add_each(r.parts());
+    if (kind == wire::FactBody::NodeClaim) add_each(r.claims());
   }
   return out;
 }

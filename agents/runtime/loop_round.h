@@ -12,7 +12,9 @@
 namespace kairo::runtime {
 struct Loop::Round {
   std::int64_t now_ms = 0;
-  std::map<std::string, wire::RecordT> edits;  // records as they will be
+  std::map<std::string, wire::RecordT> edits;              // records as they will be
+  mutable std::map<std::string, wire::RecordT> taken_out;  // as they are; of those it looked at
+  std::map<std::string, std::string> bytes;                // of the edits, when they are committed
   // Nodes of which there is news, as they were; nothing = they were not known.
   std::map<std::string, std::optional<wire::NodeT>> nodes_before;
   std::set<std::string> dirty, forgotten, forgotten_nodes, cancelled, decided;

@@ -10,6 +10,7 @@
 #include "agents/runtime/complaint.h"
 #include "agents/runtime/health.h"
 #include "agents/runtime/metrics.h"
+#include "agents/runtime/start_pages.h"
 #include "schemas/base/log.h"
 
 namespace kairo::runtime {
@@ -118,13 +119,22 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
     threads.emplace_back([&, sensor] { keep_running(sensor, ending); });
 
   Status result = ok();
+  bool is_started = false, has_worked = true;  // since free pages were let go of
   Complaint complaint;
   auto wait =
       std::chrono::milliseconds(0);  // the first round says at once whether the agent is ready
   while (!stop && result.ok()) {
+    const std::uint64_t work = loop.facts() + loop.decisions();
     const Status round = loop.step(std::exchange(wait, round_wait));
+    if (work != loop.facts() + loop.decisions()) {
+      has_worked = true;
+    } else if (std::exchange(has_worked, false) && is_started) {
+      let_go_of_free_pages();
+    }
     round_ms = clock.monotonic_ms();
     seen.look(loop);
+    if (!std::exchange(is_started, is_started || loop.is_ready()) && is_started)
+      let_go_of_start_pages();
     const bool is_due = complaint.is_due(!round.ok(), clock.monotonic_ms());
     if (round.ok()) continue;
     if (round.error().code == Code::corrupt) result = round;

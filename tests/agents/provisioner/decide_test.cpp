@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "schemas/base/codec.h"
 #include "tests/support/facts.h"
 
 using namespace kairo;
@@ -248,8 +249,22 @@ TEST_CASE("provisioner: a node's news concerns whom it may help, and whoever hol
   for (const Row& row : rows) {
     CAPTURE(row.name);
     CHECK(provisioner::concerns(row.record, "n1", row.before, row.after) == row.expected);
+    const std::string at_rest = encode(row.record, wire::RecordIdentifier());
+    const auto& table = *flatbuffers::GetRoot<wire::Record>(at_rest.data());
+    const bool may = provisioner::may_concern(table, "n1", row.before, row.after);
+    CHECK((may || !row.expected));
   }
   CHECK_FALSE(provisioner::concerns(record(tuning(1), ready(1)), "n2", &far, ended));
+  // What is spared: labels that do not match, a grant of another node.
+  const auto may = [&](const wire::RecordT& r, const char* name, const wire::NodeT& now) {
+    const std::string at_rest = encode(r, wire::RecordIdentifier());
+    return provisioner::may_concern(*flatbuffers::GetRoot<wire::Record>(at_rest.data()), name,
+                                    nullptr, now);
+  };
+  CHECK_FALSE(may(record(wire::WorkspaceT(picky)), "n1", far));
+  CHECK(may(record(wire::WorkspaceT(picky)), "n1", labelled));
+  CHECK_FALSE(may(record(tuning(1), ready(1)), "n2", far));
+  CHECK_FALSE(may(record(leaving(tuning(1))), "n1", far));
 }
 
 TEST_CASE("provisioner: news that concerns nobody changes no decision") {

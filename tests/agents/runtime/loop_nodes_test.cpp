@@ -143,7 +143,7 @@ TEST_CASE("loop: a decision that never settles says and does nothing, and the ot
   REQUIRE(w.facts("run").size() == 1);
   CHECK(w.facts("run")[0].starts_with("run/well/"));
   CHECK(w.store.scan("outbox/", "", 10).value().empty());
-  const wire::TroubleT& trouble = *w.loop->find("flip")->trouble;
+  const wire::TroubleT trouble = *w.loop->find("flip")->trouble;
   CHECK(trouble.command == "Decision");
   CHECK(trouble.revision == "rev1");
   CHECK(trouble.what ==
