@@ -60,6 +60,13 @@ class CpuOps final : public Ops {
     frozen_matmul_cpu(floats(y), y.ld, floats(x), x.ld, y.rows, stacked, scratch, threads_);
   }
 
+  void add_low_rank(const Mat& y, const Mat& low, const Mat& b,
+                    std::span<const LowRankPart> parts) override {
+    KAIRO_ASSERT(low.rows == y.rows && low.cols == b.rows * static_cast<std::int64_t>(parts.size()),
+                 "each part has its columns of low");
+    add_low_rank_cpu(floats(y), floats(low), dense(b), {y.rows, b.rows, low.ld, y.ld, parts});
+  }
+
   void zero(const Mat& m) override {
     each_row(m, [&](std::int64_t r) {
       std::memset(m.rows_at(r, 1).data, 0, static_cast<std::size_t>(m.cols * size_of(m.type)));

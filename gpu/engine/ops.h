@@ -12,6 +12,7 @@
 #include "gpu/kernels/adamw.h"
 #include "gpu/kernels/dropout.h"
 #include "gpu/kernels/frozen.h"
+#include "gpu/kernels/low_rank.h"
 #include "gpu/kernels/nf4.h"
 
 namespace kairo::gpu {
@@ -54,6 +55,11 @@ class Ops {
   // changes a bit of another's, and there may be any number of them.
   virtual void frozen(const Mat& y, const Mat& x, std::span<const Frozen> stacked) = 0;
   void frozen(const Mat& y, const Mat& x, const Frozen& w) { frozen(y, x, std::span(&w, 1)); }
+
+  // What adapters add to modules that lie side by side in y, as gpu/kernels/low_rank.h says: y +=
+  // low b, part by part. low: (T, parts * rank); b: (rank, columns of all parts).
+  virtual void add_low_rank(const Mat& y, const Mat& low, const Mat& b,
+                            std::span<const LowRankPart> parts) = 0;
 
   // Rows. copy and gather also write another type than they read: bf16 is the nearest, ties to
   // even.

@@ -6,16 +6,22 @@
 
 #include "gpu/engine/generator.h"
 #include "gpu/formats/model_config.h"
+#include "gpu/kernels/low_rank.h"
 #include "gpu/model/layer_plan.h"
 
 namespace kairo::gpu {
-// One adapter's matrices by module; empty where it has none.   delta = b (a x), b already scaled.
+// One adapter's matrices by group, whose modules read the same x: the parts are those that it
+// adapts.
+//   delta of part i = b_i (a_i x), the a_i stacked, the b_i turned and side by side, already
+//   scaled.
 struct ServedAdapter {
-  struct Pair {
-    std::vector<float> a, b;  // (rank, in), (out, rank)
+  struct Stack {
+    std::vector<float> a, b;         // (parts * rank, in), (rank, columns of the parts)
+    std::vector<LowRankPart> parts;  // columns of the group's output
+    std::int64_t cols() const;
   };
   std::int64_t rank = 0;
-  std::vector<std::array<Pair, module_kinds>> layers;
+  std::vector<std::array<Stack, all_groups.size()>> layers;
 };
 // invalid: modules or shapes that the model does not have, or that the adapter's own config does
 // not choose (peft would leave them out).

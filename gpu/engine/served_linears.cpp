@@ -1,4 +1,4 @@
-// gpu/engine/served_linears.cpp - module by module: the base for all rows, then adapters on top.
+// gpu/engine/served_linears.cpp - the base for all rows, module by module, then adapters on top.
 #include "gpu/engine/served_linears.h"
 
 #include <algorithm>
@@ -8,13 +8,17 @@ namespace kairo::gpu {
 ServedLinears::ServedLinears(Ops& ops, const ModelConfig& config, const Weights& weights,
                              std::vector<ServedAdapter> adapters)
     : ops_(ops), config_(config), weights_(weights), adapters_(std::move(adapters)) {
-  for (const auto& a : adapters_) rank_ = std::max(rank_, a.rank);
+  for (const auto& adapter : adapters_)
+    for (const auto& layer : adapter.layers)
+      for (const auto& stack : layer)
+        low_columns_ =
+            std::max(low_columns_, adapter.rank * static_cast<std::int64_t>(stack.parts.size()));
 }
 
 void ServedLinears::reserve(std::int64_t tokens) {
   if (delta_.size() >= tokens * config_.hidden) return;
   delta_ = ops_.make(tokens * config_.hidden);
-  low_rank_ = ops_.make(tokens * rank_);
+  low_rank_ = ops_.make(tokens * low_columns_);
 }
 
 void ServedLinears::forward(const Mat& y, const Mat& x, std::int64_t layer, Group g, bool add) {
@@ -25,24 +29,25 @@ void ServedLinears::forward(const Mat& y, const Mat& x, std::int64_t layer, Grou
     const Frozen& w = weights_.module(layer, m);
     const Mat part = sum.columns_at(first, w.rows);
     ops_.frozen(part, x, w);
-    add_adapters(part, x, layer, m);
     first += w.rows;
   }
+  add_adapters(sum, x, layer, g);
   if (const Mat& bias = weights_.bias(layer, g); bias.data != nullptr) ops_.add_row(sum, bias);
   if (add) ops_.add(y, sum);
 }
 
-void ServedLinears::add_adapters(const Mat& y, const Mat& x, std::int64_t layer, Module m) {
+void ServedLinears::add_adapters(const Mat& y, const Mat& x, std::int64_t layer, Group g) {
   for (const AdapterRows& run : rows_) {
     if (run.adapter < 0) continue;
-    const ServedAdapter& adapter = adapters_[static_cast<std::size_t>(run.adapter)];
-    const auto& pair = adapter.layers[static_cast<std::size_t>(layer)][index_of(m)];
-    if (pair.a.empty()) continue;
-    const Mat low = Mat::f32(low_rank_.data(), run.rows, adapter.rank);
-    ops_.gemm(low, x.rows_at(run.begin, run.rows),
-              turned(Mat::f32(pair.a.data(), adapter.rank, x.cols)));
-    ops_.gemm(y.rows_at(run.begin, run.rows), low,
-              turned(Mat::f32(pair.b.data(), y.cols, adapter.rank)), 1, 1);
+    ServedAdapter& adapter = adapters_[static_cast<std::size_t>(run.adapter)];
+    auto& stack = adapter.layers[static_cast<std::size_t>(layer)][index_of(g)];
+    if (stack.parts.empty()) continue;
+    const auto parts = static_cast<std::int64_t>(stack.parts.size());
+    const Frozen a = Frozen::of(Stored::f32, stack.a.data(), parts * adapter.rank, x.cols);
+    const Mat low = Mat::f32(low_rank_.data(), run.rows, a.rows);
+    ops_.frozen(low, x.rows_at(run.begin, run.rows), a);
+    ops_.add_low_rank(y.rows_at(run.begin, run.rows), low,
+                      Mat::f32(stack.b.data(), adapter.rank, stack.cols()), stack.parts);
   }
 }
 }  // namespace kairo::gpu

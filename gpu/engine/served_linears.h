@@ -29,13 +29,13 @@ class ServedLinears final : public Linears {  // one caller at a time
   void forward(const Mat& y, const Mat& x, std::int64_t layer, Group g, bool add) override;
 
  private:
-  void add_adapters(const Mat& y, const Mat& x, std::int64_t layer, Module m);
+  void add_adapters(const Mat& y, const Mat& x, std::int64_t layer, Group g);
   Ops& ops_;
   const ModelConfig& config_;
   const Weights& weights_;
   std::vector<ServedAdapter> adapters_;
   std::vector<AdapterRows> rows_;
-  std::int64_t rank_ = 1;    // the largest
-  Buffer delta_, low_rank_;  // (T, hidden), (T, rank)
+  std::int64_t low_columns_ = 1;  // of the widest stack
+  Buffer delta_, low_rank_;       // (T, hidden), (T, low_columns)
 };
 }  // namespace kairo::gpu

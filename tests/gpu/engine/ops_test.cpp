@@ -72,6 +72,13 @@ void check_products(Ops& ops) {
   ops.gemm(c, a, b, 2, 1);
   check_near(d.get(c), {64, 74, 124, 144});
 
+  // Rank 2; of three modules side by side the first and the last, of 2 and 1 columns, are adapted.
+  const Mat low = d.put(1, 4, {1, 10, 100, 1000}, 5), up = d.put(2, 3, {1, 2, 3, 4, 5, 6});
+  const Mat sums = d.put(1, 4, {0.5f, 0.5f, 0.5f, 0.5f}, 6);
+  const std::array<LowRankPart, 2> parts = {{{0, 2}, {3, 1}}};
+  ops.add_low_rank(sums, low, up, parts);
+  check_near(d.get(sums), {41.5f, 52.5f, 0.5f, 6300.5f});
+
   const Mat x = d.put(3, 2, {1, 2, 3, 4, 5, 6}, 4), y = d.room(3, 2, 3);
   const Values dense_b = {5, 6, 7, 8};
   const Frozen w = Frozen::of(Stored::f32, dense_b.data(), 2, 2);
