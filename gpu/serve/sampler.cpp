@@ -3,12 +3,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace kairo::gpu {
 namespace {
-// Of equal logits the lowest token wins, so that greedy answers do not depend on the library.
+// Several values at a time, which std::max_element does not do.
+float highest_of(std::span<const float> logits) {
+  float highest = -std::numeric_limits<float>::infinity();
+#pragma omp simd reduction(max : highest)
+  for (std::size_t i = 0; i < logits.size(); ++i) highest = std::max(highest, logits[i]);
+  return highest;
+}
+// Of equal logits the lowest token wins, so that greedy answers do not depend on the library; token
+// 0 where none is a number.
 std::int32_t best(std::span<const float> logits) {
-  return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  const auto at = std::find(logits.begin(), logits.end(), highest_of(logits));
+  return at == logits.end() ? 0 : static_cast<std::int32_t>(at - logits.begin());
 }
 }  // namespace
 
@@ -33,7 +43,7 @@ std::span<const float> Sampler::penalised(std::span<const float> logits) {
 
 std::int32_t Sampler::draw(std::span<const float> logits) {
   const std::size_t vocab = logits.size();
-  const float highest = *std::max_element(logits.begin(), logits.end());
+  const float highest = highest_of(logits);
   const auto weight = [&](float logit) {
     return static_cast<double>(std::exp((logit - highest) / settings_.temperature));
   };

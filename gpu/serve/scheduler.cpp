@@ -6,6 +6,9 @@
 #include "schemas/base/log.h"
 
 namespace kairo::gpu {
+namespace {
+constexpr std::int32_t no_token = -1;
+}
 Scheduler::Scheduler(Generator& generator, const SchedulerOptions& options)
     : generator_(generator),
       options_(options),
@@ -80,12 +83,24 @@ void Scheduler::end(int slot, Finish why) {
   used_[static_cast<std::size_t>(slot)] = ++turns_;
 }
 
-// What a slot's logits mean: nothing yet inside a prompt, else the answer's next token.
-void Scheduler::advance(int slot, std::size_t fed, std::span<const float> logits) {
+// Each feed's next token; none inside a prompt, where logits mean nothing yet. All at once: it
+// stands between two rounds.
+std::vector<std::int32_t> Scheduler::pick(std::span<const Feed> feeds,
+                                          std::span<const float> logits) {
+  const auto vocab = static_cast<std::size_t>(generator_.vocab());
+  std::vector<std::int32_t> tokens(feeds.size(), no_token);
+#pragma omp parallel for schedule(dynamic) if (feeds.size() > 1)
+  for (std::size_t i = 0; i < feeds.size(); ++i) {
+    Job& job = *slots_[static_cast<std::size_t>(feeds[i].slot)];
+    if (!job.is_answering()) job.fed += feeds[i].tokens.size();
+    if (job.is_answering()) tokens[i] = job.sampler->pick(logits.subspan(i * vocab, vocab));
+  }
+  return tokens;
+}
+
+void Scheduler::advance(int slot, std::int32_t token) {
+  if (token == no_token) return;
   Job& job = *slots_[static_cast<std::size_t>(slot)];
-  if (!job.is_answering()) job.fed += fed;
-  if (!job.is_answering()) return;
-  const std::int32_t token = job.sampler->pick(logits);
   const auto& stops = job.sequence.stop_tokens;
   if (std::find(stops.begin(), stops.end(), token) != stops.end()) return end(slot, Finish::stop);
   job.last = token;
@@ -137,9 +152,8 @@ bool Scheduler::round() {
     publish();
     return true;
   }
-  const auto vocab = static_cast<std::size_t>(generator_.vocab());
-  for (std::size_t i = 0; i < feeds.size(); ++i)
-    advance(feeds[i].slot, feeds[i].tokens.size(), logits.value().subspan(i * vocab, vocab));
+  const auto tokens = pick(feeds, logits.value());
+  for (std::size_t i = 0; i < feeds.size(); ++i) advance(feeds[i].slot, tokens[i]);
   ++totals_.rounds;
   publish();
   return true;

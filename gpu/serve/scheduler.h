@@ -74,7 +74,8 @@ class Scheduler {
   };
   void admit();  // those that are still wanted
   Start begin(const Job& job);
-  void advance(int slot, std::size_t fed, std::span<const float> logits);
+  std::vector<std::int32_t> pick(std::span<const Feed> feeds, std::span<const float> logits);
+  void advance(int slot, std::int32_t token);
   void end(int slot, Finish why);
   void publish();  // the counts, after slots changed
   void loop();

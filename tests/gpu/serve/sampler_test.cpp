@@ -44,6 +44,13 @@ TEST_CASE("greedy: the best token, the lowest of equals") {
   Sampler sampler(greedy, {});
   CHECK(sampler.pick(std::vector<float>{1, 3, 3, -2}) == 1);
   CHECK(sampler.pick(std::vector<float>{-5}) == 0);
+  std::vector<float> many(1003, -7.0f);  // whatever is compared at a time
+  for (const std::size_t at : {1002, 1000, 801, 17, 3, 0}) {
+    many[at] = 2.5f;
+    CHECK(sampler.pick(many) == static_cast<std::int32_t>(at));
+  }
+  CHECK(sampler.pick(std::vector<float>{NAN, 1, NAN, 2}) == 3);
+  CHECK(sampler.pick(std::vector<float>{NAN, NAN}) == 0);
   Sampling one;
   one.top_k = 1;
   Sampler only(one, {});

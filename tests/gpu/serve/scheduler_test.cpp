@@ -31,6 +31,28 @@ TEST_CASE("answers in one batch equal answers one at a time; more than there are
   CHECK(bench.scheduler.counts().running == 0);
 }
 
+TEST_CASE("drawn answers in one batch equal those drawn alone, seed by seed") {
+  const auto drawn = [](int i) {
+    Sequence s = sequence(i * 5, 1 + i * 3, 20);
+    s.sampling.temperature = 1;
+    s.sampling.top_p = i % 2 == 0 ? 0.9f : 1.0f;
+    s.sampling.seed = static_cast<std::uint64_t>(i);
+    return s;
+  };
+  SchedulerBench together(6);
+  std::vector<std::shared_ptr<Recorder>> sinks;
+  for (int i = 0; i < 6; ++i) sinks.push_back(together.submit(drawn(i)));
+  together.run();
+  for (int i = 0; i < 6; ++i) {
+    CAPTURE(i);
+    SchedulerBench bench(1);
+    const auto sink = bench.submit(drawn(i));
+    bench.run();
+    CHECK(sink->tokens == sinks[static_cast<std::size_t>(i)]->tokens);
+    CHECK(sink->tokens.size() > 1);
+  }
+}
+
 TEST_CASE("a long prompt comes in pieces: large ones alone, small ones beside answers") {
   SchedulerOptions options;
   options.prompt_tokens_alone = 50;
