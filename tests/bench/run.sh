@@ -185,21 +185,49 @@ push() {
   down
 }
 
-serve() {
+serve_on() { # NAME PORT command...: a server; its port and pid for serving.py
+  env -u OMP_NUM_THREADS "${@:3}" >"$work/serve.$1.log" 2>&1 &
+  children+=($!)
+  servers+=("$1=$2:$!")
+  until_true 90 curl -sf "http://127.0.0.1:$2/health" || { tail "$work/serve.$1.log" >&2; exit 1; }
+}
+kairo_on() { # NAME PROGRAM FOLDER
   local port
-  title "serve: SmolLM2-135M on the CPU by kairo-serve, greedy, 64 answer tokens a request"
-  if ! [ -f "$real_model/config.json" ]; then
-    skip serve "no model in $real_model; run deploy/setup/model.sh"
+  port=$(free_port)
+  serve_on "$1" "$port" "$2" --model "$3" --name smollm2 --port "$port"
+}
+serve() {
+  local port plain python servers=() gguf=${KAIRO_CACHE:-$HOME/.cache/kairo}/models/gguf/SmolLM2-135M-Instruct.Q4_1.gguf
+  title "serve: SmolLM2-135M on the CPU, 8 slots, greedy, 64 answer tokens a request, the servers in turn"
+  if ! [ -f "$gguf" ]; then
+    skip serve "no model in $gguf; run make deps"
     return
   fi
-  note "all requests start at once; from the first request to the last answer over HTTP, prompts included; one warm-up"
-  port=$(free_port)
-  env -u OMP_NUM_THREADS kairo-serve --model "$real_model" --name smollm2 --port "$port" 2>"$work/serve.log" &
-  children+=($!)
-  until_true 60 curl -sf "http://127.0.0.1:$port/health"
-  timeout 600 python3 "$here/serving.py" "$port" 1 4 8
-  echo "  kairo-serve holds $(rss "${children[-1]}") MiB"
-  stop_newest_child
+  note "all requests start at once; from the first request to the last answer over HTTP, prompts included; the best of three" \
+    "bf16: weights cut off to bf16; q4: the GGUF as it is; turn 4: processor time of a chat's fourth prompt and one token"
+  plain=$(bash "$source_dir/deploy/setup/model.sh" "$build/kairo-tune" plain | tail -n 1)
+  python3 "$here/peer/narrow.py" "$plain" "$work/bf16"
+  "$build/kairo-tune" import "$gguf" "$work/q4" >/dev/null 2>&1
+  kairo_on bf16 "$build/kairo-serve" "$work/bf16"
+  kairo_on q4 "$build/kairo-serve" "$work/q4"
+  if [ -x "${KAIRO_OLD_BUILD:-}/kairo-serve" ]; then
+    kairo_on bf16_old "$KAIRO_OLD_BUILD/kairo-serve" "$work/bf16"
+    kairo_on q4_old "$KAIRO_OLD_BUILD/kairo-serve" "$plain"
+  else
+    skip "serve, the older build" "KAIRO_OLD_BUILD has no program kairo-serve"
+  fi
+  if python=$(sh "$here/peer/llama.sh"); then
+    port=$(free_port)
+    serve_on llama "$port" "$python" "$here/peer/llama.py" "$gguf" "$port" 8 2048 "$(env -u OMP_NUM_THREADS nproc)"
+  else
+    skip "serve, llama.cpp" "the wheel xllamacpp cannot be installed here"
+  fi
+  timeout 900 python3 "$here/serving.py" "${servers[@]}" >"$work/serving.log"
+  sed -n 's/^ROWS //p' "$work/serving.log" >"$work/serving.figures"
+  grep -v '^ROWS' "$work/serving.log"
+  title "serving's figures and their goals"
+  python3 "$here/serving_goals.py" "$work/serving.figures"
+  for port in "${servers[@]}"; do stop_newest_child; done
 }
 
 rows() {

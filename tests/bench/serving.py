@@ -1,38 +1,96 @@
 #!/usr/bin/env python3
-# tests/bench/serving.py - answer tokens per second of a server, for several clients at a time.
-"""usage: serving.py PORT CLIENTS..."""
+# tests/bench/serving.py - servers side by side: tokens per second of 1, 4, 8 clients, a chat's fourth turn, memory.
+"""usage: serving.py NAME=PORT:PID...    NAME: bf16, bf16_old, q4, q4_old, llama. Figures for serving_goals.py in ROWS lines."""
 import itertools
 import json
+import os
+import statistics
 import sys
 import threading
 import time
 import urllib.request
 
-TOKENS = 64
+TOKENS, ROUNDS, CHATS = 64, 3, 3
+QUESTIONS = ("Tell me about the river Nile in a few sentences, and where it begins. It is question {}.",
+             "And the Amazon? Compare both in length and in water, please.",
+             "Which animals live in them, and which of them are dangerous to people?",
+             "Sum up all that you said, in one sentence.")
 numbers = itertools.count()  # no prompt is sent twice
 
 
-def ask(port, number, replies):
-    body = {"messages": [{"role": "user", "content": f"Tell me a long story about the number {number}."}],
-            "temperature": 0, "max_tokens": TOKENS}
+def ask(port, messages, tokens):
+    body = {"messages": messages, "temperature": 0, "max_tokens": tokens}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/chat/completions", json.dumps(body).encode(),
                                      {"Content-Type": "application/json"})
-    replies.append(json.load(urllib.request.urlopen(request, timeout=300))["usage"])
+    with urllib.request.urlopen(request, timeout=300) as reply:
+        return json.load(reply)
 
 
-port = int(sys.argv[1])
-ask(port, next(numbers), [])
-print(f"  {'requests at a time':>18}{'tokens/s':>10}{'tokens/s each':>15}{'answer tokens':>15}{'prompt tokens':>15}{'s':>8}")
-for clients in map(int, sys.argv[2:]):
+def story(port, number, replies):
+    text = f"Tell me a long story about the number {number}."
+    replies.append(ask(port, [{"role": "user", "content": text}], TOKENS)["usage"])
+
+
+def rate(port, clients):
+    first = next(numbers) * 100
     replies, begin = [], time.monotonic()
-    threads = [threading.Thread(target=ask, args=(port, next(numbers), replies)) for _ in range(clients)]
+    threads = [threading.Thread(target=story, args=(port, first + i, replies)) for i in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    took = time.monotonic() - begin
     if len(replies) != clients:
         sys.exit(f"serving: {len(replies)} of {clients} requests were answered")
-    answered = sum(r["completion_tokens"] for r in replies)
-    prompts = sum(r["prompt_tokens"] for r in replies)
-    print(f"  {clients:18}{answered / took:10.1f}{answered / took / clients:15.1f}{answered:15}{prompts:15}{took:8.2f}")
+    return sum(r["completion_tokens"] for r in replies) / (time.monotonic() - begin)
+
+
+def processor_s(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def fourth_turn(port, pid, number):  # processor seconds of its prompt and one token
+    messages = []
+    for question in QUESTIONS[:3]:
+        messages.append({"role": "user", "content": question.format(number)})
+        reply = ask(port, messages, 48)
+        messages.append({"role": "assistant", "content": reply["choices"][0]["message"]["content"]})
+    messages.append({"role": "user", "content": QUESTIONS[3]})
+    begin = processor_s(pid)
+    ask(port, messages, 1)
+    return processor_s(pid) - begin
+
+
+def memory_mib(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        kib = {line.split()[0]: int(line.split()[1]) for line in file if "kB" in line}
+    return kib["Rss:"] / 1024, kib["Pss:"] / 1024
+
+
+servers = {}
+for argument in sys.argv[1:]:
+    name, where = argument.split("=")
+    servers[name] = tuple(map(int, where.split(":")))
+figures = {}
+for name, (port, pid) in servers.items():
+    ask(port, [{"role": "user", "content": "Hello!"}], 8)
+print(f"  {'tokens/s':>10}" + "".join(f"{name:>12}" for name in servers))
+for clients in (1, 4, 8):
+    rates = {name: [] for name in servers}
+    for _ in range(ROUNDS):  # in turn, so that a busy moment is everybody's
+        for name, (port, pid) in servers.items():
+            rates[name].append(rate(port, clients))
+    for name, seen in rates.items():
+        figures[f"{name}_{clients}"] = max(seen)
+    print(f"  {clients:>10}" + "".join(f"{max(rates[name]):12.1f}" for name in servers), flush=True)
+print(f"  {'turn 4, s':>10}", end="")
+for name, (port, pid) in servers.items():
+    figures[f"{name}_turn"] = statistics.median(fourth_turn(port, pid, chat) for chat in range(CHATS))
+    print(f"{figures[f'{name}_turn']:12.2f}", end="", flush=True)
+print(f"\n  {'RSS, MiB':>10}", end="")
+for name, (port, pid) in servers.items():
+    figures[f"{name}_rss"], figures[f"{name}_pss"] = memory_mib(pid)
+    print(f"{figures[f'{name}_rss']:12.1f}", end="")
+print(f"\n  {'PSS, MiB':>10}" + "".join(f"{figures[f'{name}_pss']:12.1f}" for name in servers))
+print("ROWS " + json.dumps(figures))
