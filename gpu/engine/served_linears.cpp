@@ -1,4 +1,4 @@
-// gpu/engine/served_linears.cpp - the base for all rows, module by module, then adapters on top.
+// gpu/engine/served_linears.cpp - a group's modules as one product, then adapters on top.
 #include "gpu/engine/served_linears.h"
 
 #include <algorithm>
@@ -24,13 +24,9 @@ void ServedLinears::reserve(std::int64_t tokens) {
 void ServedLinears::forward(const Mat& y, const Mat& x, std::int64_t layer, Group g, bool add) {
   // What is added to y is summed up first: the sum's bits are those of the module alone.
   const Mat sum = add ? Mat::f32(delta_.data(), y.rows, y.cols) : y;
-  std::int64_t first = 0;
-  for (const Module m : modules_of(config_, g)) {
-    const Frozen& w = weights_.module(layer, m);
-    const Mat part = sum.columns_at(first, w.rows);
-    ops_.frozen(part, x, w);
-    first += w.rows;
-  }
+  stacked_.clear();
+  for (const Module m : modules_of(config_, g)) stacked_.push_back(weights_.module(layer, m));
+  ops_.frozen(sum, x, stacked_);
   add_adapters(sum, x, layer, g);
   if (const Mat& bias = weights_.bias(layer, g); bias.data != nullptr) ops_.add_row(sum, bias);
   if (add) ops_.add(y, sum);

@@ -35,6 +35,7 @@ class ServedLinears final : public Linears {  // one caller at a time
   const Weights& weights_;
   std::vector<ServedAdapter> adapters_;
   std::vector<AdapterRows> rows_;
+  std::vector<Frozen> stacked_;   // a group's modules
   std::int64_t low_columns_ = 1;  // of the widest stack
   Buffer delta_, low_rank_;       // (T, hidden), (T, low_columns)
 };
