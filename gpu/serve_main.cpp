@@ -75,6 +75,7 @@ int serve(ServiceOptions& service_options, ServerOptions& server_options,
   std::unique_ptr<Server> server = std::move(listening).value();
   const std::int64_t began = clock.monotonic_ms();
   log::info("loading", {{"model", service_options.name},
+                        {"weights", weights_in_words(service_options.generator)},
                         {"address", server_options.host + ":" + std::to_string(server->port())}});
   auto loaded = Service::load(service_options);
   if (!loaded.ok())
@@ -115,6 +116,11 @@ int run(int argc, char** argv) {
   app.add_option("--model", g.model_dir, "Model folder: config.json, *.safetensors, tokenizer")
       ->required();
   app.add_option("--name", service.name, "The base model's name in requests")->required();
+  std::string weights = "stored";
+  app.add_option("--weights", weights,
+                 "stored: as the files have them; nf4: as QLoRA trains on them")
+      ->check(CLI::IsMember({"stored", "nf4"}))
+      ->capture_default_str();
   app.add_option("--adapter", adapters, "NAME=FOLDER[:STRENGTH]; may be given several times");
   app.add_option("--host", server.host, "Address to listen on")->capture_default_str();
   app.add_option("--port", server.port, "Port to listen on; 0 = a free one")
@@ -133,6 +139,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? done : permanent;
   }
+  g.weights = weights == "nf4" ? ServedWeights::nf4 : ServedWeights::stored;
   return serve(service, server, adapters, stop_signals);
 }
 }  // namespace

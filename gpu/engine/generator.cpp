@@ -217,7 +217,9 @@ Result<std::unique_ptr<Generator>> Generator::load(const GeneratorOptions& o) {
   }
   auto ops = make_cpu_ops(o.threads > 0 ? o.threads : usable_cores(),
                           cached_attention_scratch(o.context_tokens, config.head_dim));
-  Weights weights = TRY(Weights::load(*ops, o.model_dir, config, {}));
+  WeightsOptions kept;
+  if (o.weights == ServedWeights::nf4) kept.method = Method::qlora;
+  Weights weights = TRY(Weights::load(*ops, o.model_dir, config, kept));
   return std::unique_ptr<Generator>(std::make_unique<SlotGenerator>(
       std::move(ops), config, std::move(weights), std::move(adapters), o));
 }

@@ -16,8 +16,12 @@ struct AdapterSource {
   std::string name, dir;
   float strength = 1.0f;
 };
+// stored: as the files have them. nf4: the layers' matrices in NF4 with the scales that QLoRA
+// makes, so that an adapter meets the weights that it was trained on.
+enum class ServedWeights : std::uint8_t { stored, nf4 };
 struct GeneratorOptions {
   std::string model_dir;  // config.json + *.safetensors, HF layout
+  ServedWeights weights = ServedWeights::stored;
   std::vector<AdapterSource> adapters;
   int slots = 8;              // sequences that can live at a time
   int context_tokens = 2048;  // per slot; at most the model's max_position_embeddings

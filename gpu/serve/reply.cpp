@@ -33,10 +33,14 @@ Ordered choice(Form form, const char* where, const Ordered& text, const Ordered&
   out["finish_reason"] = reason;
   return out;
 }
-Ordered model_of(std::span<const std::string> models, std::size_t index, std::int64_t created_s) {
-  return {{"id", models[index]},    {"object", "model"},
-          {"created", created_s},   {"owned_by", "kairo"},
-          {"root", models.front()}, {"parent", index == 0 ? Ordered() : Ordered(models.front())}};
+Ordered model_of(std::span<const std::string> models, const std::string& weights, std::size_t index,
+                 std::int64_t created_s) {
+  Ordered out = {
+      {"id", models[index]},    {"object", "model"},
+      {"created", created_s},   {"owned_by", "kairo"},
+      {"root", models.front()}, {"parent", index == 0 ? Ordered() : Ordered(models.front())}};
+  if (index == 0 && !weights.empty()) out["weights"] = weights;
+  return out;
 }
 const char* stream_object(Form form) {
   return form == Form::chat ? "chat.completion.chunk" : "text_completion";
@@ -82,14 +86,16 @@ std::string kaito_reply(const std::string& text) {
   return text_of({{"Result", text}});
 }
 
-std::string models_reply(std::span<const std::string> models, std::int64_t created_s) {
+std::string models_reply(std::span<const std::string> models, const std::string& weights,
+                         std::int64_t created_s) {
   Ordered list = Ordered::array();
-  for (std::size_t i = 0; i < models.size(); ++i) list.push_back(model_of(models, i, created_s));
+  for (std::size_t i = 0; i < models.size(); ++i)
+    list.push_back(model_of(models, weights, i, created_s));
   return text_of({{"object", "list"}, {"data", list}});
 }
-std::string model_reply(std::span<const std::string> models, std::size_t index,
-                        std::int64_t created_s) {
-  return text_of(model_of(models, index, created_s));
+std::string model_reply(std::span<const std::string> models, const std::string& weights,
+                        std::size_t index, std::int64_t created_s) {
+  return text_of(model_of(models, weights, index, created_s));
 }
 
 int http_status(Code code) {

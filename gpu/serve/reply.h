@@ -34,10 +34,12 @@ class Reply {  // of one request; what all its parts have in common
 constexpr const char* stream_end = "data: [DONE]\n\n";
 constexpr const char* stream_comment = ": the answer is being computed\n\n";
 std::string kaito_reply(const std::string& text);  // {"Result": ...}
-std::string models_reply(std::span<const std::string> models, std::int64_t created_s);
-// One of them by its index; the first is the base model.
-std::string model_reply(std::span<const std::string> models, std::size_t index,
-                        std::int64_t created_s);
+// models: the first is the base model. weights: Service's; said of the base model.
+std::string models_reply(std::span<const std::string> models, const std::string& weights,
+                         std::int64_t created_s);
+// One of them by its index.
+std::string model_reply(std::span<const std::string> models, const std::string& weights,
+                        std::size_t index, std::int64_t created_s);
 int http_status(Code code);                   // of an error
 std::string error_reply(const Error& error);  // {"error": {...}}
 std::string error_event(const Error& error);  // the same in a stream

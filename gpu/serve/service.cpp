@@ -5,11 +5,30 @@
 #include <random>
 
 #include "gpu/formats/generation_config.h"
+#include "gpu/formats/model_config.h"
+#include "gpu/formats/safetensors.h"
 
 namespace kairo::gpu {
+std::string weights_in_words(const GeneratorOptions& options) {
+  const auto folder = TensorFolder::open(options.model_dir);
+  const auto config = load_model_config(options.model_dir);
+  if (!folder.ok() || !config.ok()) return "";
+  if (options.weights == ServedWeights::stored) return folder.value().matrices();
+  std::string out = "NF4";
+  for (const char* table : {config.value().names->embedding, config.value().names->head}) {
+    const std::string name = std::string(table) + ".weight";
+    const std::int64_t shape[] = {config.value().vocab, config.value().hidden};
+    if (!folder.value().check(name, shape).ok()) continue;  // a head that is the embedding
+    const std::string kind(name_of(folder.value().stored(name).kind));
+    if (!out.ends_with(kind)) out += ", " + kind;
+  }
+  return out;
+}
+
 Service::Service(const ServiceOptions& options, Tokenizer tokenizer,
                  std::unique_ptr<Generator> generator)
     : models_{options.name},
+      weights_(weights_in_words(options.generator)),
       tokenizer_(std::move(tokenizer)),
       generator_(std::move(generator)),
       scheduler_(*generator_, options.scheduler) {

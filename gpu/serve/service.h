@@ -24,6 +24,9 @@ struct Answer {
   std::string model;
   int prompt_tokens = 0;
 };
+// The kinds of number of the base model's matrices, what most values have first; "": its files do
+// not say it.
+std::string weights_in_words(const GeneratorOptions& options);
 using LoadGenerator = Result<std::unique_ptr<Generator>> (*)(const GeneratorOptions&);
 class Service {  // ask, counts: any thread
  public:
@@ -35,6 +38,8 @@ class Service {  // ask, counts: any thread
   const Defaults& defaults() const { return defaults_; }
   Result<std::size_t> index_of(const std::string& model) const;       // in models(); or not_found
   const std::vector<std::string>& models() const { return models_; }  // base model first
+  // How the base model's matrices are computed with: "Q4_1, Q8_0", "NF4, Q8_0".
+  const std::string& weights() const { return weights_; }
   SchedulerCounts counts() const { return scheduler_.counts(); }
   void stop() { scheduler_.stop(); }  // answers that are not complete end with `cancelled`
 
@@ -43,6 +48,7 @@ class Service {  // ask, counts: any thread
   Result<std::vector<std::int32_t>> tokens_of(const Request& request) const;
   Result<std::vector<std::int32_t>> encoded(const Request& request) const;
   std::vector<std::string> models_;
+  std::string weights_;
   std::vector<std::int32_t> stop_tokens_;
   Defaults defaults_;
   Tokenizer tokenizer_;

@@ -1,11 +1,14 @@
-// tests/gpu/engine/stored_model_test.cpp - a model whose matrices are a GGUF's blocks trains to the
-// bits of the same model in fp32.
+// tests/gpu/engine/stored_model_test.cpp - a model whose matrices are a GGUF's blocks trains and is
+// served to the bits of the same model in fp32; in NF4 it is served with the values of a QLoRA.
 #include <doctest/doctest.h>
 
 #include <list>
 #include <random>
 
+#include "gpu/engine/generator.h"
+#include "gpu/engine/torch_cpu.h"
 #include "gpu/formats/safetensors.h"
+#include "gpu/kernels/nf4.h"
 #include "tests/gpu/engine/tune_bench.h"
 
 namespace kairo::gpu {
@@ -54,7 +57,60 @@ void write_both(const std::string& dir) {
   REQUIRE(write_stored(dir + "/model.safetensors", stored).ok());
   REQUIRE(write_tensors(dir + "32/model.safetensors", wide).ok());
 }
+// The values that a QLoRA computes with in place of these.
+void through_nf4(std::span<float> weights) {
+  const auto n = static_cast<std::int64_t>(weights.size());
+  std::vector<std::uint8_t> packed(weights.size()), scales(weights.size());
+  std::vector<float> absmax(static_cast<std::size_t>(nf4_blocks(n))), groups(weights.size());
+  nf4_quantize_cpu(packed.data(), absmax.data(), weights.data(), n);
+  const float offset = mean(absmax);
+  nf4_quantize_scales_cpu(scales.data(), groups.data(), absmax.data(), offset, nf4_blocks(n));
+  nf4_dequantize_run_cpu(weights.data(), {packed.data(), scales.data(), groups.data(), offset}, 0,
+                         n);
+}
+// The fp32 folder with the layers' matrices as NF4 has them.
+void write_nf4(const std::string& from, const std::string& to) {
+  const auto plain = TensorFile::open(from + "/model.safetensors").value();
+  std::list<std::vector<float>> values;
+  std::vector<TensorToWrite> tensors;
+  for (const TensorInfo& t : plain.header().tensors) {
+    auto& of = values.emplace_back(static_cast<std::size_t>(t.count()));
+    REQUIRE(plain.read(t, of).ok());
+    if (t.name.find("proj") != std::string::npos) through_nf4(of);
+    tensors.push_back({t.name, t.shape, of});
+  }
+  REQUIRE(make_folders(to).ok());
+  REQUIRE(write_file(to + "/config.json", read_file(from + "/config.json", 1 << 20).value()).ok());
+  REQUIRE(write_tensors(to + "/model.safetensors", tensors).ok());
+}
+std::vector<float> logits_of(const std::string& dir, ServedWeights weights) {
+  GeneratorOptions options;
+  options.model_dir = dir;
+  options.weights = weights;
+  options.slots = 1;
+  options.context_tokens = 16;
+  options.threads = 1;
+  auto generator = Generator::load(options);
+  REQUIRE_MESSAGE(generator.ok(), generator.error().what);
+  const std::vector<std::int32_t> tokens = {5, 9, 3, 77, 12};
+  const std::vector<Feed> feeds = {{0, tokens, -1}};
+  const auto logits = generator.value()->feed(feeds);
+  REQUIRE(logits.ok());
+  return {logits.value().begin(), logits.value().end()};
+}
 }  // namespace
+
+TEST_CASE_FIXTURE(TuneBench,
+                  "blocks are served to the bits of their values, as they are or in NF4") {
+  const std::string dir = folder.path() + "/model";
+  write_both(dir);
+  write_nf4(dir + "32", dir + "nf4");
+  const auto stored = logits_of(dir, ServedWeights::stored);
+  CHECK(stored == logits_of(dir + "32", ServedWeights::stored));
+  const auto nf4 = logits_of(dir, ServedWeights::nf4);
+  CHECK(nf4 == logits_of(dir + "nf4", ServedWeights::stored));
+  CHECK(nf4 != stored);
+}
 
 TEST_CASE_FIXTURE(TuneBench, "blocks train to the bits of their values, in fp32, bf16 and NF4") {
   const std::string dir = folder.path() + "/model";

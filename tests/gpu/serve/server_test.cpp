@@ -26,6 +26,17 @@ TEST_CASE("before the model is loaded it says so; then it is healthy") {
   CHECK(Json::parse(client.Get("/v1/models")->body)["data"][0]["id"] == "tiny");
 }
 
+TEST_CASE("what the weights are is said: as they are stored, or NF4 beside the embedding") {
+  for (const auto& [weights, said] :
+       {std::pair{ServedWeights::stored, "F32"}, {ServedWeights::nf4, "NF4, F32"}}) {
+    Bench bench;
+    bench.options.generator.weights = weights;
+    bench.open();
+    CHECK(Json::parse(bench.client().Get("/v1/models/tiny")->body)["weights"] == said);
+    CHECK_FALSE(answer(bench, question("Who are you?")).empty());
+  }
+}
+
 TEST_CASE("greedy answers repeat; a stream's pieces are the answer; usage counts") {
   Bench bench;
   bench.open();
