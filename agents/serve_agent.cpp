@@ -17,6 +17,7 @@
 #include "agents/node/hub_token.h"
 #include "agents/node/local_run_dirs.h"
 #include "agents/node/models_note.h"
+#include "agents/node/weights_said.h"
 #include "agents/provisioner/effects.h"
 #include "agents/pusher/effects.h"
 #include "agents/pusher/registry_uploader.h"
@@ -141,18 +142,25 @@ void tell_models(Parts& p, const std::atomic<bool>& stop) {
     if (!node || p.tenure->term() == 0) continue;
     const std::vector<std::string> models = node::models_in(p.config.models.folder);
     const std::vector<std::string> sources = p.models->sources();
-    if (!note.is_due(models, sources, *node, p.clock.now_ms())) continue;
-    const nlohmann::json patch = {
-        {"apiVersion", "v1"},
-        {"kind", "Node"},
-        {"metadata",
-         {{"name", p.config.node},
-          {"uid", node->uid},
-          {"annotations",
-           {{"kairo.dev/models", joined(models)}, {"kairo.dev/model-sources", joined(sources)}}}}}};
+    std::vector<std::uint64_t> bytes;
+    std::vector<std::string> sizes;
+    for (const std::string& model : models) {
+      bytes.push_back(node::weights_bytes(p.config.models.folder + "/" + model));
+      sizes.push_back(model + "=" + std::to_string(bytes.back()));
+    }
+    if (!note.is_due(models, bytes, sources, *node, p.clock.now_ms())) continue;
+    const nlohmann::json patch = {{"apiVersion", "v1"},
+                                  {"kind", "Node"},
+                                  {"metadata",
+                                   {{"name", p.config.node},
+                                    {"uid", node->uid},
+                                    {"annotations",
+                                     {{"kairo.dev/models", joined(models)},
+                                      {"kairo.dev/model-bytes", joined(sizes)},
+                                      {"kairo.dev/model-sources", joined(sources)}}}}}};
     const auto applied =
         p.cluster->apply({{cluster::nodes, "", p.config.node}, patch.dump(), "kairo-node", ""});
-    if (applied.ok()) note = {models, sources, node->version, p.clock.now_ms()};
+    if (applied.ok()) note = {models, sources, bytes, node->version, p.clock.now_ms()};
   }
 }
 

@@ -119,14 +119,16 @@ Status LauncherEffects::apply_tuning(const wire::CommandT& command) {
   return shared_.make(plan.shared, command.body.AsApplyTuning()->since_ms);
 }
 Status LauncherEffects::apply_inference(const wire::CommandT& command) {
-  std::vector<std::string> flags;
+  std::vector<std::string> words;
   const wire::ApplyInferenceT& body = *command.body.AsApplyInference();
+  const std::string& runtime = body.resources->runtime;
+  TRY(check_weights(body));
   if (const std::string& name = body.workspace->inference->config;
-      !name.empty() && body.resources->runtime == "vllm") {
+      !name.empty() && runtime != "template") {
     const std::string map = TRY(cluster::named_config_map(cluster_, command.ns, name));
-    flags = TRY(vllm_flags(map, name));
+    words = TRY(runtime == "vllm" ? vllm_flags(map, name) : native_words(map, name));
   }
-  const Plan plan = plan_inference(command, settings_, flags);
+  const Plan plan = plan_inference(command, settings_, words);
   if (body.workspace->count > 1) TRY(make_way(command));
   TRY(shared_.make(plan.shared, 0));
   return apply(command, plan.own);

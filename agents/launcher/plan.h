@@ -35,9 +35,12 @@ struct Plan {
   std::vector<cluster::Apply> own;  // this Workspace's: Job; or Services and StatefulSet
 };
 Plan plan_tuning(const wire::CommandT& command, const Settings& settings);
-// vllm_flags: of inference.config, where vLLM serves.
+// words: of inference.config for the server that the grant names (vllm_flags.h).
 Plan plan_inference(const wire::CommandT& command, const Settings& settings,
-                    const std::vector<std::string>& vllm_flags = {});
+                    const std::vector<std::string>& words = {});
+// conflict: vLLM would be given weights that only kairo's own engine reads; says which, and what to
+// do.
+Status check_weights(const wire::ApplyInferenceT& apply);
 // "lora-params-template" or "qlora-params-template", KAITO's names, and their training_config.yaml.
 std::string template_name(const std::string& method);
 std::string template_text(const std::string& method);

@@ -88,7 +88,8 @@ std::vector<ServedAdapter> mount_adapters(const wire::ApplyInferenceT& apply,
 }
 
 Json native_container(const wire::CommandT& command, const Settings& settings,
-                      const std::vector<ServedAdapter>& adapters) {
+                      const std::vector<ServedAdapter>& adapters,
+                      const std::vector<std::string>& more) {
   const wire::ApplyInferenceT& apply = *command.body.AsApplyInference();
   Json words = Json::array({"kairo-serve", "--model", "/workspace/weights", "--name",
                             apply.workspace->inference->preset, "--host", settings.listen, "--port",
@@ -98,10 +99,19 @@ Json native_container(const wire::CommandT& command, const Settings& settings,
     words.push_back(adapter.name + "=" + adapter.path +
                     (adapter.strength.empty() ? "" : ":" + adapter.strength));
   }
+  for (const std::string& word : more) words.push_back(word);
   return {{"name", command.name},
           {"image", settings.engine_image},
           {"command", words},
           {"resources", room_of(*apply.resources)}};
+}
+// How kairo's own engine serves quantised weights, for the status.
+void note_weights(Json& set, const Json& pod, const wire::RunDirT* dir) {
+  std::string weights = dir == nullptr ? "" : dir->blocks;
+  const auto command = pod.value(Json::json_pointer("/spec/containers/0/command"),
+                                 Json::array());  // or a template's
+  if (std::find(command.begin(), command.end(), "nf4") != command.end()) weights = "NF4";
+  if (!weights.empty()) set["metadata"]["annotations"]["kairo.dev/weights"] = weights;
 }
 }  // namespace
 
@@ -110,6 +120,7 @@ std::vector<cluster::Apply> serving_objects(const wire::CommandT& command,
                                             const wire::ResourcesT& resources, Json pod) {
   Json set = object_of(command, w, "apps/v1", "StatefulSet", command.name);
   note_place(set, w, resources);
+  note_weights(set, pod, command.body.AsApplyInference()->run_dir.get());
   queue_up(set, w);
   const bool by_ray = is_spread(resources) && resources.runtime == "vllm";
   set["spec"] = {{"replicas", std::max<std::size_t>(resources.nodes.size(), 1)},
@@ -128,7 +139,7 @@ std::vector<cluster::Apply> serving_objects(const wire::CommandT& command,
 }
 
 Plan plan_inference(const wire::CommandT& command, const Settings& settings,
-                    const std::vector<std::string>& vllm_flags) {
+                    const std::vector<std::string>& words) {
   const wire::ApplyInferenceT& apply = *command.body.AsApplyInference();
   const wire::WorkspaceT& w = *apply.workspace;
   if (!w.inference->template_.empty()) return plan_template(command);
@@ -142,8 +153,8 @@ Plan plan_inference(const wire::CommandT& command, const Settings& settings,
       {"terminationGracePeriodSeconds", w.grace_seconds >= 0 ? w.grace_seconds : grace_seconds}};
   const auto adapters = mount_adapters(apply, settings, volumes, spec);
   const bool is_native = apply.resources->runtime.empty();
-  Json server = is_native ? native_container(command, settings, adapters)
-                          : vllm_container(command, settings, adapters, vllm_flags, volumes);
+  Json server = is_native ? native_container(command, settings, adapters, words)
+                          : vllm_container(command, settings, adapters, words, volumes);
   server["ports"] = Json::array({{{"containerPort", serving_port}}});
   server["startupProbe"] = probe(0, 1, 1800);
   server["readinessProbe"] = probe(0, 10, 3);

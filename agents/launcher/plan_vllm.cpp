@@ -1,5 +1,5 @@
 // agents/launcher/plan_vllm.cpp - the container of a model that kairo's own engine does not run
-// yet.
+// yet, and the weights that it cannot have.
 #include "agents/launcher/manifest.h"
 
 namespace kairo::launcher {
@@ -17,6 +17,23 @@ Json environment() {
                       {{"name", "VLLM_NO_USAGE_STATS"}, {"value", "1"}}});
 }
 }  // namespace
+
+Status check_weights(const wire::ApplyInferenceT& apply) {
+  if (apply.resources->runtime != "vllm") return ok();
+  const auto check = [&](const wire::RunDirT* dir) -> Status {
+    if (dir == nullptr || dir->blocks.empty()) return ok();
+    return Error{Code::conflict,
+                 "vLLM serves this model on node " + dir->node + ", and the weights of preset '" +
+                     apply.workspace->inference->preset + "' there are a GGUF's blocks (" +
+                     dir->blocks +
+                     "), which kairo's own engine alone reads: put the model's own "
+                     "files into the models folder, or import with kairo-tune import --as f32; "
+                     "then make the workspace anew"};
+  };
+  TRY(check(apply.run_dir.get()));
+  for (const auto& peer : apply.peers) TRY(check(peer.get()));
+  return ok();
+}
 
 Json vllm_container(const wire::CommandT& command, const Settings& settings,
                     const std::vector<ServedAdapter>& adapters,

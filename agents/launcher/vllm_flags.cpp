@@ -31,27 +31,32 @@ void add(std::vector<std::string>& out, const std::string& name, const yaml::Val
   const bool is_composed = value.kind == Kind::map || value.kind == Kind::list;
   out.push_back(is_composed ? yaml::to_json(value) : value.text);
 }
+Error wrong_in(const std::string& name, const std::string& why) {
+  return {Code::conflict, "ConfigMap '" + name + "' specified in 'inference.config': " + why};
+}
+// The section `vllm`; null: there is none.
+Result<yaml::Value> section_of(const std::string& config_map, const std::string& name) {
+  const auto json = nlohmann::json::parse(config_map, nullptr, false);
+  const auto at = nlohmann::json::json_pointer("/data") / key_of_map;
+  if (!json.is_object() || !json.contains(at) || !json[at].is_string())
+    return wrong_in(name, std::string("it has no key ") + key_of_map);
+  const auto read = yaml::read(json[at].get<std::string>(), key_of_map, yaml::Dialect::pyyaml);
+  if (!read.ok()) return wrong_in(name, read.error().what);
+  const yaml::Value* flags = read.value().empty() ? nullptr : read.value().front().find("vllm");
+  if (flags == nullptr || flags->kind == Kind::null) return yaml::Value{};
+  if (flags->kind != Kind::map) return wrong_in(name, "'vllm' is not a map of flags");
+  return *flags;
+}
 }  // namespace
 
 Result<std::vector<std::string>> vllm_flags(const std::string& config_map,
                                             const std::string& name) {
-  const auto wrong = [&](const std::string& why) {
-    return Error{Code::conflict,
-                 "ConfigMap '" + name + "' specified in 'inference.config': " + why};
-  };
-  const auto json = nlohmann::json::parse(config_map, nullptr, false);
-  const auto at = nlohmann::json::json_pointer("/data") / key_of_map;
-  if (!json.is_object() || !json.contains(at) || !json[at].is_string())
-    return wrong(std::string("it has no key ") + key_of_map);
-  const auto read = yaml::read(json[at].get<std::string>(), key_of_map, yaml::Dialect::pyyaml);
-  if (!read.ok()) return wrong(read.error().what);
+  const auto wrong = [&](const std::string& why) { return wrong_in(name, why); };
+  const yaml::Value flags = TRY(section_of(config_map, name));
   std::vector<std::string> out;
-  const yaml::Value* flags = read.value().empty() ? nullptr : read.value().front().find("vllm");
-  if (flags == nullptr || flags->kind == Kind::null) return out;
-  if (flags->kind != Kind::map) return wrong("'vllm' is not a map of flags");
-  if (flags->entries.size() > flags_max)
+  if (flags.entries.size() > flags_max)
     return wrong("'vllm' has more than " + std::to_string(flags_max) + " flags");
-  for (const yaml::Entry& entry : flags->entries) {
+  for (const yaml::Entry& entry : flags.entries) {
     std::string flag = entry.key;
     std::replace(flag.begin(), flag.end(), '_', '-');
     if (!is_flag(flag)) return wrong("'vllm." + entry.key + "' is not the name of a flag");
@@ -59,5 +64,18 @@ Result<std::vector<std::string>> vllm_flags(const std::string& config_map,
     add(out, flag, entry.value);
   }
   return out;
+}
+
+Result<std::vector<std::string>> native_words(const std::string& config_map,
+                                              const std::string& name) {
+  const yaml::Value flags = TRY(section_of(config_map, name));
+  const yaml::Value* asked = flags.find("quantization");
+  if (asked == nullptr || asked->kind == Kind::null) return std::vector<std::string>();
+  if (asked->kind == Kind::text && asked->text == "bitsandbytes")
+    return std::vector<std::string>{"--weights", "nf4"};
+  return wrong_in(name,
+                  "'vllm.quantization' is " + yaml::to_json(*asked) +
+                      ": kairo's own engine, which serves this model, has bitsandbytes (NF4), "
+                      "or weights as they are stored; take it out");
 }
 }  // namespace kairo::launcher

@@ -6,6 +6,7 @@
 
 #include "agents/cluster/kinds.h"
 #include "agents/node/progress.h"
+#include "agents/node/weights_said.h"
 
 namespace kairo::node {
 namespace {
@@ -79,6 +80,7 @@ Status NodeEffects::prepare(const wire::CommandT& command, const wire::PrepareRu
   wire::RunDirT dir;
   dir.path = TRY(dirs_.prepare(key));
   dir.volume = dirs_.volume(key);
+  dir.blocks = blocks_of(dir.path + "/weights");
   dir.revision = run.revision;
   dir.state = wire::RunDirState::Ready;
   dir.node = self_;

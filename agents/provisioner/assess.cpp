@@ -30,6 +30,12 @@ auto what_counts(const wire::NodeT& n) {
   return std::tie(n.ready, n.cpu_milli, n.memory_bytes, n.gpus, n.gpu_memory_bytes, n.local,
                   n.models, n.sources, n.kubelet, n.container_runtime);
 }
+bool is_same_weights(const wire::NodeT& a, const wire::NodeT& b, const wire::WorkspaceT& w) {
+  return w.tuning || stored_bytes(a, w) == stored_bytes(b, w);
+}
+Need need_on(const wire::WorkspaceT& w, const catalogue::Preset& preset, const wire::NodeT& node) {
+  return need_of(w, preset, node.gpus == 0, stored_bytes(node, w));
+}
 std::int64_t room_of(const wire::NodeT& node) {
   return node.gpus > 0 ? gpu_memory_on(node) : node.memory_bytes;
 }
@@ -172,9 +178,10 @@ const std::string& preset_of(const wire::WorkspaceT& w) {
   static const std::string none;
   return w.tuning ? w.tuning->preset : w.inference ? w.inference->preset : none;
 }
-Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu) {
+Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu,
+             std::int64_t stored_bytes) {
   if (w.tuning) return tuning_need(preset, w.tuning->method, on_cpu);
-  return serving_need(preset, w.inference->adapters.size(), on_cpu);
+  return serving_need(preset, w.inference->adapters.size(), on_cpu, stored_bytes);
 }
 std::int64_t gpu_memory_of(const std::string& instance_type) {
   const auto* sku = catalogue::find_sku(instance_type);
@@ -196,7 +203,7 @@ std::optional<ResourcesT> refusal_of(const wire::WorkspaceT& w) {
 ResourcesT assess_node(const wire::WorkspaceT& w, const std::string& name,
                        const wire::NodeT& node) {
   const catalogue::Preset* preset = is_template(w) ? nullptr : catalogue::find_preset(preset_of(w));
-  const Need need = preset == nullptr ? Need{} : need_of(w, *preset, node.gpus == 0);
+  const Need need = preset == nullptr ? Need{} : need_on(w, *preset, node);
   if (const auto way = way_on(w, preset, node, need)) return grant(w, name, node, need, *way);
   return preset == nullptr ? refuse_template(w, name, node) : refuse(w, *preset, name, node, need);
 }
@@ -205,11 +212,12 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
                   const runtime::GpusHeld* held, const std::vector<std::string>& had) {
   if (auto known = refusal_of(w)) return std::move(*known);
   const catalogue::Preset* preset = is_template(w) ? nullptr : catalogue::find_preset(preset_of(w));
-  std::optional<Need> on_cpu, on_gpu;
-  const auto need = [&](const wire::NodeT& node) -> const Need& {
+  std::optional<Need> on_cpu, on_gpu;  // of nodes that the weights' size says nothing about
+  const auto need = [&](const wire::NodeT& node) -> Need {
     std::optional<Need>& known = node.gpus == 0 ? on_cpu : on_gpu;
-    if (known) return *known;
-    return known.emplace(preset == nullptr ? Need{} : need_of(w, *preset, node.gpus == 0));
+    if (preset == nullptr) return {};
+    if (w.inference && stored_bytes(node, w) > 0) return need_on(w, *preset, node);
+    return known ? *known : known.emplace(need_on(w, *preset, node));
   };
   const Named* best = nullptr;
   // Of GPUs only: what shares a CPU is queued by the scheduler, as it fits.
@@ -250,7 +258,9 @@ bool may_change(const wire::WorkspaceT& w, const wire::ResourcesT* said, const s
                 const wire::NodeT* before, const wire::NodeT& after) {
   const bool counted = before != nullptr && counts(*before, w), counts_now = counts(after, w);
   if (!counted && !counts_now) return false;
-  if (counted && counts_now && what_counts(*before) == what_counts(after)) return false;
+  if (counted && counts_now && what_counts(*before) == what_counts(after) &&
+      is_same_weights(*before, after, w))
+    return false;
   if (said == nullptr || said->revision != w.revision || w.count > 1) return true;
   const bool is_ready = counts_now && after.ready;
   if (is_ready && has_weights(after, w, catalogue::find_preset(preset_of(w)))) return true;

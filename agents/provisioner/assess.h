@@ -16,7 +16,8 @@ bool is_template(const wire::WorkspaceT& w);  // a pod of the user's own
 // Where there are GPUs vLLM serves it: its family has no engine of ours, or it is large.
 bool by_vllm(const wire::WorkspaceT& w, const catalogue::Preset& preset);
 const std::string& preset_of(const wire::WorkspaceT& w);
-Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu);
+Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu,
+             std::int64_t stored_bytes = 0);
 // Memory of one GPU of such a machine; 0 = not known.
 std::int64_t gpu_memory_of(const std::string& instance_type);
 // Of one node that is Ready: Ready on it, or Refused; the preset is known, or there is a

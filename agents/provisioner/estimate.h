@@ -17,7 +17,10 @@ struct Need {
 // on_cpu: fp32 compute in main memory, by the trainer's own memory plan where the catalogue has the
 // model's sizes (in bf16, which not every node's CPU gains by, it needs less); else bf16 on GPUs.
 Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu);
-Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on_cpu);
+// stored_bytes: of the files on the node, which our own engine maps as they are on a CPU; 0: not
+// known, fp32 is assumed.
+Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on_cpu,
+                  std::int64_t stored_bytes = 0);
 // GPUs of one node that vLLM needs, a power of two, by KAITO's estimate; 0: they do not do.
 std::uint32_t vllm_gpus(const catalogue::Preset& preset, std::int64_t gpu_memory_bytes,
                         std::uint32_t gpus);

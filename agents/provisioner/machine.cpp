@@ -2,6 +2,7 @@
 #include "agents/provisioner/machine.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "agents/provisioner/assess.h"
 
@@ -37,6 +38,14 @@ std::int64_t gpu_memory_on(const wire::NodeT& node) {
 }
 bool lie_there(const wire::NodeT& node, const wire::WorkspaceT& w) {
   return std::find(node.models.begin(), node.models.end(), preset_of(w)) != node.models.end();
+}
+std::int64_t stored_bytes(const wire::NodeT& node, const wire::WorkspaceT& w) {
+  const bool is_named = w.tuning ? !w.tuning->weights_image.empty()
+                                 : w.inference && !w.inference->weights_image.empty();
+  for (const auto& model : node.model_bytes)
+    if (!is_named && model->key == preset_of(w))
+      return std::max(0LL, std::strtoll(model->value.c_str(), nullptr, 10));
+  return 0;
 }
 bool has_weights(const wire::NodeT& node, const wire::WorkspaceT& w,
                  const catalogue::Preset* preset) {

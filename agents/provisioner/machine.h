@@ -17,6 +17,9 @@ std::int64_t free_gpus(const std::string& name, const wire::NodeT& node,
 std::int64_t gpu_memory_on(const wire::NodeT& node);
 // The weights of its preset. What an image of the user's own holds is not told by name.
 bool lie_there(const wire::NodeT& node, const wire::WorkspaceT& w);
+// Of the files of the preset's own weights that lie there; 0: none do, or its agent is an older
+// one.
+std::int64_t stored_bytes(const wire::NodeT& node, const wire::WorkspaceT& w);
 // They lie there, or its agent fetches them. preset: of the Workspace; null = not in the catalogue.
 bool has_weights(const wire::NodeT& node, const wire::WorkspaceT& w,
                  const catalogue::Preset* preset);

@@ -202,7 +202,9 @@ Verdict Story::inference_ready() const {
                      s->replicas >= nodes_wanted(r_) && s->replicas > 0 &&
                      s->ready_replicas >= s->replicas && is_ready();
   if (ready)
-    return {yes, "WorkspaceInferenceStatusSuccess", "Inference has been deployed successfully"};
+    return {yes, "WorkspaceInferenceStatusSuccess",
+            "Inference has been deployed successfully" +  // KAITO's words
+                (s->weights.empty() ? "" : "; weights in " + s->weights)};
   Verdict out = waiting();
   if (out.reason == "WorkspaceTuningJobStatusPending") {
     const bool has_reason = pod() != nullptr && pod()->exists && !pod()->reason.empty();

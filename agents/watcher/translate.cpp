@@ -275,6 +275,7 @@ wire::ServerT server(const Json& object) {
   out.replicas = number<std::uint32_t>(at(object, "spec"), "replicas", 1);
   out.ready_replicas = number<std::uint32_t>(at(object, "status"), "readyReplicas");
   out.address = text(at(at(object, "metadata"), "annotations"), "kairo.dev/local-address");
+  out.weights = text(at(at(object, "metadata"), "annotations"), "kairo.dev/weights");
   return out;
 }
 
@@ -312,6 +313,14 @@ wire::NodeT node(const Json& object) {
   for (const Json& condition : at(at(object, "status"), "conditions"))
     if (text(condition, "type") == "Ready") out.ready = text(condition, "status") == "True";
   out.models = words(text(at(meta, "annotations"), "kairo.dev/models"));
+  for (const std::string& word : words(text(at(meta, "annotations"), "kairo.dev/model-bytes"))) {
+    const std::size_t equals = word.rfind('=');
+    if (equals == word.npos) continue;
+    auto bytes = std::make_unique<wire::LabelT>();
+    bytes->key = word.substr(0, equals);
+    bytes->value = word.substr(equals + 1);
+    out.model_bytes.push_back(std::move(bytes));
+  }
   const Json& software = at(at(object, "status"), "nodeInfo");
   out.kubelet = text(software, "kubeletVersion");
   out.container_runtime = text(software, "containerRuntimeVersion");

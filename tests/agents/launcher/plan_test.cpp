@@ -269,6 +269,65 @@ TEST_CASE("serving: flags of vLLM from a ConfigMap") {
   CHECK(vllm_flags("{}", "mine").error().what == head + "it has no key inference_config.yaml");
 }
 
+TEST_CASE("serving: what kairo's own engine takes of a ConfigMap for vLLM") {
+  const auto words = [](const std::string& yaml) {
+    const nlohmann::json map = {{"data", {{"inference_config.yaml", yaml}}}};
+    const auto read = native_words(map.dump(), "mine");
+    std::string out = read.ok() ? "" : read.error().what;
+    if (read.ok())
+      for (const std::string& word : read.value()) out += (out.empty() ? "" : " ") + word;
+    return out;
+  };
+  CHECK(words("vllm: {max-model-len: 4096}\n").empty());
+  CHECK(words("max_probe_steps: 6\n").empty());
+  CHECK(words("vllm: {quantization: }\n").empty());
+  CHECK(words("vllm: {quantization: bitsandbytes, load-format: bitsandbytes}\n") ==
+        "--weights nf4");
+  CHECK(words("vllm: {quantization: fp8}\n") ==
+        "ConfigMap 'mine' specified in 'inference.config': 'vllm.quantization' is \"fp8\": kairo's "
+        "own engine, which serves this model, has bitsandbytes (NF4), or weights as they are "
+        "stored; take it out");
+  CHECK(words("vllm: 3\n") ==
+        "ConfigMap 'mine' specified in 'inference.config': 'vllm' is not a map of flags");
+}
+
+TEST_CASE("serving: the StatefulSet notes how weights are quantised") {
+  const auto note = [](const std::string& blocks, const std::vector<std::string>& words) {
+    wire::CommandT command = serving_command();
+    command.body.AsApplyInference()->run_dir->blocks = blocks;
+    const auto set = nlohmann::json::parse(plan_inference(command, {}, words).own.back().json);
+    CHECK(set["spec"]["template"]["spec"]["containers"][0]["command"].back() ==
+          (words.empty() ? "pip=/mnt/adapter/pip:0.5" : words.back()));
+    return set["metadata"]["annotations"].value("kairo.dev/weights", "none");
+  };
+  CHECK(note("", {}) == "none");
+  CHECK(note("Q4_1, Q8_0", {}) == "Q4_1, Q8_0");
+  CHECK(note("", {"--weights", "nf4"}) == "NF4");
+  CHECK(note("Q4_1, Q8_0", {"--weights", "nf4"}) == "NF4");
+}
+
+TEST_CASE("serving: vLLM is never given weights that kairo's own engine alone reads") {
+  wire::CommandT command = serving_command();
+  auto& apply = *command.body.AsApplyInference();
+  apply.run_dir->blocks = "Q4_1, Q8_0";
+  CHECK(check_weights(apply).ok());
+  apply.resources->runtime = "vllm";
+  const Status refused = check_weights(apply);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == Code::conflict);
+  CHECK(refused.error().what ==
+        "vLLM serves this model on node n1, and the weights of preset 'smollm2-135m-instruct' "
+        "there are a GGUF's blocks (Q4_1, Q8_0), which kairo's own engine alone reads: put the "
+        "model's own files into the models folder, or import with kairo-tune import --as f32; then "
+        "make the workspace anew");
+  apply.run_dir->blocks.clear();
+  CHECK(check_weights(apply).ok());
+  apply.peers.push_back(std::make_unique<wire::RunDirT>(test::run_dir(1)));
+  apply.peers[0]->blocks = "Q4_K";
+  apply.peers[0]->node = "n2";
+  CHECK(check_weights(apply).error().what.starts_with("vLLM serves this model on node n2"));
+}
+
 TEST_CASE("serving: the time that a server may take to end is its user's") {
   for (const std::int64_t seconds : {0, 300}) {
     wire::CommandT command = serving_command();

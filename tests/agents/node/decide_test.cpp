@@ -104,18 +104,23 @@ TEST_CASE(
   node.exists = true;
   node.version = 5;
   node::ModelsNote note;
-  CHECK(note.is_due(tiny, {}, node, 1'000));
-  note = {tiny, {}, 5, 1'000};
-  CHECK_FALSE(note.is_due(tiny, {}, node, 2'000));  // on its way
-  CHECK(note.is_due(tiny, {}, node, 32'000));       // it never came
-  CHECK(note.is_due({}, {}, node, 2'000) == false);
-  CHECK(note.is_due({"other"}, {}, node, 2'000));
+  CHECK(note.is_due(tiny, {7}, {}, node, 1'000));
+  note = {tiny, {}, {7}, 5, 1'000};
+  CHECK_FALSE(note.is_due(tiny, {7}, {}, node, 2'000));  // on its way
+  CHECK(note.is_due(tiny, {7}, {}, node, 32'000));       // it never came
+  CHECK(note.is_due({}, {}, {}, node, 2'000) == false);
+  CHECK(note.is_due({"other"}, {7}, {}, node, 2'000));
   node.models = tiny;
-  CHECK_FALSE(note.is_due(tiny, {}, node, 99'000));
-  CHECK(note.is_due(tiny, {"hub"}, node, 2'000));  // it may fetch from now on
-  node.models.clear();                             // dropped by hand, or another Node of this name
+  CHECK(note.is_due(tiny, {7}, {}, node, 99'000));  // by an agent that said no sizes
+  node.model_bytes.push_back(std::make_unique<wire::LabelT>());
+  node.model_bytes[0]->key = "tiny";
+  node.model_bytes[0]->value = "7";
+  CHECK_FALSE(note.is_due(tiny, {7}, {}, node, 99'000));
+  CHECK(note.is_due(tiny, {9}, {}, node, 2'000));       // other files
+  CHECK(note.is_due(tiny, {7}, {"hub"}, node, 2'000));  // it may fetch from now on
+  node.models.clear();  // dropped by hand, or another Node of this name
   node.version = 6;
-  CHECK(note.is_due(tiny, {}, node, 2'000));
+  CHECK(note.is_due(tiny, {7}, {}, node, 2'000));
   node.exists = false;
-  CHECK_FALSE(note.is_due(tiny, {}, node, 2'000));
+  CHECK_FALSE(note.is_due(tiny, {7}, {}, node, 2'000));
 }

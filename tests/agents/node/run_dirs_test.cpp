@@ -19,6 +19,7 @@
 #include "agents/node/give_folders.h"
 #include "agents/node/local_run_dirs.h"
 #include "agents/node/progress.h"
+#include "agents/node/weights_said.h"
 #include "tests/support/fake_clock.h"
 
 using namespace kairo;
@@ -45,6 +46,31 @@ struct Bench {
   const RunKey run{"uid-1", "default", "tune-me", "0123456789abcdef", "tiny"};
 };
 }  // namespace
+
+TEST_CASE("weights: what their folder says of their kinds, and how large they are") {
+  const Bench b;
+  const std::string folder = (b.root / "models/tiny").string();
+  struct Row {
+    std::string config, blocks;
+  };
+  const std::vector<Row> rows = {
+      {"{}", ""},
+      {"[", ""},
+      {R"({"quantization_config": 1})", ""},
+      {R"({"quantization_config": {"quant_method": "awq", "matrices": "x"}})", ""},
+      {R"({"quantization_config": {"quant_method": "kairo_blocks", "matrices": "Q4_1, Q8_0"}})",
+       "Q4_1, Q8_0"},
+      {R"({"quantization_config": {"quant_method": "kairo_blocks"}})", "blocks"}};
+  for (const Row& row : rows) {
+    CAPTURE(row.config);
+    b.write("models/tiny/config.json", row.config);
+    CHECK(blocks_of(folder) == row.blocks);
+  }
+  CHECK(blocks_of(folder + "/none").empty());
+  b.write("models/tiny/model-2.safetensors", "123");
+  CHECK(weights_bytes(folder) == 10);
+  CHECK(weights_bytes(folder + "/none") == 0);
+}
 
 TEST_CASE("a run directory: made, made again, listed, removed") {
   Bench b;

@@ -54,6 +54,28 @@ TEST_CASE("provisioner: ready, waiting, refused") {
   CHECK(answer(unknown, one(node(1))).reason == "UnknownPreset");
 }
 
+TEST_CASE("provisioner: a server's memory is that of the weights as they lie on the node") {
+  const auto of_bytes = [](const char* bytes, const char* model = "smollm2-135m-instruct") {
+    wire::NodeT n = node(1);
+    n.model_bytes.push_back(std::make_unique<wire::LabelT>());
+    n.model_bytes[0]->key = model;
+    n.model_bytes[0]->value = bytes;
+    return n;
+  };
+  const std::int64_t wide = answer(serving(1), one(node(1))).memory_bytes;
+  const std::int64_t stored = answer(serving(1), one(of_bytes("96614944"))).memory_bytes;
+  CHECK(wide - stored == 134'515'008 * 4 - 96'614'944);
+  CHECK(answer(serving(1), one(of_bytes("96614944", "phi-4"))).memory_bytes == wide);
+  CHECK(answer(serving(1), one(of_bytes("many"))).memory_bytes == wide);
+  CHECK(answer(tuning(1), one(of_bytes("96614944"))).memory_bytes ==
+        answer(tuning(1), one(node(1))).memory_bytes);
+  wire::WorkspaceT named = serving(1);  // those there are the public ones
+  named.inference->weights_image = "r.io/mine:1";
+  wire::NodeT fetches = of_bytes("96614944");
+  fetches.sources = {"named"};
+  CHECK(answer(named, one(std::move(fetches))).memory_bytes == wide);
+}
+
 TEST_CASE("provisioner: the grant says whether the node mounts images as volumes") {
   struct Row {
     const char* kubelet;

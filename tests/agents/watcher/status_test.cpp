@@ -313,4 +313,11 @@ TEST_CASE("status: one model on several nodes is ready when all of its pods are"
   runtime::absorb(r, fact(std::move(whole)));
   CHECK(told(r) ==
         "True WorkspaceInferenceStatusSuccess: Inference has been deployed successfully");
+  wire::ServerT quantised = server(4);
+  quantised.replicas = quantised.ready_replicas = 2;
+  quantised.weights = "Q4_1, Q8_0";
+  runtime::absorb(r, fact(std::move(quantised)));
+  CHECK(told(r) ==
+        "True WorkspaceInferenceStatusSuccess: Inference has been deployed successfully; weights "
+        "in Q4_1, Q8_0");
 }

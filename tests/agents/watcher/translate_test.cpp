@@ -225,7 +225,10 @@ TEST_CASE("a Node: quantities, GPUs, models") {
          {"resourceVersion", "3"},
          {"labels",
           {{"nvidia.com/gpu.product", "NVIDIA-A100"}, {"nvidia.com/gpu.memory", "81920"}}},
-         {"annotations", {{"kairo.dev/models", "a,,b"}, {"kairo.dev/model-sources", "hub"}}}}},
+         {"annotations",
+          {{"kairo.dev/models", "a,,b"},
+           {"kairo.dev/model-bytes", "a=12,odd,b=x=3"},
+           {"kairo.dev/model-sources", "hub"}}}}},
        {"status",
         {{"allocatable", {{"cpu", "1500m"}, {"memory", "16384Ki"}, {"nvidia.com/gpu", "4"}}},
          {"nodeInfo",
@@ -240,9 +243,32 @@ TEST_CASE("a Node: quantities, GPUs, models") {
   CHECK(node.ready);
   CHECK_FALSE(node.local);
   CHECK(node.models == std::vector<std::string>{"a", "b"});
+  REQUIRE(node.model_bytes.size() == 2);
+  CHECK(node.model_bytes[0]->key == "a");
+  CHECK(node.model_bytes[0]->value == "12");
+  CHECK(node.model_bytes[1]->key == "b=x");
   CHECK(node.sources == std::vector<std::string>{"hub"});
   CHECK(node.kubelet == "v1.35.0");
   CHECK(node.container_runtime == "containerd://2.1.5");
+}
+
+TEST_CASE("a StatefulSet: how its server's weights are quantised is its launcher's note") {
+  const wire::FactT fact = fact_of(
+      cluster::stateful_sets,
+      {{"metadata",
+        {{"name", "w"},
+         {"namespace", "d"},
+         {"uid", "s"},
+         {"resourceVersion", "3"},
+         {"annotations", {{"kairo.dev/weights", "Q4_1, Q8_0"}, {"kairo.dev/revision", "rev1"}}},
+         {"ownerReferences",
+          {{{"apiVersion", "kaito.sh/v1beta1"},
+            {"kind", "Workspace"},
+            {"name", "w"},
+            {"uid", "u"},
+            {"controller", true}}}}}},
+       {"spec", {{"replicas", 1}}}});
+  CHECK(fact.body.AsServer()->weights == "Q4_1, Q8_0");
 }
 
 TEST_CASE("what is no such object is an error that says why") {
