@@ -150,10 +150,6 @@ void admit_local(Findings& out, const Json& before, const Json& inference) {
         "pod templates are not run in local mode; name a model in inference.preset.name instead, "
         "e.g. smollm2-135m-instruct",
         "inference.template");
-  if (const Json& config = field(inference, "config"); is_new(field(before, "config"), config))
-    out.invalid("'" + text_of(inference, "config") +
-                    "' holds settings of vLLM, which kairo-serve does not read; leave it out",
-                "inference.config");
   const auto secret = [](const Json& of) -> const Json& {
     return field(field(field(of, "preset"), "presetOptions"), "modelAccessSecret");
   };

@@ -35,8 +35,10 @@ void conditions(std::ostringstream& out, const Ordered& status, std::int64_t now
     rows.push_back({"  " + word(c, "type"), word(c, "status"),
                     since(c, "lastTransitionTime", now_ms), word(c, "reason")});
   out << "Conditions:\n" << table(rows);
-  for (const Ordered& c : status["conditions"])  // what is not so yet, or not over
-    if (word(c, "status") != "True" || word(c, "type") == "WorkspaceDeleting")
+  // What is not so yet, or not over, or says more than its reason: how weights are quantised.
+  for (const Ordered& c : status["conditions"])
+    if (word(c, "status") != "True" || word(c, "type") == "WorkspaceDeleting" ||
+        word(c, "message").find("; weights in ") != std::string::npos)
       out << "  " << word(c, "type") << ": " << word(c, "message") << "\n";
 }
 }  // namespace

@@ -126,7 +126,8 @@ Status LauncherEffects::apply_inference(const wire::CommandT& command) {
   if (const std::string& name = body.workspace->inference->config;
       !name.empty() && runtime != "template") {
     const std::string map = TRY(cluster::named_config_map(cluster_, command.ns, name));
-    words = TRY(runtime == "vllm" ? vllm_flags(map, name) : native_words(map, name));
+    words = TRY(runtime == "vllm" ? vllm_flags(map, name)
+                                  : native_words(map, name, body.resources->local));
   }
   const Plan plan = plan_inference(command, settings_, words);
   if (body.workspace->count > 1) TRY(make_way(command));

@@ -67,8 +67,14 @@ Result<std::vector<std::string>> vllm_flags(const std::string& config_map,
 }
 
 Result<std::vector<std::string>> native_words(const std::string& config_map,
-                                              const std::string& name) {
+                                              const std::string& name, bool is_local) {
   const yaml::Value flags = TRY(section_of(config_map, name));
+  for (const yaml::Entry& entry : flags.entries)
+    if (is_local && entry.key != "quantization")
+      return wrong_in(name,
+                      "'vllm." + entry.key +
+                          "' is a setting of vLLM, which does not run in local mode; of these "
+                          "kairo-serve reads 'quantization'; take it out");
   const yaml::Value* asked = flags.find("quantization");
   if (asked == nullptr || asked->kind == Kind::null) return std::vector<std::string>();
   if (asked->kind == Kind::text && asked->text == "bitsandbytes")

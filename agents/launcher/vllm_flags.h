@@ -13,7 +13,8 @@ namespace kairo::launcher {
 // config_map: the object's JSON; name: for messages. conflict: what is wrong, and the remedy.
 Result<std::vector<std::string>> vllm_flags(const std::string& config_map, const std::string& name);
 // The same section for kairo's own engine, as words of kairo-serve. Of vLLM's flags it knows
-// `quantization: bitsandbytes`; the others are how vLLM computes, and change no answer here.
+// `quantization: bitsandbytes`; the others are for a node where vLLM serves, and refused where
+// there is none (is_local).
 Result<std::vector<std::string>> native_words(const std::string& config_map,
-                                              const std::string& name);
+                                              const std::string& name, bool is_local);
 }  // namespace kairo::launcher

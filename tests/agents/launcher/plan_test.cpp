@@ -270,9 +270,9 @@ TEST_CASE("serving: flags of vLLM from a ConfigMap") {
 }
 
 TEST_CASE("serving: what kairo's own engine takes of a ConfigMap for vLLM") {
-  const auto words = [](const std::string& yaml) {
+  const auto words = [](const std::string& yaml, bool is_local = false) {
     const nlohmann::json map = {{"data", {{"inference_config.yaml", yaml}}}};
-    const auto read = native_words(map.dump(), "mine");
+    const auto read = native_words(map.dump(), "mine", is_local);
     std::string out = read.ok() ? "" : read.error().what;
     if (read.ok())
       for (const std::string& word : read.value()) out += (out.empty() ? "" : " ") + word;
@@ -283,6 +283,11 @@ TEST_CASE("serving: what kairo's own engine takes of a ConfigMap for vLLM") {
   CHECK(words("vllm: {quantization: }\n").empty());
   CHECK(words("vllm: {quantization: bitsandbytes, load-format: bitsandbytes}\n") ==
         "--weights nf4");
+  CHECK(words("vllm: {quantization: bitsandbytes}\n", true) == "--weights nf4");
+  CHECK(words("vllm: {max-model-len: 4096}\n", true) ==
+        "ConfigMap 'mine' specified in 'inference.config': 'vllm.max-model-len' is a setting of "
+        "vLLM, which does not run in local mode; of these kairo-serve reads 'quantization'; take "
+        "it out");
   CHECK(words("vllm: {quantization: fp8}\n") ==
         "ConfigMap 'mine' specified in 'inference.config': 'vllm.quantization' is \"fp8\": kairo's "
         "own engine, which serves this model, has bitsandbytes (NF4), or weights as they are "
