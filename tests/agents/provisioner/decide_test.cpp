@@ -66,14 +66,8 @@ TEST_CASE("provisioner: a server's memory is that of the weights as they lie on 
   const std::int64_t stored = answer(serving(1), one(of_bytes("96614944"))).memory_bytes;
   CHECK(wide - stored == 134'515'008 * 4 - 96'614'944);
   CHECK(answer(serving(1), one(of_bytes("96614944", "phi-4"))).memory_bytes == wide);
-  CHECK(answer(serving(1), one(of_bytes("many"))).memory_bytes == wide);
   CHECK(answer(tuning(1), one(of_bytes("96614944"))).memory_bytes ==
         answer(tuning(1), one(node(1))).memory_bytes);
-  wire::WorkspaceT named = serving(1);  // those there are the public ones
-  named.inference->weights_image = "r.io/mine:1";
-  wire::NodeT fetches = of_bytes("96614944");
-  fetches.sources = {"named"};
-  CHECK(answer(named, one(std::move(fetches))).memory_bytes == wide);
 }
 
 TEST_CASE("provisioner: the grant says whether the node mounts images as volumes") {
