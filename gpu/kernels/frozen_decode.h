@@ -14,6 +14,8 @@ namespace kairo::gpu {
 namespace {
 // V: put(to, bytes, scale, minimum): scale * x + minimum of sixteen signed bytes x
 //    put(to, bytes, scale): the same without the addition
+//    nibbles(to, bytes, scale, minimum), nibbles(to, bytes, scale): scale * q + minimum, and
+//    scale * (q - 8), of 32 codes q: the low nibbles of sixteen bytes, then the high ones
 //    put_levels(to, codes, levels, scale): levels[code] * scale of sixteen codes
 using Bytes = __m128i;
 inline Bytes bytes_at(const std::byte* at) {
@@ -52,25 +54,44 @@ inline unsigned word_at(const std::byte* at) {
   return bits;
 }
 
-template <class V>
-void q8_0(float* to, const std::byte* at) {
-  const float d = half_at(at);
-  V::put(to, bytes_at(at + 2), d);
-  V::put(to + 16, bytes_at(at + 18), d);
+// The kinds that most files are of: `halves_each` f16 numbers, then the values' bytes. The numbers
+// of many blocks are widened together. one(to, bytes, numbers): the 32 values of a block.
+template <Stored kind, int halves_each, class One>
+void simple_blocks(float* to, const std::byte* from, std::int64_t values, const One& one) {
+  constexpr std::int64_t bytes = bytes_per_block(kind), at_once = 32;
+  alignas(64) unsigned short numbers[at_once * halves_each];
+  alignas(64) float wide[at_once * halves_each];
+  for (std::int64_t left = values / 32; left > 0; left -= at_once) {
+    const std::int64_t count = left < at_once ? left : at_once;
+    for (std::int64_t b = 0; b < count; ++b)
+      __builtin_memcpy(numbers + b * halves_each, from + b * bytes, 2 * halves_each);
+    for (std::int64_t i = 0; i < count * halves_each; i += 8)
+      _mm256_store_ps(wide + i,
+                      _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<Bytes*>(numbers + i))));
+    for (std::int64_t b = 0; b < count; ++b, to += 32, from += bytes)
+      one(to, from + 2 * halves_each, wide + b * halves_each);
+  }
 }
 template <class V>
-void q4_0(float* to, const std::byte* at) {
-  const float d = half_at(at);
-  const Bytes q = bytes_at(at + 2);
-  V::put(to, minus(low_of(q), 8), d);
-  V::put(to + 16, minus(high_of(q), 8), d);
+void q8_0(float* to, const std::byte* from, std::int64_t values) {
+  simple_blocks<Stored::q8_0, 1>(to, from, values,
+                                 [](float* out, const std::byte* at, const float* d) {
+                                   V::put(out, bytes_at(at), *d);
+                                   V::put(out + 16, bytes_at(at + 16), *d);
+                                 });
 }
 template <class V>
-void q4_1(float* to, const std::byte* at) {
-  const float d = half_at(at), m = half_at(at + 2);
-  const Bytes q = bytes_at(at + 4);
-  V::put(to, low_of(q), d, m);
-  V::put(to + 16, high_of(q), d, m);
+void q4_0(float* to, const std::byte* from, std::int64_t values) {
+  simple_blocks<Stored::q4_0, 1>(
+      to, from, values,
+      [](float* out, const std::byte* at, const float* d) { V::nibbles(out, bytes_at(at), *d); });
+}
+template <class V>
+void q4_1(float* to, const std::byte* from, std::int64_t values) {
+  simple_blocks<Stored::q4_1, 2>(to, from, values,
+                                 [](float* out, const std::byte* at, const float* numbers) {
+                                   V::nibbles(out, bytes_at(at), numbers[0], numbers[1]);
+                                 });
 }
 template <class V>
 void q5_0(float* to, const std::byte* at) {
@@ -163,11 +184,11 @@ void decode(Stored kind, float* to, const std::byte* from, std::int64_t values) 
     case Stored::f16:
       return halves(to, from, values);
     case Stored::q8_0:
-      return blocks<Stored::q8_0>(to, from, values, q8_0<V>);
+      return q8_0<V>(to, from, values);
     case Stored::q4_0:
-      return blocks<Stored::q4_0>(to, from, values, q4_0<V>);
+      return q4_0<V>(to, from, values);
     case Stored::q4_1:
-      return blocks<Stored::q4_1>(to, from, values, q4_1<V>);
+      return q4_1<V>(to, from, values);
     case Stored::q5_0:
       return blocks<Stored::q5_0>(to, from, values, q5_0<V>);
     case Stored::q5_1:

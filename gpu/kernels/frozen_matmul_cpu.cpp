@@ -19,12 +19,17 @@ constexpr std::int64_t parts_of(std::int64_t all, std::int64_t most) {
 constexpr std::int64_t even_share(std::int64_t all, std::int64_t most) {
   return parts_of(all, parts_of(all, most));
 }
-// A column's stride: not a power of two, so that eight do not share the cache's sets.
+// A column's stride: whole cache lines, of which stores write one each (across two they take half
+// as long again), and no power of two, so that eight columns do not share the cache's sets.
 constexpr std::int64_t column_stride(std::int64_t in) {
-  return (steps_of(in) + 2) * step_values;
+  return (steps_of(in) + 3) / 2 * 2 * step_values;
 }
 constexpr std::int64_t packed_rows(std::int64_t T) {
   return parts_of(std::min(T, block_rows), rows_at_once_max) * rows_at_once_max;
+}
+
+constexpr std::int64_t packed_values(std::int64_t T, std::int64_t in, int threads) {
+  return (T <= own_rows ? threads : 1) * packed_rows(T) * steps_of(in) * step_values;
 }
 
 // Rows of x as products want them (frozen_tiles.h).
@@ -66,8 +71,7 @@ void strip(float* y, std::int64_t ld_y, const Packed& x, const Frozen& w, std::i
 }  // namespace
 
 std::int64_t frozen_matmul_scratch(std::int64_t T, std::int64_t cols, int threads) {
-  const std::int64_t packed = T <= own_rows ? threads * packed_rows(T) : packed_rows(T);
-  return packed * steps_of(cols) * step_values + threads * tile_columns * column_stride(cols);
+  return packed_values(T, cols, threads) + threads * tile_columns * column_stride(cols);
 }
 void frozen_matmul_cpu(float* y, std::int64_t ld_y, const float* x, std::int64_t ld_x,
                        std::int64_t T, std::span<const Frozen> stacked, float* scratch,
@@ -81,7 +85,7 @@ void frozen_matmul_cpu(float* y, std::int64_t ld_y, const float* x, std::int64_t
   }
   const bool is_own = T <= own_rows;
   const std::int64_t chunk = std::max<std::int64_t>(1, strips / (8 * threads));
-  float* const decoded = scratch + (is_own ? threads : 1) * packed_rows(T) * width;
+  float* const decoded = scratch + packed_values(T, in, threads);
 #pragma omp parallel num_threads(threads) if (T * values >= worth_threads)
   for (std::int64_t begin = 0; begin < T; begin += block_rows) {
     const std::int64_t thread = omp_get_thread_num();

@@ -25,6 +25,14 @@ struct Avx2 {
     store(to, _mm256_add_ps(_mm256_mul_ps(floats_of(x), by), more));
     store(to + 8, _mm256_add_ps(_mm256_mul_ps(floats_of(_mm_srli_si128(x, 8)), by), more));
   }
+  static void nibbles(float* to, Bytes x, float scale, float minimum) {
+    put(to, low_of(x), scale, minimum);
+    put(to + 16, high_of(x), scale, minimum);
+  }
+  static void nibbles(float* to, Bytes x, float scale) {
+    put(to, minus(low_of(x), 8), scale);
+    put(to + 16, minus(high_of(x), 8), scale);
+  }
   static void put_levels(float* to, Bytes codes, const float* levels, float scale) {
     for (int half = 0; half < 2; ++half, codes = _mm_srli_si128(codes, 8)) {
       const __m256i code = _mm256_cvtepu8_epi32(codes);

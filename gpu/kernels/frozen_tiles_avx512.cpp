@@ -22,6 +22,22 @@ struct Avx512 {
   static void put(float* to, Bytes x, float scale, float minimum) {
     store(to, _mm512_add_ps(_mm512_mul_ps(floats_of(x), broadcast(scale)), broadcast(minimum)));
   }
+  // The sixteen values that a block's codes stand for are computed once and looked up.
+  static void look_up(float* to, Bytes x, Reg levels) {
+    const __m512i codes = _mm512_cvtepu8_epi32(x);  // of which the four lowest bits count
+    store(to, _mm512_permutexvar_ps(codes, levels));
+    store(to + 16, _mm512_permutexvar_ps(_mm512_srli_epi32(codes, 4), levels));
+  }
+  static Reg counted(float first) {
+    return _mm512_add_ps(_mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                         broadcast(first));
+  }
+  static void nibbles(float* to, Bytes x, float scale, float minimum) {
+    look_up(to, x, _mm512_add_ps(_mm512_mul_ps(counted(0), broadcast(scale)), broadcast(minimum)));
+  }
+  static void nibbles(float* to, Bytes x, float scale) {
+    look_up(to, x, _mm512_mul_ps(counted(-8), broadcast(scale)));
+  }
   static void put_levels(float* to, Bytes codes, const float* levels, float scale) {
     const Reg values = _mm512_permutexvar_ps(_mm512_cvtepu8_epi32(codes), load(levels));
     store(to, _mm512_mul_ps(values, broadcast(scale)));
