@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test program and sums up. usage: run.sh BUILD [ASAN_BUILD], or run.sh BUILD cluster|kubernetes: those alone
 # Prints one line per program and, last, "N passed, N failed, N skipped" (test cases; a skipped one
-# says why on a line that starts with SKIP).
+# says why on a line that starts with SKIP). What failed is shown where it failed and once more before that line.
 set -uo pipefail
 build=$1
 asan='' only=''
@@ -32,7 +32,13 @@ run() { # name command...
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
   printf '%-34s %4d passed %3d failed %3d skipped %7.1f s\n' "$name" "$ok" "$bad" "$skip" "$(((end - begin) / 100000000))e-1"
   grep -aE '(^|MESSAGE: )SKIP' "$log/out" | sed -E 's/^.*SKIP/    SKIP/' | sort -u
-  if [ "$bad" != 0 ]; then tail -n 60 "$log/out" | sed 's/^/    /'; fi
+  if [ "$bad" = 0 ]; then return; fi
+  tail -n 60 "$log/out" | sed 's/^/    /'
+  {
+    echo "FAILED  $name$([ "$status" != 124 ] || echo ": ended after ${TEST_TIMEOUT:-600} s")"
+    grep -aE -A 3 'ERROR:|FAIL' "$log/out" | head -n 40 || true
+    tail -n 5 "$log/out"
+  } | sed '2,$s/^/    /' >>"$log/failed"
 }
 
 on_cluster() { # a real control plane
@@ -45,6 +51,7 @@ on_kubernetes() { # and a real node
   TEST_TIMEOUT=${TEST_TIMEOUT:-1800} run "e2e/on_kubernetes" bash tests/e2e/on_kubernetes.sh "$build"
 }
 sum_up() {
+  [ ! -f "$log/failed" ] || { echo && cat "$log/failed"; }
   printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
   [ "$failed" = 0 ]
 }
