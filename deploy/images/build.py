@@ -28,6 +28,7 @@ import tempfile
 
 DATE = 0  # of every file; an image that holds the same is the same
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
+LINKED_IN = {"librocksdb-dev"}  # packages whose library is a part of our programs
 USER = 65532  # of nobody on any machine
 PASSWD = f"root:x:0:0:root:/:/sbin/nologin\nkairo:x:{USER}:{USER}:kairo:/var/lib/kairo:/sbin/nologin\n"
 GROUP = f"root:x:0:\nkairo:x:{USER}:\n"
@@ -112,6 +113,7 @@ def put_debian(layer, libraries):
         layer.copy(f"{LIBRARIES}/{soname}", file)
         owner = subprocess.run(["dpkg", "-S", file, file.removeprefix("/usr")], capture_output=True, text=True, check=False)
         packages |= {line.split(":")[0] for line in owner.stdout.splitlines()}
+    packages |= LINKED_IN
     for package in sorted(packages | {"ca-certificates", "tzdata"}):
         if os.path.exists(f"/usr/share/doc/{package}/copyright"):
             layer.copy(f"usr/share/doc/{package}/copyright", f"/usr/share/doc/{package}/copyright")

@@ -24,7 +24,7 @@ unpack "$work/first" kairo-engine "$work/engine"
 same "the folder of the build is nowhere in the programs" "" \
   "$(strings -a "$work"/engine/usr/bin/* | grep -F -e "$source_dir" -e "$HOME/" | sort -u | head -n 3)"
 same "each library's licence is there" "" \
-  "$(for package in libnats3.4 librocksdb7.8 libcurl4 libc6; do
+  "$(for package in libnats3.4 librocksdb-dev libcurl4 libc6; do
     [ -s "$work/kairo/usr/share/doc/$package/copyright" ] || echo "$package"
   done)"
 
