@@ -11,33 +11,33 @@
 #include "gpu/plan/attention_rows.h"
 
 namespace kairo::gpu {
-// One query head's rows against its keys and values, of which the first `past` come before the
-// rows. Pointers to the first of each; strides in floats.
+// One query head's rows against their keys and values. Pointers to the first of each; strides in
+// floats.
 struct Head {
   const float* q;
   std::int64_t ld_q;
   const float *k, *v;
   std::int64_t ld_kv;
   float* out;
-  std::int64_t ld_out, rows, past, dim, window;
+  std::int64_t ld_out, rows, dim, window;
   float scale, cap;
-  float* scores;  // scratch, (query_block, past + rows)
+  float* scores;  // scratch, (query_block, rows)
 };
 // A block of rows and the keys that one of them sees.
 struct Block {
   std::int64_t begin, rows;      // of the segment's rows
-  std::int64_t first_key, keys;  // of past and rows
+  std::int64_t first_key, keys;  // the same
   CausalShape shape;
 };
 template <class AnyHead>
 Block block_of(const AnyHead& h, std::int64_t begin) {
-  const std::int64_t rows = std::min(query_block, h.rows - begin), before = h.past + begin;
+  const std::int64_t rows = std::min(query_block, h.rows - begin);
   const std::int64_t first_key =
-      h.window == 0 ? 0 : std::max<std::int64_t>(0, before + 1 - h.window);
-  const std::int64_t keys = before + rows - first_key;
-  return {begin, rows, first_key, keys, {rows, keys, before - first_key, h.window}};
+      h.window == 0 ? 0 : std::max<std::int64_t>(0, begin + 1 - h.window);
+  const std::int64_t keys = begin + rows - first_key;
+  return {begin, rows, first_key, keys, {rows, keys, begin - first_key, h.window}};
 }
-// Past is 0. Every step-th block of query rows from `first` on is this caller's.
+// Every step-th block of query rows from `first` on is this caller's.
 struct HeadGradient {
   const float* dout;
   std::int64_t ld_dout;

@@ -11,7 +11,7 @@
 
 namespace kairo::gpu {
 namespace {
-// As Head, in bf16; nothing comes before the rows.
+// As Head, in bf16.
 struct HeadBf16 {
   const std::uint16_t *q, *k, *v;
   std::int64_t ld;
@@ -19,7 +19,6 @@ struct HeadBf16 {
   std::int64_t ld_out, rows, dim, window;
   float scale, cap;
   float* scratch;
-  static constexpr std::int64_t past = 0;
 };
 HeadBf16 head_of(const Mat& qkv, const Mat& out, const Heads& heads, const Segment& s,
                  std::int64_t head) {
@@ -108,8 +107,7 @@ struct Widened {
         v(k + h.rows * h.dim),
         out(v + h.rows * h.dim) {}
   Head head(const HeadBf16& h) const {
-    return {q,      h.dim, k,     v,        h.dim,   out,   h.dim,
-            h.rows, 0,     h.dim, h.window, h.scale, h.cap, h.scratch};
+    return {q, h.dim, k, v, h.dim, out, h.dim, h.rows, h.dim, h.window, h.scale, h.cap, h.scratch};
   }
 };
 void widen(float* to, const std::uint16_t* from, std::int64_t ld, const HeadBf16& h) {
