@@ -37,4 +37,12 @@ Start start_of(std::span<const SlotState> slots, std::span<const std::int32_t> p
   const std::size_t slot = slots[best].is_free && 2 * lost <= tokens ? best : oldest;
   return {static_cast<int>(slot), static_cast<int>(best), static_cast<int>(tokens)};
 }
+
+int longest_prefix(std::span<const SlotState> slots, std::span<const std::int32_t> prompt,
+                   int adapter, int turns_at) {
+  std::size_t tokens = 0;
+  for (const SlotState& slot : slots)
+    tokens = std::max(tokens, reusable(slot, prompt, adapter, static_cast<std::size_t>(turns_at)));
+  return static_cast<int>(tokens);
+}
 }  // namespace kairo::gpu

@@ -21,4 +21,7 @@ struct Start {
 // turns_at: a sequence longer than this has other keys than a shorter one.
 Start start_of(std::span<const SlotState> slots, std::span<const std::int32_t> prompt, int adapter,
                int turns_at);
+// Of the prompt's first tokens the most that one of these slots has, the last token aside.
+int longest_prefix(std::span<const SlotState> slots, std::span<const std::int32_t> prompt,
+                   int adapter, int turns_at);
 }  // namespace kairo::gpu

@@ -47,10 +47,17 @@ void Scheduler::admit() {
     job->sink->end(Finish::cancelled);
     return true;
   });
-  while (!waiting_.empty() && std::find(slots_.begin(), slots_.end(), nullptr) != slots_.end()) {
-    std::unique_ptr<Job> job = std::move(waiting_.front());
-    waiting_.pop_front();
-    const Start start = begin(*job);
+  auto free = std::count(slots_.begin(), slots_.end(), nullptr);
+  for (auto next = waiting_.begin(); next != waiting_.end() && free > 0; --free) {
+    const Start start = choose(**next);
+    (*next)->waits = should_wait(**next, start);
+    if ((*next)->waits) {
+      ++next;  // the slot that was counted stays free for it
+      continue;
+    }
+    take(start);
+    std::unique_ptr<Job> job = std::move(*next);
+    next = waiting_.erase(next);
     job->fed = static_cast<std::size_t>(start.tokens);
     job->sink->begin(start.tokens);
     totals_.queried_tokens += job->sequence.prompt.size();
@@ -59,21 +66,34 @@ void Scheduler::admit() {
   }
 }
 
-// A free slot that has what the job can go on from, and no more.
-Start Scheduler::begin(const Job& job) {
+Start Scheduler::choose(const Job& job) const {
   std::vector<SlotState> states;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const int slot = static_cast<int>(i);
     states.push_back({generator_.tokens(slot), generator_.adapter(slot), !slots_[i], used_[i]});
   }
-  const Start start =
-      start_of(states, job.sequence.prompt, job.sequence.adapter, generator_.turns_at());
+  return start_of(states, job.sequence.prompt, job.sequence.adapter, generator_.turns_at());
+}
+
+// Whether prompts that are being fed will soon have much more of this one than is there; who has
+// begun to wait waits for all of it.
+bool Scheduler::should_wait(const Job& job, const Start& start) const {
+  std::vector<SlotState> fed;
+  for (const auto& other : slots_)
+    if (other && !other->is_answering())
+      fed.push_back({other->sequence.prompt, other->sequence.adapter, false, 0});
+  const int soon =
+      longest_prefix(fed, job.sequence.prompt, job.sequence.adapter, generator_.turns_at());
+  return soon - start.tokens >= (job.waits ? 1 : options_.worth_waiting);
+}
+
+// Makes a free slot have what is gone on from, and no more.
+void Scheduler::take(const Start& start) {
   if (start.from == start.slot)
     generator_.cut(start.slot, start.tokens);
   else
     generator_.copy(start.from, start.slot, start.tokens);
   used_[static_cast<std::size_t>(start.slot)] = ++turns_;
-  return start;
 }
 
 void Scheduler::end(int slot, Finish why) {

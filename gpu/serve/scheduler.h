@@ -4,7 +4,7 @@
 // prompts that wait, so that a long prompt does not stop the answers of others. A sequence that
 // ends frees its slot at once for the next that waits, first come first served. What a slot
 // computed stays until another sequence needs the room: one that begins alike goes on from it
-// (prefix.h).
+// (prefix.h), and waits, with a free slot kept for it, while another computes what both begin with.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -43,6 +43,7 @@ struct SchedulerOptions {
   std::size_t waiting_max = 64;
   int prompt_tokens_alone = 512;  // of a round, when nothing else is being answered
   int prompt_tokens_shared = 64;  // of a round, beside answers
+  int worth_waiting = 128;        // tokens that a prompt on its way will have computed
 };
 struct SchedulerCounts {
   std::uint64_t prompt_tokens = 0, answer_tokens = 0, rounds = 0;  // prompt_tokens: computed
@@ -70,10 +71,13 @@ class Scheduler {
     std::size_t fed = 0;     // tokens of the prompt that the generator has
     std::int32_t last = -1;  // the answer's newest token, not yet fed
     int answered = 0;
+    bool waits = false;  // for what another request computes
     bool is_answering() const { return fed == sequence.prompt.size(); }
   };
   void admit();  // those that are still wanted
-  Start begin(const Job& job);
+  Start choose(const Job& job) const;
+  bool should_wait(const Job& job, const Start& start) const;
+  void take(const Start& start);
   std::vector<std::int32_t> pick(std::span<const Feed> feeds, std::span<const float> logits);
   void advance(int slot, std::int32_t token);
   void end(int slot, Finish why);

@@ -65,3 +65,59 @@ TEST_CASE("what ended early leaves what was fed, and no more") {
   CHECK(after->cached == 39);
   CHECK(after->tokens == script(sequence(1, 40, 6)));
 }
+
+TEST_CASE("prompts that begin alike come at once: what they share is computed once") {
+  SchedulerOptions options;
+  options.prompt_tokens_alone = 100;
+  SchedulerBench bench(4, 1000, options);
+  const auto asks = [](int shared, int last, int adapter = -1) {
+    Sequence s = sequence(1, shared, 3);
+    s.prompt.push_back(last);
+    s.adapter = adapter;
+    return s;
+  };
+  std::vector<Sequence> sequences = {asks(200, 50), asks(200, 51), asks(127, 52), asks(200, 53, 0),
+                                     sequence(40, 20, 3)};
+  std::vector<std::shared_ptr<Recorder>> sinks;
+  for (const Sequence& s : sequences) sinks.push_back(bench.submit(s));
+  bench.scheduler.round();
+  // The second waits; the third would gain too little, the fourth is another adapter's. The slot
+  // that is free is the second's, not the fifth's.
+  const auto began = [&] {
+    std::vector<int> cached;
+    for (const auto& sink : sinks) cached.push_back(sink->cached);
+    return cached;
+  };
+  CHECK(began() == std::vector<int>{0, -1, 0, 0, -1});
+  CHECK(bench.generator.batches == std::vector<std::vector<int>>{{100}});
+  bench.scheduler.round();  // 100 of 200 are there: it waits for the rest, too
+  CHECK(began() == std::vector<int>{0, -1, 0, 0, -1});
+  bench.scheduler.round();
+  CHECK(began() == std::vector<int>{0, 200, 0, 0, -1});
+  bench.run();
+  for (std::size_t i = 0; i < sinks.size(); ++i) {
+    CAPTURE(i);
+    CHECK(sinks[i]->tokens == script(sequences[i]));
+  }
+  CHECK(bench.scheduler.counts().prompt_tokens == 201 + 1 + 128 + 201 + 20);
+}
+
+TEST_CASE("who is waited for goes: the next one computes") {
+  SchedulerOptions options;
+  options.prompt_tokens_alone = 50;
+  SchedulerBench bench(2, 1000, options);
+  const auto gone = bench.submit(sequence(1, 300, 3)), next = bench.submit(sequence(1, 300, 3));
+  bench.scheduler.round();
+  CHECK(next->cached == -1);
+  SUBCASE("its reader went") {
+    gone->is_wanted = false;
+  }
+  SUBCASE("its batch failed") {
+    bench.generator.fail_next = true;
+    bench.scheduler.round();
+  }
+  bench.run();
+  CHECK(gone->ends == 1);
+  CHECK(next->cached == 50);
+  CHECK(next->tokens == script(sequence(1, 300, 3)));
+}
