@@ -53,3 +53,28 @@ answer() {
     jq -r '.usage.completion_tokens // .error.message'
 }
 for model_name in $preset dolly; do same "chat with $model_name" 4 "$(answer $model_name)"; done
+
+# --- served with the NF4 weights that the adapter met in its training -------------------------------
+kairo apply -f - >/dev/null <<YAML
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: as-trained}
+data:
+  inference_config.yaml: |
+    vllm: {quantization: bitsandbytes}
+---
+apiVersion: kaito.sh/v1beta1
+kind: Workspace
+metadata: {name: server-nf4}
+resource: {labelSelector: {matchLabels: {kubernetes.io/os: linux}}}
+inference:
+  preset: {name: $preset}
+  config: as-trained
+  adapters: [{source: {name: dolly, image: "localhost:$registry/adapters/phi-3-dolly:0.0.1", imagePullSecrets: [kairo-local-registry]}}]
+YAML
+holds "server-nf4: ready" timeout 60 kairo wait server-nf4
+address=$(kairo get service server-nf4 -o json | jq -r '.metadata.annotations["kairo.dev/local-address"]')
+same "/v1/models says NF4 of the matrices" "NF4, F32" "$(curl -s "http://$address/v1/models" | jq -r '.data[0].weights')"
+becomes "and so does the Workspace" server-nf4 InferenceReady \
+  "True WorkspaceInferenceStatusSuccess: Inference has been deployed successfully; weights in NF4"
+for model_name in $preset dolly; do same "chat with $model_name, in NF4" 4 "$(answer $model_name)"; done
