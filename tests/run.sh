@@ -2,25 +2,33 @@
 # Runs every test program and sums up. usage: run.sh BUILD [ASAN_BUILD], or run.sh BUILD cluster|kubernetes: those alone
 # Prints one line per program and, last, "N passed, N failed, N skipped" (test cases; a skipped one
 # says why on a line that starts with SKIP). What failed is shown where it failed and once more before that line.
+# Two lanes run side by side, since most of these programs wait more than they compute: what needs a cluster, then
+# what is built with sanitizers; and all others.
 set -uo pipefail
 build=$1
 asan='' only=''
 case ${2:-} in cluster | kubernetes) only=$2 ;; *) asan=${2:-} ;; esac
 export GOMP_SPINCOUNT=1000 # as kairo-tune has it: long spins take the cores from other tests
-passed=0 failed=0 skipped=0
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
+stop() {
+  local lane
+  for lane in $(jobs -p); do pkill -P "$lane"; kill "$lane"; done 2>/dev/null
+  exit 130
+}
+trap stop INT TERM
 
 run() { # name command...
-  local name=$1 begin end status ok bad skip
+  local name=$1 out begin end status ok bad skip
+  out=$(mktemp "$log/out.XXXXXX")
   shift
   begin=$(date +%s%N)
-  timeout "${TEST_TIMEOUT:-600}" "$@" >"$log/out" 2>&1
+  timeout "${TEST_TIMEOUT:-600}" "$@" >"$out" 2>&1 </dev/null
   status=$?
   end=$(date +%s%N)
-  ok=$(sed -nE 's/.*test cases: +[0-9]+ \| +([0-9]+) passed.*/\1/p' "$log/out" | tail -n 1)
-  bad=$(sed -nE 's/.*test cases:.*\| +([0-9]+) failed.*/\1/p' "$log/out" | tail -n 1)
-  skip=$(grep -acE '(^|MESSAGE: )SKIP' "$log/out")
+  ok=$(sed -nE 's/.*test cases: +[0-9]+ \| +([0-9]+) passed.*/\1/p' "$out" | tail -n 1)
+  bad=$(sed -nE 's/.*test cases:.*\| +([0-9]+) failed.*/\1/p' "$out" | tail -n 1)
+  skip=$(grep -acE '(^|MESSAGE: )SKIP' "$out")
   if [ "$status" = 77 ]; then ok=0 bad=0; [ "$skip" -gt 0 ] || skip=1; fi
   if [ -z "$ok" ]; then # a script: one case
     ok=0 bad=0
@@ -29,16 +37,21 @@ run() { # name command...
     bad=1
   fi
   ok=$((ok - skip < 0 ? 0 : ok - skip))
-  passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+  exec 9>"$log/lock"
+  flock 9 # one program's lines stay together
+  echo "$ok $bad $skip" >>"$log/counts"
   printf '%-34s %4d passed %3d failed %3d skipped %7.1f s\n' "$name" "$ok" "$bad" "$skip" "$(((end - begin) / 100000000))e-1"
-  grep -aE '(^|MESSAGE: )SKIP' "$log/out" | sed -E 's/^.*SKIP/    SKIP/' | sort -u
-  if [ "$bad" = 0 ]; then return; fi
-  tail -n 60 "$log/out" | sed 's/^/    /'
-  {
-    echo "FAILED  $name$([ "$status" != 124 ] || echo ": ended after ${TEST_TIMEOUT:-600} s")"
-    grep -aE -A 3 'ERROR:|FAIL' "$log/out" | head -n 40 || true
-    tail -n 5 "$log/out"
-  } | sed '2,$s/^/    /' >>"$log/failed"
+  grep -aE '(^|MESSAGE: )SKIP' "$out" | sed -E 's/^.*SKIP/    SKIP/' | sort -u
+  if [ "$bad" != 0 ]; then
+    tail -n 60 "$out" | sed 's/^/    /'
+    {
+      echo "FAILED  $name$([ "$status" != 124 ] || echo ": ended after ${TEST_TIMEOUT:-600} s")"
+      grep -aE -A 3 'ERROR:|FAIL' "$out" | head -n 40 || true
+      tail -n 5 "$out"
+    } | sed '2,$s/^/    /' >>"$log/failed"
+  fi
+  exec 9>&-
+  rm -f "$out"
 }
 
 on_cluster() { # a real control plane
@@ -51,7 +64,9 @@ on_kubernetes() { # and a real node
   TEST_TIMEOUT=${TEST_TIMEOUT:-1800} run "e2e/on_kubernetes" bash tests/e2e/on_kubernetes.sh "$build"
 }
 sum_up() {
+  local passed failed skipped
   [ ! -f "$log/failed" ] || { echo && cat "$log/failed"; }
+  read -r passed failed skipped < <(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$log/counts")
   printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
   [ "$failed" = 0 ]
 }
@@ -69,14 +84,29 @@ programs() { # build: every test program, "name <tab> path" by its ctest name; n
   fi
   echo "$list"
 }
-while IFS=$'\t' read -r name command; do run "$name" "$command"; done < <(programs "$build")
-if [ -n "$asan" ]; then
+all_of() { # build prefix
+  local name command
+  while IFS=$'\t' read -r name command; do run "$2$name" "$command"; done < <(programs "$1")
+}
+clusters_and_sanitizers() {
+  COUNT=${COUNT:-100} on_cluster # make test-cluster: 500 Workspaces at once
+  on_kubernetes
+  [ -n "$asan" ] || exit 0
   export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 RUNS=150 # of the simulation: ten times slower
-  while IFS=$'\t' read -r name command; do run "asan/$name" "$command"; done < <(programs "$asan")
-  unset RUNS
-fi
-for name in whole_path documented by_hand standby bad_input kubectl half_open images chart weights; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
-run "crash/short" bash tests/crash/short.sh "$build"
-COUNT=${COUNT:-100} on_cluster # make test-cluster: 500 Workspaces at once
-on_kubernetes
+  all_of "$asan" asan/
+  exit 0
+}
+all_others() {
+  local name
+  all_of "$build" ""
+  for name in whole_path documented by_hand standby bad_input kubectl half_open images chart weights; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
+  run "crash/short" bash tests/crash/short.sh "$build"
+  exit 0
+}
+lanes=()
+for lane in clusters_and_sanitizers all_others; do
+  "$lane" &
+  lanes+=($!)
+done
+for lane in "${lanes[@]}"; do wait "$lane" || echo "0 1 0" >>"$log/counts"; done # one that was killed is a failure
 sum_up
