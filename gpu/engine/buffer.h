@@ -1,4 +1,5 @@
-// gpu/engine/buffer.h - a fixed block of floats, aligned for vectors, not initialised.
+// gpu/engine/buffer.h - a fixed block of floats, aligned for vectors, not initialised; on the host
+// or a device.
 #pragma once
 #include <sys/mman.h>
 
@@ -14,10 +15,28 @@ namespace kairo::gpu {
 // huge: products go through all of it. small: of a large block only the parts in use become
 // resident, which huge pages would round up to 2 MiB each.
 enum class Pages : std::uint8_t { huge, small };
+// Whose memory a buffer is, if it is not the host's own; outlives its buffers.
+class BufferOwner {
+ public:
+  virtual void give_back(void* data) = 0;
+
+ protected:
+  ~BufferOwner() = default;
+};
 // Owns its memory; movable. Pages count as used only once they are written.
 class Buffer {
  public:
   Buffer() = default;
+  // A device's memory, which the host must not touch.
+  Buffer(void* data, std::int64_t floats, BufferOwner& owner)
+      : data_(static_cast<float*>(data), Free{&owner}), size_(floats) {}
+  // What somebody else owns and only is read.
+  static Buffer view(const void* data, std::int64_t bytes) {
+    static struct Nobody final : BufferOwner {
+      void give_back(void*) override {}
+    } nobody;
+    return {const_cast<void*>(data), (bytes + 3) / 4, nobody};
+  }
   explicit Buffer(std::int64_t floats, Pages pages = Pages::huge) : size_(floats) {
     const auto bytes = static_cast<std::size_t>(buffer_bytes(floats));
     const bool large = bytes >= 4 * huge_page_bytes;
@@ -36,7 +55,15 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(float* p) const { std::free(p); }
+    BufferOwner* owner;  // null: malloc
+    Free() : owner(nullptr) {}
+    explicit Free(BufferOwner* of) : owner(of) {}
+    void operator()(float* p) const {
+      if (owner == nullptr)
+        std::free(p);
+      else
+        owner->give_back(p);
+    }
   };
   std::unique_ptr<float[], Free> data_;
   std::int64_t size_ = 0;

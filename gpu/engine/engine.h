@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/engine/device.h"
 #include "gpu/engine/mat.h"
 #include "gpu/engine/products.h"
 #include "gpu/formats/adapter.h"
@@ -34,8 +35,9 @@ struct EngineOptions {
   std::int64_t tokens_per_step = 0, longest_row = 0;  // the data's extremes, for the memory plan
   bool keeps_best = false;                            // the trainer keeps another copy
   std::int64_t data_bytes = 0;                        // of the rows, for the memory plan, too
-  int threads = 0;                                    // 0 = usable cores
-  std::int64_t budget_bytes = 0;                      // 0 = what the machine has free
+  DevicePtr device;                   // that computes; null: the CPU. It multiplies as `type` says
+  int threads = 0;                    // 0 = usable cores
+  std::int64_t budget_bytes = 0;      // 0 = what the machine has free
   ComputeShape as_before;             // of the checkpoint that will be restored; kept if it fits
   std::function<bool()> should_stop;  // asked between layers while loading; may be empty
 };
@@ -48,7 +50,7 @@ struct Update {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   double gradient_norm_max = 0;  // 0 = no clipping
 };
-// Whose products the options come to on this CPU, which are timed for that (products.h).
+// Whose products the options come to: on a CPU they are timed for that (products.h).
 ProductChoice products_of(const EngineOptions& options, const ModelConfig& config, int threads);
 class Engine {  // one thread at a time; the same calls give the same bytes
  public:

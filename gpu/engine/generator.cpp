@@ -204,7 +204,8 @@ Result<std::unique_ptr<Generator>> Generator::load(const GeneratorOptions& o) {
                " is out of the model's range [1, " + std::to_string(config.positions) + "]");
   const std::int64_t cache =
       8 * o.slots * config.layers * o.context_tokens * config.kv_heads * config.head_dim;
-  if (cache > available_bytes())
+  const bool has_memory = o.device != nullptr && o.device->free_bytes > 0;
+  if (cache > (has_memory ? o.device->free_bytes : available_bytes()))
     return Error{Code::unavailable, "generator: " + std::to_string(cache >> 20) +
                                         " MiB of keys and values do not fit the memory; lower "
                                         "slots or context_tokens"};
@@ -215,8 +216,12 @@ Result<std::unique_ptr<Generator>> Generator::load(const GeneratorOptions& o) {
         return bad("two adapters are named " + o.adapters[i].name);
     adapters.push_back(TRY(load_served_adapter(o.adapters[i], config)));
   }
-  auto ops = make_cpu_ops(o.threads > 0 ? o.threads : usable_cores(),
-                          cached_attention_scratch(o.context_tokens, config.head_dim));
+  const int threads = o.threads > 0 ? o.threads : usable_cores();
+  std::unique_ptr<Ops> ops;
+  if (o.device != nullptr)
+    ops = TRY(o.device->make(threads));
+  else
+    ops = make_cpu_ops(threads, cached_attention_scratch(o.context_tokens, config.head_dim));
   WeightsOptions kept;
   if (o.weights == ServedWeights::nf4) kept.method = Method::qlora;
   Weights weights = TRY(Weights::load(*ops, o.model_dir, config, kept));

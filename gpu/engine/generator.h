@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/engine/device.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
@@ -26,6 +27,7 @@ struct GeneratorOptions {
   int slots = 8;              // sequences that can live at a time
   int context_tokens = 2048;  // per slot; at most the model's max_position_embeddings
   int threads = 0;            // 0 = the library's choice
+  DevicePtr device;           // null: the CPU
 };
 // tokens: at least one, each in [0, vocab). adapter: index into GeneratorOptions::adapters, -1 =
 // base model; a slot keeps one adapter from reset to reset. A slot appears once per call.

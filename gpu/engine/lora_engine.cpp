@@ -23,6 +23,7 @@ class LoraEngine final : public Engine {
         lora_(std::move(lora)),
         plan_(std::move(plan)),
         weights_(std::move(weights)),
+        device_(options.device),
         longest_(options.longest_row),
         seed_(options.seed),
         linears_(*ops_, lora_, weights_, plan_.microbatch_tokens),
@@ -101,7 +102,7 @@ class LoraEngine final : public Engine {
   ComputeShape shape() const override {
     ComputeShape out = plan_.shape();
     out.products = name_of(products_.products);
-    out.instruction_set = instruction_set();
+    out.instruction_set = device_ == nullptr ? instruction_set() : device_->name;
     out.library = library();
     return out;
   }
@@ -211,6 +212,7 @@ class LoraEngine final : public Engine {
   LoraLayout lora_;
   MemoryPlan plan_;
   Weights weights_;
+  DevicePtr device_;
   std::int64_t longest_;
   std::uint64_t seed_;
   LoraLinears linears_;
@@ -222,10 +224,16 @@ class LoraEngine final : public Engine {
 };
 }  // namespace
 
-// The widest product of a layer is timed.
+// On a CPU the widest product of a layer is timed.
 ProductChoice products_of(const EngineOptions& options, const ModelConfig& config, int threads) {
   const std::int64_t tokens = std::max(options.tokens_per_step, options.longest_row);
   const LinearShape shape = shape_of(config, Group::gate_up);
+  if (options.device != nullptr) {
+    const Products products = options.type == Type::f32 ? Products::fp32 : Products::device;
+    return {
+        products, 0,
+        "products: " + std::string(name_of(products)) + ", computed on " + options.device->name};
+  }
   if (options.type == Type::f32) return fp32_products(tokens, shape, threads);
   if (options.products)
     return {*options.products, 0, "products: " + std::string(name_of(*options.products))};
@@ -248,12 +256,18 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
       options.method,       options.tokens_per_step, options.longest_row, threads,
       options.budget_bytes, options.as_before,       options.keeps_best,  options.data_bytes,
       type == Type::bf16};
-  if (request.budget_bytes == 0) request.budget_bytes = available_bytes() / 10 * 9;
+  const bool has_memory = options.device != nullptr && options.device->free_bytes > 0;
+  if (request.budget_bytes == 0)
+    request.budget_bytes = (has_memory ? options.device->free_bytes : available_bytes()) / 10 * 9;
   MemoryPlan plan = TRY(plan_memory(config, lora, request));
   const std::int64_t scores = type == Type::bf16
                                   ? scores_to_train_bf16(options.longest_row, config.head_dim)
                                   : scores_to_train(options.longest_row);
-  auto ops = make_cpu_ops(threads, scores, products.products);
+  std::unique_ptr<Ops> ops;
+  if (options.device != nullptr)
+    ops = TRY(options.device->make(threads));
+  else
+    ops = make_cpu_ops(threads, scores, products.products);
   Weights weights = TRY(
       Weights::load(*ops, options.model_dir, config,
                     {&lora, options.method, type, plan.dequantised_cache, options.should_stop}));

@@ -15,10 +15,11 @@
 
 namespace kairo::gpu {
 namespace {
-constexpr std::array<std::pair<Products, std::string_view>, 3> names = {
+constexpr std::array<std::pair<Products, std::string_view>, 4> names = {
     {{Products::fp32, "fp32"},
      {Products::mkl, "bf16 by MKL"},
-     {Products::onednn, "bf16 by oneDNN"}}};
+     {Products::onednn, "bf16 by oneDNN"},
+     {Products::device, "bf16 by the device"}}};
 // How far ahead of fp32 bf16 must be, and oneDNN of MKL: converting rows costs something beside the
 // products, and near a tie one machine would choose now this, now that. (Seen: with AMX MKL is 3.5
 // to 6 times fp32 and oneDNN at most 1.5 times MKL; on Zen 4 oneDNN is 2.1 times fp32 and 3.5 MKL.)
@@ -113,6 +114,7 @@ std::optional<Products> products_named(std::string_view name) {
 
 bool is_possible(Products p) {
   if (p == Products::fp32) return true;
+  if (p == Products::device) return false;
   if (!has_instructions()) return false;
   if (p == Products::mkl) return leaves("MKL_ENABLE_INSTRUCTIONS", {"E3", "E4", "E5"});
   return has_onednn() &&

@@ -13,8 +13,10 @@ enum class Products : std::uint8_t {
   fp32,    // of fp32 factors, by MKL: bf16 does not pay here
   mkl,     // MKL's gemm_bf16bf16f32
   onednn,  // oneDNN through libtorch; results are rounded to bf16 before they are added
+  device,  // of bf16 factors, by another device than the CPU
 };
-std::string_view name_of(Products p);  // "fp32", "bf16 by MKL", "bf16 by oneDNN"
+std::string_view name_of(
+    Products p);  // "fp32", "bf16 by MKL", "bf16 by oneDNN", "bf16 by the device"
 std::optional<Products> products_named(std::string_view name);
 
 // Whether they may be called at all: without the CPU's bf16 instructions MKL emulates them slowly,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "gpu/engine/buffer.h"
 #include "gpu/engine/generator.h"
 #include "gpu/formats/model_config.h"
 #include "gpu/kernels/low_rank.h"
@@ -17,6 +18,7 @@ namespace kairo::gpu {
 struct ServedAdapter {
   struct Stack {
     std::vector<float> a, b;         // (parts * rank, in), (rank, columns of the parts)
+    Buffer held_a, held_b;           // the same where kernels read them, once an adapter is served
     std::vector<LowRankPart> parts;  // columns of the group's output
     std::int64_t cols() const;
   };

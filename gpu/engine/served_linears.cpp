@@ -8,11 +8,20 @@ namespace kairo::gpu {
 ServedLinears::ServedLinears(Ops& ops, const ModelConfig& config, const Weights& weights,
                              std::vector<ServedAdapter> adapters)
     : ops_(ops), config_(config), weights_(weights), adapters_(std::move(adapters)) {
-  for (const auto& adapter : adapters_)
-    for (const auto& layer : adapter.layers)
-      for (const auto& stack : layer)
+  const auto hold = [&ops](std::vector<float>& host) {
+    Buffer held = ops.held(host.data(), 4 * static_cast<std::int64_t>(host.size()));
+    if (held.data() != host.data()) host = {};
+    return held;
+  };
+  for (auto& adapter : adapters_)
+    for (auto& layer : adapter.layers)
+      for (auto& stack : layer) {
+        if (stack.parts.empty()) continue;
         low_columns_ =
             std::max(low_columns_, adapter.rank * static_cast<std::int64_t>(stack.parts.size()));
+        stack.held_a = hold(stack.a);
+        stack.held_b = hold(stack.b);
+      }
 }
 
 void ServedLinears::reserve(std::int64_t tokens) {
@@ -39,11 +48,11 @@ void ServedLinears::add_adapters(const Mat& y, const Mat& x, std::int64_t layer,
     auto& stack = adapter.layers[static_cast<std::size_t>(layer)][index_of(g)];
     if (stack.parts.empty()) continue;
     const auto parts = static_cast<std::int64_t>(stack.parts.size());
-    const Frozen a = Frozen::of(Stored::f32, stack.a.data(), parts * adapter.rank, x.cols);
+    const Frozen a = Frozen::of(Stored::f32, stack.held_a.data(), parts * adapter.rank, x.cols);
     const Mat low = Mat::f32(low_rank_.data(), run.rows, a.rows);
     ops_.frozen(low, x.rows_at(run.begin, run.rows), a);
     ops_.add_low_rank(y.rows_at(run.begin, run.rows), low,
-                      Mat::f32(stack.b.data(), adapter.rank, stack.cols()), stack.parts);
+                      Mat::f32(stack.held_b.data(), adapter.rank, stack.cols()), stack.parts);
   }
 }
 }  // namespace kairo::gpu

@@ -35,6 +35,7 @@ struct TuneJob {
   std::int64_t warmup_steps = 0, total_steps = 0;
   std::int64_t save_steps = 0;  // 0: by time
   Update update;                // learning_rate is ignored
+  DevicePtr device;             // null: the CPU
   int threads = 0;
   std::int64_t budget_bytes = 0;
   std::vector<TrainRow> rows, held_out;    // the tokens must outlive the run

@@ -85,6 +85,7 @@ EngineOptions engine_options(const TuneJob& job) {
   options.targets = job.targets;
   options.init = job.init;
   options.seed = job.seed;
+  options.device = job.device;
   options.threads = job.threads;
   options.budget_bytes = job.budget_bytes;
   fill_extremes(options, job);

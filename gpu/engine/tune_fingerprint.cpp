@@ -55,6 +55,7 @@ std::string fingerprint(const TuneJob& j) {
   adapter.targets = j.targets;
   text += " " + std::to_string(static_cast<int>(j.init)) + adapter_config_text(adapter);
   if (j.type != Type::f32) text += " bf16";
+  if (j.device != nullptr) text += " on " + j.device->kind;
   const EvaluationPlan& e = j.evaluation;
   if (e.keep_best)  // else evaluations decide nothing
     text += " best " + std::to_string(e.every) + " " + std::to_string(e.from) + " " +

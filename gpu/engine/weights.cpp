@@ -14,21 +14,31 @@ Mat Weights::own(Buffer host, std::int64_t rows, std::int64_t cols, Type type) {
   return Mat::of(type, owned_.back().data(), rows, cols);
 }
 
-Result<Mat> Weights::take(const std::string& name, std::int64_t width, bool may_map) {
+template <class T>
+const T* Weights::hold(std::vector<T>& host) {
+  owned_.push_back(ops_->held(host.data(), static_cast<std::int64_t>(host.size() * sizeof(T))));
+  const void* held = owned_.back().data();
+  if (held != host.data()) host = {};
+  return static_cast<const T*>(held);
+}
+
+Result<Mat> Weights::take(const std::string& name, std::int64_t width, bool may_map, float more) {
   const std::array<std::int64_t, 1> shape = {width};
   TRY(folder_->check(name, shape));  // before anything of that size is allocated
-  if (const auto mapped = folder_->view(name, shape); may_map && !mapped.empty())
-    return Mat::f32(mapped.data(), 1, width);
+  if (const auto mapped = folder_->view(name, shape); may_map && more == 0 && !mapped.empty()) {
+    owned_.push_back(ops_->held(mapped.data(), 4 * width));
+    return Mat::f32(owned_.back().data(), 1, width);
+  }
   Buffer copy(width);
   TRY(folder_->read(name, shape, copy.span()));
+  for (float& value : copy.span()) value += more;
   return own(std::move(copy), 1, width);
 }
 
 Result<NormWeights> Weights::take_norm(const std::string& path, std::int64_t width, bool may_map) {
   NormWeights out;
-  const bool grows = config_.norm == NormKind::rms_plus_one;
-  out.weight = TRY(take(path + ".weight", width, may_map && !grows));
-  for (std::int64_t i = 0; grows && i < width; ++i) static_cast<float*>(out.weight.data)[i] += 1;
+  const float more = config_.norm == NormKind::rms_plus_one ? 1 : 0;
+  out.weight = TRY(take(path + ".weight", width, may_map, more));
   if (config_.norm == NormKind::layer) out.bias = TRY(take(path + ".bias", width, may_map));
   return out;
 }
@@ -64,7 +74,16 @@ Result<Frozen> Weights::map(const std::string& name, std::int64_t rows, std::int
   const std::array<std::int64_t, 2> shape = {rows, cols};
   TRY(folder_->check(name, shape));
   const StoredTensor stored = folder_->stored(name);
-  return Frozen::of(stored.kind, stored.bytes.data(), rows, cols);
+  if (!ops_->takes(stored.kind)) {
+    Buffer plain(rows * cols);
+    TRY(folder_->read(name, shape, plain.span()));
+    folder_->release(name);
+    return Frozen::of(Stored::f32, own(std::move(plain), rows, cols).data, rows, cols);
+  }
+  owned_.push_back(ops_->held(stored.bytes.data(), static_cast<std::int64_t>(stored.bytes.size())));
+  const void* held = owned_.back().data();
+  if (held != stored.bytes.data()) folder_->release(name);
+  return Frozen::of(stored.kind, held, rows, cols);
 }
 Result<Frozen> Weights::take_table(const std::string& name, bool may_map) {
   if (may_map) return map(name, config_.vocab, config_.hidden);
@@ -103,6 +122,8 @@ Result<const Weights::Nf4Matrix*> Weights::take_nf4(std::int64_t layer, Module m
   folder_->release(name);
   Nf4Matrix& matrix = quantised_[static_cast<std::size_t>(layer)][index_of(m)];
   matrix = quantised(plain.span(), s);
+  matrix.view = {hold(matrix.packed), hold(matrix.scales), hold(matrix.group_scales),
+                 matrix.offset};
   return &matrix;
 }
 
@@ -155,7 +176,7 @@ void Weights::decode(const Mat& to, std::int64_t layer, Group g) {
   std::int64_t first = 0;
   for (const Module m : modules_of(config_, g)) {
     const Nf4Matrix& q = quantised_[static_cast<std::size_t>(layer)][index_of(m)];
-    ops_->dequantise(to.rows_at(first, q.rows).columns_at(0, q.cols), q.view());
+    ops_->dequantise(to.rows_at(first, q.rows).columns_at(0, q.cols), q.view);
     first += q.rows;
   }
 }
@@ -204,7 +225,7 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
       const LinearShape s = shape_of(config, m);
       Frozen& module = w.modules_[at][index_of(m)];
       if (options.method == Method::qlora)
-        module = Frozen::of(TRY(w.take_nf4(l, m))->view(), s.out, s.in);
+        module = Frozen::of(TRY(w.take_nf4(l, m))->view, s.out, s.in);
       else
         module = TRY(w.map(stored_path(config, l, m) + ".weight", s.out, s.in));
     }

@@ -1,5 +1,6 @@
-// gpu/engine/weights.h - a model's frozen weights as views: mapped as the files have them, to
-// serve; or in memory with room for an adapter beside them, to train; of both kinds perhaps in NF4.
+// gpu/engine/weights.h - a model's frozen weights as views: mapped as the files have them (or
+// copied so, where a device has memory of its own), to serve; or in memory with room for an adapter
+// beside them, to train; of both kinds perhaps in NF4.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -66,10 +67,14 @@ class Weights {  // immutable but for what is written behind the groups' columns
     std::vector<float> group_scales;
     float offset = 0;
     std::int64_t rows = 0, cols = 0;
-    Nf4View view() const { return {packed.data(), scales.data(), group_scales.data(), offset}; }
+    Nf4View view = {};  // of the above, where kernels read it
   };
   Weights(Ops& ops, ModelConfig config) : ops_(&ops), config_(std::move(config)) {}
-  Result<Mat> take(const std::string& name, std::int64_t width, bool may_map);  // (1, width)
+  // (1, width), each value plus `more`.
+  Result<Mat> take(const std::string& name, std::int64_t width, bool may_map, float more = 0);
+  // What the device reads of the host's bytes; `host` is let go where they were copied.
+  template <class T>
+  const T* hold(std::vector<T>& host);
   Mat own(Buffer host, std::int64_t rows, std::int64_t cols, Type type = Type::f32);
   Result<Frozen> take_table(const std::string& name, bool may_map);
   Result<Frozen> map(const std::string& name, std::int64_t rows, std::int64_t cols);
