@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "gpu/aten/aten_ops.h"
 #include "gpu/engine/engine.h"
 #include "gpu/engine/generator.h"
 #include "gpu/formats/adapter.h"
@@ -96,11 +97,12 @@ struct Model {
 
 // "" or the error: loss and gradients of a step over both rows.
 std::string train(const std::string& name, const Model& model, const test::Golden& golden,
-                  std::optional<Products> bf16 = std::nullopt) {
+                  std::optional<Products> bf16 = std::nullopt, const DevicePtr& device = nullptr) {
   const Bounds bounds = bf16 ? in_bf16 : in_fp32;
   EngineOptions options;
   options.type = bf16 ? Type::bf16 : Type::f32;
   options.products = bf16;
+  options.device = device;
   options.model_dir = model.dir;
   options.rank = rank;
   options.alpha = alpha;
@@ -143,13 +145,15 @@ std::string train(const std::string& name, const Model& model, const test::Golde
   return "";
 }
 
-void generate(const std::string& name, const Model& model, const test::Golden& golden) {
+void generate(const std::string& name, const Model& model, const test::Golden& golden,
+              const DevicePtr& device = nullptr) {
   GeneratorOptions options;
   options.model_dir = model.dir;
   options.adapters = {{"tuned", model.adapter, 1.0f}};
   options.slots = 2;
   options.context_tokens = 32;
   options.threads = 1;
+  options.device = device;
   const auto loaded = Generator::load(options);
   REQUIRE_MESSAGE(loaded.ok(), loaded.error().what);
   Generator& generator = *loaded.value();
@@ -195,13 +199,14 @@ std::vector<float> fed(Generator& generator, int slot, std::span<const std::int3
 }
 // What stays of a sequence that another begins like gives the bits of computing it anew, in
 // whatever pieces.
-void reuse(const std::string& name, const Model& model) {
+void reuse(const std::string& name, const Model& model, const DevicePtr& device = nullptr) {
   GeneratorOptions options;
   options.model_dir = model.dir;
   options.adapters = {{"tuned", model.adapter, 1.0f}};
   options.slots = 3;
   options.context_tokens = 32;
   options.threads = 1;
+  options.device = device;
   const auto loaded = Generator::load(options);
   REQUIRE_MESSAGE(loaded.ok(), loaded.error().what);
   Generator& generator = *loaded.value();
@@ -230,6 +235,13 @@ void reuse(const std::string& name, const Model& model) {
     }
   }
 }
+// ATen's operators, over memory that is as strange to the host as a GPU's.
+DevicePtr aten() {
+  Device device{"aten-cpu", "ATen", 0, [](int threads) -> Result<std::unique_ptr<Ops>> {
+                  return make_aten_ops("cpu", threads);
+                }};
+  return std::make_shared<const Device>(std::move(device));
+}
 }  // namespace
 
 TEST_CASE("families: loss, gradients and logits are those of transformers and peft") {
@@ -247,5 +259,18 @@ TEST_CASE("families: loss, gradients and logits are those of transformers and pe
     ++computed;
   }
   CHECK(computed == 28);
+}
+
+TEST_CASE("families: a device's operators compute the same") {
+  const test::Golden golden("families.safetensors");
+  const json cases = json::parse(read_file(test::golden("families.json"), 1 << 20).value());
+  for (const auto& [name, of] : cases.items()) {
+    CAPTURE(name);
+    const Model model(name, of, golden);
+    CHECK(train(name, model, golden, std::nullopt, aten()) == "");
+    CHECK(train(name, model, golden, Products::device, aten()) == "");
+    generate(name, model, golden, aten());
+    reuse(name, model, aten());
+  }
 }
 }  // namespace kairo::gpu

@@ -8,6 +8,7 @@
 #include <list>
 #include <vector>
 
+#include "gpu/aten/aten_ops.h"
 #include "gpu/engine/ops.h"
 #include "gpu/kernels/bf16.h"
 #include "gpu/plan/attention_rows.h"
@@ -25,21 +26,20 @@ class Table {
   explicit Table(Ops& ops) : ops_(ops) {}
   Mat room(Type type, std::int64_t rows, std::int64_t cols, std::int64_t beside = 0) {
     const std::int64_t ld = cols + beside;
-    memory_.push_back(ops_.make(floats_of(type, rows * ld)));
-    std::fill_n(static_cast<char*>(static_cast<void*>(memory_.back().data())),
-                rows * ld * size_of(type), char{0x44});
-    return Mat::of(type, memory_.back().data(), rows, cols, ld);
+    return adopted(filled(floats_of(type, rows * ld)), type, rows, cols, ld);
   }
   // Both: {bf16, fp32}, the same values in [-1, 1] times `size`.
   std::array<Mat, 2> both(std::int64_t rows, std::int64_t cols, std::int64_t beside = 0,
                           float size = 1) {
-    const Mat wide = room(Type::f32, rows, cols, beside);
+    const std::int64_t ld = cols + beside;
+    Buffer host = filled(rows * ld);
     for (std::int64_t r = 0; r < rows; ++r)
       for (std::int64_t c = 0; c < cols; ++c) {
         seed_ = seed_ * 6364136223846793005u + 1442695040888963407u;
         const float u = static_cast<float>(seed_ >> 40) / 8388608.0f - 1;
-        at(wide, r)[c] = float_of_bf16(bf16_of_float(u * size));
+        host.data()[r * ld + c] = float_of_bf16(bf16_of_float(u * size));
       }
+    const Mat wide = adopted(std::move(host), Type::f32, rows, cols, ld);
     const Mat narrow = room(Type::bf16, rows, cols, beside);
     ops_.copy(narrow, wide);
     return {narrow, wide};
@@ -50,9 +50,24 @@ class Table {
     const float* seen = ops_.seen(dense);
     return {seen, seen + m.rows * m.cols};
   }
-  static float* at(const Mat& m, std::int64_t r) { return static_cast<float*>(m.data) + r * m.ld; }
+  template <class Values>
+  const typename Values::value_type* held(const Values& values) {
+    const std::size_t bytes = values.size() * sizeof(typename Values::value_type);
+    memory_.push_back(ops_.held(values.data(), static_cast<std::int64_t>(bytes)));
+    const void* data = memory_.back().data();
+    return static_cast<const typename Values::value_type*>(data);
+  }
 
  private:
+  static Buffer filled(std::int64_t floats) {
+    Buffer host(floats);
+    std::fill_n(static_cast<char*>(static_cast<void*>(host.data())), 4 * floats, char{0x44});
+    return host;
+  }
+  Mat adopted(Buffer host, Type type, std::int64_t rows, std::int64_t cols, std::int64_t ld) {
+    memory_.push_back(ops_.adopt(std::move(host)));
+    return Mat::of(type, memory_.back().data(), rows, cols, ld);
+  }
   Ops& ops_;
   std::list<Buffer> memory_;
   std::uint64_t seed_ = 7;
@@ -197,6 +212,35 @@ TEST_CASE("bf16: rounding is to the nearest, ties to even") {
   CHECK(bf16_of_float(std::bit_cast<float>(0x7f800001u)) == 0x7fc0);  // a NaN of low bits only
 }
 
+namespace {
+void check_all(Ops& ops, double exactness) {
+  ops.enter();
+  check_products(ops, exactness);
+  check_parts(ops);
+  for (const std::int64_t window : {0, 1, 40})
+    for (const float cap : {0.0f, 5.0f})
+      check_attention(ops, {4, 2, 24, window, 0.3f, cap, window == 40}, in_attention);
+  Table t(ops);
+  const auto table = t.both(3, 9, 2);
+  const std::array<std::int32_t, 4> picked = {2, 0, 0, 1};
+  const Mat rows = t.room(Type::f32, 4, 9, 1), wanted = t.room(Type::f32, 4, 9);
+  const auto* at = ops.placed(std::span<const std::int32_t>(picked));
+  ops.gather(rows, table[0], at);
+  ops.gather(wanted, table[1], at);
+  CHECK(t.get(rows) == t.get(wanted));
+  ops.zero(table[0].columns_at(4, 2));
+  ops.zero(table[1].columns_at(4, 2));
+  CHECK(t.get(table[0]) == t.get(table[1]));
+
+  const std::array<std::uint8_t, 1> packed = {0x7e};
+  const std::array<std::uint8_t, 1> scales = {255};
+  const std::array<float, 1> group_scales = {2};
+  const Mat weights = t.room(Type::bf16, 2, 1, 3);
+  ops.dequantise(weights, {t.held(packed), t.held(scales), t.held(group_scales), 0.5f});
+  CHECK(t.get(weights) == Floats{0, 1.8046875f});  // 2.5 * 0.72295684, rounded
+}
+}  // namespace
+
 TEST_CASE("bf16: the CPU's calls are those of fp32, rounded") {
   for (const Products products : {Products::mkl, Products::onednn}) {
     CAPTURE(name_of(products));
@@ -207,30 +251,11 @@ TEST_CASE("bf16: the CPU's calls are those of fp32, rounded") {
     }
     const auto ops =
         make_cpu_ops(13, scores_to_train_bf16(130, 24), products);  // parts share heads
-    ops->enter();
-    check_products(*ops, products == Products::mkl ? 1e-5 : rounding);
-    check_parts(*ops);
-    for (const std::int64_t window : {0, 1, 40})
-      for (const float cap : {0.0f, 5.0f})
-        check_attention(*ops, {4, 2, 24, window, 0.3f, cap, window == 40}, in_attention);
-    Table t(*ops);
-    const auto table = t.both(3, 9, 2);
-    const std::array<std::int32_t, 4> picked = {2, 0, 0, 1};
-    const Mat rows = t.room(Type::f32, 4, 9, 1), wanted = t.room(Type::f32, 4, 9);
-    const auto* at = ops->placed(std::span<const std::int32_t>(picked));
-    ops->gather(rows, table[0], at);
-    ops->gather(wanted, table[1], at);
-    CHECK(t.get(rows) == t.get(wanted));
-    ops->zero(table[0].columns_at(4, 2));
-    ops->zero(table[1].columns_at(4, 2));
-    CHECK(t.get(table[0]) == t.get(table[1]));
-
-    const std::array<std::uint8_t, 1> packed = {0x7e};
-    const std::array<std::uint8_t, 1> scales = {255};
-    const std::array<float, 1> group_scales = {2};
-    const Mat weights = t.room(Type::bf16, 2, 1, 3);
-    ops->dequantise(weights, {packed.data(), scales.data(), group_scales.data(), 0.5f});
-    CHECK(t.get(weights) == Floats{0, 1.8046875f});  // 2.5 * 0.72295684, rounded
+    check_all(*ops, products == Products::mkl ? 1e-5 : rounding);
   }
+}
+
+TEST_CASE("bf16: so are ATen's") {
+  check_all(*make_aten_ops("cpu", 2), 1e-5);
 }
 }  // namespace kairo::gpu

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "gpu/aten/aten_ops.h"
 #include "gpu/kernels/cached_attention.h"
 
 namespace kairo::gpu {
@@ -39,6 +40,14 @@ class Desk {
     ops_.copy(dense, m);
     const float* seen = ops_.seen(dense);
     return {seen, seen + m.rows * m.cols};
+  }
+  // What is only read, where kernels read it.
+  template <class Values>
+  const typename Values::value_type* held(const Values& values) {
+    const std::size_t bytes = values.size() * sizeof(typename Values::value_type);
+    memory_.push_back(ops_.held(values.data(), static_cast<std::int64_t>(bytes)));
+    const void* data = memory_.back().data();
+    return static_cast<const typename Values::value_type*>(data);
   }
   const std::int32_t* rows(std::vector<std::int32_t> values) {
     indices_.push_back(std::move(values));
@@ -81,7 +90,7 @@ void check_products(Ops& ops) {
 
   const Mat x = d.put(3, 2, {1, 2, 3, 4, 5, 6}, 4), y = d.room(3, 2, 3);
   const Values dense_b = {5, 6, 7, 8};
-  const Frozen w = Frozen::of(Stored::f32, dense_b.data(), 2, 2);
+  const Frozen w = Frozen::of(Stored::f32, d.held(dense_b), 2, 2);
   ops.frozen(y, x, w);
   check_near(d.get(y), {17, 23, 39, 53, 61, 83});
   CHECK(d.get(y.columns_at(2, 1)) == Values{beside, beside, beside});
@@ -117,9 +126,27 @@ void check_rows(Ops& ops) {
   const std::array<std::uint8_t, 1> packed = {0x7f};  // zero, and the largest level
   const std::array<std::uint8_t, 1> scales = {255};   // 1 of the dynamic map
   const std::array<float, 1> group_scales = {2};
+  const Nf4View nf4 = {d.held(packed), d.held(scales), d.held(group_scales), 0.5f};
   const Mat weights = d.room(2, 1, 3);
-  ops.dequantise(weights, {packed.data(), scales.data(), group_scales.data(), 0.5f});
+  ops.dequantise(weights, nf4);
   CHECK(d.get(weights) == Values{0, 2.5f});
+
+  // Rows of a table as it is stored: 1, 2 and 3, -0.5 in each plain kind.
+  const std::array<std::uint16_t, 4> bf16 = {0x3f80, 0x4000, 0x4040, 0xbf00};
+  const std::array<std::uint16_t, 4> f16 = {0x3c00, 0x4000, 0x4200, 0xb800};
+  const std::array<float, 4> f32 = {1, 2, 3, -0.5f};
+  const Mat picked = d.room(3, 2, 3);
+  for (const Frozen& of :
+       {Frozen::of(Stored::bf16, d.held(bf16), 2, 2), Frozen::of(Stored::f16, d.held(f16), 2, 2),
+        Frozen::of(Stored::f32, d.held(f32), 2, 2)}) {
+    CAPTURE(name_of(of.kind));
+    REQUIRE(ops.takes(of.kind));
+    ops.decode(picked, of, d.rows({1, 0, 1}));
+    CHECK(d.get(picked) == Values{3, -0.5f, 1, 2, 3, -0.5f});
+    const Mat y = d.room(1, 2);
+    ops.frozen(y, d.put(1, 2, {2, 4}), of);
+    check_near(d.get(y), {10, 4});
+  }
 }
 
 void check_parts(Ops& ops) {
@@ -239,14 +266,23 @@ void check_step(Ops& ops) {
 }
 }  // namespace
 
-TEST_CASE("the CPU answers as the seam says") {
-  const auto ops = make_cpu_ops(2, cached_attention_scratch(4, 2));
-  ops->enter();
-  check_products(*ops);
-  check_rows(*ops);
-  check_parts(*ops);
-  check_attention(*ops);
-  check_step(*ops);
+TEST_CASE("each device answers as the seam says") {
+  struct Row {
+    const char* name;
+    std::unique_ptr<Ops> ops;
+  };
+  Row devices[] = {{"CPU", make_cpu_ops(2, cached_attention_scratch(4, 2))},
+                   {"ATen", make_aten_ops("cpu", 2)}};
+  for (const Row& device : devices) {
+    CAPTURE(device.name);
+    Ops& ops = *device.ops;
+    ops.enter();
+    check_products(ops);
+    check_rows(ops);
+    check_parts(ops);
+    check_attention(ops);
+    check_step(ops);
+  }
 }
 
 TEST_CASE("a view's parts keep stride and type") {

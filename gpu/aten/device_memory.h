@@ -1,0 +1,25 @@
+// gpu/aten/device_memory.h - where a device's buffers lie. One thread at a time.
+#pragma once
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "gpu/engine/buffer.h"
+
+namespace kairo::gpu {
+class DeviceMemory : public BufferOwner {
+ public:
+  virtual ~DeviceMemory() = default;
+  virtual void* take(std::int64_t bytes) = 0;  // not initialised; aligned for vectors
+  // Only between these a kernel of the host's may touch it. Pairs nest.
+  virtual void open() = 0;
+  virtual void close() = 0;
+};
+// Of a device that libtorch allocates for.
+std::unique_ptr<DeviceMemory> make_device_memory(c10::Device device);
+// The host's, but as strange to its code as a GPU's: pages are out of reach while it is closed, and
+// what is taken is full of NaN. So a place above the seam that touches a device's values is found
+// where there is no device.
+std::unique_ptr<DeviceMemory> make_guarded_memory();
+}  // namespace kairo::gpu
