@@ -253,9 +253,9 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   const ProductChoice products = products_of(options, config, threads);
   const Type type = products.products == Products::fp32 ? Type::f32 : Type::bf16;
   MemoryRequest request{
-      options.method,       options.tokens_per_step, options.longest_row, threads,
-      options.budget_bytes, options.as_before,       options.keeps_best,  options.data_bytes,
-      type == Type::bf16};
+      options.method,       options.tokens_per_step,  options.longest_row, threads,
+      options.budget_bytes, options.as_before,        options.keeps_best,  options.data_bytes,
+      type == Type::bf16,   options.device != nullptr};
   const bool has_memory = options.device != nullptr && options.device->free_bytes > 0;
   if (request.budget_bytes == 0)
     request.budget_bytes = (has_memory ? options.device->free_bytes : available_bytes()) / 10 * 9;

@@ -1,4 +1,4 @@
-// gpu/plan/memory_plan.cpp - sizes of every buffer that the CPU engine allocates, and the choice.
+// gpu/plan/memory_plan.cpp - sizes of every buffer that the engine allocates, and the choice.
 #include "gpu/plan/memory_plan.h"
 
 #include <algorithm>
@@ -16,6 +16,10 @@ constexpr std::int64_t f32 = 4;
 constexpr std::int64_t process_bytes = 176 << 20;
 constexpr std::int64_t head_rows_max = 256, head_rows_min = 16;
 constexpr std::int64_t microbatch_max = 2048;  // larger products are not faster, only larger
+// Of a device. Not measured yet: what its libraries take, and how full their allocator's blocks
+// are.
+constexpr std::int64_t device_process_bytes = 512 << 20, device_slack = 32;  // 1 / 32 of the rest
+constexpr std::int64_t device_microbatch_max = 8192, device_head_rows_max = 1024;
 
 std::int64_t linear_weights(const ModelConfig& c) {
   std::int64_t n = 0;
@@ -84,6 +88,32 @@ std::int64_t widest_columns(const LoraLayout& lora) {
     for (const auto& g : layer) n = std::max(n, g.stride);
   return n;
 }
+// The same on a device, whose own temporaries are operator_bytes.
+std::int64_t device_rounding_bytes(const ModelConfig& c, const LoraLayout& lora, std::int64_t T) {
+  const std::int64_t qkv = shape_of(c, Group::qkv).out, gate_up = shape_of(c, Group::gate_up).out;
+  std::int64_t rank = 0;
+  for (const auto& layer : lora.groups)
+    for (const auto& g : layer) rank = std::max(rank, g.rank_total);
+  return buffer_bytes(T * std::max(qkv, gate_up)) +
+         factor_bytes(T * std::max(c.hidden, qkv), true) + factor_bytes(T * rank, true);
+}
+// What gpu/aten/ takes for a while within one call: the largest of its calls.
+std::int64_t operator_bytes(const ModelConfig& c, const MemoryRequest& r, const MemoryPlan& plan) {
+  constexpr std::int64_t query_rows = 128,
+                         piece = 1 << 24;  // as attention.cpp, parts.cpp have them
+  const std::int64_t T = plan.microbatch_tokens, longest = r.longest_row;
+  const std::int64_t attention =  // scores, probabilities, their gradients, slopes; widened rows
+      5 * c.heads * query_rows * longest +
+      c.head_dim * (2 * c.kv_heads * longest + 4 * c.heads * query_rows);
+  const std::int64_t gate = 5 * T * c.intermediate, rows = 4 * T * c.hidden;
+  const std::int64_t loss = 3 * std::min(plan.head_rows * c.vocab, piece);
+  std::int64_t largest = 0;
+  for (const Group g : all_groups)
+    largest = std::max(largest, shape_of(c, g).out * shape_of(c, g).in);
+  const std::int64_t decoded =  // the matrix once more, and look-ups of a piece of it
+      r.method == Method::qlora ? largest + 5 * std::min(largest, piece) : 0;
+  return f32 * std::max({attention, gate, rows, loss, decoded});
+}
 using Part = MemoryPlan::Part;
 void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
                const MemoryRequest& r) {
@@ -94,9 +124,11 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
   for (const auto& groups : lora.groups)
     one_layer = std::max(one_layer, layer_bytes(c, groups, T, r.in_bf16));
   const std::int64_t shared = plan.kept_layers < c.layers ? 1 : 0;
-  plan.items = {{"process", process_bytes, Part::program},
-                {"rows", r.data_bytes, Part::program},
-                {"embedding and head", tables, Part::weights}};
+  if (r.on_device)
+    plan.items = {{"libraries on the device", device_process_bytes, Part::program}};
+  else
+    plan.items = {{"process", process_bytes, Part::program}, {"rows", r.data_bytes, Part::program}};
+  plan.items.push_back({"embedding and head", tables, Part::weights});
   if (r.method == Method::qlora)
     plan.items.push_back(
         {"NF4 weights", nf4_bytes(n) + nf4_blocks(n) + nf4_groups(n) * f32, Part::weights});
@@ -111,8 +143,9 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
        4 * buffer_bytes(lora.parameters) + (r.in_bf16 ? factor_bytes(lora.parameters, true) : 0),
        Part::adapter});
   // The copy that a checkpoint is written from. A new best may come while the old is being written.
-  plan.items.push_back(
-      {"checkpoint's copy", lora.parameters * (r.keeps_best ? 5 : 3) * f32, Part::adapter});
+  if (!r.on_device)
+    plan.items.push_back(
+        {"checkpoint's copy", lora.parameters * (r.keeps_best ? 5 : 3) * f32, Part::adapter});
   plan.items.push_back(
       {"kept activations", (plan.kept_layers + shared) * one_layer, Part::activations});
   plan.items.push_back(
@@ -129,19 +162,25 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
     plan.items.push_back(
         {"inputs after dropout", buffer_bytes(T * widest_in(lora)), Part::activations});
   if (r.in_bf16)
-    plan.items.push_back(
-        {"rounding to bf16", rounding_bytes(c, lora, T, plan.head_rows), Part::activations});
+    plan.items.push_back({"rounding to bf16",
+                          r.on_device ? device_rounding_bytes(c, lora, T)
+                                      : rounding_bytes(c, lora, T, plan.head_rows),
+                          Part::activations});
   const std::int64_t scores =
       r.in_bf16 ? scores_to_train_bf16(r.longest_row, c.head_dim) : scores_to_train(r.longest_row);
-  plan.items.push_back(
-      {"attention scores",
-       buffer_bytes(scores * r.threads) +
-           buffer_bytes(partial_gradients(r.threads, c.kv_heads, r.longest_row, c.head_dim)),
-       Part::activations});
+  if (!r.on_device)
+    plan.items.push_back(
+        {"attention scores",
+         buffer_bytes(scores * r.threads) +
+             buffer_bytes(partial_gradients(r.threads, c.kv_heads, r.longest_row, c.head_dim)),
+         Part::activations});
   plan.items.push_back(
       {"logits",
        buffer_bytes(plan.head_rows * c.vocab) + 4 * buffer_bytes(plan.head_rows * c.hidden),
        Part::activations});
+  if (!r.on_device) return;
+  plan.items.push_back({"operators' own", operator_bytes(c, r, plan), Part::activations});
+  plan.items.push_back({"allocator's slack", plan.peak_bytes() / device_slack, Part::program});
 }
 }  // namespace
 
@@ -185,8 +224,10 @@ Result<MemoryPlan> plan_memory(const ModelConfig& config, const LoraLayout& lora
   MemoryPlan plan;
   plan.budget_bytes = request.budget_bytes;
   plan.threads = request.threads;
-  const std::int64_t largest =
-      std::max(request.longest_row, std::min(request.tokens_per_step, microbatch_max));
+  const bool on_device = request.on_device;
+  const std::int64_t largest = std::max(
+      request.longest_row,
+      std::min(request.tokens_per_step, on_device ? device_microbatch_max : microbatch_max));
   const auto fits = [&](bool cache, std::int64_t tokens, std::int64_t kept) {
     plan.dequantised_cache = cache;
     plan.microbatch_tokens = tokens;
@@ -202,8 +243,8 @@ Result<MemoryPlan> plan_memory(const ModelConfig& config, const LoraLayout& lora
     for (std::int64_t kept = config.layers; kept >= 0; --kept)
       if (fits(false, before.microbatch_tokens, kept)) return plan;
   }
-  plan.head_rows =
-      std::min<std::int64_t>(head_rows_max, std::max<std::int64_t>(1, request.tokens_per_step));
+  plan.head_rows = std::min<std::int64_t>(on_device ? device_head_rows_max : head_rows_max,
+                                          std::max<std::int64_t>(1, request.tokens_per_step));
   if (fits(qlora, largest, config.layers) || fits(false, largest, config.layers)) return plan;
   for (std::int64_t tokens = largest;; tokens = std::max(request.longest_row, tokens / 2)) {
     for (std::int64_t kept = config.layers; kept >= 0; --kept)

@@ -22,6 +22,7 @@ struct MemoryRequest {
   bool keeps_best = false;        // parameters of the best step stay beside those of the last
   std::int64_t data_bytes = 0;    // of the rows, which stay
   bool in_bf16 = false;           // weights and other factors of products; else all is fp32
+  bool on_device = false;  // the budget is a device's own memory: what the host keeps is free
 };
 struct MemoryPlan {
   enum class Part : std::uint8_t { program, weights, adapter, activations };
