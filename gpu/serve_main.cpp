@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "gpu/aten/open_device.h"
 #include "gpu/engine/machine.h"
 #include "gpu/formats/files.h"
 #include "gpu/serve/server.h"
@@ -58,13 +59,18 @@ int refuse(const Error& error) {
 }
 
 int serve(ServiceOptions& service_options, ServerOptions& server_options,
-          const std::vector<std::string>& adapters, const sigset_t& stop_signals) {
+          const std::vector<std::string>& adapters, const std::string& device,
+          const sigset_t& stop_signals) {
   for (const auto& text : adapters) {
     auto adapter = parse_adapter(text);
     if (!adapter.ok()) return refuse(adapter.error());
     service_options.generator.adapters.push_back(std::move(adapter).value());
   }
   const SystemClock clock;
+  auto opened = open_device(device, clock);
+  if (!opened.ok()) return refuse(opened.error());
+  log::info("computes on " + opened.value().text);
+  service_options.generator.device = opened.value().device;
   server_options.port = mapped_port(server_options.port);
   constexpr std::size_t heard_beside = 128;  // that send a request, read a reply, or rest
   server_options.connections.connections =
@@ -133,6 +139,8 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(16, 1 << 20))
       ->capture_default_str();
   app.add_option("--threads", g.threads, "0 = all usable cores")->capture_default_str();
+  std::string device = "auto";
+  app.add_option("--device", device, devices_in_words)->capture_default_str();
   app.set_version_flag("--version", "kairo-serve " KAIRO_VERSION);
   try {
     app.parse(argc, argv);
@@ -140,7 +148,7 @@ int run(int argc, char** argv) {
     return app.exit(e) == 0 ? done : permanent;
   }
   g.weights = weights == "nf4" ? ServedWeights::nf4 : ServedWeights::stored;
-  return serve(service, server, adapters, stop_signals);
+  return serve(service, server, adapters, device, stop_signals);
 }
 }  // namespace
 }  // namespace kairo::gpu

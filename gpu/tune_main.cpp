@@ -8,6 +8,7 @@
 #include <ctime>
 #include <functional>
 
+#include "gpu/aten/open_device.h"
 #include "gpu/engine/machine.h"
 #include "gpu/engine/tune.h"
 #include "gpu/formats/files.h"
@@ -39,13 +40,23 @@ class StopSignals {
   bool came_ = false;
 };
 
-int train(const TuneInput& input, TuneJob job, StopSignals& signals) {
+// bad_config: it cannot be had, or computes something else.
+std::optional<TuneFailure> take_device(TuneJob& job, const std::string& name, const Clock& clock) {
+  auto opened = open_device(name, clock);
+  if (!opened.ok()) return TuneFailure{"bad_config", "--" + opened.error().what};
+  log::info("computes on " + opened.value().text);
+  job.device = opened.value().device;
+  return std::nullopt;
+}
+
+int train(const TuneInput& input, TuneJob job, const std::string& device, StopSignals& signals) {
   const std::function<bool()> should_stop = [&] { return signals.came(); };
   const SystemClock clock;
   Dataset data;
   const auto end = run_tune(
       std::move(job),
       [&](TuneJob& j) {
+        if (auto absent = take_device(j, device, clock)) return absent;
         const auto failed = prepare_tune_job(j, data, input, clock, should_stop);
         if (!failed)
           log::info("data", {{"rows", std::to_string(data.rows.size())},
@@ -74,6 +85,13 @@ int estimate(const TuneInput& input, TuneJob job, bool as_json) {
   TuneEstimate e;
   if (const auto failed = estimate_tune(job, e)) return refuse(failed->code, failed->message);
   std::puts((as_json ? estimate_json(job, e) : estimate_text(job, e)).c_str());
+  return 0;
+}
+
+int self_test(const std::string& device) {
+  const auto opened = open_device(device, SystemClock());
+  if (!opened.ok()) return refuse("bad_config", "--" + opened.error().what);
+  std::puts(opened.value().text.c_str());
   return 0;
 }
 
@@ -110,7 +128,7 @@ void add_input(CLI::App& command, TuneInput& input) {
 int run(int argc, char** argv) {
   StopSignals signals;
   log::start("kairo-tune");
-  CLI::App app{"kairo-tune - LoRA and QLoRA fine-tuning on the CPU, resumable and reproducible"};
+  CLI::App app{"kairo-tune - LoRA and QLoRA fine-tuning, resumable and reproducible"};
   app.require_subcommand(1);
   app.footer(
       "A first run:\n"
@@ -122,17 +140,21 @@ int run(int argc, char** argv) {
       "with a checkpoint (start again).");
   TuneInput input;
   TuneJob job;
-  std::string gguf, model_dir, import_as = "stored";
+  std::string gguf, model_dir, import_as = "stored", device = "auto";
   bool as_json = false;
   auto* train_command = app.add_subcommand("train", "Fine-tune; resumes from --state");
   auto* estimate_command =
       app.add_subcommand("estimate", "Tokens, steps, memory and time of a run");
+  auto* self_test_command =
+      app.add_subcommand("selftest", "Whether a device computes what the CPU does, call by call");
   auto* import_command = app.add_subcommand("import", "GGUF model file -> model folder");
   add_input(*train_command, input);
   add_input(*estimate_command, input);
   train_command->add_option("--output", job.output_dir, "Folder for the adapter")->required();
   train_command->add_option("--state", job.state_dir, "Folder for progress and checkpoints")
       ->required();
+  for (CLI::App* command : {train_command, self_test_command})
+    command->add_option("--device", device, devices_in_words)->capture_default_str();
   train_command->add_option("--copy-to", job.copy_dir, "Folder that gets a copy of the adapter");
   estimate_command->add_option("--state", job.state_dir,
                                "Folder of the run to come: keeps the tokenised rows for it");
@@ -150,8 +172,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : static_cast<int>(TuneExit::permanent);
   }
-  if (train_command->parsed()) return train(input, std::move(job), signals);
+  if (train_command->parsed()) return train(input, std::move(job), device, signals);
   signals.let_go();  // Ctrl-C ends what leaves nothing behind
+  if (self_test_command->parsed()) return self_test(device);
   if (estimate_command->parsed()) return estimate(input, std::move(job), as_json);
   return import(gguf, model_dir, import_as == "f32" ? ImportAs::f32 : ImportAs::stored);
 }

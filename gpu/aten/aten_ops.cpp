@@ -9,12 +9,14 @@
 
 #include <algorithm>
 #include <map>
+#include <type_traits>
 #include <vector>
 
 #include "gpu/aten/attention.h"
 #include "gpu/aten/device_memory.h"
 #include "gpu/aten/frozen.h"
 #include "gpu/aten/parts.h"
+#include "gpu/engine/device.h"
 
 namespace kairo::gpu {
 namespace {
@@ -27,12 +29,13 @@ at::Tensor turned_as(const Tensors& t, const Factor& f) {
 
 class AtenOps final : public Ops {
  public:
-  AtenOps(at::Device device, std::unique_ptr<DeviceMemory> memory, int threads)
+  AtenOps(at::Device device, std::shared_ptr<DeviceMemory> memory, int threads)
       : t_(device), memory_(std::move(memory)), owner_(*this), threads_(threads) {
     enter();
-    const c10::InferenceMode no_gradients;
-    tables_ = std::make_unique<aten::Nf4Tables>(t_);
-    sums_in_fp32_ = multiplies_to_fp32();
+    on_device([&] {
+      tables_ = std::make_unique<aten::Nf4Tables>(t_);
+      sums_in_fp32_ = multiplies_to_fp32();
+    });
   }
 
   void enter() override {
@@ -44,8 +47,7 @@ class AtenOps final : public Ops {
   Buffer adopt(Buffer host) override { return held(host.data(), 4 * host.size()); }
   Buffer held(const void* host, std::int64_t bytes) override {
     Buffer out = taken(bytes);
-    const Kernel kernel(*this);
-    t_.flat(out.data(), at::kByte, bytes).copy_(of_host(host, bytes));
+    on_device([&] { t_.flat(out.data(), at::kByte, bytes).copy_(of_host(host, bytes)); });
     return out;
   }
   bool takes(Stored kind) const override { return !is_quantised(kind); }
@@ -60,151 +62,149 @@ class AtenOps final : public Ops {
     std::vector<float>& copy = seen_[m.data];
     copy.resize(static_cast<std::size_t>(m.rows * m.cols));
     const std::int64_t bytes = 4 * m.rows * m.cols;
-    const Kernel kernel(*this);
-    of_host(copy.data(), bytes).copy_(t_.flat(m.data, at::kByte, bytes));
+    on_device([&] { of_host(copy.data(), bytes).copy_(t_.flat(m.data, at::kByte, bytes)); });
     return copy.data();
   }
 
   void gemm(const Mat& c, const Factor& a, const Factor& b, float alpha, float beta) override {
     KAIRO_ASSERT(a.mat.type == b.mat.type, "both factors are of one type");
     KAIRO_ASSERT(c.type == Type::f32 || beta == 0, "only fp32 is added to");
-    const Kernel kernel(*this);
-    const at::Tensor left = turned_as(t_, a), right = turned_as(t_, b);
-    const at::Tensor to = t_.of(c);
-    const at::Tensor sums =
-        c.type == Type::f32 ? to : at::empty({c.rows, c.cols}, t_.options(at::kFloat));
-    multiply(sums, left, right, alpha, beta);
-    if (c.type != Type::f32) to.copy_(sums);
+    on_device([&] {
+      const at::Tensor left = turned_as(t_, a), right = turned_as(t_, b);
+      const at::Tensor to = t_.of(c);
+      const at::Tensor sums =
+          c.type == Type::f32 ? to : at::empty({c.rows, c.cols}, t_.options(at::kFloat));
+      multiply(sums, left, right, alpha, beta);
+      if (c.type != Type::f32) to.copy_(sums);
+    });
   }
   void frozen(const Mat& y, const Mat& x, std::span<const Frozen> stacked) override {
-    const Kernel kernel(*this);
-    aten::product(t_, *tables_, y, x, stacked);
+    on_device([&] { aten::product(t_, *tables_, y, x, stacked); });
   }
   void add_low_rank(const Mat& y, const Mat& low, const Mat& b,
                     std::span<const LowRankPart> parts) override {
-    const Kernel kernel(*this);
-    aten::add_low_rank(t_, y, low, b, parts);
+    on_device([&] { aten::add_low_rank(t_, y, low, b, parts); });
   }
 
   void zero(const Mat& m) override {
-    const Kernel kernel(*this);
-    t_.of(m).zero_();
+    on_device([&] { t_.of(m).zero_(); });
   }
   void copy(const Mat& to, const Mat& from, float scale) override {
-    const Kernel kernel(*this);
-    const at::Tensor values = t_.of(from);
-    if (scale != 1)
-      t_.of(to).copy_(values.mul(scale));
-    else if (to.data != from.data || to.type != from.type)
-      t_.of(to).copy_(values);
+    on_device([&] {
+      const at::Tensor values = t_.of(from);
+      if (scale != 1)
+        t_.of(to).copy_(values.mul(scale));
+      else if (to.data != from.data || to.type != from.type)
+        t_.of(to).copy_(values);
+    });
   }
   void add(const Mat& to, const Mat& from, float scale) override {
-    const Kernel kernel(*this);
-    t_.of(to).add_(t_.of(from), scale);
+    on_device([&] { t_.of(to).add_(t_.of(from), scale); });
   }
   void add_row(const Mat& to, const Mat& row) override {
-    const Kernel kernel(*this);
-    t_.of(to).add_(t_.row(row));
+    on_device([&] { t_.of(to).add_(t_.row(row)); });
   }
   void gather(const Mat& to, const Mat& from, const std::int32_t* rows) override {
-    const Kernel kernel(*this);
-    t_.of(to).copy_(t_.of(from).index_select(0, t_.indices(rows, to.rows)));
+    on_device([&] { t_.of(to).copy_(t_.of(from).index_select(0, t_.indices(rows, to.rows))); });
   }
   void scatter(const Mat& to, const Mat& from, const std::int32_t* rows) override {
-    const Kernel kernel(*this);
-    t_.of(to).index_copy_(0, t_.indices(rows, from.rows).to(at::kLong), t_.of(from));
+    on_device(
+        [&] { t_.of(to).index_copy_(0, t_.indices(rows, from.rows).to(at::kLong), t_.of(from)); });
   }
   void decode(const Mat& to, const Frozen& from, const std::int32_t* rows) override {
-    const Kernel kernel(*this);
-    const at::Tensor table =
-        from.nf4 ? values_of(*from.nf4, from.rows, from.cols, Type::f32) : aten::stored(t_, from);
-    t_.of(to).copy_(table.index_select(0, t_.indices(rows, to.rows)));
+    on_device([&] {
+      const at::Tensor table =
+          from.nf4 ? values_of(*from.nf4, from.rows, from.cols, Type::f32) : aten::stored(t_, from);
+      t_.of(to).copy_(table.index_select(0, t_.indices(rows, to.rows)));
+    });
   }
   void dequantise(const Mat& to, const Nf4View& from) override {
-    const Kernel kernel(*this);
-    t_.of(to).copy_(values_of(from, to.rows, to.cols, to.type));
+    on_device([&] { t_.of(to).copy_(values_of(from, to.rows, to.cols, to.type)); });
   }
 
   void norm(const Mat& out, const Mat& inverse, const Mat& x, const Mat& weight,
             float eps) override {
-    const Kernel kernel(*this);
-    aten::norm(t_, out, inverse, x, weight, eps);
+    on_device([&] { aten::norm(t_, out, inverse, x, weight, eps); });
   }
   void norm_backward(const Mat& dx, const Mat& dout, const Mat& x, const Mat& inverse,
                      const Mat& weight, bool add) override {
-    const Kernel kernel(*this);
-    aten::norm_backward(t_, dx, dout, x, inverse, weight, add);
+    on_device([&] { aten::norm_backward(t_, dx, dout, x, inverse, weight, add); });
   }
   void layer_norm(const Mat& out, const Mat& inverse, const Mat& x, const Mat& weight,
                   const Mat& bias, float eps) override {
-    const Kernel kernel(*this);
-    aten::layer_norm(t_, out, inverse, x, weight, bias, eps);
+    on_device([&] { aten::layer_norm(t_, out, inverse, x, weight, bias, eps); });
   }
   void layer_norm_backward(const Mat& dx, const Mat& dout, const Mat& x, const Mat& inverse,
                            const Mat& weight) override {
-    const Kernel kernel(*this);
-    aten::layer_norm_backward(t_, dx, dout, x, inverse, weight);
+    on_device([&] { aten::layer_norm_backward(t_, dx, dout, x, inverse, weight); });
   }
   void rope(const Mat& x, const RopeMats& table, const std::int32_t* angles, std::int64_t dim,
             bool inverse) override {
-    const Kernel kernel(*this);
-    aten::rope(t_, x, table, angles, dim, inverse);
+    on_device([&] { aten::rope(t_, x, table, angles, dim, inverse); });
   }
   void attention(const Mat& out, const Mat& qkv, const Heads& heads, const Ragged& rows) override {
-    const Kernel kernel(*this);
-    aten::attention(t_, out, qkv, heads, starts_of(rows));
+    on_device([&] { aten::attention(t_, out, qkv, heads, starts_of(rows)); });
   }
   void attention_backward(const Mat& dqkv, const Mat& dout, const Mat& out, const Mat& qkv,
                           const Heads& heads, const Ragged& rows) override {
-    const Kernel kernel(*this);
-    aten::attention_backward(t_, dqkv, dout, out, qkv, heads, starts_of(rows));
+    on_device([&] { aten::attention_backward(t_, dqkv, dout, out, qkv, heads, starts_of(rows)); });
   }
   void cached_attention(const Mat& out, const Mat& qkv, const Heads& heads, const Ragged& rows,
                         const KvCache& cache, std::int64_t layer) override {
-    const Kernel kernel(*this);
-    aten::cached_attention(t_, out, qkv, heads,
-                           {starts_of(rows), host_of(rows.positions), host_of(cache.slots)}, cache,
-                           layer);
+    on_device([&] {
+      aten::cached_attention(t_, out, qkv, heads,
+                             {starts_of(rows), host_of(rows.positions), host_of(cache.slots)},
+                             cache, layer);
+    });
   }
   void gate(const Mat& out, const Mat& gate_up, const Mat& from, Activation how) override {
-    const Kernel kernel(*this);
-    if (gate_up.data != from.data) t_.of(gate_up).copy_(t_.of(from));
-    aten::gate(t_, out, gate_up, how);
+    on_device([&] {
+      if (gate_up.data != from.data) t_.of(gate_up).copy_(t_.of(from));
+      aten::gate(t_, out, gate_up, how);
+    });
   }
   void gate_backward(const Mat& gate_up, const Mat& dout, Activation how) override {
-    const Kernel kernel(*this);
-    aten::gate_backward(t_, gate_up, dout, how);
+    on_device([&] { aten::gate_backward(t_, gate_up, dout, how); });
   }
   void dropout(const Mat& out, const Mat& x, const DropoutMask& mask) override {
-    const Kernel kernel(*this);
-    aten::dropout(t_, out, x, mask, false);
+    on_device([&] { aten::dropout(t_, out, x, mask, false); });
   }
   void dropout_add(const Mat& sum, const Mat& x, const DropoutMask& mask) override {
-    const Kernel kernel(*this);
-    aten::dropout(t_, sum, x, mask, true);
+    on_device([&] { aten::dropout(t_, sum, x, mask, true); });
   }
 
   Mat cross_entropy(const Mat& logits, const Mat& loss, const std::int32_t* targets, float scale,
                     Type type, float cap) override {
-    const Kernel kernel(*this);
-    return aten::cross_entropy(t_, logits, loss, targets, scale, type, cap);
+    return on_device(
+        [&] { return aten::cross_entropy(t_, logits, loss, targets, scale, type, cap); });
   }
   void softcap(const Mat& m, float cap) override {
-    const Kernel kernel(*this);
-    aten::softcap(t_, m, cap);
+    on_device([&] { aten::softcap(t_, m, cap); });
   }
   double length(const Mat& flat) override {
-    const Kernel kernel(*this);
-    return aten::length(t_, flat);
+    return on_device([&] { return aten::length(t_, flat); });
   }
   void adamw(const Mat& p, const Mat& g, const Mat& m, const Mat& v,
              const AdamwStep& step) override {
-    const Kernel kernel(*this);
-    aten::adamw(t_, p, g, m, v, step);
+    on_device([&] { aten::adamw(t_, p, g, m, v, step); });
   }
 
  private:
-  // While a call's operators run.
+  // Runs a call's operators.
+  template <class Run>
+  std::invoke_result_t<const Run&> on_device(const Run& run) {
+    const Kernel kernel(*this);
+    try {
+      return run();
+    } catch (const c10::OutOfMemoryError& e) {
+      throw DeviceFailure(true, std::string("the device has too little memory: ") +
+                                    first_line(e.what_without_backtrace()));
+    } catch (const c10::Error& e) {
+      throw DeviceFailure(
+          false, std::string("the device failed: ") + first_line(e.what_without_backtrace()));
+    }
+  }
+  static std::string first_line(std::string text) { return text.substr(0, text.find('\n')); }
   class Kernel {
    public:
     explicit Kernel(AtenOps& ops) : memory_(*ops.memory_) { memory_.open(); }
@@ -233,7 +233,7 @@ class AtenOps final : public Ops {
     const void* host;
   };
   Buffer taken(std::int64_t bytes) {
-    void* data = memory_->take(bytes);
+    void* data = on_device([&] { return memory_->take(bytes); });
     sizes_[data] = std::max<std::int64_t>(bytes, 1);
     return {data, (bytes + 3) / 4, owner_};
   }
@@ -285,7 +285,7 @@ class AtenOps final : public Ops {
   }
 
   Tensors t_;
-  std::unique_ptr<DeviceMemory> memory_;
+  std::shared_ptr<DeviceMemory> memory_;
   Owner owner_;
   int threads_;
   bool sums_in_fp32_ = false;
@@ -296,9 +296,11 @@ class AtenOps final : public Ops {
 };
 }  // namespace
 
-std::unique_ptr<Ops> make_aten_ops(const std::string& name, int threads) {
-  const at::Device device(name);
-  return std::make_unique<AtenOps>(
-      device, device.is_cpu() ? make_guarded_memory() : make_device_memory(device), threads);
+std::unique_ptr<Ops> make_aten_ops(const std::string& device, int threads) {
+  return make_aten_ops(device, threads, memory_of(device));
+}
+std::unique_ptr<Ops> make_aten_ops(const std::string& device, int threads,
+                                   std::shared_ptr<DeviceMemory> memory) {
+  return std::make_unique<AtenOps>(at::Device(device), std::move(memory), threads);
 }
 }  // namespace kairo::gpu

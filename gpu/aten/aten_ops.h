@@ -10,4 +10,8 @@ namespace kairo::gpu {
 // device: "cpu", whose memory is then as strange to the host as a GPU's (device_memory.h), to test
 // what runs on "cuda:0", which use_cuda() must have opened. threads: of the host.
 std::unique_ptr<Ops> make_aten_ops(const std::string& device, int threads);
+// The same over memory that others use, too.
+class DeviceMemory;
+std::unique_ptr<Ops> make_aten_ops(const std::string& device, int threads,
+                                   std::shared_ptr<DeviceMemory> memory);
 }  // namespace kairo::gpu

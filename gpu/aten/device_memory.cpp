@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/Device.h>
 #include <sys/mman.h>
 
 #include <cstring>
@@ -53,7 +54,8 @@ class GuardedMemory final : public DeviceMemory {
     if (room > size) free_.emplace(begin + size, room - size);
     taken_.emplace(begin, size);
     end_ = std::max(end_, (begin + size + page - 1) / page * page);
-    open();
+    ++depth_;
+    protect(PROT_READ | PROT_WRITE);  // what is new, too
     std::memset(base_ + begin, 0xff, size);
     close();
     return base_ + begin;
@@ -94,10 +96,9 @@ class GuardedMemory final : public DeviceMemory {
 };
 }  // namespace
 
-std::unique_ptr<DeviceMemory> make_device_memory(c10::Device device) {
-  return std::make_unique<TensorMemory>(device);
-}
-std::unique_ptr<DeviceMemory> make_guarded_memory() {
-  return std::make_unique<GuardedMemory>();
+std::shared_ptr<DeviceMemory> memory_of(const std::string& device) {
+  const c10::Device of(device);
+  if (of.is_cpu()) return std::make_shared<GuardedMemory>();
+  return std::make_shared<TensorMemory>(of);
 }
 }  // namespace kairo::gpu

@@ -1,9 +1,8 @@
 // gpu/aten/device_memory.h - where a device's buffers lie. One thread at a time.
 #pragma once
-#include <c10/core/Device.h>
-
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "gpu/engine/buffer.h"
 
@@ -16,10 +15,8 @@ class DeviceMemory : public BufferOwner {
   virtual void open() = 0;
   virtual void close() = 0;
 };
-// Of a device that libtorch allocates for.
-std::unique_ptr<DeviceMemory> make_device_memory(c10::Device device);
-// The host's, but as strange to its code as a GPU's: pages are out of reach while it is closed, and
-// what is taken is full of NaN. So a place above the seam that touches a device's values is found
-// where there is no device.
-std::unique_ptr<DeviceMemory> make_guarded_memory();
+// "cuda:0": libtorch's allocator. "cpu": the host's memory, but as strange to its code as a GPU's:
+// pages are out of reach while it is closed, and what is taken is full of NaN. So a place above the
+// seam that touches a device's values is found where there is no device.
+std::shared_ptr<DeviceMemory> memory_of(const std::string& device);
 }  // namespace kairo::gpu

@@ -35,25 +35,7 @@ class SlotGenerator final : public Generator {
 
   Result<std::span<const float>> feed(std::span<const Feed> feeds) override {
     TRY(check(feeds));
-    ops_->enter();
-    place(feeds);
-    const auto n = static_cast<std::int64_t>(feeds.size());
-    reserve(batch_.T(), n);
-    const Ragged rows = batch_.placed(*ops_);
-    const std::int64_t cached = static_cast<std::int64_t>(slots_.size()) * slot_rows();
-    const KvCache cache = {Mat::f32(keys_.data(), cached, config_.head_dim),
-                           Mat::f32(values_.data(), cached, config_.head_dim), config_.layers,
-                           context_, ops_->placed(std::span<const std::int32_t>(slot_of_))};
-    const Mat x = Mat::f32(x_.data(), batch_.T(), config_.hidden);
-    layers_.embed(x, ops_->placed(std::span<const std::int32_t>(batch_.tokens)));
-    for (std::int64_t l = 0; l < config_.layers; ++l)
-      layers_.forward(x, activations_, x, l, rows, linears_, &cache);
-    for (const Feed& f : feeds) {
-      Slot& slot = slots_[static_cast<std::size_t>(f.slot)];
-      slot.tokens.insert(slot.tokens.end(), f.tokens.begin(), f.tokens.end());
-      slot.adapter = f.adapter;
-    }
-    return std::span<const float>(logits(x, n), static_cast<std::size_t>(n * config_.vocab));
+    return caught([&] { return run(feeds); });
   }
   std::span<const std::int32_t> tokens(int slot) const override {
     if (!has(slot)) return {};
@@ -93,6 +75,27 @@ class SlotGenerator final : public Generator {
   int vocab() const override { return static_cast<int>(config_.vocab); }
 
  private:
+  Result<std::span<const float>> run(std::span<const Feed> feeds) {
+    ops_->enter();
+    place(feeds);
+    const auto n = static_cast<std::int64_t>(feeds.size());
+    reserve(batch_.T(), n);
+    const Ragged rows = batch_.placed(*ops_);
+    const std::int64_t cached = static_cast<std::int64_t>(slots_.size()) * slot_rows();
+    const KvCache cache = {Mat::f32(keys_.data(), cached, config_.head_dim),
+                           Mat::f32(values_.data(), cached, config_.head_dim), config_.layers,
+                           context_, ops_->placed(std::span<const std::int32_t>(slot_of_))};
+    const Mat x = Mat::f32(x_.data(), batch_.T(), config_.hidden);
+    layers_.embed(x, ops_->placed(std::span<const std::int32_t>(batch_.tokens)));
+    for (std::int64_t l = 0; l < config_.layers; ++l)
+      layers_.forward(x, activations_, x, l, rows, linears_, &cache);
+    for (const Feed& f : feeds) {
+      Slot& slot = slots_[static_cast<std::size_t>(f.slot)];
+      slot.tokens.insert(slot.tokens.end(), f.tokens.begin(), f.tokens.end());
+      slot.adapter = f.adapter;
+    }
+    return std::span<const float>(logits(x, n), static_cast<std::size_t>(n * config_.vocab));
+  }
   bool has(int slot) const { return slot >= 0 && slot < slots(); }
   // Of the first `length` tokens: those of a long sequence have keys that a short one has not.
   std::int64_t stays(const Slot& slot, int length) const {
@@ -193,9 +196,8 @@ class SlotGenerator final : public Generator {
   Batch batch_;
   std::vector<std::int32_t> slot_of_, last_of_;  // of each segment: its slot, its last row
 };
-}  // namespace
 
-Result<std::unique_ptr<Generator>> Generator::load(const GeneratorOptions& o) {
+Result<std::unique_ptr<Generator>> loaded(const GeneratorOptions& o) {
   const ModelConfig config = TRY(load_model_config(o.model_dir));
   const auto bad = [](const std::string& why) { return Error{Code::invalid, "generator: " + why}; };
   if (o.slots < 1 || o.slots > 4096) return bad("slots is out of range [1, 4096]");
@@ -227,5 +229,10 @@ Result<std::unique_ptr<Generator>> Generator::load(const GeneratorOptions& o) {
   Weights weights = TRY(Weights::load(*ops, o.model_dir, config, kept));
   return std::unique_ptr<Generator>(std::make_unique<SlotGenerator>(
       std::move(ops), config, std::move(weights), std::move(adapters), o));
+}
+}  // namespace
+
+Result<std::unique_ptr<Generator>> Generator::load(const GeneratorOptions& options) {
+  return caught([&] { return loaded(options); });
 }
 }  // namespace kairo::gpu

@@ -61,7 +61,8 @@ double finite(float value) {
 }
 }  // namespace
 
-std::string progress_json(const wire::ProgressT& p) {
+std::string progress_json(const wire::ProgressT& p, const std::string& device,
+                          const std::string& self_test) {
   nlohmann::ordered_json line = {{"phase", wire::EnumNameRunPhase(p.phase)},
                                  {"step", p.step},
                                  {"total_steps", p.total_steps},
@@ -89,6 +90,8 @@ std::string progress_json(const wire::ProgressT& p) {
     line["best_step"] = p.best_step;
     line["best_eval_loss"] = finite(p.best_eval_loss);
   }
+  if (!device.empty()) line["device"] = device;
+  if (!self_test.empty()) line["self_test"] = self_test;
   if (!p.code.empty()) line["code"] = p.code;
   if (!p.message.empty()) line["message"] = p.message;
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -100,7 +103,9 @@ ProgressFile::ProgressFile(ProgressFile&& other) noexcept
       attempt_(other.attempt_),
       last_(other.last_),
       written_at_(other.written_at_),
-      written_eval_loss_(other.written_eval_loss_) {}
+      written_eval_loss_(other.written_eval_loss_),
+      device_(std::move(other.device_)),
+      self_test_(std::move(other.self_test_)) {}
 ProgressFile::~ProgressFile() {
   if (fd_ >= 0) ::close(fd_);
 }
@@ -124,6 +129,11 @@ Result<ProgressFile> ProgressFile::open(const std::string& dir, const Clock& clo
   return file;
 }
 
+void ProgressFile::say_device(std::string name, std::string self_test) {
+  device_ = std::move(name);
+  self_test_ = std::move(self_test);
+}
+
 Status ProgressFile::write(wire::ProgressT line) {
   const std::int64_t now = clock_.monotonic_ms();
   const bool edge = line.phase != wire::RunPhase::Training || line.step <= 1 ||
@@ -135,7 +145,7 @@ Status ProgressFile::write(wire::ProgressT line) {
   line.at_ms = clock_.now_ms();
   line.attempt = attempt_;
   line.rss_bytes = static_cast<std::uint64_t>(resident_bytes());
-  return append(progress_json(line) + "\n");
+  return append(progress_json(line, device_, self_test_) + "\n");
 }
 
 // One write: a reader sees a whole line or a torn tail, never a mix.

@@ -38,6 +38,14 @@ TuneFailure write_failure(const Error& e) {
   return {e.code == Code::unavailable ? "disk_full" : "internal", e.what};
 }
 
+// A broken device may be another one after a restart; too little memory will not be more.
+TuneFailure device_failure(const DeviceFailure& e) {
+  if (!e.is_memory) return {"internal", e.what()};
+  return {"out_of_memory", std::string(e.what()) +
+                               "; lower max_length or the batch, choose qlora, or take a device "
+                               "with more memory"};
+}
+
 std::string percent(double share) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
@@ -51,6 +59,7 @@ class Run {
   }
   Phase prepare(const PrepareJob& prepare) {
     if (auto failed = prepare(job_)) return failed;
+    if (job_.device != nullptr) progress_.say_device(job_.device->name, job_.device->self_test);
     if (auto failed = check_job(job_)) return failed;
     line_.total_steps = static_cast<std::uint32_t>(job_.total_steps);
     line_.rows = static_cast<std::uint32_t>(job_.rows.size());
@@ -276,11 +285,15 @@ TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
   if (auto failed = run.prepare(prepare)) return run.end(*failed);
   if (auto failed = run.look_for_result(done)) return run.end(*failed);
   if (!done) {
-    if (auto failed = run.say(RunPhase::Loading)) return run.end(*failed);
-    if (auto failed = run.load(should_stop)) return run.end(*failed);
-    if (auto failed = run.train_all(clock, should_stop)) return run.end(*failed);
-    if (auto failed = run.say(RunPhase::Saving)) return run.end(*failed);
-    if (auto failed = run.save()) return run.end(*failed);
+    try {
+      if (auto failed = run.say(RunPhase::Loading)) return run.end(*failed);
+      if (auto failed = run.load(should_stop)) return run.end(*failed);
+      if (auto failed = run.train_all(clock, should_stop)) return run.end(*failed);
+      if (auto failed = run.say(RunPhase::Saving)) return run.end(*failed);
+      if (auto failed = run.save()) return run.end(*failed);
+    } catch (const DeviceFailure& failure) {
+      return run.end(device_failure(failure));
+    }
   }
   if (auto failed = run.copy()) return run.end(*failed);
   if (auto failed = run.say(RunPhase::Done)) return run.end(*failed);

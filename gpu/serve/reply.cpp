@@ -33,13 +33,14 @@ Ordered choice(Form form, const char* where, const Ordered& text, const Ordered&
   out["finish_reason"] = reason;
   return out;
 }
-Ordered model_of(std::span<const std::string> models, const std::string& weights, std::size_t index,
+Ordered model_of(std::span<const std::string> models, const BaseModel& base, std::size_t index,
                  std::int64_t created_s) {
   Ordered out = {
       {"id", models[index]},    {"object", "model"},
       {"created", created_s},   {"owned_by", "kairo"},
       {"root", models.front()}, {"parent", index == 0 ? Ordered() : Ordered(models.front())}};
-  if (index == 0 && !weights.empty()) out["weights"] = weights;
+  if (index == 0 && !base.weights.empty()) out["weights"] = base.weights;
+  if (index == 0 && !base.device.empty()) out["device"] = base.device;
   return out;
 }
 const char* stream_object(Form form) {
@@ -86,16 +87,16 @@ std::string kaito_reply(const std::string& text) {
   return text_of({{"Result", text}});
 }
 
-std::string models_reply(std::span<const std::string> models, const std::string& weights,
+std::string models_reply(std::span<const std::string> models, const BaseModel& base,
                          std::int64_t created_s) {
   Ordered list = Ordered::array();
   for (std::size_t i = 0; i < models.size(); ++i)
-    list.push_back(model_of(models, weights, i, created_s));
+    list.push_back(model_of(models, base, i, created_s));
   return text_of({{"object", "list"}, {"data", list}});
 }
-std::string model_reply(std::span<const std::string> models, const std::string& weights,
+std::string model_reply(std::span<const std::string> models, const BaseModel& base,
                         std::size_t index, std::int64_t created_s) {
-  return text_of(model_of(models, weights, index, created_s));
+  return text_of(model_of(models, base, index, created_s));
 }
 
 int http_status(Code code) {

@@ -34,11 +34,15 @@ class Reply {  // of one request; what all its parts have in common
 constexpr const char* stream_end = "data: [DONE]\n\n";
 constexpr const char* stream_comment = ": the answer is being computed\n\n";
 std::string kaito_reply(const std::string& text);  // {"Result": ...}
-// models: the first is the base model. weights: Service's; said of the base model.
-std::string models_reply(std::span<const std::string> models, const std::string& weights,
+// models: the first is the base model, of which `base` is said.
+// What is said of the base model beside its name; what is empty is not said.
+struct BaseModel {
+  std::string weights, device;  // how its matrices are stored; what computes, if not the CPU
+};
+std::string models_reply(std::span<const std::string> models, const BaseModel& base,
                          std::int64_t created_s);
 // One of them by its index.
-std::string model_reply(std::span<const std::string> models, const std::string& weights,
+std::string model_reply(std::span<const std::string> models, const BaseModel& base,
                         std::size_t index, std::int64_t created_s);
 int http_status(Code code);                   // of an error
 std::string error_reply(const Error& error);  // {"error": {...}}

@@ -270,12 +270,12 @@ class HttpServer final : public Server {
           if (service == nullptr)
             return fail(reply, {Code::unavailable, "the model is being loaded; see GET /health"});
           if (!request.matches[1].matched)
-            return reply.set_content(
-                models_reply(service->models(), service->weights(), created_s_), json);
+            return reply.set_content(models_reply(service->models(), service->base(), created_s_),
+                                     json);
           const auto model = service->index_of(request.matches[1]);
           if (!model.ok()) return fail(reply, model.error());
           reply.set_content(
-              model_reply(service->models(), service->weights(), model.value(), created_s_), json);
+              model_reply(service->models(), service->base(), model.value(), created_s_), json);
         });
     http_.Get("/metrics", [this](const httplib::Request&, httplib::Response& reply) {
       const Service* service = service_;

@@ -28,7 +28,8 @@ std::string weights_in_words(const GeneratorOptions& options) {
 Service::Service(const ServiceOptions& options, Tokenizer tokenizer,
                  std::unique_ptr<Generator> generator)
     : models_{options.name},
-      weights_(weights_in_words(options.generator)),
+      base_{weights_in_words(options.generator),
+            options.generator.device == nullptr ? "" : options.generator.device->name},
       tokenizer_(std::move(tokenizer)),
       generator_(std::move(generator)),
       scheduler_(*generator_, options.scheduler) {

@@ -8,6 +8,7 @@
 #include "gpu/engine/generator.h"
 #include "gpu/hf/tokenizer.h"
 #include "gpu/serve/completion.h"
+#include "gpu/serve/reply.h"
 #include "gpu/serve/request.h"
 #include "gpu/serve/scheduler.h"
 
@@ -38,8 +39,8 @@ class Service {  // ask, counts: any thread
   const Defaults& defaults() const { return defaults_; }
   Result<std::size_t> index_of(const std::string& model) const;       // in models(); or not_found
   const std::vector<std::string>& models() const { return models_; }  // base model first
-  // How the base model's matrices are computed with: "Q4_1, Q8_0", "NF4, Q8_0".
-  const std::string& weights() const { return weights_; }
+  // weights: "Q4_1, Q8_0", "NF4, Q8_0".
+  const BaseModel& base() const { return base_; }
   SchedulerCounts counts() const { return scheduler_.counts(); }
   void stop() { scheduler_.stop(); }  // answers that are not complete end with `cancelled`
 
@@ -48,7 +49,7 @@ class Service {  // ask, counts: any thread
   Result<std::vector<std::int32_t>> tokens_of(const Request& request) const;
   Result<std::vector<std::int32_t>> encoded(const Request& request) const;
   std::vector<std::string> models_;
-  std::string weights_;
+  BaseModel base_;
   std::vector<std::int32_t> stop_tokens_;
   Defaults defaults_;
   Tokenizer tokenizer_;

@@ -71,7 +71,7 @@ const std::vector<Layer> layers = {
       "gpu/kernels/", "gpu/engine/"}},
     {"gpu/aten/",
      {"schemas/base/", "gpu/formats/", "gpu/kernels/", "gpu/engine/buffer.h", "gpu/engine/device.h",
-      "gpu/engine/mat.h", "gpu/engine/ops.h", "gpu/aten/"}},
+      "gpu/engine/mat.h", "gpu/engine/ops.h", "gpu/engine/self_test.h", "gpu/aten/"}},
     {"gpu/serve/", {"schemas/base/", "gpu/formats/", "gpu/hf/", "gpu/engine/", "gpu/serve/"}},
     {"gpu/tune_", {"schemas/", "gpu/"}},
     {"gpu/serve_main.cpp", {"schemas/", "gpu/"}},

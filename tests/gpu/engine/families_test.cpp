@@ -237,7 +237,7 @@ void reuse(const std::string& name, const Model& model, const DevicePtr& device 
 }
 // ATen's operators, over memory that is as strange to the host as a GPU's.
 DevicePtr aten() {
-  Device device{"aten-cpu", "ATen", 0, [](int threads) -> Result<std::unique_ptr<Ops>> {
+  Device device{"aten-cpu", "ATen", "", 0, [](int threads) -> Result<std::unique_ptr<Ops>> {
                   return make_aten_ops("cpu", threads);
                 }};
   return std::make_shared<const Device>(std::move(device));

@@ -6,7 +6,9 @@
 #include <fstream>
 #include <list>
 
+#include "gpu/aten/aten_ops.h"
 #include "gpu/engine/buffer.h"
+#include "gpu/engine/forward_ops.h"
 #include "gpu/model/lora_choice.h"
 #include "tests/gpu/engine/tune_bench.h"
 
@@ -59,7 +61,77 @@ void write_model(const std::string& dir) {
     "tie_word_embeddings": true})")
               .ok());
 }
+// Counts what an engine takes of a device when it is loaded, in the units that allocators give;
+// nothing is given back then.
+class CountedOps final : public ForwardOps {
+ public:
+  CountedOps(std::unique_ptr<Ops> base, std::int64_t& bytes)
+      : ForwardOps(std::move(base), {}), bytes_(bytes) {}
+  Buffer make(std::int64_t floats, Pages pages) override {
+    bytes_ += buffer_bytes(floats);
+    return ForwardOps::make(floats, pages);
+  }
+  Buffer adopt(Buffer host) override {
+    bytes_ += buffer_bytes(host.size());
+    return ForwardOps::adopt(std::move(host));
+  }
+  Buffer held(const void* host, std::int64_t bytes) override {
+    bytes_ += buffer_bytes((bytes + 3) / 4);
+    return ForwardOps::held(host, bytes);
+  }
+
+ private:
+  std::int64_t& bytes_;
+};
 }  // namespace
+
+TEST_CASE_FIXTURE(TuneBench, "a device's plan holds the buffers that an engine takes of it") {
+  write_model(folder.path() + "/model");
+  struct Row {
+    Method method;
+    Type type;
+    std::int64_t budget;
+    bool keeps_all;
+  };
+  for (const Row& row : {Row{Method::lora, Type::f32, std::int64_t{2} << 30, true},
+                         {Method::lora, Type::bf16, std::int64_t{2} << 30, true},
+                         {Method::qlora, Type::bf16, std::int64_t{2} << 30, true},
+                         {Method::qlora, Type::f32, 780 << 20, false}}) {
+    CAPTURE(static_cast<int>(row.method));
+    CAPTURE(static_cast<int>(row.type));
+    std::int64_t taken = 0;
+    EngineOptions o;
+    o.model_dir = folder.path() + "/model";
+    o.method = row.method;
+    o.type = row.type;
+    o.rank = 32;
+    o.targets = {"all-linear"};
+    o.dropout = 0.1;
+    o.tokens_per_step = 3000;
+    o.longest_row = 500;
+    o.budget_bytes = row.budget;
+    o.threads = 1;
+    o.device = std::make_shared<const Device>(
+        Device{"aten-cpu", "counted", "", 0, [&](int threads) -> Result<std::unique_ptr<Ops>> {
+                 return std::unique_ptr<Ops>(
+                     std::make_unique<CountedOps>(make_aten_ops("cpu", threads), taken));
+               }});
+    const auto engine = Engine::load(o);
+    REQUIRE_MESSAGE(engine.ok(), engine.error().what);
+    const MemoryPlan& plan = engine.value()->plan();
+    CHECK((plan.kept_layers == 6) == row.keeps_all);
+    CHECK(plan.microbatch_tokens == (row.keeps_all ? 3000 : plan.microbatch_tokens));
+    std::int64_t planned = 0;
+    for (const auto& item : plan.items)
+      if (item.what != "libraries on the device" && item.what != "operators' own" &&
+          item.what != "allocator's slack")
+        planned += item.bytes;
+    CAPTURE(plan.text());
+    CAPTURE(taken >> 20);
+    CHECK(planned >= taken / 1000 * 995);
+    CHECK(planned <= taken / 100 * 105);
+  }
+}
 
 TEST_CASE("a large buffer takes whole huge pages, a small one what it holds") {
   CHECK(buffer_bytes(0) == 0);

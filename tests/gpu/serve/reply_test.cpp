@@ -114,7 +114,7 @@ TEST_CASE("/chat, models, and text that is not UTF-8") {
   CHECK(kaito_reply("a") == R"({"Result":"a"})");
   CHECK(kaito_reply("a\xff") == "{\"Result\":\"a\xEF\xBF\xBD\"}");
   const std::vector<std::string> models{"base", "pip"};
-  CHECK(models_reply(models, "Q4_1, Q8_0", 3) ==
+  CHECK(models_reply(models, {"Q4_1, Q8_0", ""}, 3) ==
         R"({"object":"list","data":[)"
         R"({"id":"base","object":"model","created":3,"owned_by":"kairo","root":"base",)"
         R"("parent":null,"weights":"Q4_1, Q8_0"},)"
