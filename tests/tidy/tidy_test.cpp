@@ -60,6 +60,7 @@ const std::vector<Layer> layers = {
      {"schemas/", "agents/cluster/", "agents/runtime/", "agents/kube_lease."}},
     {"agents/serve_agent.", {"schemas/", "state/", "agents/"}},
     {"gpu/kernels/", {"gpu/formats/", "gpu/kernels/"}},
+    {"gpu/cuda/", {"gpu/cuda/"}},
     {"gpu/formats/", {"schemas/base/", "schemas/yaml/", "gpu/formats/"}},
     {"gpu/hf/", {"schemas/base/", "gpu/formats/", "gpu/hf/"}},
     {"gpu/model/", {"schemas/base/", "gpu/formats/", "gpu/model/"}},
