@@ -1,0 +1,32 @@
+// tests/gpu/cuda/plugin.h - the kernels under test: libkairo_cuda.so on a GPU, or its source in the
+// emulator. Which one says KAIRO_CUDA_PLUGIN; without it, the emulator's.
+#pragma once
+#include <cstddef>
+
+#include "gpu/cuda/kernels.h"
+
+namespace kairo::gpu::test {
+struct Plugin {
+#define KAIRO_ENTRY(name) decltype(&kairo_cuda_##name) name = nullptr;
+  KAIRO_CUDA_LAUNCHES(KAIRO_ENTRY)
+#undef KAIRO_ENTRY
+  decltype(&kairo_cuda_abi) abi = nullptr;
+  decltype(&kairo_cuda_error_text) error_text = nullptr;
+  // CUDA's runtime, which the library is linked with.
+  int (*malloc)(void**, std::size_t) = nullptr;
+  int (*free)(void*) = nullptr;
+  int (*memcpy)(void*, const void*, std::size_t, int) = nullptr;
+  int (*synchronise)() = nullptr;
+  void (*seed)(unsigned) = nullptr;  // null on a GPU
+};
+const Plugin& plugin();  // ends the process where it cannot be opened
+// Runs check() in each order of threads that is worth it: some in the emulator, one on a GPU.
+template <class Check>
+void in_each_order(const Check& check) {
+  const unsigned orders = plugin().seed == nullptr ? 1 : 4;
+  for (unsigned order = 0; order < orders; ++order) {
+    if (plugin().seed != nullptr) plugin().seed(order);
+    check();
+  }
+}
+}  // namespace kairo::gpu::test
