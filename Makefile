@@ -80,10 +80,10 @@ bench-cluster: build ## kairo on a real control plane, beside KAITO's figures: l
 	@bash tests/bench/cluster.sh $(BUILD)
 
 fmt: ## clang-format in place
-	@git ls-files '*.cpp' '*.h' | xargs clang-format-14 -i
+	@git ls-files '*.cpp' '*.h' '*.cu' | xargs clang-format-14 -i
 
 fmt-check:
-	@git ls-files '*.cpp' '*.h' | xargs clang-format-14 --dry-run -Werror
+	@git ls-files '*.cpp' '*.h' '*.cu' | xargs clang-format-14 --dry-run -Werror
 
 lint: ## clang-tidy over what changed since main (ALL=1: everything)
 	@cmake --preset dev -Wno-dev > /dev/null && cmake --build build/dev --target kairo_wire_files

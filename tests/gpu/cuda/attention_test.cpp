@@ -155,7 +155,9 @@ TEST_CASE("cuda: attention over a cache goes on where it was") {
       const std::int64_t room = 3 * 2 * c.heads.keys * context;
       const Values qkv = values(n * columns, 6, 2), other = values(n * columns, 7, 2);
       const Rows whole({n});
-      const Answer wanted = answer(qkv, Values(static_cast<std::size_t>(n * wide)), c.heads, whole);
+      const Values none(static_cast<std::size_t>(n * wide));
+      const Answer wanted = answer(qkv, none, c.heads, whole);
+      const Answer beside = answer(other, none, c.heads, whole);
       Values first_time;
       for (const std::int32_t cut : {1, 33}) {
         CAPTURE(cut);
@@ -163,7 +165,7 @@ TEST_CASE("cuda: attention over a cache goes on where it was") {
         const KairoMat kept = d.room({room, c.heads.dim, c.heads.dim});
         const KairoCache cache = {static_cast<float*>(keys.data), static_cast<float*>(kept.data), 2,
                                   context, d.put(Indices{2, 0})};
-        Values got;
+        Values got, got_beside;
         const auto round = [&](std::int32_t from, std::int32_t to) {
           const std::int32_t rows = to - from;
           Values pair(qkv.begin() + from * columns, qkv.begin() + to * columns);
@@ -178,10 +180,22 @@ TEST_CASE("cuda: attention over a cache goes on where it was") {
                                             ragged, cache, 1, nullptr) == 0);
           const Values all = d.get(out);
           got.insert(got.end(), all.begin(), all.begin() + rows * wide);
+          got_beside.insert(got_beside.end(), all.begin() + rows * wide, all.end());
         };
         round(0, cut);
         round(cut, n);
         CHECK(error_of(got, wanted.out) < 1e-5);
+        CHECK(error_of(got_beside, beside.out) < 1e-5);
+        // The last row of the last key head: slot 2, layer 1.
+        const auto at_last = static_cast<std::ptrdiff_t>(
+            ((5 * c.heads.keys + c.heads.keys - 1) * context + n - 1) * c.heads.dim);
+        const Values all_keys = d.get(keys), all_values = d.get(kept);
+        const auto last = [&](std::int64_t column, const Values& of) {
+          const auto from = qkv.begin() + (n - 1) * columns + column;
+          return std::equal(from, from + c.heads.dim, of.begin() + at_last);
+        };
+        CHECK(last(Columns{c.heads}.key(c.heads.queries - 1), all_keys));
+        CHECK(last(Columns{c.heads}.value(c.heads.queries - 1), all_values));
         if (first_time.empty()) first_time = got;
         CHECK(is_same(got, first_time));
         CHECK(d.is_around_kept());

@@ -20,12 +20,20 @@
 inline const dim3 &threadIdx = emulator::here.thread, &blockIdx = emulator::here.block,
                   &blockDim = emulator::here.block_size, &gridDim = emulator::here.grid_size;
 
-struct alignas(16) float4 {
-  float x, y, z, w;
+// What is written at once must be aligned: a CPU would not mind.
+template <class T>
+struct Four {
+  T x, y, z, w;
+  Four(T of_x, T of_y, T of_z, T of_w) : x(of_x), y(of_y), z(of_z), w(of_w) {}
+  Four(const Four&) = default;
+  Four& operator=(const Four& from) {
+    emulator::check_aligned(this, sizeof(Four));
+    x = from.x, y = from.y, z = from.z, w = from.w;
+    return *this;
+  }
 };
-struct alignas(16) uint4 {
-  unsigned x, y, z, w;
-};
+using float4 = Four<float>;
+using uint4 = Four<unsigned>;
 inline float4 make_float4(float x, float y, float z, float w) {
   return {x, y, z, w};
 }

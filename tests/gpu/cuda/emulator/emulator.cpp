@@ -176,6 +176,10 @@ void fail(const char* what, Site site) {
   std::fprintf(stderr, " (block %u, thread %d)\n", here.block.x, here.flat);
   std::abort();
 }
+void check_aligned(const void* at, std::size_t bytes) {
+  if (reinterpret_cast<std::uintptr_t>(at) % bytes != 0)
+    fail("values that are written at once are not aligned");
+}
 void block_barrier(Site site) {
   wait(State::at_barrier, site);
 }

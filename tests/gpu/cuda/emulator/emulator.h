@@ -28,6 +28,7 @@ struct Here {
 extern Here here;
 
 [[noreturn]] void fail(const char* what, Site site = {});
+void check_aligned(const void* at, std::size_t bytes);
 void block_barrier(Site site);
 // Waits until all lanes of `mask` are at the same place, and gives what lane `source` brought.
 std::uint64_t exchange(std::uint64_t value, unsigned mask, unsigned source, Site site);
