@@ -10,7 +10,11 @@
 namespace kairo {
 runtime::Role role_of(const std::string& agent, const provisioner::Terms& terms) {
   using wire::FactBody;
-  if (agent == "watcher") return {watcher::decide, {}};  // its sources list the cluster anew
+  if (agent == "watcher") {  // its sources compare what the cluster has with what it has heard
+    runtime::Role out{watcher::decide};
+    out.keeps_what_it_hears = true;
+    return out;
+  }
   if (agent == "provisioner")
     return {[terms](const wire::RecordT& record, const runtime::View& view) {
               return provisioner::decide(record, view, terms);

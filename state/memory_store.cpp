@@ -20,7 +20,12 @@ Result<Rows> MemoryStore::scan(const std::string& prefix, const std::string& aft
 
 Status MemoryStore::commit(const Batch& batch) {
   const std::lock_guard lock(mutex_);
+  if (batch.is_durable) undo_.clear();
   for (const auto& [key, value] : batch.writes) {
+    if (!batch.is_durable) {
+      const auto before = rows_.find(key);
+      undo_.emplace_back(key, before == rows_.end() ? std::nullopt : std::optional(before->second));
+    }
     if (value)
       rows_[key] = *value;
     else
@@ -31,5 +36,16 @@ Status MemoryStore::commit(const Batch& batch) {
 void MemoryStore::wipe() {
   const std::lock_guard lock(mutex_);
   rows_.clear();
+  undo_.clear();
+}
+void MemoryStore::lose_power() {
+  const std::lock_guard lock(mutex_);
+  for (; !undo_.empty(); undo_.pop_back()) {
+    auto& [key, value] = undo_.back();
+    if (value)
+      rows_[key] = std::move(*value);
+    else
+      rows_.erase(key);
+  }
 }
 }  // namespace kairo::state

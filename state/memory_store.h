@@ -3,6 +3,10 @@
 #pragma once
 #include <map>
 #include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "state/store.h"
 
@@ -13,10 +17,12 @@ class MemoryStore final : public Store {
   Result<Rows> scan(const std::string& prefix, const std::string& after,
                     std::size_t limit) const override;
   Status commit(const Batch& batch) override;
-  void wipe();  // the disk was replaced
+  void wipe();        // the disk was replaced
+  void lose_power();  // what was committed since the last durable batch is lost
 
  private:
   mutable std::mutex mutex_;
   std::map<std::string, std::string> rows_;
+  std::vector<std::pair<std::string, std::optional<std::string>>> undo_;  // oldest first
 };
 }  // namespace kairo::state

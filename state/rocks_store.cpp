@@ -71,13 +71,13 @@ class RocksStore final : public Store {
       const rocksdb::Status status = value ? writes.Put(key, *value) : writes.Delete(key);
       if (!status.ok()) return error_of(status, "batch " + key);
     }
-    rocksdb::WriteOptions sync;
-    sync.sync = true;
-    rocksdb::Status status = db_->Write(sync, &writes);
+    rocksdb::WriteOptions how;  // without sync the log is written all the same, to the kernel
+    how.sync = batch.is_durable;
+    rocksdb::Status status = db_->Write(how, &writes);
     if (status.ok()) return ok();
     // After "no space left" RocksDB refuses writes until it is told that there is room again.
     if (status.IsNoSpace() || status.severity() != rocksdb::Status::Severity::kNoError) {
-      if (db_->Resume().ok()) status = db_->Write(sync, &writes);
+      if (db_->Resume().ok()) status = db_->Write(how, &writes);
       if (status.ok()) return ok();
     }
     return error_of(status, "commit");

@@ -1,4 +1,5 @@
-// state/rocks_store.h - the Store on disk: RocksDB, every batch synced before commit() returns.
+// state/rocks_store.h - the Store on disk: RocksDB, a durable batch is synced before commit()
+// returns.
 #pragma once
 #include <memory>
 #include <string>

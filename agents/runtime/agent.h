@@ -60,6 +60,8 @@ struct Role {
   std::set<wire::FactBody> own{};    // kinds that it alone says; said again when the bus lost them
   Concerns concerns = nullptr;       // null: its decisions do not look at nodes
   MayConcern may_concern = nullptr;  // null: `concerns` is asked about all
+  // What it hears must outlive the machine as what it asks for does: nobody else can say it again.
+  bool keeps_what_it_hears = false;
 };
 
 // Performs every command but Publish. Thread-safe: commands of different Workspaces run at the same

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "agents/runtime/loop_round.h"
+#include "agents/runtime/outlives.h"
 #include "agents/runtime/record.h"
 #include "schemas/base/codec.h"
 #include "schemas/base/log.h"
@@ -276,6 +277,15 @@ std::chrono::milliseconds Loop::patience(std::chrono::milliseconds wait) const {
   return std::min(wait, std::chrono::milliseconds(std::max<std::int64_t>(left, 0)));
 }
 
+// What was only heard is said again by who has said it. What others took back must not come again.
+bool Loop::must_outlive(const Round& round) const {
+  const bool has_heard = !round.bytes.empty() || !round.nodes_before.empty();
+  return (deps_.role.keeps_what_it_hears && has_heard) || !round.cancelled.empty() ||
+         !round.outdated.empty() || !aside_.empty() || (term_ != 0 && term_ != kept_term_) ||
+         std::any_of(round.rows.begin(), round.rows.end(),
+                     [](const auto& row) { return must_outlive_the_machine(row.second); });
+}
+
 state::Batch Loop::batch_of(Round& round) {
   state::Batch batch;
   for (const std::string& key : aside_) batch.erase(key);
@@ -300,6 +310,7 @@ state::Batch Loop::batch_of(Round& round) {
   for (const std::string& key : round.outdated) batch.erase(key);
   for (const std::string& uid : round.cancelled)  // here: a crash must not bring them back
     for (const std::string& key : deps_.relay.queued_effects(uid)) batch.erase(key);
+  batch.is_durable = must_outlive(round);
   return batch;
 }
 

@@ -1,15 +1,15 @@
-// agents/runtime/loop.h - fact -> decide -> one synced batch.
+// agents/runtime/loop.h - fact -> decide -> one batch.
 //
 // Many facts share one batch (group commit). The batch holds the new records, the outbox rows, the
-// erasures of rows that are done, and the bus's cursor: how far the facts have been read. Then the
-// relay may perform the rows. A fact that came before changes nothing (its version is not newer),
-// so reading again is harmless. A store that is empty, or older than what was said, is made good
-// from the bus first: nothing is decided, performed or said before all last facts, one's own among
-// them, have been read. Who stands by hears everything and says nothing; when its term begins it
-// reads to the end of what is there by then, decides about everything once, and acts from there on.
-// What it asked for in a term before the last is nothing to go by: such a store is put aside, and
-// all is read from the bus. One thread calls start() and step(); observe() and wake() may be called
-// from any.
+// erasures of rows that are done, and the bus's cursor: how far the facts have been read. It is
+// synced where a row of it must outlive the machine (outlives.h). Then the relay may perform the
+// rows. A fact that came before changes nothing (its version is not newer), so reading again is
+// harmless. A store that is empty, or older than what was said, is made good from the bus first:
+// nothing is decided, performed or said before all last facts, one's own among them, have been
+// read. Who stands by hears everything and says nothing; when its term begins it reads to the end
+// of what is there by then, decides about everything once, and acts from there on. What it asked
+// for in a term before the last is nothing to go by: such a store is put aside, and all is read
+// from the bus. One thread calls start() and step(); observe() and wake() may be called from any.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -114,6 +114,7 @@ class Loop {
   void take_observed(Round& round);
   void sweep(Round& round);
   Status commit(Round& round);
+  bool must_outlive(const Round& round) const;
   state::Batch batch_of(Round& round);
   void keep(Round& round);
   void undo(Round& round);

@@ -256,6 +256,8 @@ bool System::step(Agent& agent, Part part) {
     (void)agent.loop->step(0ms);
     return agent.loop->facts() != before;
   } catch (const Crash&) {
+    // The machine has died with it, not only the process.
+    if (dice_.below(4) == 0) agent.disk.lose_power();
     restart(agent);
     return true;
   }

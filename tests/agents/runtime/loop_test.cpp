@@ -69,6 +69,42 @@ TEST_CASE("loop: a crash between effect and erasure repeats the effect") {
   w.settle();
   CHECK(w.effects.done.size() == 2);  // twice: effects are idempotent
 }
+TEST_CASE("loop: a machine without power loses no intent, and reads the rest again") {
+  World w;
+  w.say(tuning(1));
+  w.say(ready(1));
+  w.settle();
+  w.say(run_dir(1));
+  REQUIRE(w.loop->step(0ms).ok());  // the Job is asked for; the relay has not run
+  w.store.inner.lose_power();
+  w.restart();
+  w.settle();
+  CHECK(w.effects.done == std::vector<std::string>{"w-u1 ApplyTuning"});
+  w.say(job(2));
+  w.settle();  // heard, and nothing follows from it
+  REQUIRE(w.loop->find("u1")->job != nullptr);
+  const auto said = w.facts("run");
+  w.store.inner.lose_power();
+  w.restart();
+  CHECK(w.loop->find("u1")->job == nullptr);
+  w.settle();
+  CHECK(w.loop->find("u1")->job->version == 2);
+  CHECK(w.facts("run") == said);
+  CHECK(w.effects.done.size() == 2);  // that it was done was not on disk: effects are idempotent
+}
+TEST_CASE("loop: what nobody else can say again outlives the machine") {
+  runtime::Role role{launcher::decide};
+  role.keeps_what_it_hears = true;
+  LoopWorld w(role);
+  w.say(tuning(1));
+  REQUIRE(w.loop->step(0ms).ok());
+  w.settle();
+  w.say(job(2));
+  REQUIRE(w.loop->step(0ms).ok());
+  w.store.inner.lose_power();
+  w.restart();
+  CHECK(w.loop->find("u1")->job->version == 2);
+}
 TEST_CASE("loop: a full disk stops intake; when there is room the same is read again at once") {
   World w;
   w.say(tuning(1));
