@@ -6,6 +6,7 @@
 #include "agents/provisioner/assess.h"
 #include "agents/provisioner/bought.h"
 #include "agents/provisioner/follow.h"
+#include "agents/provisioner/party.h"
 
 namespace kairo::provisioner {
 namespace {
@@ -38,11 +39,16 @@ bool was_given_back(const wire::RecordT& record) {
 
 void rest(Decision& d, const wire::RecordT& record, const runtime::View& view, const Terms& terms) {
   const ResourcesT* said = record.resources.get();
-  if (terms.release_after_ms < 0 || said == nullptr || !has_succeeded(record)) return;
+  // Whoever scales its pool meanwhile pays for machines that nobody needs.
+  if (terms.release_after_ms < 0 || said == nullptr || !has_succeeded(record))
+    return keep_size(d, record, view, terms);
   const std::string& revision = record.workspace->revision;
   const std::int64_t due_ms =
       since(d, record, "done", revision, view.now_ms) + terms.release_after_ms;
-  if (view.now_ms < due_ms) return wake(d, due_ms);
+  if (view.now_ms < due_ms) {
+    keep_size(d, record, view, terms);
+    return wake(d, due_ms);
+  }
   if (!give_back(d, record, "release/" + revision + "/" + std::to_string(said->attempt))) return;
   ResourcesT out(*said);
   out.state = ResourcesState::Released;

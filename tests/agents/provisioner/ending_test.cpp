@@ -313,4 +313,15 @@ TEST_CASE("provisioner: Karpenter makes the claims of a pool") {
   desk.grant(pool_name + "-fghij");
   CHECK(desk.told("NodesReady") == "True NodesReady: Enough Nodes are ready with GPU resources");
   CHECK(desk.record.resources->claim == pool_name);
+  desk.hear(pushed(2));
+  CHECK(desk.decide() == "");
+  wire::NodeClaimT scaled = claim(200, pool_name);  // by somebody, when it is done
+  scaled.kind = "NodePool";
+  scaled.replicas = 3;
+  scaled.sized = true;
+  desk.hear(std::move(scaled));
+  CHECK(desk.decide() == "BuyNode " + pool_name);
+  CHECK(desk.decide() == "");
+  desk.now_ms += 10 * minute_ms;
+  CHECK(desk.decide() == "GiveUpNodes release/rev1/1");
 }
