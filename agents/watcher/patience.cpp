@@ -35,11 +35,14 @@ bool is_machine_coming(const wire::StatusT& status) {
     return c->type == "NodeClaimReady" && c->value == "False";
   });
 }
-// Of a tuning whose next step is our own, and short: whatever it waits for would be its reason.
+// Of a tuning whose next step is our own, and short: whatever it waits for would be its reason. Its
+// pod may be there before the claim of the runs' volume, which the launcher makes behind the Job.
 bool has_job_on_its_way(const wire::StatusT& status) {
-  return status.tuning && status.tuning->phase == "Preparing" &&
-         std::any_of(status.conditions.begin(), status.conditions.end(), [](const auto& c) {
-           return c->type == "JobStarted" && c->reason == "WorkspaceTuningJobStatusPending";
+  return status.tuning &&
+         std::any_of(status.conditions.begin(), status.conditions.end(), [&](const auto& c) {
+           return c->type == "JobStarted" && c->reason == "WorkspaceTuningJobStatusPending" &&
+                  (status.tuning->phase == "Preparing" ||
+                   c->message.find("kairo-runs-") != std::string::npos);
          });
 }
 }  // namespace

@@ -65,6 +65,16 @@ TEST_CASE("status: what is new may wait, by what it is") {
           granted(s);
           s.tuning->phase = "Preparing";
         }) == "5000 0");
+  const auto pod_lacks = [&](const char* what) {
+    return [&granted, what](wire::StatusT& s) {
+      granted(s);
+      s.tuning->phase = "Downloading";
+      s.conditions[1]->message = what;
+    };
+  };
+  CHECK(waits_for(pod_lacks("SchedulerError: error getting PVC \"default/kairo-runs-n1\"")) ==
+        "5000 0");
+  CHECK(waits_for(pod_lacks("Unschedulable: no nodes available")) == "1000 0");
   CHECK(waits_for([&](wire::StatusT& s) {  // not while that is not its own move
           granted(s);
           s.tuning->phase = "Preparing";
