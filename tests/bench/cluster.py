@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+from cluster_bare import bare
 from cluster_client import JOBS, WORKSPACES, percentile
 from cluster_processes import Agents, rss
 from cluster_writes import write_rate
@@ -137,6 +138,15 @@ def memory(agents, words):
     return max(shown.values())
 
 
+def show_bare(mine, path):
+    """The floor of the figure before: both writes and their events, by a client that does nothing else."""
+    then = next(o for o in mine.ask("GET", path)["items"] if claimed_by("", o) == "alone-0")
+    kind = {"jobs": "Job", "nodeclaims": "NodeClaim", "nodepools": "NodePool"}[path.rsplit("/", 1)[1]]
+    parts = bare(mine, lambda where: Seen(where, added), tuning("bare"), then | {"kind": kind, "apiVersion": path[6:].rsplit("/", 1)[0].split("/namespaces")[0]})
+    figures[f"{mode}_bare"] = sum(parts)
+    print(f"  the API server alone, from a write to its event: Workspace p50 {parts[0]:.1f} ms, {kind} {parts[1]:.1f}; together {sum(parts):.1f}")
+
+
 def own(agents, mine, jobs):
     time.sleep(1)  # the watch of Jobs begins
     alone = []
@@ -147,6 +157,7 @@ def own(agents, mine, jobs):
         time.sleep(0.2)
     figures["own_job"] = percentile(alone, 0.5)
     print(f"  apply -> Job, one alone: p50 {figures['own_job']:.1f} ms, worst {max(alone):.1f} ms")
+    show_bare(mine, JOBS)
     time.sleep(2)
     burst(mine, jobs)
 
@@ -254,6 +265,7 @@ def bought(agents, mine, jobs):
     figures[f"{mode}_claim"], figures[f"{mode}_job"] = percentile(to_claim, 0.5), percentile(to_job, 0.5)
     print(f"  one alone: apply -> {'NodePool' if mode == 'karpenter' else 'NodeClaim'} p50 {figures[mode + '_claim']:.1f} ms; "
           f"node, agent and claim ready -> Job p50 {figures[mode + '_job']:.1f} ms, worst {max(to_job):.1f} ms")
+    show_bare(mine, CLAIMS[mode])
     time.sleep(2)
     burst(mine, jobs, usable, claims)
     memory(agents, f"{count + 10} Workspaces")

@@ -9,6 +9,9 @@ GOALS = (
     ("nodeclaim_claim", "apply -> NodeClaim, p50", "ms", "151-163", 8, False),
     ("karpenter_claim", "apply -> NodePool, p50", "ms", "46-74", 8, False),
     ("own_job", "apply -> Job on own nodes, p50", "ms", "920-970", 15, False),
+    ("nodeclaim_bare", "  the API server alone for Workspace and NodeClaim", "ms", "", None, False),
+    ("karpenter_bare", "  (NodePool)", "ms", "", None, False),
+    ("own_bare", "  (Job)", "ms", "", None, False),
     ("nodeclaim_job", "node ready -> Job, p50 (NodeClaim)", "ms", "1,000", 8, False),
     ("karpenter_job", "  (NodePool)", "ms", "1,000", 8, False),
     ("waiting", "calls a second while Workspaces wait", "", "7 each", 0, False),
@@ -36,5 +39,8 @@ for key, words, unit, kaito, goal, is_more_better in GOALS:
     if key not in seen:
         continue
     words = words.format(**sizes)
+    if goal is None:
+        print(f"  {words + (', ' + unit if unit else ''):52}{'':>10}{seen[key]:10.3g}")
+        continue
     is_met = seen[key] >= goal if is_more_better else seen[key] <= goal
     print(f"  {words + (', ' + unit if unit else ''):52}{kaito:>10}{seen[key]:10.3g}  {'>=' if is_more_better else '<='} {goal}  {'met' if is_met else 'not met'}")

@@ -15,29 +15,48 @@ def clean(found):
     return {**{k: v for k, v in found.items() if k not in ("status", "metadata")}, "metadata": kept | {"namespace": "alone"}}
 
 
-def define_copy(api):
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    spec = api.ask("GET", f"{path}/workspaces.kaito.sh")["spec"] | {"group": COPY}
-    spec["names"].pop("shortNames", None)
-    spec["names"].pop("categories", None)
-    api.ask("POST", path, {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-                           "metadata": {"name": f"workspaces.{COPY}"}, "spec": spec})
+def make_namespace(api):
+    if "alone" not in [n["metadata"]["name"] for n in api.ask("GET", "/api/v1/namespaces")["items"]]:
+        api.ask("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "alone"}})
+
+
+def define_copy(api, plural, group, version):
+    """The definition under the group COPY, unless it is there. Its collection's path."""
+    path, copy = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", f"/apis/{COPY}/{version}/{plural}"
+    there = [d["metadata"]["name"] for d in api.ask("GET", path)["items"]]
+    if f"{plural}.{COPY}" not in there:
+        spec = api.ask("GET", f"{path}/{plural}.{group}")["spec"] | {"group": COPY}
+        spec["names"].pop("shortNames", None)
+        spec["names"].pop("categories", None)
+        api.ask("POST", path, {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                               "metadata": {"name": f"{plural}.{COPY}"}, "spec": spec})
     for _ in range(100):
-        time.sleep(0.1)
         try:
-            return api.ask("GET", f"/apis/{COPY}/v1beta1/workspaces")
+            api.ask("GET", copy)
+            return copy
         except RuntimeError:
-            pass
+            time.sleep(0.1)
     raise RuntimeError(f"{COPY} is not served")
+
+
+def suspended(job):
+    """A Job as one of kairo's is, whose pod nobody makes: that is the controller's work."""
+    job = clean(job) | {"apiVersion": "batch/v1", "kind": "Job"}
+    job["spec"].pop("selector", None)
+    job["spec"]["suspend"] = True
+    for part in ("batch.kubernetes.io/controller-uid", "controller-uid"):
+        job["spec"]["template"]["metadata"].get("labels", {}).pop(part, None)
+        job["metadata"].get("labels", {}).pop(part, None)
+    return job
 
 
 def write_rate(api, folder, port, names):
     """Writes copies of what is in the namespace default into another one, as often as the agents do for each: the
     Workspace, its revision, finalizer with annotations, a first status, the Job, the last status."""
-    api.ask("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "alone"}})
+    make_namespace(api)
     there = {kind: {o["metadata"]["name"]: o for o in api.ask("GET", f"{group}/namespaces/default/{kind}")["items"]}
              for kind, group in GROUPS.items()}
-    define_copy(api)
+    define_copy(api, "workspaces", "kaito.sh", "v1beta1")
     revisions = {o["metadata"]["labels"]["workspace.kaito.io/name"]: o for o in there["controllerrevisions"].values()}
     phases = [[], [], [], [], [], []]
     for name in names:
@@ -46,12 +65,7 @@ def write_rate(api, folder, port, names):
         notes = bare["metadata"].pop("annotations")
         bare |= {"apiVersion": COPY + "/v1beta1", "kind": "Workspace"}
         revision = clean(revisions[name]) | {"apiVersion": "apps/v1", "kind": "ControllerRevision"}
-        job = clean(there["jobs"][name]) | {"apiVersion": "batch/v1", "kind": "Job"}
-        job["spec"].pop("selector", None)
-        job["spec"]["suspend"] = True  # its pod is the controller's work
-        for part in ("batch.kubernetes.io/controller-uid", "controller-uid"):
-            job["spec"]["template"]["metadata"].get("labels", {}).pop(part, None)
-            job["metadata"].get("labels", {}).pop(part, None)
+        job = suspended(there["jobs"][name])
         path = {kind: f"{group}/namespaces/alone/{kind}".replace("kaito.sh", COPY) for kind, group in GROUPS.items()}
         status = {"status": workspace["status"]}
         early = {"status": workspace["status"] | {"state": "Pending"}}

@@ -35,7 +35,9 @@ class Api:
 
     def watch(self, path, selector=""):
         """Yields (type, object) from now on, until the server ends it."""
-        version = self.ask("GET", path)["metadata"]["resourceVersion"]
+        yield from self.events(path, self.ask("GET", path)["metadata"]["resourceVersion"], selector)
+
+    def events(self, path, version, selector=""):
         connection = self.connect()
         connection.request("GET", f"{path}?watch=1&timeoutSeconds=3600&resourceVersion={version}{selector}", headers=self.headers)
         reply = connection.getresponse()
@@ -44,13 +46,19 @@ class Api:
             yield event["type"], event["object"]
 
     def follow(self, path):
-        """As watch, for ever: a watch that ends, or falls behind, begins with what is there."""
-        seen = set()
+        """As watch, for ever: one that ends, breaks off or falls behind goes on with what is there."""
+        seen, is_first = set(), True
         while True:
-            for kind, found in self.watch(path):
-                if kind == "ERROR":
-                    break
-                seen.add(found["metadata"]["uid"])
-                yield kind, found
-            for found in self.ask("GET", path)["items"]:
-                yield "MODIFIED" if found["metadata"]["uid"] in seen else "ADDED", found
+            try:
+                listing = self.ask("GET", path)
+                for found in [] if is_first else listing["items"]:
+                    yield "MODIFIED" if found["metadata"]["uid"] in seen else "ADDED", found
+                is_first = False
+                for kind, found in self.events(path, listing["metadata"]["resourceVersion"]):
+                    if kind == "ERROR":
+                        break
+                    seen.add(found["metadata"]["uid"])
+                    yield kind, found
+            except (OSError, http.client.HTTPException, ValueError):  # half a line, a reset
+                self.connection.close()
+                self.connection = self.connect()
