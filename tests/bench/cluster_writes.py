@@ -44,7 +44,7 @@ def suspended(job):
     job = clean(job) | {"apiVersion": "batch/v1", "kind": "Job"}
     job["spec"].pop("selector", None)
     job["spec"]["suspend"] = True
-    for part in ("batch.kubernetes.io/controller-uid", "controller-uid"):
+    for part in ("batch.kubernetes.io/controller-uid", "controller-uid", "batch.kubernetes.io/job-name", "job-name"):
         job["spec"]["template"]["metadata"].get("labels", {}).pop(part, None)
         job["metadata"].get("labels", {}).pop(part, None)
     return job
