@@ -282,7 +282,10 @@ train() {
     awk -v m="$method" '
       $3 == "tok/s" { printf "  %-7s %-10s %9s %10s %8s  %s .. %s\n", m, $1, $2, $6, $11, $14, $16 }
       /^products:/ || /^kairo\// { printf "  %-7s %s\n", m, $0 }' "$work/train.log"
+    sed -n 's/^FIGURES //p' "$work/train.log" >>"$work/train.figures"
   done
+  title "training's figures and their goals"
+  python3 "$here/training_goals.py" "$work/train.figures"
 }
 
 checkpoints() {

@@ -35,12 +35,13 @@ ours kairo-fp32 "$bench"
 peft peft-bf16 bfloat16
 peft peft float32
 echo "load after: $(cut -d' ' -f1-3 /proc/loadavg)"
-"$python" - "$work" $names <<'PY'
+"$python" - "$work" "$method" $names <<'PY'
 import json, sys
-rows = {name: json.load(open(f"{sys.argv[1]}/{name}.json")) for name in sys.argv[2:]}
+rows = {name: json.load(open(f"{sys.argv[1]}/{name}.json")) for name in sys.argv[3:]}
 for name, r in rows.items():
     print(f"{name:10} {r['tokens_per_second']:8.1f} tok/s  peak RSS {r['peak_rss_bytes'] / 2**20:7.0f} MiB  "
           f"first step at {r['first_step_at_seconds']:5.1f} s  losses {r['losses'][0]:.5f} .. {r['losses'][-1]:.5f}")
+    print("FIGURES", json.dumps({"method": sys.argv[2], "by": name, **{k: v for k, v in r.items() if isinstance(v, (int, float))}}))
 ours = rows["kairo"]
 print(ours["products"])
 for name, r in rows.items():
