@@ -58,6 +58,23 @@ int kh_chat_render(const kh_chat*, const kh_turns*, size_t messages, int add_gen
                    int64_t now_s, kh_bytes* text, kh_ranges* generated, int* marked,
                    kh_bytes* error);
 
+typedef struct kh_vocabulary kh_vocabulary; /* a model's tokens as bytes; immutable */
+/* path: tokenizer.json, byte-level or with byte fallback. tokens: of the model's logits. stops: what
+ * ends an answer, at least one. */
+int kh_vocabulary_load(const char* path, size_t path_size, size_t tokens, const uint32_t* stops,
+                       size_t stop_count, kh_vocabulary** out, kh_bytes* error);
+void kh_vocabulary_free(kh_vocabulary*);
+/* Of a special token its name. */
+int kh_vocabulary_bytes(const kh_vocabulary*, uint32_t token, kh_bytes* out, kh_bytes* error);
+typedef struct kh_grammar kh_grammar; /* how far one answer has come; one thread at a time */
+/* schema: a JSON schema; an error names a keyword that is not known. The vocabulary must outlive it. */
+int kh_grammar_of_schema(const kh_vocabulary*, const char* schema, size_t size, kh_grammar** out,
+                         kh_bytes* error);
+void kh_grammar_free(kh_grammar*);
+/* Bit t % 32 of word t / 32: whether token t may come next; at the end only stops may. */
+int kh_grammar_mask(kh_grammar*, uint32_t* words, size_t count, kh_bytes* error);
+int kh_grammar_take(kh_grammar*, uint32_t token, kh_bytes* error); /* an error: it may not */
+
 /* Returns 0 to go on, else reading ends and kh_rows returns 0. */
 typedef int (*kh_on_row)(void* user, size_t number, const char* json, size_t size);
 /* format: 0 jsonl, 1 json, 2 csv, 3 parquet. packing: 0 none, 1 gzip, 2 zstd. bytes_max: of the

@@ -9,12 +9,19 @@ void Completion::begin(int cached_tokens) {
   piece_.cached_tokens = cached_tokens;
 }
 
-bool Completion::take(std::int32_t token) {
-  const auto text = text_of_.push(token);
+bool Completion::take(const Token& token) {
+  const auto text = text_of_.push(token.number);
   if (!text.ok()) log::error("a token has no text", {{"why", text.error().what}});
   const std::string shown = text.ok() ? stop_.push(text.value()) : std::string();
+  std::optional<ShownToken> seen;
+  if (vocabulary_ != nullptr) {
+    seen = {vocabulary_->bytes_of(token.number), token.likely.chosen, {}};
+    for (const auto& [number, logprob] : token.likely.best)
+      seen->best.emplace_back(vocabulary_->bytes_of(number), logprob);
+  }
   const std::scoped_lock lock(mutex_);
   piece_.text += shown;
+  if (seen) piece_.shown.push_back(std::move(*seen));
   ++piece_.tokens;
   if (!shown.empty()) news_.notify_one();
   return !stop_.stopped();
@@ -33,8 +40,11 @@ void Completion::end(Finish why) {
 Completion::Piece Completion::next(std::chrono::milliseconds patience) {
   std::unique_lock lock(mutex_);
   news_.wait_for(lock, patience, [&] { return piece_.finish || !piece_.text.empty(); });
+  if (!piece_.finish && piece_.text.empty())
+    return {{}, {}, {}, piece_.tokens, piece_.cached_tokens};
   Piece out = piece_;
   piece_.text.clear();
+  piece_.shown.clear();
   return out;
 }
 }  // namespace kairo::gpu

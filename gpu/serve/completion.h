@@ -7,35 +7,46 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "gpu/hf/grammar.h"
 #include "gpu/hf/tokenizer.h"
 #include "gpu/serve/scheduler.h"
 #include "gpu/serve/stop_text.h"
 
 namespace kairo::gpu {
+// A token of an answer: what it writes (perhaps a part of a character) and how likely it was.
+struct ShownToken {
+  std::string bytes;
+  float logprob = 0;
+  std::vector<std::pair<std::string, float>> best;  // what would have been written, likeliest first
+};
 class Completion final : public TokenSink {
  public:
-  // The tokenizer must outlive it.
-  Completion(const Tokenizer& tokenizer, std::vector<std::string> stops)
-      : text_of_(tokenizer), stop_(std::move(stops)) {}
+  // Tokenizer and vocabulary must outlive it. vocabulary: null where nobody wants the tokens.
+  Completion(const Tokenizer& tokenizer, const Vocabulary* vocabulary,
+             std::vector<std::string> stops)
+      : text_of_(tokenizer), vocabulary_(vocabulary), stop_(std::move(stops)) {}
   void begin(int cached_tokens) override;
-  bool take(std::int32_t token) override;
+  bool take(const Token& token) override;
   void end(Finish why) override;
   bool wanted() const override { return wanted_; }
 
   struct Piece {
-    std::string text;              // whole characters; may be empty in the last piece
-    std::optional<Finish> finish;  // set in the last piece
-    int tokens = 0;                // of the answer so far
-    int cached_tokens = 0;         // of the prompt
+    std::string text;               // whole characters; may be empty in the last piece
+    std::vector<ShownToken> shown;  // of the text, where they are wanted; a stop string's too
+    std::optional<Finish> finish;   // set in the last piece
+    int tokens = 0;                 // of the answer so far
+    int cached_tokens = 0;          // of the prompt
   };
   // Waits so long for text or for the end, else the piece is empty; after the end: the end again.
   Piece next(std::chrono::milliseconds patience);
   void leave() { wanted_ = false; }  // the reader has gone: the slot is freed
 
  private:
-  Detokenizer text_of_;  // this and the next: the scheduler's thread
+  Detokenizer text_of_;  // this and the next two: the scheduler's thread
+  const Vocabulary* vocabulary_;
   StopText stop_;
   std::atomic<bool> wanted_ = true;
   std::mutex mutex_;

@@ -3,7 +3,6 @@
 
 #include "gpu/formats/files.h"
 #include "gpu/serve/fields.h"
-#include "schemas/base/log.h"
 
 namespace kairo::gpu {
 namespace {
@@ -14,6 +13,7 @@ void read_sampling(Fields& fields, Sampling& out) {
   fields.number("temperature", out.temperature, 0, 2);
   fields.number("top_p", out.top_p, 0, 1);
   if (out.top_p <= 0) fields.wrong("top_p", "must be greater than 0, at most 1");
+  fields.number("min_p", out.min_p, 0, 1);
   fields.integer("top_k", out.top_k, -1, tokens_max);
   if (out.top_k < 0) out.top_k = 0;  // vLLM's word for "all"
   fields.number("repetition_penalty", out.repetition_penalty, 0.01, 100);
@@ -31,8 +31,6 @@ Result<Defaults> load_defaults(const std::string& dir) {
   read_sampling(fields, out.sampling);
   fields.integer("max_new_tokens", out.max_tokens, 1, tokens_max);
   TRY(fields.status());
-  if (!is_absent(object.value(), "min_p") && object.value()["min_p"] != 0)
-    log::warn("not done here", {{"file", name}, {"min_p", shown(object.value()["min_p"])}});
   return out;
 }
 }  // namespace kairo::gpu

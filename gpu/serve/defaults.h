@@ -13,7 +13,7 @@ struct Defaults {
 };
 constexpr int tokens_max = 1 << 24;  // of an answer, in any setting
 class Fields;
-// temperature, top_p, top_k (0 and -1: all), repetition_penalty.
+// temperature, top_p, min_p, top_k (0 and -1: all), repetition_penalty.
 void read_sampling(Fields& fields, Sampling& out);
 // dir/generation_config.json may be absent. invalid: a value that no request may have either.
 Result<Defaults> load_defaults(const std::string& dir);

@@ -2,17 +2,21 @@
 #pragma once
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "gpu/serve/reply.h"
 #include "gpu/serve/service.h"
 
 namespace kairo::gpu {
-// One answer on its way to one client; one thread. Its end, however it comes, frees the slot.
+// The answers to one request on their way to one client; one thread. Their end, however it comes,
+// frees the slots.
 class EventStream {
  public:
-  EventStream(Answer answer, Reply reply, bool include_usage)
-      : answer_(std::move(answer)), reply_(std::move(reply)), include_usage_(include_usage) {}
-  ~EventStream() { answer_.completion->leave(); }
+  EventStream(Answer answer, Reply reply)
+      : answer_(std::move(answer)), reply_(std::move(reply)), sent_(answer_.choices.size()) {}
+  ~EventStream() {
+    for (const auto& choice : answer_.choices) choice->leave();
+  }
   EventStream(const EventStream&) = delete;
   EventStream& operator=(const EventStream&) = delete;
   // What is to be sent now: whole events, the last of them `data: [DONE]`. "" when nothing came in
@@ -24,9 +28,18 @@ class EventStream {
   static constexpr int silent_calls_max = 60;
 
  private:
+  struct Sent {
+    std::size_t characters = 0;  // of the text
+    int tokens = 0;
+    bool has_ended = false;
+  };
+  std::string events_of(std::size_t index, std::chrono::milliseconds patience);
+  std::string end(const std::string& events);
   Answer answer_;
   Reply reply_;
-  bool include_usage_, begun_ = false, ended_ = false;
+  std::vector<Sent> sent_;
+  int cached_tokens_ = 0;
+  bool begun_ = false, failed_ = false, ended_ = false;
   int silent_calls_ = 0;
 };
 }  // namespace kairo::gpu

@@ -1,6 +1,8 @@
 // gpu/serve/fields.cpp
 #include "gpu/serve/fields.h"
 
+#include <cmath>
+
 namespace kairo::gpu {
 using Json = nlohmann::json;
 
@@ -25,8 +27,10 @@ void Fields::number(const char* key, float& out, double low, double high) {
 void Fields::integer(const char* key, int& out, int low, int high) {
   if (is_absent(object_, key)) return;
   const Json& value = object_[key];
-  if (!value.is_number_integer() || value.get<std::int64_t>() < low ||
-      value.get<std::int64_t>() > high)
+  const bool is_whole =
+      value.is_number_integer() ||
+      (value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>());
+  if (!is_whole || value.get<double>() < low || value.get<double>() > high)
     return wrong(
         key, "must be a whole number from " + std::to_string(low) + " to " + std::to_string(high));
   out = value.get<int>();

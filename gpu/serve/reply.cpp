@@ -1,6 +1,7 @@
 // gpu/serve/reply.cpp
 #include "gpu/serve/reply.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace kairo::gpu {
@@ -26,12 +27,60 @@ Ordered head(const std::string& id, const char* object, std::int64_t created_s,
              const std::string& model) {
   return {{"id", id}, {"object", object}, {"created", created_s}, {"model", model}};
 }
-Ordered choice(Form form, const char* where, const Ordered& text, const Ordered& reason) {
-  Ordered out = {{"index", 0}};
+Ordered choice(Form form, int index, const char* where, const Ordered& text,
+               const Ordered& logprobs, const Ordered& reason) {
+  Ordered out = {{"index", index}};
   out[form == Form::chat ? where : "text"] = text;
-  out["logprobs"] = nullptr;
+  out["logprobs"] = logprobs;
   out["finish_reason"] = reason;
   return out;
+}
+float shown_logprob(float value) {
+  return std::max(value, -9999.0f);  // JSON has no infinity
+}
+Ordered token_of(const std::string& bytes, float logprob) {
+  return {{"token", bytes},
+          {"logprob", shown_logprob(logprob)},
+          {"bytes", std::vector<std::uint8_t>(bytes.begin(), bytes.end())}};
+}
+Ordered chat_logprobs(std::span<const ShownToken> shown) {
+  Ordered list = Ordered::array();
+  for (const ShownToken& token : shown) {
+    Ordered one = token_of(token.bytes, token.logprob), best = Ordered::array();
+    for (const auto& [bytes, logprob] : token.best) best.push_back(token_of(bytes, logprob));
+    one["top_logprobs"] = best;
+    list.push_back(one);
+  }
+  return {{"content", list}, {"refusal", nullptr}};
+}
+// Four lists, of which the offsets are the characters of the text before a token.
+Ordered completion_logprobs(std::span<const ShownToken> shown, std::size_t at) {
+  Ordered tokens = Ordered::array(), logprobs = tokens, best = tokens, offsets = tokens;
+  for (const ShownToken& token : shown) {
+    tokens.push_back(token.bytes);
+    logprobs.push_back(shown_logprob(token.logprob));
+    Ordered likely = Ordered::object();
+    for (const auto& [bytes, logprob] : token.best) likely[bytes] = shown_logprob(logprob);
+    likely[token.bytes] = shown_logprob(token.logprob);
+    best.push_back(likely);
+    offsets.push_back(at);
+    at += characters_of(token.bytes);
+  }
+  return {{"tokens", tokens},
+          {"token_logprobs", logprobs},
+          {"top_logprobs", best},
+          {"text_offset", offsets}};
+}
+Ordered logprobs_of(Form form, const Wishes& wishes, std::span<const ShownToken> shown,
+                    std::size_t text_at) {
+  if (wishes.likely < 0) return nullptr;
+  return form == Form::chat ? chat_logprobs(shown) : completion_logprobs(shown, text_at);
+}
+// An event with one choice, out of what all have in common.
+std::string chunk_of(Ordered out, const Wishes& wishes, const Ordered& choice) {
+  out["choices"] = Ordered::array({choice});
+  if (wishes.usage) out["usage"] = nullptr;
+  return event_of(out);
 }
 Ordered model_of(std::span<const std::string> models, const BaseModel& base, std::size_t index,
                  std::int64_t created_s) {
@@ -48,35 +97,46 @@ const char* stream_object(Form form) {
 }
 }  // namespace
 
-std::string Reply::whole(const std::string& text, Finish finish, const Usage& usage) const {
+std::size_t characters_of(const std::string& utf8) {
+  return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
+std::string Reply::whole(std::span<const Choice> choices, const Usage& usage) const {
   const bool chat = form_ == Form::chat;
   Ordered out = head(id_, chat ? "chat.completion" : "text_completion", created_s_, model_);
-  const Ordered message = {{"role", "assistant"}, {"content", text}};
-  out["choices"] =
-      Ordered::array({choice(form_, "message", chat ? message : Ordered(text), reason_of(finish))});
+  out["choices"] = Ordered::array();
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const Choice& c = choices[i];
+    const Ordered message = {{"role", "assistant"}, {"content", c.text}, {"refusal", nullptr}};
+    out["choices"].push_back(choice(form_, static_cast<int>(i), "message",
+                                    chat ? message : Ordered(c.text),
+                                    logprobs_of(form_, wishes_, c.shown, 0), reason_of(c.finish)));
+  }
   out["usage"] = usage_of(usage);
   return text_of(out);
 }
-std::string Reply::first_event() const {
+std::string Reply::first_event(int index) const {
   if (form_ != Form::chat) return {};
-  Ordered out = head(id_, stream_object(form_), created_s_, model_);
-  const Ordered delta = {{"role", "assistant"}, {"content", ""}};
-  out["choices"] = Ordered::array({choice(form_, "delta", delta, nullptr)});
-  return event_of(out);
+  const Ordered delta = {{"role", "assistant"}, {"content", ""}, {"refusal", nullptr}};
+  return chunk_of(head(id_, stream_object(form_), created_s_, model_), wishes_,
+                  choice(form_, index, "delta", delta, nullptr, nullptr));
 }
-std::string Reply::event(const std::string& text) const {
-  Ordered out = head(id_, stream_object(form_), created_s_, model_);
+std::string Reply::event(int index, const std::string& text, std::span<const ShownToken> shown,
+                         std::size_t text_at) const {
   const Ordered delta = form_ == Form::chat ? Ordered{{"content", text}} : Ordered(text);
-  out["choices"] = Ordered::array({choice(form_, "delta", delta, nullptr)});
-  return event_of(out);
+  return chunk_of(
+      head(id_, stream_object(form_), created_s_, model_), wishes_,
+      choice(form_, index, "delta", delta, logprobs_of(form_, wishes_, shown, text_at), nullptr));
 }
-std::string Reply::last_event(Finish finish) const {
-  Ordered out = head(id_, stream_object(form_), created_s_, model_);
+std::string Reply::last_event(int index, Finish finish) const {
   const Ordered delta = form_ == Form::chat ? Ordered::object() : Ordered("");
-  out["choices"] = Ordered::array({choice(form_, "delta", delta, reason_of(finish))});
-  return event_of(out);
+  return chunk_of(head(id_, stream_object(form_), created_s_, model_), wishes_,
+                  choice(form_, index, "delta", delta, nullptr, reason_of(finish)));
 }
 std::string Reply::usage_event(const Usage& usage) const {
+  if (!wishes_.usage) return {};
   Ordered out = head(id_, stream_object(form_), created_s_, model_);
   out["choices"] = Ordered::array();
   out["usage"] = usage_of(usage);

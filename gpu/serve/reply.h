@@ -5,8 +5,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
-#include "gpu/serve/scheduler.h"
+#include "gpu/serve/completion.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
@@ -15,22 +16,40 @@ struct Usage {
   int prompt_tokens = 0, answer_tokens = 0;
   int cached_tokens = 0;  // of the prompt: computed before, for another request
 };
+// What a client asked to see beside the text.
+struct Wishes {
+  int likely = -1;     // Request's
+  bool usage = false;  // at a stream's end
+};
+struct Choice {
+  std::string text;
+  Finish finish = Finish::stop;
+  std::vector<ShownToken> shown;
+};
 class Reply {  // of one request; what all its parts have in common
  public:
-  Reply(Form form, std::string id, std::string model, std::int64_t created_s)
-      : form_(form), id_(std::move(id)), model_(std::move(model)), created_s_(created_s) {}
-  std::string whole(const std::string& text, Finish finish, const Usage& usage) const;
-  // Server-sent events: "data: {...}\n\n".
-  std::string first_event() const;  // chat: the role; completion: nothing
-  std::string event(const std::string& text) const;
-  std::string last_event(Finish finish) const;
-  std::string usage_event(const Usage& usage) const;
+  Reply(Form form, std::string id, std::string model, std::int64_t created_s, Wishes wishes)
+      : form_(form),
+        id_(std::move(id)),
+        model_(std::move(model)),
+        created_s_(created_s),
+        wishes_(wishes) {}
+  std::string whole(std::span<const Choice> choices, const Usage& usage) const;
+  // Server-sent events of one of the choices: "data: {...}\n\n".
+  std::string first_event(int index) const;  // chat: the role; completion: nothing
+  // text_at: characters of the choice's text before this (completion).
+  std::string event(int index, const std::string& text, std::span<const ShownToken> shown,
+                    std::size_t text_at) const;
+  std::string last_event(int index, Finish finish) const;
+  std::string usage_event(const Usage& usage) const;  // of all choices; "" where it is not wished
 
  private:
   Form form_;
   std::string id_, model_;
   std::int64_t created_s_;
+  Wishes wishes_;
 };
+std::size_t characters_of(const std::string& utf8);
 constexpr const char* stream_end = "data: [DONE]\n\n";
 constexpr const char* stream_comment = ": the answer is being computed\n\n";
 std::string kaito_reply(const std::string& text);  // {"Result": ...}

@@ -1,12 +1,16 @@
 // gpu/serve/request.cpp
 #include "gpu/serve/request.h"
 
+#include <charconv>
+#include <cmath>
+
 #include "gpu/serve/fields.h"
 
 namespace kairo::gpu {
 namespace {
 using Json = nlohmann::json;
-constexpr std::size_t stops_max = 16, stop_bytes_max = 1024;
+constexpr std::size_t stops_max = 16, stop_bytes_max = 1024, biases_max = 1024;
+constexpr int choices_max = 128, likely_max = 20;
 
 Result<Json> parse_object(std::string_view body) {
   auto parsed = parse_json_object(body);
@@ -36,12 +40,8 @@ void read_stop(const Json& object, Fields& fields, Request& out) {
 // What the APIs of OpenAI and vLLM have, we have not, and an answer would differ by. Only the value
 // that means "without it" passes.
 void refuse_unsupported(const Json& object, Fields& fields) {
-  const Json none = Json::array(), empty = Json::object();
-  const std::pair<const char*, Json> neutral[] = {{"n", 1},
-                                                  {"best_of", 1},
-                                                  {"min_p", 0},
-                                                  {"min_tokens", 0},
-                                                  {"logit_bias", empty},
+  const Json none = Json::array();
+  const std::pair<const char*, Json> neutral[] = {{"min_tokens", 0},
                                                   {"ignore_eos", false},
                                                   {"stop_token_ids", none},
                                                   {"bad_words", none},
@@ -52,7 +52,6 @@ void refuse_unsupported(const Json& object, Fields& fields) {
                                                   {"spaces_between_special_tokens", true},
                                                   {"truncate_prompt_tokens", nullptr},
                                                   {"prompt_logprobs", nullptr},
-                                                  {"top_logprobs", 0},
                                                   {"use_beam_search", false},
                                                   {"length_penalty", 1},
                                                   {"structured_outputs", nullptr},
@@ -60,11 +59,54 @@ void refuse_unsupported(const Json& object, Fields& fields) {
   for (const auto& [key, value] : neutral) fields.only(key, value);
   for (const auto& item : object.items())
     if (item.key().starts_with("guided_")) fields.only(item.key().c_str(), nullptr);
-  if (!is_absent(object, "response_format")) fields.only("response_format", Json{{"type", "text"}});
+}
+
+// {"50256": -100}: what is added to a token's logit.
+void read_biases(const Json& object, Fields& fields, Request& out) {
+  if (is_absent(object, "logit_bias")) return;
+  const Json& biases = object["logit_bias"];
+  const char* form = "must be an object of token numbers and biases from -100 to 100";
+  if (!biases.is_object()) return fields.wrong("logit_bias", form);
+  if (biases.size() > biases_max)
+    return fields.wrong("logit_bias", "can have " + std::to_string(biases_max) + " tokens");
+  for (const auto& [key, value] : biases.items()) {
+    std::int32_t token = -1;
+    const auto read = std::from_chars(key.data(), key.data() + key.size(), token);
+    if (read.ec != std::errc() || read.ptr != key.data() + key.size() || token < 0 ||
+        !value.is_number() || std::abs(value.get<double>()) > 100)
+      return fields.wrong("logit_bias", form);
+    out.sampling.biases.emplace_back(token, value.get<float>());
+  }
+}
+
+// The schema that an answer must validate against, with its members in the order of the body.
+void read_format(const Json& object, std::string_view body, Fields& fields, Request& out) {
+  if (is_absent(object, "response_format")) return;
+  const Json& format = object["response_format"];
+  const std::string type =
+      format.is_object() && format.contains("type") && format["type"].is_string()
+          ? format["type"].get<std::string>()
+          : "";
+  if (type == "text") return;
+  if (type == "json_object") {
+    out.schema = R"({"type":"object"})";
+    return;
+  }
+  if (type != "json_schema")
+    return fields.wrong("response_format",
+                        "must be {\"type\": \"text\"}, {\"type\": \"json_object\"} or {\"type\": "
+                        "\"json_schema\", \"json_schema\": {\"name\": ..., \"schema\": {...}}}");
+  const Json named = format.value("json_schema", Json());
+  if (!named.is_object() || !named.contains("schema") || !named["schema"].is_object())
+    return fields.wrong(
+        "response_format",
+        "of type json_schema needs json_schema: {\"name\": ..., \"schema\": {...}}");
+  const auto ordered = nlohmann::ordered_json::parse(body);  // as object was, within its limits
+  out.schema = ordered["response_format"]["json_schema"]["schema"].dump();
 }
 
 // What both OpenAI requests have in common.
-void read_shared(const Json& object, Fields& fields, Request& out) {
+void read_shared(const Json& object, std::string_view body, Fields& fields, Request& out) {
   fields.text("model", out.model);
   read_sampling(fields, out.sampling);
   fields.number("presence_penalty", out.sampling.presence_penalty, -2, 2);
@@ -73,6 +115,11 @@ void read_shared(const Json& object, Fields& fields, Request& out) {
   fields.flag("stream", out.stream);
   read_seed(object, fields, out);
   read_stop(object, fields, out);
+  fields.integer("n", out.choices, 1, choices_max);
+  if (!is_absent(object, "best_of") && object["best_of"] != out.choices)
+    fields.wrong("best_of", "is not supported here: leave it out");
+  read_biases(object, fields, out);
+  read_format(object, body, fields, out);
   refuse_unsupported(object, fields);
   if (!is_absent(object, "stream_options")) {
     if (!object["stream_options"].is_object())
@@ -156,13 +203,24 @@ Result<Request> parse_chat_completion(std::string_view body, const Defaults& def
   out.sampling = defaults.sampling;
   out.max_tokens = defaults.max_tokens;
   Fields fields(object);
-  read_shared(object, fields, out);
+  read_shared(object, body, fields, out);
   fields.integer("max_completion_tokens", out.max_tokens, 1, tokens_max);
-  fields.only("logprobs", false);
+  bool wants_logprobs = false;
+  fields.flag("logprobs", wants_logprobs);
+  if (wants_logprobs) out.likely = 0;
+  int best = 0;
+  fields.integer("top_logprobs", best, 0, likely_max);
+  if (best > 0 && !wants_logprobs)
+    fields.wrong("top_logprobs", "needs \"logprobs\": true beside it");
+  if (best > 0) out.likely = best;
   fields.only("tools", Json::array());
   fields.only("functions", Json::array());
   fields.only("chat_template", nullptr);
-  fields.only("chat_template_kwargs", Json::object());
+  if (!is_absent(object, "chat_template_kwargs")) {
+    if (!object["chat_template_kwargs"].is_object())
+      fields.wrong("chat_template_kwargs", "must be an object of the template's variables");
+    out.template_variables = object["chat_template_kwargs"].dump();
+  }
   fields.only("documents", Json::array());
   fields.only("continue_final_message", false);
   fields.only("add_generation_prompt", true);
@@ -178,9 +236,10 @@ Result<Request> parse_completion(std::string_view body, const Defaults& defaults
   out.sampling = defaults.sampling;
   out.max_tokens = 16;  // OpenAI's default
   Fields fields(object);
-  read_shared(object, fields, out);
+  read_shared(object, body, fields, out);
   fields.only("suffix", "");
-  fields.only("logprobs", nullptr);  // 0 asks for the chosen tokens' own
+  fields.integer("logprobs", out.likely, 0, likely_max);
+  fields.only("top_logprobs", 0);
   fields.only("add_special_tokens", true);
   TRY(fields.status());
   if (is_absent(object, "prompt")) return bad("prompt", "is missing: a string");

@@ -25,7 +25,11 @@ struct Request {
   std::vector<std::string> stop;
   std::vector<std::int32_t> stop_tokens;  // besides the model's
   std::optional<std::uint64_t> seed;      // absent: another answer each time
-  Sampling sampling;                      // but for the seed
+  int choices = 1;                        // answers to the same prompt
+  int likely = -1;     // tokens are shown with their probability and so many best; -1: they are not
+  std::string schema;  // that the answer validates against, a JSON text; "": it is free
+  std::string template_variables;  // a JSON object for the chat template, or ""
+  Sampling sampling;               // but for the seed
   bool stream = false, include_usage = false;
   bool return_full_text = false;  // prompt and answer (/chat only)
 };

@@ -28,16 +28,23 @@ Sampler::Sampler(const Sampling& settings, std::span<const std::int32_t> prompt)
   for (const std::int32_t token : prompt) seen_.try_emplace(token, 0);
 }
 
-std::span<const float> Sampler::penalised(std::span<const float> logits) {
+std::span<const float> Sampler::adjusted(std::span<const float> logits,
+                                         std::span<const std::uint32_t> allowed) {
   const auto& s = settings_;
-  if (s.repetition_penalty == 1.0f && s.presence_penalty == 0 && s.frequency_penalty == 0)
-    return logits;
+  const bool has_penalties =
+      s.repetition_penalty != 1.0f || s.presence_penalty != 0 || s.frequency_penalty != 0;
+  if (!has_penalties && s.biases.empty() && allowed.empty()) return logits;
   scratch_.assign(logits.begin(), logits.end());
-  for (const auto& [token, times] : seen_) {
-    float& value = scratch_[static_cast<std::size_t>(token)];
-    value = value > 0 ? value / s.repetition_penalty : value * s.repetition_penalty;
-    if (times > 0) value -= s.presence_penalty + s.frequency_penalty * static_cast<float>(times);
-  }
+  if (has_penalties)
+    for (const auto& [token, times] : seen_) {
+      float& value = scratch_[static_cast<std::size_t>(token)];
+      value = value > 0 ? value / s.repetition_penalty : value * s.repetition_penalty;
+      if (times > 0) value -= s.presence_penalty + s.frequency_penalty * static_cast<float>(times);
+    }
+  for (const auto& [token, bias] : s.biases) scratch_[static_cast<std::size_t>(token)] += bias;
+  for (std::size_t i = 0; !allowed.empty() && i < scratch_.size(); ++i)
+    if ((allowed[i / 32] >> (i % 32) & 1) == 0)
+      scratch_[i] = -std::numeric_limits<float>::infinity();
   return scratch_;
 }
 
@@ -45,7 +52,8 @@ std::int32_t Sampler::draw(std::span<const float> logits) {
   const std::size_t vocab = logits.size();
   const float highest = highest_of(logits);
   const auto weight = [&](float logit) {
-    return static_cast<double>(std::exp((logit - highest) / settings_.temperature));
+    const float share = std::exp((logit - highest) / settings_.temperature);
+    return share < settings_.min_p ? 0.0 : static_cast<double>(share);
   };
   const std::size_t top_k =
       settings_.top_k > 0 ? std::min<std::size_t>(static_cast<std::size_t>(settings_.top_k), vocab)
@@ -93,10 +101,27 @@ std::int32_t Sampler::draw(std::span<const float> logits) {
   return order_.front().second;
 }
 
-std::int32_t Sampler::pick(std::span<const float> logits) {
-  const std::span<const float> scores = penalised(logits);
+std::int32_t Sampler::pick(std::span<const float> logits, std::span<const std::uint32_t> allowed) {
+  const std::span<const float> scores = adjusted(logits, allowed);
   const std::int32_t token = settings_.temperature <= 0 ? best(scores) : draw(scores);
   ++seen_[token];
   return token;
+}
+
+Likely likely_of(std::span<const float> logits, std::int32_t chosen, int best) {
+  const float highest = highest_of(logits);
+  double total = 0;
+  for (const float logit : logits) total += static_cast<double>(std::exp(logit - highest));
+  const float offset = highest + static_cast<float>(std::log(total));
+  std::vector<std::pair<std::int32_t, float>> order;
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    order.emplace_back(static_cast<std::int32_t>(i), logits[i]);
+  const auto end = order.begin() + std::min<std::ptrdiff_t>(best, std::ssize(order));
+  std::partial_sort(order.begin(), end, order.end(), [](const auto& a, const auto& b) {
+    return a.second > b.second || (a.second == b.second && a.first < b.first);
+  });
+  Likely out{logits[static_cast<std::size_t>(chosen)] - offset, {order.begin(), end}};
+  for (auto& [token, logit] : out.best) logit -= offset;
+  return out;
 }
 }  // namespace kairo::gpu

@@ -7,7 +7,7 @@
 
 namespace kairo::gpu {
 namespace {
-constexpr std::int32_t no_token = -1;
+constexpr std::int32_t no_token = -1, no_choice = -2;  // inside a prompt; the rule failed
 }
 Scheduler::Scheduler(Generator& generator, const SchedulerOptions& options)
     : generator_(generator),
@@ -103,27 +103,44 @@ void Scheduler::end(int slot, Finish why) {
   used_[static_cast<std::size_t>(slot)] = ++turns_;
 }
 
+Result<Token> Scheduler::choose_token(Job& job, std::span<const float> logits) {
+  Sequence& s = job.sequence;
+  if (s.rule) {
+    job.allowed.resize((logits.size() + 31) / 32);
+    TRY(s.rule->mask(job.allowed));
+  }
+  Token token{job.sampler->pick(logits, job.allowed), {}};
+  if (s.rule) TRY(s.rule->take(token.number));
+  if (s.likely >= 0) token.likely = likely_of(logits, token.number, s.likely);
+  return token;
+}
+
 // Each feed's next token; none inside a prompt, where logits mean nothing yet. All at once: it
 // stands between two rounds.
-std::vector<std::int32_t> Scheduler::pick(std::span<const Feed> feeds,
-                                          std::span<const float> logits) {
+std::vector<Token> Scheduler::pick(std::span<const Feed> feeds, std::span<const float> logits) {
   const auto vocab = static_cast<std::size_t>(generator_.vocab());
-  std::vector<std::int32_t> tokens(feeds.size(), no_token);
+  std::vector<Token> tokens(feeds.size());
 #pragma omp parallel for schedule(dynamic) if (feeds.size() > 1)
   for (std::size_t i = 0; i < feeds.size(); ++i) {
     Job& job = *slots_[static_cast<std::size_t>(feeds[i].slot)];
+    tokens[i].number = no_token;
     if (!job.is_answering()) job.fed += feeds[i].tokens.size();
-    if (job.is_answering()) tokens[i] = job.sampler->pick(logits.subspan(i * vocab, vocab));
+    if (!job.is_answering()) continue;
+    auto chosen = choose_token(job, logits.subspan(i * vocab, vocab));
+    if (!chosen.ok()) log::error("an answer's grammar failed", {{"why", chosen.error().what}});
+    tokens[i] = chosen.ok() ? std::move(chosen).value() : Token{no_choice, {}};
   }
   return tokens;
 }
 
-void Scheduler::advance(int slot, std::int32_t token) {
-  if (token == no_token) return;
+void Scheduler::advance(int slot, const Token& token) {
+  if (token.number == no_token) return;
+  if (token.number == no_choice) return end(slot, Finish::failed);
   Job& job = *slots_[static_cast<std::size_t>(slot)];
   const auto& stops = job.sequence.stop_tokens;
-  if (std::find(stops.begin(), stops.end(), token) != stops.end()) return end(slot, Finish::stop);
-  job.last = token;
+  if (std::find(stops.begin(), stops.end(), token.number) != stops.end())
+    return end(slot, Finish::stop);
+  job.last = token.number;
   ++job.answered;
   ++totals_.answer_tokens;
   if (!job.sink->take(token)) return end(slot, Finish::stop);

@@ -22,13 +22,25 @@
 
 namespace kairo::gpu {
 enum class Finish : std::uint8_t { stop, length, cancelled, failed };
+// What an answer is bound to: a JSON schema's grammar, say. The scheduler's thread.
+class TokenRule {
+ public:
+  virtual ~TokenRule() = default;
+  // A bit a token in words of 32: which may come next, the stop tokens among them where it can end.
+  virtual Status mask(std::span<std::uint32_t> allowed) = 0;
+  virtual Status take(std::int32_t token) = 0;  // the one that was chosen
+};
+struct Token {
+  std::int32_t number = -1;
+  Likely likely;  // where the sequence wants it
+};
 // Where a sequence's tokens go. Called from the scheduler's thread; must be quick.
 class TokenSink {
  public:
   virtual ~TokenSink() = default;
   // Once, first, when its turn has come: tokens of its prompt that need not be computed.
   virtual void begin(int cached_tokens) = 0;
-  virtual bool take(std::int32_t token) = 0;  // false: the answer is complete (a stop string)
+  virtual bool take(const Token& token) = 0;  // false: the answer is complete (a stop string)
   virtual void end(Finish why) = 0;           // once, last
   virtual bool wanted() const = 0;            // false: the reader has gone; any thread
 };
@@ -38,6 +50,8 @@ struct Sequence {
   int max_tokens = 16;                    // of the answer, at least 1
   std::vector<std::int32_t> stop_tokens;  // end the answer; not given to the sink
   Sampling sampling;
+  int likely = -1;  // tokens come with their probability and that of so many best; -1: without
+  std::shared_ptr<TokenRule> rule;  // its own; null: the answer is free
 };
 struct SchedulerOptions {
   std::size_t waiting_max = 64;
@@ -68,8 +82,9 @@ class Scheduler {
     Sequence sequence;
     std::shared_ptr<TokenSink> sink;
     std::optional<Sampler> sampler;
-    std::size_t fed = 0;     // tokens of the prompt that the generator has
-    std::int32_t last = -1;  // the answer's newest token, not yet fed
+    std::vector<std::uint32_t> allowed;  // of the rule
+    std::size_t fed = 0;                 // tokens of the prompt that the generator has
+    std::int32_t last = -1;              // the answer's newest token, not yet fed
     int answered = 0;
     bool waits = false;  // for what another request computes
     bool is_answering() const { return fed == sequence.prompt.size(); }
@@ -78,8 +93,9 @@ class Scheduler {
   Start choose(const Job& job) const;
   bool should_wait(const Job& job, const Start& start) const;
   void take(const Start& start);
-  std::vector<std::int32_t> pick(std::span<const Feed> feeds, std::span<const float> logits);
-  void advance(int slot, std::int32_t token);
+  std::vector<Token> pick(std::span<const Feed> feeds, std::span<const float> logits);
+  static Result<Token> choose_token(Job& job, std::span<const float> logits);
+  void advance(int slot, const Token& token);
   void end(int slot, Finish why);
   void publish();  // the counts, after slots changed
   void loop();

@@ -1,8 +1,10 @@
 // gpu/serve/server.cpp - paths and guards; this and connection.cpp alone know cpp-httplib.
 #include "gpu/serve/server.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <iterator>
 #include <random>
 #include <thread>
 
@@ -199,11 +201,11 @@ class HttpServer final : public Server {
     const auto openai = [this](Form form) {
       return [this, form](const Request& asked, const Answer& answer,
                           const httplib::Request& request, httplib::Response& reply) {
-        const Reply with(form, next_id(form), answer.model, clock_.now_ms() / 1000);
-        if (asked.stream) return stream(answer, with, asked.include_usage, request, reply);
-        wait_for(answer, reply, [&](const std::string& text, const Completion::Piece& last) {
-          return with.whole(text, *last.finish,
-                            {answer.prompt_tokens, last.tokens, last.cached_tokens});
+        const Reply with(form, next_id(form), answer.model, clock_.now_ms() / 1000,
+                         {asked.likely, asked.stream && asked.include_usage});
+        if (asked.stream) return stream(answer, with, request, reply);
+        wait_for(answer, reply, [&](std::span<const Choice> choices, const Usage& usage) {
+          return with.whole(choices, usage);
         });
       };
     };
@@ -212,34 +214,50 @@ class HttpServer final : public Server {
     post("/chat", parse_kaito_chat,
          [this](const Request& asked, const Answer& answer, const httplib::Request&,
                 httplib::Response& reply) {
-           wait_for(answer, reply, [&](const std::string& text, const Completion::Piece&) {
+           wait_for(answer, reply, [&](std::span<const Choice> choices, const Usage&) {
+             const std::string& text = choices.front().text;
              return kaito_reply(asked.return_full_text ? asked.prompt + text : text);
            });
          });
   }
 
-  // A client that hangs up meanwhile frees its slot.
+  // A client that hangs up meanwhile frees its slots, and so does an answer that fails.
   template <class Build>
   void wait_for(const Answer& answer, httplib::Response& reply, const Build& build) {
-    std::string text;
-    Completion::Piece piece;
-    do {
-      if (KeepingServer::connection().has_gone()) {
-        answer.completion->leave();
-        reply.status = client_closed_request;
-        return;
+    std::vector<Choice> choices;
+    Usage usage{answer.prompt_tokens};
+    const auto leave = [&] {
+      for (const auto& choice : answer.choices) choice->leave();
+    };
+    for (const auto& completion : answer.choices) {
+      Choice choice;
+      Completion::Piece piece;
+      do {
+        if (KeepingServer::connection().has_gone()) {
+          leave();
+          reply.status = client_closed_request;
+          return;
+        }
+        piece = completion->next(options_.look_after);
+        choice.text += piece.text;
+        std::ranges::move(piece.shown, std::back_inserter(choice.shown));
+      } while (!piece.finish);
+      if (const auto failure = failure_of(*piece.finish)) {
+        leave();
+        return fail(reply, *failure);
       }
-      piece = answer.completion->next(options_.look_after);
-      text += piece.text;
-    } while (!piece.finish);
-    if (const auto failure = failure_of(*piece.finish)) return fail(reply, *failure);
-    reply.set_content(build(text, piece), json);
+      choice.finish = *piece.finish;
+      usage.answer_tokens += piece.tokens;
+      if (choices.empty()) usage.cached_tokens = piece.cached_tokens;  // the prompt counts once
+      choices.push_back(std::move(choice));
+    }
+    reply.set_content(build(choices, usage), json);
   }
-  void stream(const Answer& answer, const Reply& with, bool include_usage,
-              const httplib::Request& request, httplib::Response& reply) {
+  void stream(const Answer& answer, const Reply& with, const httplib::Request& request,
+              httplib::Response& reply) {
     reply.set_header("Cache-Control", "no-cache");
     reply.set_header("X-Accel-Buffering", "no");
-    const auto events = std::make_shared<EventStream>(answer, with, include_usage);
+    const auto events = std::make_shared<EventStream>(answer, with);
     const auto write = [this, events](std::size_t, httplib::DataSink& sink) {
       const std::string text = events->next(options_.look_after);
       if (text.empty()) return sink.is_writable();  // httplib takes an empty write for the end

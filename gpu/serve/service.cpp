@@ -9,6 +9,25 @@
 #include "gpu/formats/safetensors.h"
 
 namespace kairo::gpu {
+namespace {
+class GrammarRule final : public TokenRule {
+ public:
+  explicit GrammarRule(Grammar grammar) : grammar_(std::move(grammar)) {}
+  Status mask(std::span<std::uint32_t> allowed) override { return grammar_.mask(allowed); }
+  Status take(std::int32_t token) override { return grammar_.take(token); }
+
+ private:
+  Grammar grammar_;
+};
+Result<std::shared_ptr<TokenRule>> rule_of(const Vocabulary& vocabulary,
+                                           const std::string& schema) {
+  auto grammar = Grammar::of_schema(vocabulary, schema);
+  if (!grammar.ok())
+    return Error{Code::invalid, "response_format: the schema: " + grammar.error().what};
+  return std::shared_ptr<TokenRule>(std::make_shared<GrammarRule>(std::move(grammar).value()));
+}
+}  // namespace
+
 std::string weights_in_words(const GeneratorOptions& options) {
   const auto folder = TensorFolder::open(options.model_dir);
   const auto config = load_model_config(options.model_dir);
@@ -30,6 +49,8 @@ Service::Service(const ServiceOptions& options, Tokenizer tokenizer,
     : models_{options.name},
       base_{weights_in_words(options.generator),
             options.generator.device == nullptr ? "" : options.generator.device->name},
+      folder_(options.generator.model_dir),
+      answers_max_(options.generator.slots + static_cast<int>(options.scheduler.waiting_max)),
       tokenizer_(std::move(tokenizer)),
       generator_(std::move(generator)),
       scheduler_(*generator_, options.scheduler) {
@@ -83,13 +104,35 @@ Result<std::vector<std::int32_t>> Service::encoded(const Request& request) const
   if (!tokenizer_.has_chat_template())
     return Error{Code::invalid, "messages: the model " + models_.front() +
                                     " has no chat template; send a prompt (POST /v1/completions)"};
-  const RenderedChat chat = TRY(tokenizer_.apply_chat(request.messages, true));
+  const RenderedChat chat =
+      TRY(tokenizer_.apply_chat(request.messages, true, {}, request.template_variables));
   return tokenizer_.encode(chat.text, false);
+}
+
+Result<const Vocabulary*> Service::vocabulary() {
+  const std::scoped_lock lock(vocabulary_mutex_);
+  if (!vocabulary_) vocabulary_ = TRY(Vocabulary::load(folder_, generator_->vocab(), stop_tokens_));
+  return &*vocabulary_;
+}
+
+// What only this model and this server say of a request.
+Status Service::fits(const Request& request) const {
+  for (const auto& [token, bias] : request.sampling.biases)
+    if (token >= generator_->vocab())
+      return Error{Code::invalid, "logit_bias: token " + std::to_string(token) +
+                                      " is not in the vocabulary of " +
+                                      std::to_string(generator_->vocab())};
+  if (request.choices > answers_max_)
+    return Error{Code::invalid, "n is " + std::to_string(request.choices) +
+                                    ": this server takes at most " + std::to_string(answers_max_) +
+                                    " answers at a time"};
+  return ok();
 }
 
 Result<Answer> Service::ask(const Request& request) {
   Sequence sequence;
   const std::size_t index = request.model.empty() ? 0 : TRY(index_of(request.model));
+  TRY(fits(request));
   sequence.adapter = static_cast<int>(index) - 1;
   sequence.prompt = TRY(tokens_of(request));
   const int prompt_tokens = static_cast<int>(sequence.prompt.size());
@@ -107,10 +150,22 @@ Result<Answer> Service::ask(const Request& request) {
   sequence.stop_tokens.insert(sequence.stop_tokens.end(), request.stop_tokens.begin(),
                               request.stop_tokens.end());
   sequence.sampling = request.sampling;
-  sequence.sampling.seed = request.seed ? *request.seed : std::random_device{}();
-  Answer answer{std::make_shared<Completion>(tokenizer_, request.stop), models_[index],
-                prompt_tokens};
-  TRY(scheduler_.submit(std::move(sequence), answer.completion));
+  sequence.likely = request.likely;
+  const std::uint64_t seed = request.seed ? *request.seed : std::random_device{}();
+  const Vocabulary* known = nullptr;  // where the answer is bound, or its tokens are shown
+  if (request.likely >= 0 || !request.schema.empty()) known = TRY(vocabulary());
+  Answer answer{{}, models_[index], prompt_tokens};
+  for (int i = 0; i < request.choices; ++i) {
+    Sequence one = sequence;
+    one.sampling.seed = seed + static_cast<std::uint64_t>(i);
+    if (!request.schema.empty()) one.rule = TRY(rule_of(*known, request.schema));
+    answer.choices.push_back(std::make_shared<Completion>(
+        tokenizer_, request.likely >= 0 ? known : nullptr, request.stop));
+    if (const auto taken = scheduler_.submit(std::move(one), answer.choices.back()); !taken.ok()) {
+      for (const auto& before : answer.choices) before->leave();
+      return taken.error();
+    }
+  }
   return answer;
 }
 }  // namespace kairo::gpu

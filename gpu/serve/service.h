@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,10 +20,10 @@ struct ServiceOptions {
   GeneratorOptions generator;
   SchedulerOptions scheduler;
 };
-// An answer that has been accepted. The reader calls completion->next(..) until it has finished, or
-// leave().
+// Answers that have been accepted, to one prompt. The reader calls next(..) of each until it has
+// finished, or leave().
 struct Answer {
-  std::shared_ptr<Completion> completion;
+  std::vector<std::shared_ptr<Completion>> choices;  // at least one
   std::string model;
   int prompt_tokens = 0;
 };
@@ -48,12 +50,18 @@ class Service {  // ask, counts: any thread
   Service(const ServiceOptions& options, Tokenizer tokenizer, std::unique_ptr<Generator> generator);
   Result<std::vector<std::int32_t>> tokens_of(const Request& request) const;
   Result<std::vector<std::int32_t>> encoded(const Request& request) const;
+  Result<const Vocabulary*> vocabulary();  // made when the first request wants it
+  Status fits(const Request& request) const;
   std::vector<std::string> models_;
   BaseModel base_;
   std::vector<std::int32_t> stop_tokens_;
   Defaults defaults_;
+  std::string folder_;
+  int answers_max_;  // at a time, those that wait included
   Tokenizer tokenizer_;
+  std::mutex vocabulary_mutex_;
+  std::optional<Vocabulary> vocabulary_;
   std::unique_ptr<Generator> generator_;
-  Scheduler scheduler_;
+  Scheduler scheduler_;  // last: what it holds wants the vocabulary
 };
 }  // namespace kairo::gpu

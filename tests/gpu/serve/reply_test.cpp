@@ -4,35 +4,44 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
 using namespace kairo;
 using namespace kairo::gpu;
+namespace {
+std::string whole(const Reply& reply, const std::string& text, Finish finish, const Usage& usage) {
+  const Choice choice{text, finish, {}};
+  return reply.whole(std::span(&choice, 1), usage);
+}
+}  // namespace
 
 TEST_CASE("a chat answer, whole and as events") {
-  const Reply reply(Form::chat, "id-1", "pip", 1700000000);
+  const Reply reply(Form::chat, "id-1", "pip", 1700000000, {-1, true});
   const std::string head =
       R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"pip",)";
-  CHECK(reply.whole("hi \"you\"", Finish::stop, {5, 2, 3}) ==
-        R"({"id":"id-1","object":"chat.completion","created":1700000000,"model":"pip",)"
-        R"("choices":[{"index":0,"message":{"role":"assistant","content":"hi \"you\""},)"
-        R"("logprobs":null,"finish_reason":"stop"}],)"
-        R"("usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,)"
-        R"("prompt_tokens_details":{"cached_tokens":3}}})");
-  CHECK(reply.first_event() ==
+  CHECK(
+      whole(reply, "hi \"you\"", Finish::stop, {5, 2, 3}) ==
+      R"({"id":"id-1","object":"chat.completion","created":1700000000,"model":"pip",)"
+      R"("choices":[{"index":0,"message":{"role":"assistant","content":"hi \"you\"","refusal":null},)"
+      R"("logprobs":null,"finish_reason":"stop"}],)"
+      R"("usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,)"
+      R"("prompt_tokens_details":{"cached_tokens":3}}})");
+  CHECK(reply.first_event(0) ==
         "data: " + head +
-            R"("choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,)"
-            "\"finish_reason\":null}]}\n\n");
-  CHECK(reply.event("a\nb") ==
+            R"("choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},)"
+            "\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n");
+  CHECK(reply.event(0, "a\nb", {}, 0) ==
         "data: " + head +
             R"("choices":[{"index":0,"delta":{"content":"a\nb"},"logprobs":null,)"
-            "\"finish_reason\":null}]}\n\n");
-  CHECK(reply.last_event(Finish::length) ==
+            "\"finish_reason\":null}],\"usage\":null}\n\n");
+  CHECK(reply.last_event(0, Finish::length) ==
         "data: " + head +
             R"("choices":[{"index":0,"delta":{},"logprobs":null,)"
-            "\"finish_reason\":\"length\"}]}\n\n");
+            "\"finish_reason\":\"length\"}],\"usage\":null}\n\n");
   CHECK(reply.usage_event({5, 2}) ==
         "data: " + head +
             R"("choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,)"
@@ -40,31 +49,57 @@ TEST_CASE("a chat answer, whole and as events") {
 }
 
 TEST_CASE("a completion, whole and as events") {
-  const Reply reply(Form::completion, "id-2", "base", 1700000000);
+  const Reply reply(Form::completion, "id-2", "base", 1700000000, {});
   const std::string head =
       R"({"id":"id-2","object":"text_completion","created":1700000000,"model":"base",)";
-  CHECK(reply.whole("x", Finish::length, {1, 1}) ==
+  CHECK(whole(reply, "x", Finish::length, {1, 1}) ==
         head + R"("choices":[{"index":0,"text":"x","logprobs":null,"finish_reason":"length"}],)"
                R"("usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,)"
                R"("prompt_tokens_details":{"cached_tokens":0}}})");
-  CHECK(reply.first_event().empty());
-  CHECK(reply.event("x") == "data: " + head +
-                                R"("choices":[{"index":0,"text":"x","logprobs":null,)"
-                                "\"finish_reason\":null}]}\n\n");
-  CHECK(reply.last_event(Finish::stop) == "data: " + head +
-                                              R"("choices":[{"index":0,"text":"","logprobs":null,)"
-                                              "\"finish_reason\":\"stop\"}]}\n\n");
+  CHECK(reply.first_event(0).empty());
+  CHECK(reply.event(0, "x", {}, 0) == "data: " + head +
+                                          R"("choices":[{"index":0,"text":"x","logprobs":null,)"
+                                          "\"finish_reason\":null}]}\n\n");
+  CHECK(reply.last_event(0, Finish::stop) ==
+        "data: " + head +
+            R"("choices":[{"index":0,"text":"","logprobs":null,)"
+            "\"finish_reason\":\"stop\"}]}\n\n");
+}
+
+TEST_CASE("several choices, and how likely their tokens were") {
+  const std::vector<ShownToken> shown = {{"h\xC3", -0.5f, {{"h\xC3", -0.5f}, {"x", -1.25f}}},
+                                         {"\xA9", -std::numeric_limits<float>::infinity(), {}}};
+  const std::vector<Choice> choices = {{"h\u00e9", Finish::stop, shown}, {"b", Finish::length, {}}};
+  const auto of = [](const std::string& reply) { return nlohmann::json::parse(reply)["choices"]; };
+  const auto chat = of(Reply(Form::chat, "id", "m", 0, {2, false}).whole(choices, {1, 3}));
+  CHECK(chat[0]["logprobs"].dump() ==
+        "{\"content\":[{\"bytes\":[104,195],\"logprob\":-0.5,\"token\":\"h\xEF\xBF\xBD\","
+        "\"top_logprobs\":[{\"bytes\":[104,195],\"logprob\":-0.5,\"token\":\"h\xEF\xBF\xBD\"},"
+        "{\"bytes\":[120],\"logprob\":-1.25,\"token\":\"x\"}]},"
+        "{\"bytes\":[169],\"logprob\":-9999.0,\"token\":\"\xEF\xBF\xBD\",\"top_logprobs\":[]}],"
+        "\"refusal\":null}");
+  CHECK(chat[1]["index"] == 1);
+  CHECK(chat[1]["finish_reason"] == "length");
+  CHECK(chat[1]["logprobs"]["content"].dump() == "[]");
+  const Reply completion(Form::completion, "id", "m", 0, {2, false});
+  CHECK(of(completion.whole(choices, {1, 3}))[0]["logprobs"].dump() ==
+        "{\"text_offset\":[0,2],\"token_logprobs\":[-0.5,-9999.0],\"tokens\":[\"h\xEF\xBF\xBD\","
+        "\"\xEF\xBF\xBD\"],\"top_logprobs\":[{\"h\xEF\xBF\xBD\":-0.5,\"x\":-1.25},"
+        "{\"\xEF\xBF\xBD\":-9999.0}]}");
+  const auto event = completion.event(1, "c", {{{"c", -1, {}}}}, 7);
+  CHECK(event.find(R"("index":1,"text":"c")") != event.npos);
+  CHECK(event.find(R"("text_offset":[7])") != event.npos);
 }
 
 TEST_CASE("a completion's usage; an answer without a token; a name that needs escapes") {
-  const Reply reply(Form::completion, "id-3", "a \"b\"\n", 0);
+  const Reply reply(Form::completion, "id-3", "a \"b\"\n", 0, {-1, true});
   const std::string head =
       R"({"id":"id-3","object":"text_completion","created":0,"model":"a \"b\"\n",)";
   CHECK(reply.usage_event({3, 0}) ==
         "data: " + head +
             R"("choices":[],"usage":{"prompt_tokens":3,"completion_tokens":0,)"
             "\"total_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":0}}}\n\n");
-  CHECK(reply.whole("", Finish::stop, {3, 0}) ==
+  CHECK(whole(reply, "", Finish::stop, {3, 0}) ==
         head + R"("choices":[{"index":0,"text":"","logprobs":null,"finish_reason":"stop"}],)"
                R"("usage":{"prompt_tokens":3,"completion_tokens":0,"total_tokens":3,)"
                R"("prompt_tokens_details":{"cached_tokens":0}}})");
@@ -97,10 +132,10 @@ TEST_CASE("text that is not UTF-8 gets U+FFFD and stays JSON; no text breaks an 
   for (const Row& row : rows) {
     CAPTURE(row.name);
     for (const Form form : {Form::chat, Form::completion}) {
-      const Reply reply(form, "id", "m", 0);
-      CHECK(event_text(reply.event(row.text), form) == row.shown);
+      const Reply reply(form, "id", "m", 0, {});
+      CHECK(event_text(reply.event(0, row.text, {}, 0), form) == row.shown);
       const auto choice =
-          nlohmann::json::parse(reply.whole(row.text, Finish::stop, {}))["choices"][0];
+          nlohmann::json::parse(whole(reply, row.text, Finish::stop, {}))["choices"][0];
       CHECK((form == Form::chat ? choice["message"]["content"] : choice["text"]) == row.shown);
     }
     CHECK(nlohmann::json::parse(kaito_reply(row.text))["Result"] == row.shown);

@@ -184,14 +184,8 @@ TEST_CASE("wrong requests") {
       {"stream", parse_chat_completion, chat(R"("stream":1)"),
        "stream must be true or false (it is 1)"},
       {"model", parse_chat_completion, chat(R"("model":7)"), "model must be a string (it is 7)"},
-      {"two answers", parse_chat_completion, chat(R"("n":2)"),
-       "n is not supported here: leave it out (it is 2)"},
       {"tools", parse_chat_completion, chat(R"("tools":[{"type":"function"}])"),
        "tools is not supported here: leave it out (it is [{\"type\":\"function\"}])"},
-      {"logprobs", parse_chat_completion, chat(R"("logprobs":true)"),
-       "logprobs is not supported here: leave it out (it is true)"},
-      {"JSON mode", parse_chat_completion, chat(R"("response_format":{"type":"json_object"})"),
-       "response_format is not supported here: leave it out (it is {\"type\":\"json_object\"})"},
       {"no messages", parse_chat_completion, "{}",
        "messages is missing: a list of {\"role\", \"content\"}"},
       {"empty messages", parse_chat_completion, R"({"messages":[]})",
@@ -351,28 +345,23 @@ TEST_CASE("wrong requests, field by field") {
 }
 
 TEST_CASE("what would change the answer and is not here is refused by its name") {
-  const std::pair<const char*, const char*> fields[] = {
-      {"ignore_eos", "true"},
-      {"min_p", "0.1"},
-      {"min_tokens", "4"},
-      {"functions", "[1]"},
-      {"logit_bias", R"({"5":1})"},
-      {"stop_token_ids", "[5]"},
-      {"guided_json", "{}"},
-      {"guided_choice", R"(["x"])"},
-      {"logprobs", "1"},
-      {"skip_special_tokens", "false"},
-      {"add_special_tokens", "5"},
-      {"response_format", R"({"type":"json_object"})"},
-      {"continue_final_message", "true"},
-      {"add_generation_prompt", "false"},
-      {"chat_template", R"("{{ 1 }}")"}};
+  const std::pair<const char*, const char*> fields[] = {{"ignore_eos", "true"},
+                                                        {"min_tokens", "4"},
+                                                        {"functions", "[1]"},
+                                                        {"stop_token_ids", "[5]"},
+                                                        {"guided_json", "{}"},
+                                                        {"guided_choice", R"(["x"])"},
+                                                        {"skip_special_tokens", "false"},
+                                                        {"add_special_tokens", "5"},
+                                                        {"continue_final_message", "true"},
+                                                        {"add_generation_prompt", "false"},
+                                                        {"chat_template", R"("{{ 1 }}")"}};
   for (const auto& [field, value] : fields) {
     const std::string member = "\"" + std::string(field) + "\":" + value;
     const std::string why = field + std::string(" is not supported here: leave it out (it is ");
     CHECK(parse_chat_completion(chat(member)).error().what == why + value + ")");
   }
-  for (const std::string field : {"logprobs", "best_of", "guided_regex"})
+  for (const std::string field : {"best_of", "guided_regex"})
     CHECK(parse_completion(R"({"prompt":"a",")" + field + R"(":0})").error().what ==
           field + " is not supported here: leave it out (it is 0)");
 }

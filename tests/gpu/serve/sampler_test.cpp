@@ -240,3 +240,43 @@ TEST_CASE("penalties change what is drawn, not only what is best") {
   // log 9 / 2 = log 3: three to one to one.
   CHECK(chi_square(seen, {0.6, 0.2, 0.2}, 20'000) < 25);
 }
+
+TEST_CASE("min_p: what is less likely than that share of the likeliest never comes") {
+  const std::vector<float> logits = {log_of(0.5), log_of(0.3), log_of(0.15), log_of(0.05)};
+  Sampling s;
+  s.min_p = 0.31f;  // of 0.5: 0.155
+  CHECK(chi_square(drawn(s, logits, 20'000), {0.625, 0.375, 0, 0}, 20'000) < 20);
+  s.top_p = 0.5f;  // then: 0.625 is enough
+  CHECK(drawn(s, logits, 100) == std::map<std::int32_t, int>{{0, 100}});
+}
+
+TEST_CASE("biases are added; what is not allowed never comes, however likely") {
+  const std::vector<float> logits = {3, 2, 1, 0};
+  Sampling s;
+  s.temperature = 0;
+  s.biases = {{3, 4.0f}, {0, -100.0f}};
+  CHECK(Sampler(s, {}).pick(logits) == 3);
+  const std::vector<std::uint32_t> allowed = {0b0110};
+  CHECK(Sampler(s, {}).pick(logits, allowed) == 1);
+  s.temperature = 1;
+  s.biases = {};
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    s.seed = seed;
+    const auto token = Sampler(s, {}).pick(logits, allowed);
+    CHECK((token == 1 || token == 2));
+  }
+}
+
+TEST_CASE("how likely the tokens are: of the model, best first, the lower of equals first") {
+  const std::vector<float> logits = {log_of(0.125) + 5, log_of(0.5) + 5, log_of(0.25) + 5,
+                                     log_of(0.125) + 5};
+  const Likely likely = likely_of(logits, 3, 3);
+  CHECK(likely.chosen == doctest::Approx(std::log(0.125)));
+  REQUIRE(likely.best.size() == 3);
+  CHECK(likely.best[0].first == 1);
+  CHECK(likely.best[0].second == doctest::Approx(std::log(0.5)));
+  CHECK(likely.best[1].first == 2);
+  CHECK(likely.best[2].first == 0);
+  CHECK(likely_of(logits, 0, 0).best.empty());
+  CHECK(likely_of(logits, 0, 20).best.size() == 4);
+}

@@ -77,8 +77,9 @@ class ScriptedGenerator final : public Generator {
 class Recorder final : public TokenSink {
  public:
   void begin(int cached_tokens) override { cached = cached_tokens; }
-  bool take(std::int32_t token) override {
-    tokens.push_back(token);
+  bool take(const Token& token) override {
+    tokens.push_back(token.number);
+    likely.push_back(token.likely);
     return tokens.size() != enough;
   }
   void end(Finish why) override {
@@ -88,6 +89,7 @@ class Recorder final : public TokenSink {
   }
   bool wanted() const override { return is_wanted; }
   std::vector<std::int32_t> tokens;
+  std::vector<Likely> likely;
   int cached = -1;  // tokens; -1: its turn has not come
   std::size_t enough = 1'000'000;
   bool is_wanted = true;

@@ -1,5 +1,8 @@
 // tests/gpu/serve/scheduler_test.cpp - sequences that share batches get the answers they would get
 // alone, each in its turn, and each ends exactly once, for the right reason.
+#include <cmath>
+#include <span>
+
 #include "tests/gpu/serve/scheduler_bench.h"
 
 using namespace kairo;
@@ -227,6 +230,55 @@ TEST_CASE("why an answer ends") {
     bench.run();
     CHECK(next->tokens == alone(sequence(2, 10, 3)));
   }
+}
+
+namespace {
+// Allows each of its tokens in turn, then the stop.
+class Line final : public TokenRule {
+ public:
+  Line(std::vector<std::int32_t> tokens, std::size_t fails_at)
+      : tokens_(std::move(tokens)), fails_at_(fails_at) {}
+  Status mask(std::span<std::uint32_t> allowed) override {
+    if (at_ == fails_at_) return Error{Code::invalid, "scripted"};
+    std::ranges::fill(allowed, 0u);
+    const auto next = static_cast<std::size_t>(at_ < tokens_.size() ? tokens_[at_] : stop_token);
+    allowed[next / 32] |= 1u << (next % 32);
+    return ok();
+  }
+  Status take(std::int32_t token) override {
+    CHECK(token == (at_ < tokens_.size() ? tokens_[at_] : stop_token));
+    ++at_;
+    return ok();
+  }
+
+ private:
+  const std::vector<std::int32_t> tokens_;
+  const std::size_t fails_at_;
+  std::size_t at_ = 0;
+};
+}  // namespace
+
+TEST_CASE("an answer that is bound to a rule says what the rule allows, others what they would") {
+  SchedulerBench bench(2);
+  Sequence bound = sequence(1, 10, 50);
+  bound.rule = std::make_shared<Line>(std::vector<std::int32_t>{0, 31, 32, 95}, 99);
+  bound.likely = 1;
+  const auto first = bench.submit(std::move(bound)), free = bench.submit(sequence(2, 10, 9));
+  bench.run();
+  CHECK(first->tokens == std::vector<std::int32_t>{0, 31, 32, 95});
+  CHECK(first->finish == Finish::stop);
+  CHECK(free->tokens == script(sequence(2, 10, 9)));
+  // What the model would have said is seen beside: its logit is 1, all others' are 0.
+  CHECK(first->likely[0].best[0].first == scripted_token(sequence(1, 10, 50).prompt, -1));
+  CHECK(first->likely[0].chosen == doctest::Approx(-std::log(96 + std::exp(1.0))));
+  CHECK(free->likely[0].best.empty());
+  Sequence fails = sequence(1, 10, 50);
+  fails.rule = std::make_shared<Line>(std::vector<std::int32_t>{0, 31, 32, 95}, 2);
+  const auto failed = bench.submit(std::move(fails));
+  bench.run();
+  CHECK(failed->tokens == std::vector<std::int32_t>{0, 31});
+  CHECK(failed->finish == Finish::failed);
+  CHECK(failed->ends == 1);
 }
 
 TEST_CASE("what is refused, and when") {

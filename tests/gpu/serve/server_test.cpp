@@ -51,7 +51,8 @@ TEST_CASE("greedy answers repeat; a stream's pieces are the answer; usage counts
   CHECK(reply->get_header_value("Content-Type") == "text/event-stream");
   const auto events = events_of(reply->body);
   REQUIRE(events.size() >= 4);  // the role, text, the reason, the usage
-  CHECK(events[0]["choices"][0]["delta"] == Json{{"role", "assistant"}, {"content", ""}});
+  CHECK(events[0]["choices"][0]["delta"] ==
+        Json{{"role", "assistant"}, {"content", ""}, {"refusal", nullptr}});
   std::string joined;
   for (std::size_t i = 0; i + 2 < events.size(); ++i) {
     joined += events[i]["choices"][0]["delta"]["content"];

@@ -1,6 +1,7 @@
 // gpu/hf/rust/src/lib.rs - the C ABI of kairo_hf.h over tokenizer, chat and rows.
 //! Every entry point runs inside `guard`: errors and panics become a text, never an unwind into C.
 mod chat;
+mod grammar;
 mod jinja;
 mod rows;
 mod tokenizer;
@@ -237,6 +238,78 @@ pub unsafe extern "C" fn kh_chat_render(
         *marked = c_int::from(chat.marked);
         Ok(())
     })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn kh_vocabulary_load(
+    file: *const c_char,
+    file_size: usize,
+    tokens: usize,
+    stops: *const u32,
+    stop_count: usize,
+    out: *mut *mut grammar::Vocabulary,
+    error: *mut Slice<u8>,
+) -> c_int {
+    guard(error, || {
+        let stops = if stop_count == 0 { &[] } else { slice::from_raw_parts(stops, stop_count) };
+        let v = grammar::vocabulary(&path(file, file_size), tokens, stops)?;
+        *out = Box::into_raw(Box::new(v));
+        Ok(())
+    })
+}
+#[no_mangle]
+pub unsafe extern "C" fn kh_vocabulary_free(v: *mut grammar::Vocabulary) {
+    if !v.is_null() {
+        drop(Box::from_raw(v));
+    }
+}
+#[no_mangle]
+pub unsafe extern "C" fn kh_vocabulary_bytes(
+    v: *const grammar::Vocabulary,
+    token: u32,
+    out: *mut Slice<u8>,
+    error: *mut Slice<u8>,
+) -> c_int {
+    guard(error, || {
+        *out = Slice::new(grammar::token_bytes(&*v, token).to_vec());
+        Ok(())
+    })
+}
+#[no_mangle]
+pub unsafe extern "C" fn kh_grammar_of_schema(
+    v: *const grammar::Vocabulary,
+    schema: *const c_char,
+    size: usize,
+    out: *mut *mut grammar::Grammar,
+    error: *mut Slice<u8>,
+) -> c_int {
+    guard(error, || {
+        *out = Box::into_raw(Box::new(grammar::of_schema(&*v, text(schema, size)?)?));
+        Ok(())
+    })
+}
+#[no_mangle]
+pub unsafe extern "C" fn kh_grammar_free(g: *mut grammar::Grammar) {
+    if !g.is_null() {
+        drop(Box::from_raw(g));
+    }
+}
+#[no_mangle]
+pub unsafe extern "C" fn kh_grammar_mask(
+    g: *mut grammar::Grammar,
+    words: *mut u32,
+    count: usize,
+    error: *mut Slice<u8>,
+) -> c_int {
+    guard(error, || grammar::mask(&mut *g, slice::from_raw_parts_mut(words, count)))
+}
+#[no_mangle]
+pub unsafe extern "C" fn kh_grammar_take(
+    g: *mut grammar::Grammar,
+    token: u32,
+    error: *mut Slice<u8>,
+) -> c_int {
+    guard(error, || grammar::take(&mut *g, token))
 }
 
 type OnRow = extern "C" fn(*mut c_void, usize, *const c_char, usize) -> c_int;
