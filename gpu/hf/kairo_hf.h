@@ -67,7 +67,8 @@ void kh_vocabulary_free(kh_vocabulary*);
 /* Of a special token its name. */
 int kh_vocabulary_bytes(const kh_vocabulary*, uint32_t token, kh_bytes* out, kh_bytes* error);
 typedef struct kh_grammar kh_grammar; /* how far one answer has come; one thread at a time */
-/* schema: a JSON schema; an error names a keyword that is not known. The vocabulary must outlive it. */
+/* schema: a JSON schema; an error names a keyword that is not known. The vocabulary must outlive
+ * it. */
 int kh_grammar_of_schema(const kh_vocabulary*, const char* schema, size_t size, kh_grammar** out,
                          kh_bytes* error);
 void kh_grammar_free(kh_grammar*);
