@@ -59,7 +59,7 @@ int kh_chat_render(const kh_chat*, const kh_turns*, size_t messages, int add_gen
                    kh_bytes* error);
 
 typedef struct kh_vocabulary kh_vocabulary; /* a model's tokens as bytes; immutable */
-/* path: tokenizer.json, byte-level or with byte fallback. tokens: of the model's logits. stops: what
+/* path: tokenizer.json, byte-level or with byte fallback. tokens: of the logits. stops: what
  * ends an answer, at least one. */
 int kh_vocabulary_load(const char* path, size_t path_size, size_t tokens, const uint32_t* stops,
                        size_t stop_count, kh_vocabulary** out, kh_bytes* error);
