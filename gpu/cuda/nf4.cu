@@ -35,27 +35,28 @@ __device__ __forceinline__ void put_run(Bf16* out, const float (&w)[run]) {
                                               pair_of(w[4], w[5]), pair_of(w[6], w[7]));
 }
 
-// Rows are whole runs, and what is read and written at once is aligned.
+// Rows are whole runs, and what is read and written at once is aligned. A thread finds its runs
+// without a division in 64 bits, which would cost more than the weights.
 template <class T>
 __global__ void __launch_bounds__(block_threads)
-    dequantise_runs(View<T> out, KairoNf4 w, std::int64_t runs, std::int64_t cols) {
+    dequantise_runs(Cells runs, View<T> out, KairoNf4 w) {
   __shared__ Shared<float, 16> levels;  // 16 banks: no two lanes ever wait for each other
-  const int thread = static_cast<int>(threadIdx.x);
+  const int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
   if (thread < 16) levels.set(thread, __uint_as_float(level_bits[thread]));
   __syncthreads();
-  const std::int64_t at = static_cast<std::int64_t>(blockIdx.x) * block_threads + thread;
-  if (at >= runs) return;
-  const std::int64_t flat = at * run, row = flat / cols;
-  const float scale = scale_of(w, flat / block);
-  const std::uint32_t bytes = reinterpret_cast<const std::uint32_t*>(w.packed)[at];
-  float values[run];
+  each_cell(runs, [&](std::int64_t r, std::int64_t c) {
+    const std::int64_t at = r * runs.cols + c;
+    const float scale = scale_of(w, at * run / block);
+    const std::uint32_t bytes = reinterpret_cast<const std::uint32_t*>(w.packed)[at];
+    float values[run];
 #pragma unroll
-  for (int i = 0; i < run; i += 2) {
-    const unsigned byte = bytes >> (4 * i) & 255u;
-    values[i] = __fmul_rn(levels.get(static_cast<int>(byte >> 4)), scale);
-    values[i + 1] = __fmul_rn(levels.get(static_cast<int>(byte & 15u)), scale);
-  }
-  put_run(out.row(row) + (flat - row * cols), values);
+    for (int i = 0; i < run; i += 2) {
+      const unsigned byte = bytes >> (4 * i) & 255u;
+      values[i] = __fmul_rn(levels.get(static_cast<int>(byte >> 4)), scale);
+      values[i + 1] = __fmul_rn(levels.get(static_cast<int>(byte & 15u)), scale);
+    }
+    put_run(out.row(r) + c * run, values);
+  });
 }
 // Any shape. rows: null, or which row of w each row of out is.
 template <class T>
@@ -80,9 +81,7 @@ extern "C" std::int32_t kairo_cuda_dequantise(KairoMat to, KairoNf4 from, void* 
     if (!by_runs)
       return launch_cells(dequantise_cells<T>, to.rows, to.cols, stream, view_of<T>(to), from,
                           nullptr);
-    const std::int64_t runs = to.rows * to.cols / run;
-    return launch(dequantise_runs<T>, parts_of(runs, block_threads), dim3(block_threads), stream,
-                  view_of<T>(to), from, runs, to.cols);
+    return launch_cells(dequantise_runs<T>, to.rows, to.cols / run, stream, view_of<T>(to), from);
   });
 }
 
