@@ -187,9 +187,9 @@ TEST_CASE("cuda: low-rank products of modules that lie side by side") {
     for (const std::int64_t rank : {1, 8, 33}) {
       CAPTURE(rank);
       Desk d;
-      const KairoLowRankParts parts = {3, {0, 70, 100}, {64, 31, 1}};
-      const std::vector<LowRankPart> wanted_parts = {{0, 64}, {70, 31}, {100, 1}};
-      const std::int64_t T = 5, columns = 96, wide = 101;
+      const KairoLowRankParts parts = {3, {0, 70, 100}, {64, 30, 1}};
+      const std::vector<LowRankPart> wanted_parts = {{0, 64}, {70, 30}, {100, 1}};
+      const std::int64_t T = 5, columns = 95, wide = 101;
       const Values low = values(T * 3 * rank, 1), b = values(rank * columns, 2);
       Values y = values(T * wide, 3);
       const KairoMat to = d.put({T, wide, wide + 2}, y);
