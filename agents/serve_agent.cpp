@@ -25,6 +25,7 @@
 #include "agents/runtime/complaint.h"
 #include "agents/runtime/file_lease.h"
 #include "agents/runtime/service.h"
+#include "agents/runtime/start_pages.h"
 #include "agents/watcher/effects.h"
 #include "agents/watcher/sources.h"
 #include "schemas/base/log.h"
@@ -272,6 +273,7 @@ Status serve(const AgentConfig& config, const std::atomic<bool>& stop) {
 
 // A damaged store is worth as much as none: the bus makes an empty one good.
 Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
+  runtime::share_one_heap();
   const Status done = serve(config, stop);
   if (done.ok() || done.error().code != Code::corrupt || stop) return done;
   const std::string kept = TRY(state::put_store_aside(config.state_dir));

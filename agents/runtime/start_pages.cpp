@@ -31,6 +31,9 @@ void let_go_of_start_pages() {
   auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   dl_iterate_phdr(let_go, &page);
 }
+void share_one_heap() {
+  mallopt(M_ARENA_MAX, 1);
+}
 void let_go_of_free_pages() {
   malloc_trim(0);
 }
