@@ -252,13 +252,15 @@ class AtenOps final : public Ops {
   at::Tensor values_of(const Nf4View& w, std::int64_t rows, std::int64_t cols, Type type) const {
     return aten::nf4_values(t_, *tables_, w, rows * cols, scalar_of(type)).view({rows, cols});
   }
-  // Whether the device has products of bf16 whose result is fp32; the CPU has none.
+  // Whether the device has products of bf16 whose result is fp32, with strides and sums as the
+  // engine asks for them; the CPU has none.
   bool multiplies_to_fp32() const {
     if (t_.device().is_cpu()) return false;
-    const at::Tensor a = at::empty({16, 16}, t_.options(at::kBFloat16)).zero_();
-    at::Tensor sums = at::empty({16, 16}, t_.options(at::kFloat)).zero_();
+    const at::Tensor a = at::empty({16, 24}, t_.options(at::kBFloat16)).zero_().narrow(1, 0, 16);
+    at::Tensor sums = at::empty({16, 24}, t_.options(at::kFloat)).zero_().narrow(1, 0, 16);
     try {
-      at::addmm_out(sums, sums, a, a, at::kFloat, 1, 1);
+      at::addmm_out(sums, sums, a, a.t(), at::kFloat, 1, 0.5);
+      at::addmm_out(sums, sums, a.t(), a, at::kFloat, 0, 1);
     } catch (const c10::Error&) {
       return false;
     }

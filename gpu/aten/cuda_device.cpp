@@ -105,8 +105,7 @@ Status open_torch(std::string path) {
   }
   if (::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr)
     return unusable("libtorch's CUDA half does not open (" + loader_error() + ")",
-                    "use the image kairo-engine-cuda, or install the packages that "
-                    "torch 2.11.0 names for CUDA 13");
+                    "install the packages that torch 2.11.0 names for CUDA 13 beside it");
   if (!at::hasCUDA()) return unusable("libtorch finds no GPU", "look at CUDA_VISIBLE_DEVICES");
   return ok();
 }

@@ -1,31 +1,56 @@
 // gpu/aten/open_device.cpp - names to devices.
 #include "gpu/aten/open_device.h"
 
+#include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "gpu/aten/aten_ops.h"
+#include "gpu/aten/cuda_ops.h"
 #include "gpu/engine/self_test.h"
 
 namespace kairo::gpu {
 namespace {
-Result<OpenedDevice> tried(Device device, const Clock& clock) {
+// Of libtorch's device of that name; without kernels its operators compute all.
+std::unique_ptr<ForwardOps> computing(const std::string& of_torch, int threads,
+                                      const std::optional<CudaKernels>& kernels) {
+  if (kernels) return make_cuda_ops(of_torch, threads, *kernels);
+  return std::make_unique<ForwardOps>(make_aten_ops(of_torch, threads),
+                                      std::initializer_list<Call>{});
+}
+Result<OpenedDevice> tried(Device device, const std::string& of_torch,
+                           const std::optional<CudaKernels>& kernels, const Clock& clock) {
   const std::int64_t began = clock.monotonic_ms();
-  const std::unique_ptr<Ops> ops = TRY(device.make(1));
-  const SelfTest test = TRY(self_test(*ops));
+  const auto ops = computing(of_torch, 1, kernels);
+  const SelfTest test = TRY(self_test(*ops, ops.get()));
   device.self_test = test.text() + " (" + std::to_string(clock.monotonic_ms() - began) + " ms)";
+  device.make = [of_torch, kernels,
+                 given_up = test.given_up](int threads) -> Result<std::unique_ptr<Ops>> {
+    auto made = computing(of_torch, threads, kernels);
+    for (const SelfTest::Finding& finding : given_up) made->give_up(finding.call);
+    return std::unique_ptr<Ops>(std::move(made));
+  };
   std::string text = device.name + "; " + device.self_test;
   return OpenedDevice{std::make_shared<const Device>(std::move(device)), std::move(text)};
 }
-Device made(std::string kind, const std::string& of_torch, std::string name,
-            std::int64_t free_bytes) {
-  return {std::move(kind), std::move(name), {}, free_bytes, [of_torch](int threads) {
-            return make_aten_ops(of_torch, threads);
-          }};
+std::string beside_the_program(const char* file) {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? file : program.parent_path() / file;
 }
 Result<OpenedDevice> cuda(const CudaLibraries& libraries, const Clock& clock) {
   const CudaFacts facts = TRY(open_cuda(libraries));
-  return caught(
-      [&] { return tried(made("cuda", "cuda:0", facts.text(), facts.free_bytes), clock); });
+  auto kernels = open_kernels(libraries.kernels.empty() ? beside_the_program("libkairo_cuda.so")
+                                                        : libraries.kernels);
+  Device device{"cuda", facts.text(), {}, facts.free_bytes, {}};
+  std::optional<CudaKernels> own;
+  if (kernels.ok())
+    own = std::move(kernels).value();
+  else if (kernels.error().code == Code::not_found)
+    device.name += ", by libtorch alone: " + kernels.error().what;
+  else
+    return kernels.error();
+  return caught([&] { return tried(std::move(device), "cuda:0", own, clock); });
 }
 }  // namespace
 
@@ -33,7 +58,7 @@ Result<OpenedDevice> open_device(const std::string& name, const Clock& clock,
                                  const CudaLibraries& libraries) {
   if (name == "cpu") return OpenedDevice{nullptr, "the CPU"};
   if (name == "aten-cpu")
-    return tried(made(name, "cpu", "libtorch's operators on the CPU", 0), clock);
+    return tried({name, "libtorch's operators on the CPU", {}, 0, {}}, "cpu", {}, clock);
   if (name != "cuda" && name != "auto")
     return Error{Code::invalid, "device " + name + " is not known: give cpu, cuda or auto"};
   auto opened = cuda(libraries, clock);

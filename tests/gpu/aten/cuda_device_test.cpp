@@ -25,11 +25,11 @@ std::string error_of(const CudaLibraries& libraries) {
   REQUIRE_FALSE(opened.ok());
   return opened.error().what;
 }
-const CudaLibraries fake = {KAIRO_FAKE_CUDA, "/nowhere/libtorch_cuda.so"};
+const CudaLibraries fake = {KAIRO_FAKE_CUDA, "/nowhere/libtorch_cuda.so", ""};
 }  // namespace
 
 TEST_CASE("cuda: each thing that is missing is named with its remedy") {
-  const auto none = open_cuda({"libkairo-no-such-driver.so.1", ""});
+  const auto none = open_cuda({"libkairo-no-such-driver.so.1", "", ""});
   REQUIRE_FALSE(none.ok());
   CHECK(none.error().code == Code::not_found);
   CHECK(none.error().what ==
@@ -59,8 +59,8 @@ TEST_CASE("cuda: each thing that is missing is named with its remedy") {
          "machine; a driver that was updated needs a restart"},
         {"13000 0 1 9 0 -",
          "libtorch's CUDA half does not open (/nowhere/libtorch_cuda.so: cannot open shared object "
-         "file: No such file or directory): use the image kairo-engine-cuda, or install the "
-         "packages that torch 2.11.0 names for CUDA 13"}}) {
+         "file: No such file or directory): install the packages that torch 2.11.0 names for CUDA "
+         "13 beside it"}}) {
     CAPTURE(row.answers);
     driver_says(row.answers);
     CHECK(error_of(fake) == "device cuda: " + std::string(row.what) + ", or choose --device cpu");
@@ -78,7 +78,7 @@ TEST_CASE("device: names, and what auto comes to") {
   const auto cpu = open_device("cpu", clock);
   REQUIRE(cpu.ok());
   CHECK(cpu.value().device == nullptr);
-  const auto bare = open_device("auto", clock, {"libkairo-no-such-driver.so.1", ""});
+  const auto bare = open_device("auto", clock, {"libkairo-no-such-driver.so.1", "", ""});
   REQUIRE(bare.ok());
   CHECK(bare.value().device == nullptr);
   CHECK(bare.value().text == "the CPU");

@@ -11,6 +11,7 @@
 
 #include "gpu/aten/aten_ops.h"
 #include "gpu/kernels/cached_attention.h"
+#include "tests/gpu/aten/emulated.h"
 
 namespace kairo::gpu {
 namespace {
@@ -272,7 +273,8 @@ TEST_CASE("each device answers as the seam says") {
     std::unique_ptr<Ops> ops;
   };
   Row devices[] = {{"CPU", make_cpu_ops(2, cached_attention_scratch(4, 2))},
-                   {"ATen", make_aten_ops("cpu", 2)}};
+                   {"ATen", make_aten_ops("cpu", 2)},
+                   {"kernels", make_cuda_ops("cpu", 2, test::emulated_kernels())}};
   for (const Row& device : devices) {
     CAPTURE(device.name);
     Ops& ops = *device.ops;

@@ -1,0 +1,13 @@
+// gpu/aten/cuda_ops.h - an NVIDIA GPU: kairo's own kernels for all calls but products of matrices,
+// libtorch's operators for those, and for what is given up or does not fit a kernel.
+#pragma once
+#include <memory>
+
+#include "gpu/aten/cuda_kernels.h"
+#include "gpu/engine/forward_ops.h"
+
+namespace kairo::gpu {
+// device: as make_aten_ops.
+std::unique_ptr<ForwardOps> make_cuda_ops(const std::string& device, int threads,
+                                          const CudaKernels& kernels);
+}  // namespace kairo::gpu
