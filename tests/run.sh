@@ -74,19 +74,22 @@ if [ -n "$only" ]; then "on_$only"; sum_up; exit; fi
 
 run "build/link_tests" cmake --build "$build" --target link_tests # each library links alone
 
-programs() { # build: every test program, "name <tab> path" by its ctest name; none is a failure
+programs() { # build: every test program, "name <tab> path <tab> seconds" by its ctest name; none is a failure
   local list
   list=$(cd "$1" && ctest -N --show-only=json-v1 |
-    jq -r '.tests[] | select(.command) | [.name, .command[0]] | @tsv')
+    jq -r '.tests[] | select(.command) | [.name, .command[0],
+      ([600, (.properties[] | select(.name == "TIMEOUT").value)] | max | floor)] | @tsv')
   if [ -z "$list" ]; then
     echo "FAILED  $1 names no test program: is it built, are ctest and jq installed?" >&2
-    list=$'no-test-programs\tfalse'
+    list=$'no-test-programs\tfalse\t600'
   fi
   echo "$list"
 }
 all_of() { # build prefix
-  local name command
-  while IFS=$'\t' read -r name command; do run "$2$name" "$command"; done < <(programs "$1")
+  local name command seconds
+  while IFS=$'\t' read -r name command seconds; do
+    TEST_TIMEOUT=${TEST_TIMEOUT:-$seconds} run "$2$name" "$command"
+  done < <(programs "$1")
 }
 clusters_and_sanitizers() {
   COUNT=${COUNT:-100} on_cluster # make test-cluster: 500 Workspaces at once
