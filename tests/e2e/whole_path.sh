@@ -95,6 +95,14 @@ same "kairo chat: a question on standard input" 0 \
 same "kairo chat: a Workspace that serves nothing" "error: workspace tuned tunes a model and serves none; chat with an inference Workspace that uses its adapter (docs/serving.md)" \
   "$(timeout 30 kairo chat tuned hi 2>&1)"
 same "POST /chat" "true" "$(curl -s "http://$address/chat" -d '{"prompt":"a","generate_kwargs":{"max_new_tokens":2}}' | jq 'has("Result")')"
+form='{"type": "json_schema", "json_schema": {"name": "weather", "schema": {"type": "object", "properties":
+  {"sky": {"enum": ["clear", "grey"]}, "wind": {"type": "boolean"}}, "required": ["sky", "wind"], "additionalProperties": false}}}'
+for name in smollm2-135m-instruct tuned; do
+  same "$name answers in the form of a schema" "boolean true" \
+    "$(curl -s "http://$address/v1/chat/completions" -d '{"model": "'$name'", "max_tokens": 200, "response_format": '"$form"',
+      "messages": [{"role": "user", "content": "What is the weather?"}]}' |
+      jq -r '.choices[0].message.content | fromjson | "\(.wind | type) \(.sky == "clear" or .sky == "grey")"')"
+done
 
 # --- Ctrl-C wherever a command stands -------------------------------------------------------------
 # interrupted SIGNAL command...: how it ended, 137 when it had to be killed.
