@@ -187,7 +187,10 @@ void wire_models(Parts& p) {
                              return node::pull_config(*p.cluster, ns, secret);
                            },
                            p.config.hub_token_file,
-                           [&p] { return presets_in_use(p.config); }};
+                           [&p] { return presets_in_use(p.config); },
+                           [&p](const std::string& ns) {
+                             return p.run_dirs->volume({"", ns, "", "", ""});
+                           }};
   p.fetches = std::make_unique<node::Fetches>(std::move(deps));
   for (int i = 0; i < at_once; ++i)
     p.options.sensors.push_back([&p](const std::atomic<bool>& stop) {
@@ -200,8 +203,8 @@ void wire_models(Parts& p) {
   });
 }
 void wire_node(Parts& p) {
-  wire_models(p);
   p.run_dirs = node::make_run_dirs(p.config.runs_dir, p.config.models.folder);
+  wire_models(p);
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
   p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, *p.cluster, observe, p.config.node,
                                                   p.fetches.get());

@@ -185,7 +185,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   if (!granted) return d;  // what runs goes on: a node that is late again must not end a training
   if (w.inference) drop_older_server(d, record);
   want_run(d, record);
-  if (!is_prepared(record) && needs_run(record)) return d;
+  if (!is_prepared(record) && needs_run(record)) return want_volume(d, record), std::move(d);
   // What is started is the Workspace's own and goes with it, finalizer or not. The volumes of
   // several nodes are the nodes': somebody must take them away.
   if (!w.finalized && w.count > 1) return d;

@@ -6,7 +6,9 @@
 #include "agents/cluster/config_map.h"
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/object_text.h"
+#include "agents/launcher/run_volume.h"
 #include "agents/launcher/vllm_flags.h"
+#include "schemas/base/log.h"
 
 namespace kairo::launcher {
 namespace {
@@ -56,6 +58,8 @@ Status LauncherEffects::perform(const wire::CommandT& command) {
       return remove(command);
     case wire::CommandBody::ReleaseRun:
       return release(command);
+    case wire::CommandBody::MakeVolume:
+      return make_volume(command);
     case wire::CommandBody::NONE:
     case wire::CommandBody::BuyNode:
     case wire::CommandBody::GiveUpNodes:
@@ -117,6 +121,14 @@ Status LauncherEffects::apply_tuning(const wire::CommandT& command) {
       TRY(made);
   }
   return shared_.make(plan.shared, command.body.AsApplyTuning()->since_ms);
+}
+// Before its time, so nobody waits for it: what fails here is made, or told, behind the Job.
+Status LauncherEffects::make_volume(const wire::CommandT& command) {
+  const wire::MakeVolumeT& body = *command.body.AsMakeVolume();
+  const Status made =
+      shared_.make(run_volume(command.ns, *body.resources, *body.run_dir), clock_.now_ms());
+  if (!made.ok()) log::info("the runs' volume is made later", {{"error", made.error().what}});
+  return ok();
 }
 Status LauncherEffects::apply_inference(const wire::CommandT& command) {
   std::vector<std::string> words;

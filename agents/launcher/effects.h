@@ -30,6 +30,7 @@ class LauncherEffects final : public runtime::Effects {
 
  private:
   Status apply_tuning(const wire::CommandT& command);
+  Status make_volume(const wire::CommandT& command);
   Status apply_inference(const wire::CommandT& command);
   // Of one on several nodes, or that may have been: pending until nothing is in its way.
   Status make_way(const wire::CommandT& command);

@@ -112,6 +112,17 @@ void want(Decision& d, const wire::RecordT& record, std::int64_t now_ms, const s
 }
 }  // namespace
 
+void want_volume(Decision& d, const wire::RecordT& record) {
+  const wire::RunDirT* dir = runtime::of_node(record.run_dirs, node_of(record));
+  const bool is_told = dir != nullptr && dir->state == wire::RunDirState::Fetching &&
+                       dir->revision == record.workspace->revision && !dir->volume.empty() &&
+                       dir->place == place_of(record);
+  if (!is_told) return;
+  wire::MakeVolumeT body;
+  body.resources = copy(*record.resources);
+  body.run_dir = copy(*dir);
+  ask(d, record, "volume", place_of(record), record.workspace->revision, std::move(body));
+}
 void want_job(Decision& d, const wire::RecordT& record, std::int64_t now_ms) {
   want<wire::ApplyTuningT>(d, record, now_ms, "job", record.job, false);
 }

@@ -8,5 +8,8 @@
 
 namespace kairo::launcher {
 void want_job(runtime::Decision& decision, const wire::RecordT& record, std::int64_t now_ms);
+// While the weights are on their way: the scheduler's binder takes its time to join volume and
+// claim, and a pod that comes before that waits seconds for the scheduler's next look.
+void want_volume(runtime::Decision& decision, const wire::RecordT& record);
 void want_server(runtime::Decision& decision, const wire::RecordT& record, std::int64_t now_ms);
 }  // namespace kairo::launcher

@@ -54,6 +54,7 @@ Status NodeEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::GiveUpNodes:
     case wire::CommandBody::LabelNode:
     case wire::CommandBody::ExplainEnd:
+    case wire::CommandBody::MakeVolume:
     case wire::CommandBody::ReleaseRun:
     case wire::CommandBody::Publish:
     case wire::CommandBody::SetFinalizer:

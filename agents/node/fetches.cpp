@@ -41,6 +41,7 @@ void Fetches::tell(const Fetch& fetch, const Wish& wish) const {
     dir.source = fetch.told.source;
     dir.done = fetch.told.done;
     dir.total = fetch.told.total;
+    if (deps_.volume) dir.volume = deps_.volume(wish.ns);
     dir.message = fetch.told.total == 0
                       ? "weights: asking for them"
                       : "weights: " + bytes_of_bytes(dir.done, dir.total) + " from " + dir.source;

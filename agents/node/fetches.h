@@ -35,6 +35,8 @@ class Fetches final : public Models {
     std::function<Result<std::string>(const std::string&, const std::string&)> pull_config;
     std::string token_file;                         // of those who name no Secret; "" = none
     std::function<std::set<std::string>()> in_use;  // presets of this node's runs
+    // The folder of a namespace's runs: known before the weights are here. Null: it is not told.
+    std::function<std::string(const std::string& ns)> volume{};
   };
   explicit Fetches(Deps deps) : deps_(std::move(deps)) {}
   Status want(const Wish& wish) override;

@@ -40,6 +40,7 @@ bool must_outlive_the_machine(const wire::CommandT& command) {
     case wire::CommandBody::RemoveRun:
     case wire::CommandBody::CheckArtifact:
     case wire::CommandBody::AnnounceStatus:
+    case wire::CommandBody::MakeVolume:  // the Job's row makes what lacks
       return false;
     case wire::CommandBody::NONE:
     case wire::CommandBody::SetFinalizer:

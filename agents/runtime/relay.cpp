@@ -32,6 +32,7 @@ std::string lane_of(const wire::CommandT& command) {
     case wire::CommandBody::GiveUpNodes:
     case wire::CommandBody::LabelNode:
     case wire::CommandBody::ExplainEnd:
+    case wire::CommandBody::MakeVolume:
       break;
   }
   return command.uid + "/effects";

@@ -45,6 +45,7 @@ Status WeightsModel::want(const node::Wish& wish) {
   const bool is_refused = dice_.below(4) == 0;
   dir.state = is_refused ? wire::RunDirState::Failed : wire::RunDirState::Fetching;
   dir.reason = is_refused ? "WeightsRefused" : "WeightsDownloading";
+  if (!is_refused) dir.volume = "/runs/" + wish.ns;
   dir.message = "weights: " + std::to_string(late->second) + " to come";
   observe_(runtime::fact_about(wish, std::move(dir)));
   dice_.crash("inside", 30);

@@ -74,6 +74,13 @@ TEST_CASE("launcher: one record, one step") {
   };
   wire::ResourcesT waiting = ready(1);
   waiting.state = wire::ResourcesState::Waiting;
+  const auto fetching = [](const std::string& place, const std::string& volume) {
+    wire::RunDirT dir = run_dir(1, "rev1", wire::RunDirState::Fetching);
+    dir.path.clear();
+    dir.place = place;
+    dir.volume = volume;
+    return dir;
+  };
   const auto with = [](const wire::WorkspaceT& w, auto... seen) {
     return record(wire::WorkspaceT(w), ready(1), planned(1), run_dir(1), std::move(seen)...);
   };
@@ -88,6 +95,18 @@ TEST_CASE("launcher: one record, one step") {
        record(tuning(2, "rev2"), ready(2, "rev2"), planned(2, "rev2"), run_dir(1)), "Publish:run"},
       {"directory failed",
        record(tuning(1), ready(1), planned(1), run_dir(1, "rev1", wire::RunDirState::Failed)),
+       "Publish:run"},
+      {"weights on their way: the volume, for its binder takes its time",
+       record(tuning(1), ready(1), planned(1), fetching("n1/uid-n1", "/runs/default")),
+       "Publish:run MakeVolume"},
+      {"and once",
+       marked(record(tuning(1), ready(1), planned(1), fetching("n1/uid-n1", "/runs/d")), "volume",
+              "n1/uid-n1"),
+       "Publish:run"},
+      {"weights on their way, of an agent that names no volume",
+       record(tuning(1), ready(1), planned(1), fetching("n1/uid-n1", "")), "Publish:run"},
+      {"weights on their way to what was a node of this name",
+       record(tuning(1), ready(1), planned(1), fetching("n1/before", "/runs/default")),
        "Publish:run"},
       {"directory ready: the Job", with(tuning(1)), "Publish:run ApplyTuning"},
       {"the Job waits for no finalizer: it goes with its owner", with(unfinalized(tuning(1))),

@@ -76,6 +76,22 @@ TEST_CASE("launcher: the binder has a moment to see a new volume, before its cla
     if (has_binder) CHECK(took >= std::chrono::milliseconds(300));
   }
 }
+TEST_CASE("launcher: a volume that was made while the weights were on their way is not asked for") {
+  Bench b;
+  wire::MakeVolumeT body;
+  body.resources = std::make_unique<wire::ResourcesT>(ready(1));
+  body.run_dir = std::make_unique<wire::RunDirT>(run_dir(1, "rev1", wire::RunDirState::Fetching));
+  body.run_dir->path.clear();
+  wire::CommandT command;
+  command.ns = "d";
+  command.body.Set(std::move(body));
+  REQUIRE(b.effects.perform(command).ok());
+  CHECK(b.cluster.calls == "create create");  // volume, claim
+  b.clock.advance(30'000);
+  REQUIRE(b.apply().ok());
+  CHECK(b.cluster.calls == "create create");  // Job, template
+  CHECK(b.at({cluster::claims, "d", "kairo-runs-n1"})["spec"]["volumeName"] == "kairo-runs.d.n1");
+}
 TEST_CASE("launcher: a push Secret that lacks is named, unless it may read none") {
   Bench b;
   const Status named = b.apply("u1", 0, "push");

@@ -41,7 +41,7 @@ struct Node {
           configs_read += ns + "/" + name + " ";
           return std::string(R"({"auths":{}})");
         },
-        "", nullptr});
+        "", nullptr, [](const std::string& ns) { return "/runs/" + ns; }});
   }
   std::string last() const {  // what was said last, with the hub's address as HUB
     if (said.empty()) return "";
@@ -70,6 +70,7 @@ TEST_CASE("fetches: two Workspaces, one fetch; both are told; then it is here") 
   Node b;
   CHECK(is_pending(b.fetches->want(wish("u1"))));
   CHECK(b.last() == "u1 Fetching WeightsDownloading: weights: asking for them");
+  CHECK(b.said.back().body.AsRunDir()->volume == "/runs/default");  // the launcher makes it now
   CHECK(is_pending(b.fetches->want(wish("u2"))));
   CHECK(b.said.size() == 2);
   CHECK(is_pending(b.fetches->want(wish("u1"))));  // asked again: nothing new

@@ -42,6 +42,7 @@ TEST_CASE("outlives: a choice is on disk before it is acted on; what follows aga
       {"the end of a workload", command(wire::RemoveWorkloadT()), true},
       {"the end of a run", command(wire::ReleaseRunT()), true},
       {"a push", command(wire::PushImageT()), true},
+      {"a volume before its time", command(wire::MakeVolumeT()), false},
       {"a status", command(wire::PatchStatusT()), true},
       {"a status on the bus", command(wire::AnnounceStatusT()), false},
       {"a directory on this node", command(wire::PrepareRunT()), false},
