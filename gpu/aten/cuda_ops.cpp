@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "gpu/aten/aten_ops.h"
@@ -33,7 +34,8 @@ KairoDropout mask_of(const DropoutMask& m) {
 class CudaOps final : public ForwardOps {
  public:
   CudaOps(std::unique_ptr<Ops> base, std::shared_ptr<DeviceMemory> memory, const CudaKernels& k)
-      : ForwardOps(std::move(base), {Call::add_low_rank,
+      : ForwardOps(std::move(base), {Call::frozen,
+                                     Call::add_low_rank,
                                      Call::zero,
                                      Call::copy,
                                      Call::add,
@@ -65,6 +67,16 @@ class CudaOps final : public ForwardOps {
     map_ = held(map.data(), sizeof map);
   }
 
+  void frozen(const Mat& y, const Mat& x, std::span<const Frozen> stacked) override {
+    std::int64_t column = 0;
+    for (const Frozen& w : stacked) {
+      const Mat to = y.columns_at(column, w.rows);
+      const auto own = frozen_of(w);
+      if (!own || !ran(Call::frozen, k_.frozen, mat(to), mat(x), *own))
+        ForwardOps::frozen(to, x, std::span(&w, 1));
+      column += w.rows;
+    }
+  }
   void add_low_rank(const Mat& y, const Mat& low, const Mat& b,
                     std::span<const LowRankPart> parts) override {
     KairoLowRankParts own{static_cast<std::int64_t>(parts.size()), {}, {}};
@@ -212,6 +224,18 @@ class CudaOps final : public ForwardOps {
   }
   KairoNf4 nf4(const Nf4View& w) const {
     return {w.packed, w.scales, w.group_scales, map_.data(), w.offset};
+  }
+  std::optional<KairoFrozen> frozen_of(const Frozen& w) const {
+    KairoFrozen out{w.data, {}, w.rows, w.cols, kairo_f32};
+    if (w.nf4) {
+      out.nf4 = nf4(*w.nf4);
+      out.kind = kairo_nf4;
+    } else if (w.kind == Stored::bf16 || w.kind == Stored::f16) {
+      out.kind = w.kind == Stored::bf16 ? kairo_bf16 : kairo_f16;
+    } else if (w.kind != Stored::f32) {
+      return std::nullopt;
+    }
+    return out;
   }
   bool decoded(const Mat& to, const Frozen& from, const std::int32_t* rows) {
     if (from.nf4) return ran(Call::decode, k_.decode_nf4, mat(to), nf4(*from.nf4), rows);

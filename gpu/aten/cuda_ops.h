@@ -1,5 +1,5 @@
-// gpu/aten/cuda_ops.h - an NVIDIA GPU: kairo's own kernels for all calls but products of matrices,
-// libtorch's operators for those, and for what is given up or does not fit a kernel.
+// gpu/aten/cuda_ops.h - an NVIDIA GPU: kairo's own kernels for all calls but the products of a
+// training step, libtorch's operators for those, and for what is given up or does not fit a kernel.
 #pragma once
 #include <memory>
 

@@ -1,5 +1,5 @@
 // gpu/cuda/kernels.h - what libkairo_cuda.so offers: a launch for each call of the seam
-// (gpu/engine/ops.h) that is no product of matrices. C functions over plain data, so that the
+// (gpu/engine/ops.h) but gemm. C functions over plain data, so that the
 // library is opened at run time and needs nothing but CUDA's runtime.
 #pragma once
 #include <cstdint>
@@ -12,9 +12,9 @@
 // values, but for KairoLowRankParts, KairoAdamwStep and the views themselves, which are read at
 // once. No aliasing unless a call says so. The same call gives the same bytes.
 extern "C" {
-enum : std::int32_t { kairo_f32 = 0, kairo_bf16 = 1 };
+enum : std::int32_t { kairo_f32 = 0, kairo_bf16 = 1, kairo_f16 = 2, kairo_nf4 = 3 };
 enum : std::int32_t { kairo_swiglu = 0, kairo_geglu = 1, kairo_gelu = 2 };
-enum : std::int32_t { kairo_cuda_abi_now = 1, kairo_cuda_unfit = -1 };
+enum : std::int32_t { kairo_cuda_abi_now = 2, kairo_cuda_unfit = -1 };
 enum : std::int64_t { kairo_square_sum_scratch = 1024, kairo_low_rank_parts_max = 16 };
 
 // (rows, cols), row-major; ld: values from one row to the next.
@@ -27,6 +27,12 @@ struct KairoNf4 {  // gpu/kernels/nf4.h; map: its dynamic_map(), 256 values
   const std::uint8_t *packed, *scales;
   const float *group_scales, *map;
   float offset;
+};
+struct KairoFrozen {  // gpu/kernels/frozen.h: (rows, cols), dense; kind: kairo_f32, ... kairo_nf4
+  const void* data;
+  KairoNf4 nf4;
+  std::int64_t rows, cols;
+  std::int32_t kind;
 };
 struct KairoHeads {  // gpu/engine/mat.h, Heads
   std::int64_t queries, keys, dim, window;
@@ -70,6 +76,10 @@ std::int32_t kairo_cuda_softcap(KairoMat m, float cap, void* stream);
 std::int32_t kairo_cuda_dequantise(KairoMat to, KairoNf4 from, void* stream);
 std::int32_t kairo_cuda_decode_nf4(KairoMat to, KairoNf4 from, const std::int32_t* rows,
                                    void* stream);
+
+// y = x w^T in fp32. No row changes a bit of another's. Columns in whole eights, data aligned to 16
+// bytes, NF4's to 4.
+std::int32_t kairo_cuda_frozen(KairoMat y, KairoMat x, KairoFrozen w, void* stream);
 
 std::int32_t kairo_cuda_norm(KairoMat out, KairoMat inverse, KairoMat x, KairoMat weight, float eps,
                              void* stream);
@@ -115,9 +125,11 @@ std::int32_t kairo_cuda_adamw(KairoMat p, KairoMat g, KairoMat m, KairoMat v,
 }
 
 // The names of all launches, for those who look them up: X(norm) stands for kairo_cuda_norm.
-#define KAIRO_CUDA_LAUNCHES(X)                                                                  \
-  X(zero)                                                                                       \
-  X(copy) X(add) X(add_row) X(gather) X(scatter) X(softcap) X(dequantise) X(decode_nf4) X(norm) \
-      X(norm_backward) X(layer_norm) X(layer_norm_backward) X(rope) X(gate) X(gate_backward)    \
-          X(dropout) X(dropout_add) X(add_low_rank) X(attention) X(attention_backward)          \
+#define KAIRO_CUDA_LAUNCHES(X)                                                               \
+  X(zero)                                                                                    \
+  X(copy)                                                                                    \
+  X(add)                                                                                     \
+  X(add_row) X(gather) X(scatter) X(softcap) X(dequantise) X(decode_nf4) X(frozen) X(norm)   \
+      X(norm_backward) X(layer_norm) X(layer_norm_backward) X(rope) X(gate) X(gate_backward) \
+          X(dropout) X(dropout_add) X(add_low_rank) X(attention) X(attention_backward)       \
               X(cached_attention) X(cross_entropy) X(square_sum) X(adamw)

@@ -1,24 +1,14 @@
 // gpu/cuda/nf4.cu - 4-bit weights to fp32 or bf16: the bytes of gpu/kernels/nf4_cpu.cpp.
-#include "gpu/cuda/device.h"
+#include "gpu/cuda/nf4.h"
 
 namespace kairo::cuda {
 namespace {
 constexpr int run = 8;  // weights of a thread: 4 bytes in, of one block of 64, 16 or 32 bytes out
-constexpr std::int64_t block = 64, group = 256;
 
-__constant__ const std::uint32_t level_bits[16] = {
-    0xbf800000, 0xbf3239b1, 0xbf066b30, 0xbeca32a0, 0xbe91a24d, 0xbe3d353f, 0xbdba7871, 0x00000000,
-    0x3da2faff, 0x3e24cae3, 0x3e7c04dd, 0x3ead033a, 0x3ee1a4b8, 0x3f1007ab, 0x3f3913b3, 0x3f800000};
-
-// Two roundings, as the format has them: never a fused multiply-add.
-__device__ __forceinline__ float scale_of(const KairoNf4& w, std::int64_t of_block) {
-  return __fadd_rn(__fmul_rn(w.map[w.scales[of_block]], w.group_scales[of_block / group]),
-                   w.offset);
-}
 __device__ __forceinline__ float weight_of(const KairoNf4& w, std::int64_t flat) {
   const unsigned byte = w.packed[flat / 2];
   const unsigned code = flat % 2 == 0 ? byte >> 4 : byte & 15u;
-  return __fmul_rn(__uint_as_float(level_bits[code]), scale_of(w, flat / block));
+  return __fmul_rn(__uint_as_float(nf4_level_bits[code]), nf4_scale(w, flat / nf4_block));
 }
 __device__ __forceinline__ void put_run(float* out, const float (&w)[run]) {
   auto* to = reinterpret_cast<float4*>(out);
@@ -40,21 +30,11 @@ __device__ __forceinline__ void put_run(Bf16* out, const float (&w)[run]) {
 template <class T>
 __global__ void __launch_bounds__(block_threads)
     dequantise_runs(Cells runs, View<T> out, KairoNf4 w) {
-  __shared__ Shared<float, 16> levels;  // 16 banks: no two lanes ever wait for each other
-  const int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
-  if (thread < 16) levels.set(thread, __uint_as_float(level_bits[thread]));
-  __syncthreads();
+  __shared__ Nf4Levels levels;
+  load_nf4_levels(levels);
   each_cell(runs, [&](std::int64_t r, std::int64_t c) {
-    const std::int64_t at = r * runs.cols + c;
-    const float scale = scale_of(w, at * run / block);
-    const std::uint32_t bytes = reinterpret_cast<const std::uint32_t*>(w.packed)[at];
     float values[run];
-#pragma unroll
-    for (int i = 0; i < run; i += 2) {
-      const unsigned byte = bytes >> (4 * i) & 255u;
-      values[i] = __fmul_rn(levels.get(static_cast<int>(byte >> 4)), scale);
-      values[i + 1] = __fmul_rn(levels.get(static_cast<int>(byte & 15u)), scale);
-    }
+    nf4_run(w, r * runs.cols + c, levels, values);
     put_run(out.row(r) + c * run, values);
   });
 }
@@ -66,9 +46,6 @@ __global__ void __launch_bounds__(block_threads)
     const std::int64_t from = rows == nullptr ? r : rows[r];
     out.row(r)[c] = stored<T>(weight_of(w, from * cells.cols + c));
   });
-}
-bool is_aligned(const void* p, std::uintptr_t bytes) {
-  return reinterpret_cast<std::uintptr_t>(p) % bytes == 0;
 }
 }  // namespace
 

@@ -1,4 +1,6 @@
-// tests/gpu/cuda/weights_test.cpp - NF4 on the device: the bytes of the CPU's kernel.
+// tests/gpu/cuda/weights_test.cpp - stored weights on the device: NF4 gives the bytes of the CPU's
+// kernel, and products with what is stored its values.
+#include "gpu/kernels/frozen_matmul.h"
 #include "gpu/kernels/nf4.h"
 #include "tests/gpu/cuda/desk.h"
 
@@ -75,5 +77,89 @@ TEST_CASE("cuda: rows of NF4 are gathered") {
       CHECK(d.is_around_kept());
     }
   });
+}
+
+namespace {
+// A matrix in each kind, for the host and on the device.
+struct Matrices {
+  Values f32;
+  std::vector<std::uint16_t> halves[2];  // bf16, f16: of magnitudes that both have
+  Packed nf4;
+  explicit Matrices(std::int64_t n) : f32(values(n, 5, 0.02f)), nf4(packed_of(f32)) {
+    for (std::size_t i = 0; i < f32.size(); ++i) {
+      halves[0].push_back(bf16_of_float(f32[i]));
+      // A sign, an exponent of 2^-6 to 2^-3 or a subnormal one, and a fraction.
+      const auto bits = static_cast<std::uint32_t>(i * 2654435761u >> 7);
+      const std::uint32_t exponent = i % 50 == 0 ? 0 : 9 + (bits >> 10 & 3);
+      halves[1].push_back(
+          static_cast<std::uint16_t>((bits >> 13 & 1) << 15 | exponent << 10 | (bits & 1023)));
+    }
+  }
+  Frozen host(std::int32_t kind, std::int64_t rows, std::int64_t cols) const {
+    if (kind == kairo_nf4) return Frozen::of(nf4.view(), rows, cols);
+    if (kind == kairo_f32) return Frozen::of(Stored::f32, f32.data(), rows, cols);
+    return kind == kairo_bf16 ? Frozen::of(Stored::bf16, halves[0].data(), rows, cols)
+                              : Frozen::of(Stored::f16, halves[1].data(), rows, cols);
+  }
+  KairoFrozen placed_in(Desk& d, std::int32_t kind, std::int64_t rows, std::int64_t cols) const {
+    if (kind == kairo_nf4) return {nullptr, placed(d, nf4), rows, cols, kind};
+    if (kind == kairo_f32) return {d.put(f32), {}, rows, cols, kind};
+    return {d.put(halves[kind == kairo_bf16 ? 0 : 1]), {}, rows, cols, kind};
+  }
+};
+constexpr std::int32_t kinds[] = {kairo_f32, kairo_bf16, kairo_f16, kairo_nf4};
+}  // namespace
+
+TEST_CASE("cuda: rows times a stored matrix give the CPU's values, and no row changes another") {
+  struct Product {
+    std::int64_t outs, cols, ld_x;
+  };
+  // Less than a warp's values, all of a block's rows and one more, parts of what is staged.
+  const Product products[] = {{5, 64, 64}, {33, 264, 267}, {3, 2056, 2056}};
+  in_each_order([&] {
+    for (const Product& p : products) {
+      const Matrices w(p.outs * p.cols);
+      const Values in = values(11 * p.cols, 3);
+      for (const std::int32_t kind : kinds) {
+        CAPTURE(p.cols);
+        CAPTURE(kind);
+        Values wanted(static_cast<std::size_t>(11 * p.outs)), of_one;
+        std::vector<float> scratch(static_cast<std::size_t>(frozen_matmul_scratch(11, p.cols, 1)));
+        const Frozen host = w.host(kind, p.outs, p.cols);
+        frozen_matmul_cpu(wanted.data(), p.outs, in.data(), p.cols, 11, std::span(&host, 1),
+                          scratch.data(), 1);
+        for (const std::int64_t T : {11, 4, 2, 1}) {
+          Desk d;
+          const auto first = static_cast<std::ptrdiff_t>(T * p.cols);
+          const KairoMat x = d.put({T, p.cols, p.ld_x}, Values(in.begin(), in.begin() + first));
+          const KairoMat y = d.room({T, p.outs, p.outs + 2});
+          REQUIRE(plugin().frozen(y, x, w.placed_in(d, kind, p.outs, p.cols), nullptr) == 0);
+          const Values out = d.get(y);
+          const Values all(wanted.begin(),
+                           wanted.begin() + static_cast<std::ptrdiff_t>(T * p.outs));
+          CHECK(apart(out, all) <= of_sums);
+          CHECK(d.is_around_kept());
+          const Values row(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(p.outs));
+          if (of_one.empty()) of_one = row;
+          CHECK(is_same(row, of_one));  // whatever rows are beside it
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("cuda: a stored matrix of other rows, or at another alignment, is not taken") {
+  Desk d;
+  const Matrices w(5 * 64);
+  const KairoMat x = d.put({2, 64, 64}, values(2 * 64, 3)), y = d.room({2, 5, 5});
+  const auto code = [&](KairoFrozen of) { return plugin().frozen(y, x, of, nullptr); };
+  KairoFrozen moved = w.placed_in(d, kairo_bf16, 5, 64);
+  CHECK(code(moved) == 0);
+  moved.data = static_cast<const std::uint16_t*>(moved.data) + 1;
+  CHECK(code(moved) == kairo_cuda_unfit);
+  CHECK(code(w.placed_in(d, kairo_f32, 5, 60)) == kairo_cuda_unfit);
+  KairoFrozen other = w.placed_in(d, kairo_f32, 5, 64);
+  other.kind = 9;
+  CHECK(code(other) == kairo_cuda_unfit);
 }
 }  // namespace kairo::gpu::test

@@ -22,8 +22,9 @@ inline const dim3 &threadIdx = emulator::here.thread, &blockIdx = emulator::here
 
 // What is written at once must be aligned: a CPU would not mind.
 template <class T>
-struct Four {
+struct alignas(4 * sizeof(T)) Four {
   T x, y, z, w;
+  Four() = default;
   Four(T of_x, T of_y, T of_z, T of_w) : x(of_x), y(of_y), z(of_z), w(of_w) {}
   Four(const Four&) = default;
   Four& operator=(const Four& from) {

@@ -41,7 +41,7 @@ class Shared {
       block_ = emulator::here.block_number;
       for (Cell& c : cells_) {
         c = {};
-        __builtin_memset(&c.value, 0xff, sizeof(T));
+        __builtin_memset(static_cast<void*>(&c.value), 0xff, sizeof(T));
       }
     }
     return cells_[i];
