@@ -2,6 +2,7 @@
 PRESET ?= release
 PREFIX ?= $(HOME)/.local
 JOBS ?= $(shell nproc)
+CUDA ?= 1
 BUILD := build/$(PRESET)
 .DEFAULT_GOAL := help
 .PHONY: help deps build programs install images quickstart test test-cluster test-e2e unit asan sim crash parity bench bench-cluster fmt fmt-check lint clean
@@ -29,10 +30,13 @@ install: programs ## kairo (kubectl kairo too), kairo-tune and kairo-serve into 
 	@install -d $(DESTDIR)$(PREFIX)/bin
 	@install $(addprefix $(BUILD)/,kairo kairo-tune kairo-serve) $(DESTDIR)$(PREFIX)/bin
 	@ln -sf kairo $(DESTDIR)$(PREFIX)/bin/kubectl-kairo
+	@install -d $(DESTDIR)$(PREFIX)/lib/kairo
+	@install $(BUILD)/libkairo_cuda.so $(DESTDIR)$(PREFIX)/lib/kairo
 	@echo "installed in $(DESTDIR)$(PREFIX)/bin"
 
-images: programs ## kairo's container images as an OCI layout in build/images (PUSH=registry/prefix pushes them, CA=pem: trusted too)
-	@python3 deploy/images/build.py $(BUILD) build/images $(if $(CA),--ca $(CA)) $(if $(PUSH),--push $(PUSH))
+images: programs ## kairo's container images as an OCI layout in build/images (PUSH=registry/prefix pushes them, CA=pem: trusted too, CUDA=: none for GPUs)
+	@$(if $(CUDA),bash deploy/setup/cuda.sh)
+	@python3 deploy/images/build.py $(BUILD) build/images $(if $(CUDA),--cuda) $(if $(CA),--ca $(CA)) $(if $(PUSH),--push $(PUSH))
 
 quickstart: deps programs ## the whole story: tune a real model, push the adapter, serve it
 	@bash deploy/setup/model.sh $(BUILD)/kairo-tune

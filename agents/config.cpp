@@ -187,6 +187,7 @@ Result<AgentConfig> agent_config(const std::string& agent, const Settled& settle
   out.runs_dir = either(settled["runs-dir"], out.runs_dir);
   out.image = settled["image"];
   out.engine_image = settled["engine-image"];
+  out.cuda_engine_image = settled["cuda-engine-image"];
   out.vllm_image = settled["vllm-image"];
   out.image_volumes = settled["image-volumes"];
   out.terms = terms_of(settled);

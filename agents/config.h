@@ -23,11 +23,12 @@ struct AgentConfig {
   // empty, the Lease object lease_name in this namespace.
   std::string lease_file, lease_ns, lease_name;
   std::string runs_dir;
-  node::CacheSettings models;                   // of the node agent
-  std::string hub_token_file;                   // "" = none
-  std::string image, engine_image, vllm_image;  // "" = the launcher's own
-  std::string image_volumes;                    // "", "auto", "never", "always"
-  provisioner::Terms terms{};                   // how nodes come
+  node::CacheSettings models;  // of the node agent
+  std::string hub_token_file;  // "" = none
+  // "" = the launcher's own
+  std::string image, engine_image, cuda_engine_image, vllm_image;
+  std::string image_volumes;   // "", "auto", "never", "always"
+  provisioner::Terms terms{};  // how nodes come
   std::string health_host = "127.0.0.1";
   int health_port = 0;    // 0 = any
   std::string port_file;  // of the health port; "" = none

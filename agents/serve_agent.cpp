@@ -229,6 +229,8 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
     settings.allow_loopback = settings.checks_secrets = p.config.is_local;
     if (!p.config.image.empty()) settings.image = p.config.image;
     if (!p.config.engine_image.empty()) settings.engine_image = p.config.engine_image;
+    if (!p.config.cuda_engine_image.empty())
+      settings.cuda_engine_image = p.config.cuda_engine_image;
     if (!p.config.vllm_image.empty()) settings.vllm_image = p.config.vllm_image;
     if (p.config.image_volumes == "never") settings.image_volumes = launcher::ImageVolumes::never;
     if (p.config.image_volumes == "always") settings.image_volumes = launcher::ImageVolumes::always;

@@ -193,6 +193,8 @@ const std::vector<Setting>& settings() {
        "Image of the server of models that kairo's engine does not serve on GPU nodes"},
       {"engine-image", "KAIRO_ENGINE_IMAGE", "`kairo-engine:` and this version",
        "Image of trainer and server"},
+      {"cuda-engine-image", "KAIRO_CUDA_ENGINE_IMAGE", "`kairo-engine-cuda:` and this version",
+       "The same for pods with a GPU: it holds NVIDIA's libraries too"},
       {"image-volumes", "KAIRO_IMAGE_VOLUMES", "`auto`",
        "Whether adapters that are images are mounted by the kubelet: `auto` (where Kubernetes is "
        "1.35 or newer, with containerd 2.1 or CRI-O 1.33), `always` (its gate ImageVolume has been "

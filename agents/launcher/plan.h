@@ -15,8 +15,9 @@ namespace kairo::launcher {
 // container; always: somebody has switched the feature gate on.
 enum class ImageVolumes : std::uint8_t { by_node, never, always };
 struct Settings {
-  std::string image = "kairo:0.1.0";                // of the pods' helpers: fetch, pull
-  std::string engine_image = "kairo-engine:0.1.0";  // of trainer and server (make images)
+  std::string image = "kairo:0.1.0";                          // of the pods' helpers: fetch, pull
+  std::string engine_image = "kairo-engine:0.1.0";            // of trainer and server (make images)
+  std::string cuda_engine_image = "kairo-engine-cuda:0.1.0";  // the same, of pods with a GPU
   // Serves the families that kairo's engine does not run yet; KAITO's base image 0.5.0 holds this
   // version.
   std::string vllm_image = "docker.io/vllm/vllm-openai:v0.25.1";
@@ -25,6 +26,10 @@ struct Settings {
   ImageVolumes image_volumes = ImageVolumes::by_node;
   bool checks_secrets = true;  // false: it may not read them; kubelet and pusher say what lacks
 };
+inline const std::string& engine_image_for(const wire::ResourcesT& resources,
+                                           const Settings& settings) {
+  return resources.gpus > 0 ? settings.cuda_engine_image : settings.engine_image;
+}
 constexpr const char* manager = "kairo-launcher";
 
 // In the order of making.

@@ -101,7 +101,7 @@ Json native_container(const wire::CommandT& command, const Settings& settings,
   }
   for (const std::string& word : more) words.push_back(word);
   return {{"name", command.name},
-          {"image", settings.engine_image},
+          {"image", engine_image_for(*apply.resources, settings)},
           {"command", words},
           {"resources", room_of(*apply.resources)}};
 }

@@ -53,7 +53,7 @@ Json trainer(const wire::CommandT& command, const wire::ApplyTuningT& apply,
   if (!tuning.output->volume.empty())
     for (const char* word : {"--copy-to", copy_to}) arguments.push_back(word);
   return {{"name", command.name},
-          {"image", settings.engine_image},
+          {"image", engine_image_for(*apply.resources, settings)},
           {"command", arguments},
           {"resources", room_of(*apply.resources)},
           {"volumeMounts", volumes.mounts}};

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-# deploy/images/build.py - kairo's two images as an OCI layout, without a container engine.
-"""usage: build.py BUILD OUT [--only kairo] [--ca FILE] [--push REGISTRY/PREFIX]
+# deploy/images/build.py - kairo's images as an OCI layout, without a container engine.
+"""usage: build.py BUILD OUT [--only kairo] [--cuda] [--ca FILE] [--push REGISTRY/PREFIX]
 
 BUILD   a build folder with kairo, kairo-tune and kairo-serve (make programs)
 OUT     the OCI layout to write; what it held before is replaced
 --only  kairo: without the engine's image, which takes half a minute to compress
+--cuda  kairo-engine-cuda too, which takes minutes (deploy/setup/cuda.sh fetches what it holds)
 --ca    certificates (PEM) of your own authorities, which the images then trust besides Debian's: a private registry's
 --push  copies each image there with skopeo, tagged with kairo's version
 
   kairo         the agents and the pods' helpers (fetch, pull): one program and the libraries that it is linked with
   kairo-engine  the same, and the trainer and the server with libtorch's CPU library
+  kairo-engine-cuda  the same, and kairo's kernels and libtorch's CUDA half with NVIDIA's libraries, for pods with a GPU
 
 The same programs and the same Debian packages give the same bytes: sorted names, owner 0, one date, no build paths.
 What is in an image is printed, and lies in it with its licences (/usr/share/doc)."""
@@ -21,6 +23,7 @@ import json
 import os
 import re
 import shutil
+import pathlib
 import subprocess
 import sys
 import tarfile
@@ -28,6 +31,7 @@ import tempfile
 
 DATE = 0  # of every file; an image that holds the same is the same
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
+ALSO_ON_CPU = {"libc10.so", "libtorch_cpu.so", "libgomp.so.1", "libcudart.so.13", "libcupti.so.13"}
 LINKED_IN = {"librocksdb-dev"}  # packages whose library is a part of our programs
 USER = 65532  # of nobody on any machine
 PASSWD = f"root:x:0:0:root:/:/sbin/nologin\nkairo:x:{USER}:{USER}:kairo:/var/lib/kairo:/sbin/nologin\n"
@@ -49,7 +53,7 @@ def output_of(*command):
 
 class Layer:
     def __init__(self, title):
-        self.title, self.files = title, {}  # path without the first / -> (mode, content or link target)
+        self.title, self.files = title, {}  # path without the first / -> (mode, bytes, or a file that has them, or link target)
 
     def put(self, path, content, mode=0o644):
         self.files[path] = (mode, content)
@@ -81,6 +85,7 @@ class Layer:
                     if path == "var/lib/kairo":
                         entry.uid = entry.gid = USER
                 else:
+                    content = content.read_bytes() if isinstance(content, pathlib.Path) else content
                     entry.size = len(content)
                 tar.addfile(entry, io.BytesIO(content) if isinstance(content, bytes) else None)
         return out.getvalue()
@@ -98,13 +103,13 @@ def libraries_of(program):
     return out
 
 
-def put_program(layer, build, name):
+def put_program(layer, build, name, place="usr/bin"):
     with tempfile.TemporaryDirectory() as folder:
         output_of("strip", "-o", f"{folder}/{name}", f"{build}/{name}")
         with open(f"{folder}/script.cmake", "w", encoding="utf-8") as script:
             script.write(f'file(RPATH_REMOVE FILE "{folder}/{name}")\n')  # where libtorch lay when it was linked
         output_of("cmake", "-P", script.name)
-        layer.copy(f"usr/bin/{name}", f"{folder}/{name}", 0o755)
+        layer.copy(f"{place}/{name}", f"{folder}/{name}", 0o755)
 
 
 def put_debian(layer, libraries):
@@ -145,6 +150,26 @@ def authorities_layer(file):
     return [layer]
 
 
+def cuda_layers(build, libtorch_cpu):
+    """A layer for each of NVIDIA's libraries, which are fetched side by side, and one with kairo's kernels."""
+    cuda = os.path.join(os.path.dirname(libtorch_cpu), "libtorch_cuda.so")
+    if not os.path.exists(cuda):
+        fail(f"{cuda} is not there; run deploy/setup/cuda.sh")
+    site = os.path.realpath(os.path.join(os.path.dirname(cuda), "..", ".."))
+    layers = {}
+    for soname, file in sorted({**libraries_of(cuda), "libtorch_cuda.so": cuda}.items()):
+        if not file.startswith(site) or soname in ALSO_ON_CPU:
+            continue
+        title = "libtorch-cuda" if "/torch/lib/" in file else soname.removeprefix("lib").partition(".")[0]
+        layers.setdefault(title, Layer(title)).put(f"{LIBRARIES}/{soname}", pathlib.Path(file))
+    licences = Layer("nvidia-licences")
+    for text in sorted(pathlib.Path(site).glob("nvidia_*.dist-info/**/License.txt")):  # cusparselt has none
+        licences.put(f"usr/share/doc/{text.relative_to(site).parts[0].partition('-')[0]}/copyright", text)
+    kernels = Layer("kernels")
+    put_program(kernels, build, "libkairo_cuda.so", "usr/lib/kairo")
+    return [*layers.values(), licences, kernels]
+
+
 class Layout:
     def __init__(self, folder):
         self.folder, self.manifests, self.written = folder, [], {}
@@ -165,13 +190,14 @@ class Layout:
             self.written[layer.title] = (blob, f"sha256:{hashlib.sha256(tar).hexdigest()}", len(tar))
         return self.written[layer.title]
 
-    def image(self, name, version, layers, entrypoint):
+    def image(self, name, version, layers, entrypoint, environment=()):
         parts = [self.layer(layer) for layer in layers]
         labels = {"org.opencontainers.image.title": name, "org.opencontainers.image.version": version,
                   "org.opencontainers.image.licenses": "Apache-2.0"}
         config = {"architecture": "amd64", "os": "linux",
                   "config": {"User": f"{USER}:{USER}", "Entrypoint": entrypoint, "WorkingDir": "/var/lib/kairo",
-                             "Env": ["PATH=/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"], "Labels": labels},
+                             "Env": ["PATH=/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt", *environment],
+                             "Labels": labels},
                   "rootfs": {"type": "layers", "diff_ids": [diff for _, diff, _ in parts]},
                   "history": [{"created_by": f"deploy/images/build.py: {layer.title}"} for layer in layers]}
         manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -182,7 +208,7 @@ class Layout:
                   "annotations": {"org.opencontainers.image.ref.name": name}}
         self.manifests.append(entry)
         packed, plain = sum(blob["size"] for blob, _, _ in parts), sum(size for _, _, size in parts)
-        print(f"  {name:14}{packed / 1e6:9.1f}{plain / 1e6:11.1f}  {entry['digest'][:19]}  {', '.join(l.title for l in layers)}")
+        print(f"  {name:18}{packed / 1e6:9.1f}{plain / 1e6:11.1f}  {entry['digest'][:19]}  {', '.join(l.title for l in layers)}")
 
     def close(self):
         index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": self.manifests}
@@ -201,6 +227,7 @@ def main():
     parser.add_argument("build")
     parser.add_argument("out")
     parser.add_argument("--only", choices=["kairo"])
+    parser.add_argument("--cuda", action="store_true")
     parser.add_argument("--ca")
     parser.add_argument("--push")
     options = parser.parse_args()
@@ -214,7 +241,7 @@ def main():
     put_program(program, options.build, "kairo")
     own_authorities = authorities_layer(options.ca) if options.ca else []
     layout, images = Layout(options.out), ["kairo"]
-    print(f"  {'image':14}{'packed MB':>9}{'plain MB':>11}  {'digest':19}  layers")
+    print(f"  {'image':18}{'packed MB':>9}{'plain MB':>11}  {'digest':19}  layers")
     layout.image("kairo", version, [base, program, *own_authorities], ["/usr/bin/kairo"])
     if not options.only:
         engine, torch = Layer("engine"), Layer("libtorch")
@@ -228,6 +255,12 @@ def main():
             put_program(engine, options.build, name)
         layout.image("kairo-engine", version, [base, program, torch, engine, *own_authorities], [])
         images.append("kairo-engine")
+        if options.cuda:
+            more_layers = cuda_layers(options.build, needed["libtorch_cpu.so"])
+            # What NVIDIA's container runtime is to give the pod: the driver's libraries.
+            layout.image("kairo-engine-cuda", version, [base, program, torch, *more_layers, engine, *own_authorities], [],
+                         ["NVIDIA_DRIVER_CAPABILITIES=compute,utility"])
+            images.append("kairo-engine-cuda")
         print(f"  kairo-engine has libtorch's {', '.join(sorted(more.keys() - debian.keys()))}")
     layout.close()
     print(f"  Debian's {', '.join(packages)}")

@@ -121,4 +121,5 @@ if [ ! -f "$gguf" ]; then
   mv "$draft/$(basename "$gguf")" "$gguf"
   rm -rf "$draft"
 fi
+if ldconfig -p | grep -q 'libcuda\.so\.1 '; then bash "$here/cuda.sh"; fi # this machine has an NVIDIA driver
 echo "dependencies are there ($cache)"

@@ -105,7 +105,8 @@ Status open_torch(std::string path) {
   }
   if (::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr)
     return unusable("libtorch's CUDA half does not open (" + loader_error() + ")",
-                    "install the packages that torch 2.11.0 names for CUDA 13 beside it");
+                    "fetch what it is linked with (deploy/setup/cuda.sh), or take the image "
+                    "kairo-engine-cuda");
   if (!at::hasCUDA()) return unusable("libtorch finds no GPU", "look at CUDA_VISIBLE_DEVICES");
   return ok();
 }

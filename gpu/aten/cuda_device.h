@@ -23,7 +23,7 @@ Status check(const CudaFacts& facts);
 struct CudaLibraries {
   std::string driver = "libcuda.so.1";
   std::string torch;    // "": libtorch_cuda.so beside the libtorch_cpu.so that runs
-  std::string kernels;  // "": libkairo_cuda.so beside the program
+  std::string kernels;  // "": libkairo_cuda.so in ../lib/kairo of the program, or beside it
 };
 // not_found: no driver is installed. invalid: as check(), or another library is not there. Once it
 // is ok, libtorch has its CUDA half.

@@ -33,15 +33,19 @@ Result<OpenedDevice> tried(Device device, const std::string& of_torch,
   std::string text = device.name + "; " + device.self_test;
   return OpenedDevice{std::make_shared<const Device>(std::move(device)), std::move(text)};
 }
-std::string beside_the_program(const char* file) {
+// In a build folder it lies beside the program, where it is installed in ../lib/kairo.
+std::string kernels_of_the_program() {
+  constexpr const char* file = "libkairo_cuda.so";
   std::error_code error;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
-  return error ? file : program.parent_path() / file;
+  if (error) return file;
+  const auto installed = program.parent_path().parent_path() / "lib" / "kairo" / file;
+  return std::filesystem::exists(installed, error) ? installed : program.parent_path() / file;
 }
 Result<OpenedDevice> cuda(const CudaLibraries& libraries, const Clock& clock) {
   const CudaFacts facts = TRY(open_cuda(libraries));
-  auto kernels = open_kernels(libraries.kernels.empty() ? beside_the_program("libkairo_cuda.so")
-                                                        : libraries.kernels);
+  auto kernels =
+      open_kernels(libraries.kernels.empty() ? kernels_of_the_program() : libraries.kernels);
   Device device{"cuda", facts.text(), {}, facts.free_bytes, {}};
   std::optional<CudaKernels> own;
   if (kernels.ok())

@@ -49,6 +49,21 @@ holds "the trainer runs alone, as nobody" in_engine /usr/bin/kairo-tune train --
 holds "and leaves an adapter" test -s "$work/engine/out/adapter_model.safetensors"
 holds "the server has its libraries" in_engine /usr/bin/kairo-serve --help
 
+# Of a driver that is only played: the image's own libtorch_cuda opens, and finds no GPU behind it.
+if [ -f "${KAIRO_CACHE:-$HOME/.cache/kairo}/site/.complete-cuda" ]; then
+  images "$work/cuda" --cuda >"$work/cuda.log" || { fail "the image for GPUs is built" "$(cat "$work/cuda.log")"; exit 1; }
+  grep kairo-engine-cuda "$work/cuda.log"
+  unpack "$work/cuda" kairo-engine-cuda "$work/gpu"
+  install -D "$build/tests/gpu/libkairo_fake_cuda.so" "$work/gpu/fake/libcuda.so.1"
+  same "libtorch's CUDA half opens in the image for GPUs" "device cuda: libtorch finds no GPU: look at CUDA_VISIBLE_DEVICES" \
+    "$(LD_LIBRARY_PATH=/fake KAIRO_FAKE_CUDA='13000 0 1 9 0 none' chroot --userspec=65532:65532 "$work/gpu" \
+      /usr/bin/kairo-tune selftest --device cuda 2>&1 | grep -o 'device cuda: libtorch finds no GPU: look at CUDA_VISIBLE_DEVICES')"
+  holds "kairo's kernels have what they are linked with" chroot "$work/gpu" /lib64/ld-linux-x86-64.so.2 --list /usr/lib/kairo/libkairo_cuda.so
+  rm -rf "$work/cuda" "$work/gpu"
+else
+  skip "the image for GPUs" "NVIDIA's libraries are not there; run deploy/setup/cuda.sh"
+fi
+
 port=$(free_port)
 printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s/registry}}\nhttp: {addr: "127.0.0.1:%s"}\n' "$work" "$port" >"$work/registry.yaml"
 docker-registry serve "$work/registry.yaml" >"$work/registry.log" 2>&1 &

@@ -59,7 +59,7 @@ YAML
 kubectl label node node1 kairo.dev/node=true >/dev/null
 kubectl label namespace default pod-security.kubernetes.io/enforce=restricted >/dev/null # refuses a pod that is not
 holds "helm install" helm install kairo deploy/chart --namespace $ns --create-namespace --wait --timeout 3m \
-  --set "image.repository=$REGISTRY/kairo,image.engine=$REGISTRY/kairo-engine,image.tag=$version,nats.image=$REGISTRY/nats:1,nats.replicas=3,node.hostPath=$DIR/kairo"
+  --set "image.registry=$REGISTRY,image.tag=$version,nats.image=$REGISTRY/nats:1,nats.replicas=3,node.hostPath=$DIR/kairo"
 if ! kubectl -n $ns wait --for=condition=Ready pod --all --timeout=60s >"$work/ready.log" 2>&1; then
   fail "all of kairo's pods are ready" "$(kubectl -n $ns get pod -o wide)" "$(kubectl -n $ns get events --sort-by=.lastTimestamp | tail -n 8)"
   exit 1

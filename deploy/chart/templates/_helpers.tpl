@@ -11,7 +11,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
 {{- define "kairo.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .Values.image.registry }}/kairo:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 {{- define "kairo.hasNats" -}}{{ if not .Values.bus.external.url }}yes{{ end }}{{- end }}
 {{- define "kairo.busUrl" -}}

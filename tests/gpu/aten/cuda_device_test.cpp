@@ -59,8 +59,9 @@ TEST_CASE("cuda: each thing that is missing is named with its remedy") {
          "machine; a driver that was updated needs a restart"},
         {"13000 0 1 9 0 -",
          "libtorch's CUDA half does not open (/nowhere/libtorch_cuda.so: cannot open shared object "
-         "file: No such file or directory): install the packages that torch 2.11.0 names for CUDA "
-         "13 beside it"}}) {
+         "file: No such file or directory): fetch what it is linked with (deploy/setup/cuda.sh), "
+         "or "
+         "take the image kairo-engine-cuda"}}) {
     CAPTURE(row.answers);
     driver_says(row.answers);
     CHECK(error_of(fake) == "device cuda: " + std::string(row.what) + ", or choose --device cpu");
