@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 CUDA ?= 1
 BUILD := build/$(PRESET)
 .DEFAULT_GOAL := help
-.PHONY: help deps build programs install images quickstart test test-cluster test-e2e unit asan sim crash parity bench bench-cluster fmt fmt-check lint clean
+.PHONY: help deps build programs install images quickstart test test-cluster test-e2e unit asan sim crash parity bench bench-gpu bench-cluster fmt fmt-check lint clean
 
 help: ## show the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,11 @@ parity: build ## make the golden files anew with transformers+peft and compare
 
 bench: build ## speed and memory, against peers in the same run
 	@bash tests/bench/run.sh $(BUILD)
+
+bench-gpu: programs ## kairo on an NVIDIA GPU, beside peft: right first, then fast; needs a python3 with torch 2.11, transformers, peft
+	@cmake --build $(BUILD) -j $(JOBS) --target train_bench test_gpu_cuda test_gpu_engine test_gpu_families
+	@bash tests/bench/gpu/pack.sh $(BUILD) build/bench-gpu
+	@python3 build/bench-gpu/bench.py $(BENCH_GPU)
 
 bench-cluster: build ## kairo on a real control plane, beside KAITO's figures: latency, calls, memory, takeover
 	@bash deploy/setup/kube.sh cluster || [ $$? = 77 ]

@@ -1,5 +1,4 @@
-// tests/bench/peer/train_bench.cpp - trains a model folder on tokens and measures
-// speed.
+// tests/bench/peer/train_bench.cpp - trains a model folder on tokens and measures speed.
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
@@ -7,6 +6,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "gpu/aten/open_device.h"
+#include "gpu/aten/peak_memory.h"
 #include "gpu/engine/machine.h"
 #include "gpu/engine/rows_file.h"
 #include "gpu/engine/tune.h"
@@ -18,7 +19,7 @@ using nlohmann::ordered_json;
 
 // What the command line says; turned into a TuneJob once.
 struct Options {
-  std::string model, rows, method = "lora", schedule = "linear", type = "fp32";
+  std::string model, rows, method = "lora", schedule = "linear", type = "fp32", device = "cpu";
   std::vector<std::string> targets = {"all-linear"};
   std::int64_t rank = 16, batch = 8, steps = 0, warmup_steps = 0, held_out = 0;
   double alpha = 32, learning_rate = 2e-4, epochs = 1, clip = 1.0, weight_decay = 0;
@@ -89,11 +90,12 @@ int measure(const TuneJob& job) {
   if (!loaded.ok()) return refuse(loaded.error().what);
   const auto engine = std::move(loaded).value();
   const std::int64_t loaded_ms = clock.monotonic_ms() - began;
-  ordered_json losses = ordered_json::array();
+  ordered_json losses = ordered_json::array(), step_tokens = losses, step_seconds = losses;
   std::int64_t tokens = 0, first_ms = 0, after_first = 0;
   Update update = job.update;
   const Schedule schedule{job.schedule, job.learning_rate, job.total_steps, job.warmup_steps};
   for (std::int64_t step = 0; step < job.total_steps; ++step) {
+    const std::int64_t step_began = clock.monotonic_ms();
     std::vector<TrainRow> bag;
     std::int64_t targets = 0, bag_tokens = 0;
     for (const auto i : job.rows_of_step(step)) {
@@ -105,6 +107,9 @@ int measure(const TuneJob& job) {
     if (!sum.ok()) return refuse(sum.error().what);
     update.learning_rate = learning_rate(schedule, step);
     engine->update(update, step + 1);
+    const std::int64_t now = clock.monotonic_ms();
+    step_tokens.push_back(bag_tokens);
+    step_seconds.push_back(static_cast<double>(now - step_began) / 1000);
     losses.push_back(sum.value() / static_cast<double>(targets));
     if (step == 0)
       first_ms = clock.monotonic_ms();
@@ -127,10 +132,13 @@ int measure(const TuneJob& job) {
       {"load_seconds", static_cast<double>(loaded_ms) / 1000},
       {"first_step_at_seconds", static_cast<double>(first_ms - began) / 1000},
       {"peak_rss_bytes", peak_resident_bytes()},
+      {"peak_device_bytes", peak_gpu_bytes()},
       {"products", engine->products().text},
       {"planned_peak_bytes", engine->plan().peak_bytes()},
       {"held_out_loss", held_out},
-      {"losses", losses}};
+      {"losses", losses},
+      {"step_tokens", step_tokens},
+      {"step_seconds", step_seconds}};
   std::puts(out.dump().c_str());
   return 0;
 }
@@ -144,6 +152,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--type", o.type,
                  "fp32, bf16 (as the CPU likes it), mkl or onednn (whatever it likes)")
       ->check(CLI::IsMember({"fp32", "bf16", "mkl", "onednn"}));
+  app.add_option("--device", o.device, devices_in_words);
   app.add_option("--rank", o.rank, "LoRA r");
   app.add_option("--alpha", o.alpha, "LoRA alpha");
   app.add_option("--target", o.targets, "Modules to adapt, or all-linear");
@@ -174,13 +183,17 @@ int run(int argc, char** argv) {
   }
   const auto rows = load_rows_file(o.rows);
   if (!rows.ok()) return refuse(rows.error().what);
-  const auto job = make_job(o, rows.value());
-  if (!job.ok()) return refuse(job.error().what);
-  if (job.value().products && !is_possible(*job.value().products)) {
+  auto made = make_job(o, rows.value());
+  if (!made.ok()) return refuse(made.error().what);
+  TuneJob job = std::move(made).value();
+  const auto device = open_device(o.device, SystemClock());
+  if (!device.ok()) return refuse(device.error().what);
+  job.device = device.value().device;
+  if (job.products && !is_possible(*job.products)) {
     log::error("refused", {{"why", "this CPU has no bf16 instructions"}});
     return 77;
   }
-  return only_estimate ? estimate(job.value()) : measure(job.value());
+  return only_estimate ? estimate(job) : measure(job);
 }
 }  // namespace
 }  // namespace kairo::gpu

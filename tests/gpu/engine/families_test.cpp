@@ -14,6 +14,7 @@
 #include "gpu/formats/adapter.h"
 #include "gpu/formats/files.h"
 #include "tests/gpu/aten/emulated.h"
+#include "tests/gpu/aten/on_gpu.h"
 #include "tests/gpu/support.h"
 
 namespace kairo::gpu {
@@ -284,5 +285,8 @@ TEST_CASE("families: a device's operators compute the same") {
 }
 TEST_CASE("families: so do kairo's kernels, emulated") {
   check_families_on(test::emulated(), 4);
+}
+TEST_CASE("families: so do they on a GPU") {
+  if (const DevicePtr gpu = test::gpu()) check_families_on(gpu, 1);
 }
 }  // namespace kairo::gpu

@@ -12,6 +12,7 @@
 #include "gpu/aten/aten_ops.h"
 #include "gpu/kernels/cached_attention.h"
 #include "tests/gpu/aten/emulated.h"
+#include "tests/gpu/aten/on_gpu.h"
 
 namespace kairo::gpu {
 namespace {
@@ -265,6 +266,14 @@ void check_step(Ops& ops) {
   check_near(d.get(m), {1, -2});
   check_near(d.get(v), {1, 4});
 }
+void check_all_calls(Ops& ops) {
+  ops.enter();
+  check_products(ops);
+  check_rows(ops);
+  check_parts(ops);
+  check_attention(ops);
+  check_step(ops);
+}
 }  // namespace
 
 TEST_CASE("each device answers as the seam says") {
@@ -277,14 +286,11 @@ TEST_CASE("each device answers as the seam says") {
                    {"kernels", make_cuda_ops("cpu", 2, test::emulated_kernels())}};
   for (const Row& device : devices) {
     CAPTURE(device.name);
-    Ops& ops = *device.ops;
-    ops.enter();
-    check_products(ops);
-    check_rows(ops);
-    check_parts(ops);
-    check_attention(ops);
-    check_step(ops);
+    check_all_calls(*device.ops);
   }
+}
+TEST_CASE("so do kairo's kernels on a GPU") {
+  if (const DevicePtr gpu = test::gpu()) check_all_calls(*gpu->make(2).value());
 }
 
 TEST_CASE("a view's parts keep stride and type") {
