@@ -132,6 +132,11 @@ int run(int argc, char** argv) {
   app.add_option("--port", server.port, "Port to listen on; 0 = a free one")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
+  app.add_option(
+         "--api-key", server.api_key,
+         "What /v1/... and /chat want as \"Authorization: Bearer KEY\"; who lists processes "
+         "sees it here, not in the environment")
+      ->envname("KAIRO_SERVE_API_KEY");
   app.add_option("--slots", g.slots, "Requests answered at a time; more wait")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

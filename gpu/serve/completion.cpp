@@ -5,11 +5,13 @@
 
 namespace kairo::gpu {
 void Completion::begin(int cached_tokens) {
+  times_.begins();
   const std::scoped_lock lock(mutex_);
   piece_.cached_tokens = cached_tokens;
 }
 
 bool Completion::take(const Token& token) {
+  times_.token();
   const auto text = text_of_.push(token.number);
   if (!text.ok()) log::error("a token has no text", {{"why", text.error().what}});
   const std::string shown = text.ok() ? stop_.push(text.value()) : std::string();
@@ -28,6 +30,7 @@ bool Completion::take(const Token& token) {
 }
 
 void Completion::end(Finish why) {
+  times_.ends(why);
   const auto rest = text_of_.finish();
   std::string shown = rest.ok() ? stop_.push(rest.value()) : std::string();
   shown += stop_.finish();

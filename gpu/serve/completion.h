@@ -14,6 +14,7 @@
 #include "gpu/hf/tokenizer.h"
 #include "gpu/serve/scheduler.h"
 #include "gpu/serve/stop_text.h"
+#include "gpu/serve/timings.h"
 
 namespace kairo::gpu {
 // A token of an answer: what it writes (perhaps a part of a character) and how likely it was.
@@ -26,8 +27,8 @@ class Completion final : public TokenSink {
  public:
   // Tokenizer and vocabulary must outlive it. vocabulary: null where nobody wants the tokens.
   Completion(const Tokenizer& tokenizer, const Vocabulary* vocabulary,
-             std::vector<std::string> stops)
-      : text_of_(tokenizer), vocabulary_(vocabulary), stop_(std::move(stops)) {}
+             std::vector<std::string> stops, RequestTimes times)
+      : text_of_(tokenizer), vocabulary_(vocabulary), stop_(std::move(stops)), times_(times) {}
   void begin(int cached_tokens) override;
   bool take(const Token& token) override;
   void end(Finish why) override;
@@ -45,9 +46,10 @@ class Completion final : public TokenSink {
   void leave() { wanted_ = false; }  // the reader has gone: the slot is freed
 
  private:
-  Detokenizer text_of_;  // this and the next two: the scheduler's thread
+  Detokenizer text_of_;  // this and the next three: the scheduler's thread
   const Vocabulary* vocabulary_;
   StopText stop_;
+  RequestTimes times_;
   std::atomic<bool> wanted_ = true;
   std::mutex mutex_;
   std::condition_variable news_;

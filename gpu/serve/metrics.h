@@ -2,10 +2,12 @@
 #pragma once
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "gpu/serve/scheduler.h"
+#include "gpu/serve/timings.h"
 
 namespace kairo::gpu {
 class Metrics {  // any thread
@@ -13,6 +15,11 @@ class Metrics {  // any thread
   // Paths that the server does not know are counted as "other": a scanner makes no new series.
   void count(const std::string& path, int status);
   std::string text(const SchedulerCounts& counts) const;
+  // The same and more under vLLM's names, which KEDA's scaler of KAITO, llm-d's endpoint picker and
+  // boards read. models: the base model first.
+  static std::string vllm_text(const SchedulerCounts& counts, const Timings& timings,
+                               std::span<const std::string> models, const ServedRoom& room,
+                               std::int64_t unix_s);
 
  private:
   mutable std::mutex mutex_;

@@ -177,13 +177,37 @@ int http_status(Code code) {
   return 500;
 }
 
+namespace {
+std::string problem(const std::string& what, const char* type, const Ordered& param,
+                    const Ordered& code) {
+  return text_of(
+      {{"error", {{"message", what}, {"type", type}, {"param", param}, {"code", code}}}});
+}
+// The field that an error of a request begins with: "messages[0].role must be ...".
+Ordered field_of(const std::string& what) {
+  const std::size_t end = what.find_first_of(" :");
+  if (end == std::string::npos || what.starts_with("the ")) return nullptr;
+  const std::string word = what.substr(0, end);
+  const bool is_field = std::all_of(word.begin(), word.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '[' ||
+           c == ']';
+  });
+  return is_field ? Ordered(word) : Ordered();
+}
+}  // namespace
+
 std::string error_reply(const Error& error) {
   const int status = http_status(error.code);
-  const char* type = status < 500 ? "invalid_request_error" : "server_error";
-  Ordered code;
-  if (error.code == Code::not_found) code = "model_not_found";
-  return text_of(
-      {{"error", {{"message", error.what}, {"type", type}, {"param", nullptr}, {"code", code}}}});
+  if (error.code == Code::not_found)
+    return problem(error.what, "invalid_request_error", nullptr, "model_not_found");
+  if (is_too_long(error))
+    return problem(error.what, "invalid_request_error", "messages", "context_length_exceeded");
+  if (status >= 500) return problem(error.what, "server_error", nullptr, nullptr);
+  return problem(error.what, "invalid_request_error", field_of(error.what), nullptr);
+}
+std::string key_reply() {
+  return problem("send the server's key: Authorization: Bearer KEY", "invalid_request_error",
+                 nullptr, "invalid_api_key");
 }
 std::string error_event(const Error& error) {
   return "data: " + error_reply(error) + "\n\n";

@@ -65,6 +65,7 @@ std::string model_reply(std::span<const std::string> models, const BaseModel& ba
                         std::size_t index, std::int64_t created_s);
 int http_status(Code code);                   // of an error
 std::string error_reply(const Error& error);  // {"error": {...}}
+std::string key_reply();                      // of who has not shown the right key (401)
 std::string error_event(const Error& error);  // the same in a stream
 // Why an answer that was accepted is not complete; absent for one that is.
 std::optional<Error> failure_of(Finish finish);

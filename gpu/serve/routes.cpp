@@ -50,6 +50,19 @@ bool has_body(const Head& head) {
   return head.coding || (head.length && *head.length != "0");
 }
 
+bool may_ask(const std::string& key, std::string_view path, const std::string& authorization) {
+  if (key.empty() || !(path.starts_with("/v1/") || path == "/chat")) return true;
+  constexpr std::string_view scheme = "Bearer ";
+  if (authorization.size() < scheme.size() ||
+      ::strncasecmp(authorization.c_str(), scheme.data(), scheme.size()) != 0)
+    return false;
+  const std::string_view given = std::string_view(authorization).substr(scheme.size());
+  unsigned differs = given.size() == key.size() ? 0 : 1;
+  for (std::size_t i = 0; i < given.size(); ++i)
+    differs |= static_cast<unsigned char>(given[i] ^ key[i % key.size()]);
+  return differs == 0;
+}
+
 std::optional<Refusal> refusal_of(const Head& head) {
   if (auto why = ill_framed(head)) return Refusal{400, std::move(*why)};
   const std::size_t bytes = head.length ? bytes_of(*head.length) : 0;

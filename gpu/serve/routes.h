@@ -28,4 +28,7 @@ std::string_view methods_of(std::string_view path);
 bool is_chunked(const Head& head);
 bool has_body(const Head& head);
 std::optional<Refusal> refusal_of(const Head& head);
+// Whether a request with that Authorization header may have the path: probes and metrics are for
+// all, what asks the model is for who knows the key. How long it takes tells nothing of the key.
+bool may_ask(const std::string& key, std::string_view path, const std::string& authorization);
 }  // namespace kairo::gpu

@@ -8,7 +8,21 @@
 namespace kairo::gpu {
 namespace {
 constexpr std::int32_t no_token = -1, no_choice = -2;  // inside a prompt; the rule failed
+constexpr const char* together = " tokens; prompt and answer together can have ";
+void add_once(std::vector<int>& out, int adapter) {
+  if (adapter >= 0 && std::find(out.begin(), out.end(), adapter) == out.end())
+    out.push_back(adapter);
 }
+}  // namespace
+
+Error too_long(std::size_t tokens, std::size_t context) {
+  return {Code::invalid, "the prompt has " + std::to_string(tokens) + together +
+                             std::to_string(context) + ": shorten it"};
+}
+bool is_too_long(const Error& error) {
+  return error.code == Code::invalid && error.what.find(together) != std::string::npos;
+}
+
 Scheduler::Scheduler(Generator& generator, const SchedulerOptions& options)
     : generator_(generator),
       options_(options),
@@ -22,10 +36,7 @@ Status Scheduler::submit(Sequence sequence, std::shared_ptr<TokenSink> sink) {
   const std::size_t tokens = sequence.prompt.size();
   const auto context = static_cast<std::size_t>(generator_.context_tokens());
   if (tokens == 0) return Error{Code::invalid, "the prompt is empty"};
-  if (tokens >= context)
-    return Error{Code::invalid, "the prompt has " + std::to_string(tokens) +
-                                    " tokens; prompt and answer together can have " +
-                                    std::to_string(context) + ": shorten it"};
+  if (tokens >= context) return too_long(tokens, context);
   auto job = std::make_unique<Job>();
   job->sampler.emplace(sequence.sampling, sequence.prompt);
   job->sequence = std::move(sequence);
@@ -152,6 +163,15 @@ void Scheduler::advance(int slot, const Token& token) {
 void Scheduler::publish() {
   totals_.running = static_cast<int>(
       std::count_if(slots_.begin(), slots_.end(), [](const auto& job) { return job != nullptr; }));
+  totals_.running_adapters.clear();
+  std::int64_t held = 0;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (!slots_[i]) continue;
+    add_once(totals_.running_adapters, slots_[i]->sequence.adapter);
+    held += generator_.length(static_cast<int>(i));
+  }
+  totals_.kv_usage = static_cast<double>(held) /
+                     (static_cast<double>(slots_.size()) * generator_.context_tokens());
   const std::scoped_lock lock(mutex_);
   counts_ = totals_;
 }
@@ -200,6 +220,7 @@ SchedulerCounts Scheduler::counts() const {
   const std::scoped_lock lock(mutex_);
   SchedulerCounts counts = counts_;
   counts.waiting = static_cast<int>(waiting_.size());
+  for (const auto& job : waiting_) add_once(counts.waiting_adapters, job->sequence.adapter);
   return counts;
 }
 

@@ -63,7 +63,12 @@ struct SchedulerCounts {
   std::uint64_t prompt_tokens = 0, answer_tokens = 0, rounds = 0;  // prompt_tokens: computed
   std::uint64_t queried_tokens = 0, cached_tokens = 0;  // of prompts begun; what was there of it
   int running = 0, waiting = 0;
+  std::vector<int> running_adapters, waiting_adapters;  // indices, each once
+  double kv_usage = 0;                                  // of the slots' room, 0 to 1
 };
+// Of a prompt that leaves no room for an answer; clients look for it by a code of its own.
+Error too_long(std::size_t tokens, std::size_t context);
+bool is_too_long(const Error& error);  // made by too_long()
 class Scheduler {
  public:
   // The generator must outlive it and is used by the thread that calls round() or by run's.

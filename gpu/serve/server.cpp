@@ -140,8 +140,17 @@ class HttpServer final : public Server {
 
   // What the library does not check by itself: see docs/serving.md, "Limits".
   void add_guards() {
-    http_.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& reply) {
+    http_.set_pre_routing_handler([this](const httplib::Request& request,
+                                         httplib::Response& reply) {
+      reply.set_header("X-Request-Id", next_id("req-"));
       const Head head = head_of(request);
+      if (!may_ask(options_.api_key, head.path, request.get_header_value("Authorization"))) {
+        if (has_body(head)) close_after(reply);
+        reply.status = 401;
+        reply.set_header("WWW-Authenticate", "Bearer");
+        reply.set_content(key_reply(), json);
+        return Handler::Handled;
+      }
       if (is_chunked(head)) KeepingServer::connection().expect_chunks();
       const bool is_read = has_body(head) && (head.method == "POST" || head.method == "PUT" ||
                                               head.method == "PATCH" || head.method == "DELETE");
@@ -201,7 +210,8 @@ class HttpServer final : public Server {
     const auto openai = [this](Form form) {
       return [this, form](const Request& asked, const Answer& answer,
                           const httplib::Request& request, httplib::Response& reply) {
-        const Reply with(form, next_id(form), answer.model, clock_.now_ms() / 1000,
+        const Reply with(form, next_id(form == Form::chat ? "chatcmpl-" : "cmpl-"), answer.model,
+                         clock_.now_ms() / 1000,
                          {asked.likely, asked.stream && asked.include_usage});
         if (asked.stream) return stream(answer, with, request, reply);
         wait_for(answer, reply, [&](std::span<const Choice> choices, const Usage& usage) {
@@ -297,8 +307,12 @@ class HttpServer final : public Server {
         });
     http_.Get("/metrics", [this](const httplib::Request&, httplib::Response& reply) {
       const Service* service = service_;
-      reply.set_content(metrics_.text(service != nullptr ? service->counts() : SchedulerCounts{}),
-                        "text/plain; version=0.0.4");
+      const SchedulerCounts counts = service != nullptr ? service->counts() : SchedulerCounts{};
+      std::string text = metrics_.text(counts);
+      if (service != nullptr)
+        text += Metrics::vllm_text(counts, service->timings(), service->models(), service->room(),
+                                   clock_.now_ms() / 1000);
+      reply.set_content(text, "text/plain; version=0.0.4");
     });
     http_.Get("/version", [this](const httplib::Request&, httplib::Response& reply) {
       reply.set_content("{\"version\":\"" + options_.version + "\"}", json);
@@ -317,16 +331,15 @@ class HttpServer final : public Server {
     http_.Post(".*", nothing).Put(".*", nothing).Patch(".*", nothing).Delete(".*", nothing);
   }
 
-  std::string next_id(Form form) {
-    return (form == Form::chat ? "chatcmpl-" : "cmpl-") + std::to_string(run_) + "-" +
-           std::to_string(++answers_);
+  std::string next_id(const std::string& of) {
+    return of + std::to_string(run_) + "-" + std::to_string(++ids_);
   }
 
   const ServerOptions options_;
   const Clock& clock_;
   const std::int64_t created_s_;
   const std::uint32_t run_;  // makes ids differ from those before a restart
-  std::atomic<std::uint64_t> answers_ = 0;
+  std::atomic<std::uint64_t> ids_ = 0;
   std::atomic<Service*> service_ = nullptr;
   Metrics metrics_;
   KeepingServer http_;

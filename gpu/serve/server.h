@@ -18,6 +18,7 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   int port = 5000;  // 0: a free one
   std::string version;
+  std::string api_key;  // that /v1/... and /chat want as a bearer token; "": they want none
   ConnectionLimits connections;               // more at a time than requests that run or wait
   std::chrono::milliseconds look_after{250};  // a waiting client, whether it is still there
 };

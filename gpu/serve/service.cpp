@@ -159,8 +159,9 @@ Result<Answer> Service::ask(const Request& request) {
     Sequence one = sequence;
     one.sampling.seed = seed + static_cast<std::uint64_t>(i);
     if (!request.schema.empty()) one.rule = TRY(rule_of(*known, request.schema));
-    answer.choices.push_back(std::make_shared<Completion>(
-        tokenizer_, request.likely >= 0 ? known : nullptr, request.stop));
+    answer.choices.push_back(
+        std::make_shared<Completion>(tokenizer_, request.likely >= 0 ? known : nullptr,
+                                     request.stop, RequestTimes(timings_, clock_, prompt_tokens)));
     if (const auto taken = scheduler_.submit(std::move(one), answer.choices.back()); !taken.ok()) {
       for (const auto& before : answer.choices) before->leave();
       return taken.error();

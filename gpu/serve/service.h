@@ -44,6 +44,8 @@ class Service {  // ask, counts: any thread
   // weights: "Q4_1, Q8_0", "NF4, Q8_0".
   const BaseModel& base() const { return base_; }
   SchedulerCounts counts() const { return scheduler_.counts(); }
+  const Timings& timings() const { return timings_; }
+  ServedRoom room() const { return {generator_->slots(), generator_->context_tokens()}; }
   void stop() { scheduler_.stop(); }  // answers that are not complete end with `cancelled`
 
  private:
@@ -62,6 +64,8 @@ class Service {  // ask, counts: any thread
   std::mutex vocabulary_mutex_;
   std::optional<Vocabulary> vocabulary_;
   std::unique_ptr<Generator> generator_;
+  SystemClock clock_;
+  Timings timings_;
   Scheduler scheduler_;  // last: what it holds wants the vocabulary
 };
 }  // namespace kairo::gpu

@@ -174,6 +174,14 @@ TEST_CASE("errors: status and form") {
     CHECK(error_reply({row.code, "why"}) == R"({"error":{"message":"why","type":")" + row.type +
                                                 R"(","param":null,"code":)" + row.code_word + "}}");
   }
+  // The field that the text begins with.
+  const auto param = [](const std::string& what) {
+    return nlohmann::json::parse(error_reply({Code::invalid, what}))["error"]["param"];
+  };
+  CHECK(param("messages[0].role must be system") == "messages[0].role");
+  CHECK(param("logit_bias: token 9 is not in the vocabulary") == "logit_bias");
+  CHECK(param("the body is not JSON") == nullptr);
+  CHECK(param("POST /chat: no") == nullptr);
   CHECK(error_event({Code::invalid, "w"}) ==
         "data: {\"error\":{\"message\":\"w\",\"type\":\"invalid_request_error\",\"param\":null,"
         "\"code\":null}}\n\n");

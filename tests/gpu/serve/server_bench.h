@@ -26,8 +26,10 @@ inline const std::string& model_folder() {
 
 struct Bench {
   explicit Bench(int slots = 4, std::chrono::milliseconds look_after = ServerOptions().look_after,
-                 std::chrono::milliseconds patience = ConnectionLimits().patience) {
+                 std::chrono::milliseconds patience = ConnectionLimits().patience,
+                 const std::string& api_key = {}) {
     ServerOptions listen;
+    listen.api_key = api_key;
     listen.look_after = look_after;
     listen.port = 0;
     listen.version = "1.2.3";
