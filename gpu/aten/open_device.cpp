@@ -7,6 +7,7 @@
 
 #include "gpu/aten/aten_ops.h"
 #include "gpu/aten/cuda_ops.h"
+#include "gpu/aten/flash_ops.h"
 #include "gpu/engine/self_test.h"
 
 namespace kairo::gpu {
@@ -21,13 +22,21 @@ std::unique_ptr<ForwardOps> computing(const std::string& of_torch, int threads,
 Result<OpenedDevice> tried(Device device, const std::string& of_torch,
                            const std::optional<CudaKernels>& kernels, const Clock& clock) {
   const std::int64_t began = clock.monotonic_ms();
-  const auto ops = computing(of_torch, 1, kernels);
+  auto ops = computing(of_torch, 1, kernels);
   const SelfTest test = TRY(self_test(*ops, ops.get()));
-  device.self_test = test.text() + " (" + std::to_string(clock.monotonic_ms() - began) + " ms)";
-  device.make = [of_torch, kernels,
+  bool flashes = false;
+  if (of_torch != "cpu") {  // which has no such kernels
+    const auto flash = make_flash_ops(std::move(ops), of_torch);
+    TRY(self_test(*flash, flash.get()));
+    flashes = flash->is_own(Call::attention) && flash->is_own(Call::attention_backward);
+  }
+  device.self_test = test.text() + (flashes ? ", flash attention too" : "") + " (" +
+                     std::to_string(clock.monotonic_ms() - began) + " ms)";
+  device.make = [of_torch, kernels, flashes,
                  given_up = test.given_up](int threads) -> Result<std::unique_ptr<Ops>> {
     auto made = computing(of_torch, threads, kernels);
     for (const SelfTest::Finding& finding : given_up) made->give_up(finding.call);
+    if (flashes) made = make_flash_ops(std::move(made), of_torch);
     return std::unique_ptr<Ops>(std::move(made));
   };
   std::string text = device.name + "; " + device.self_test;

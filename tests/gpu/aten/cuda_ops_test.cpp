@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "gpu/aten/flash_ops.h"
 #include "gpu/engine/self_test.h"
 #include "tests/gpu/aten/emulated.h"
 
@@ -56,6 +57,15 @@ TEST_CASE("kernels: what fails is said, what does not fit is libtorch's") {
   ops->zero(m);
   ops->softcap(m, 3);
   CHECK(ops->seen(m)[1] == 0);
+}
+
+TEST_CASE("flash attention: where there is none, both calls are the other device's") {
+  const auto ops = make_flash_ops(make_aten_ops("cpu", 1), "cpu");
+  CHECK(ops->is_own(Call::attention));
+  const auto result = self_test(*ops);
+  REQUIRE_MESSAGE(result.ok(), result.error().what);
+  CHECK_FALSE(ops->is_own(Call::attention));
+  CHECK_FALSE(ops->is_own(Call::attention_backward));
 }
 
 TEST_CASE("kernels: a library that is absent or of another version is named") {
