@@ -3,34 +3,13 @@
 
 #include "agents/transfer/blob_upload.h"
 #include "agents/transfer/image.h"
+#include "agents/transfer/manifests.h"
 
 namespace kairo::pusher {
 using namespace transfer;  // NOLINT(google-build-using-namespace): it is made of them
 namespace {
-constexpr const char* manifest_type = "application/vnd.oci.image.manifest.v1+json";
-
-Result<std::string> digest_at(RegistrySession& session, const std::string& name) {  // "" = absent
-  HttpCall call;
-  call.method = "HEAD";
-  call.url = TRY(resolve_url(session.base(), "manifests/" + name));
-  call.headers = {std::string("Accept: ") + manifest_type};
-  const HttpAnswer answer = TRY(session.call(call, true));
-  if (answer.status == 200) return answer.header("docker-content-digest");
-  if (answer.status == 404) return std::string();
-  return session.refusal(answer);
-}
-Status put_manifest(RegistrySession& session, const Image& image, const std::string& name) {
-  HttpCall call;
-  call.method = "PUT";
-  call.url = TRY(resolve_url(session.base(), "manifests/" + name));
-  call.headers = {std::string("Content-Type: ") + manifest_type};
-  call.body = image.manifest;
-  const HttpAnswer answer = TRY(session.call(call, true));
-  if (reaction_to(Step::manifest, answer.status) != Reaction::done) return session.refusal(answer);
-  return ok();
-}
 Status verify(RegistrySession& session, const Image& image, const std::string& name) {
-  const std::string there = TRY(digest_at(session, name));
+  const std::string there = TRY(look_up(session, name)).digest;
   // Older registries name no digest; then having the manifest under its tag must do.
   if (there.empty() || there == image.digest) return ok();
   return Error{Code::unavailable, session.name() + ":" + name + " is " + there + " right after " +
@@ -71,7 +50,8 @@ Result<PushResult> RegistryUploader::push(
   const Claim claim(mutex_, busy_, text_of(reference));
   if (!claim.is_mine())
     return Error{Code::unavailable, text_of(reference) + " is being pushed already"};
-  const Image image = TRY(plan_image({request.directory, request.model_name, request.annotations}));
+  const Image image =
+      TRY(plan_image({request.directory, request.model_name, request.annotations, request.files}));
   Access access{"pull,push", "check the Secret named in output.imagePushSecret",
                 TRY(credentials_for(request.docker_config_json, reference))};
   RegistrySession session(reference, std::move(access), options_);
@@ -79,7 +59,7 @@ Result<PushResult> RegistryUploader::push(
   PushResult result;
   result.digest = image.digest;
   result.bytes = image.bytes;
-  const std::string known = TRY(digest_at(session, reference.tag));
+  const std::string known = TRY(look_up(session, reference.tag)).digest;
   if (known == image.digest) {  // a registry takes a manifest only when it has the blobs
     if (progress) progress(image.bytes, image.bytes);
     return result;
@@ -99,6 +79,7 @@ Result<PushResult> RegistryUploader::push(
   TRY(put_manifest(session, image, reference.tag));
   TRY(verify(session, image, reference.tag));
   if (progress) progress(image.bytes, image.bytes);
+  result.replaced = known;
   result.sent = session.sent();
   return result;
 }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "schemas/base/result.h"
 
@@ -14,11 +15,13 @@ struct PushRequest {
   std::string model_name;          // annotation sh.kaito.model.name
   std::string docker_config_json;  // the Secret's text; "" = anonymous. Never logged.
   std::map<std::string, std::string> annotations;
+  std::vector<std::string> files{};  // of the directory; empty: the adapter's
 };
 struct PushResult {
   std::string digest;       // of the manifest, "sha256:..."
   std::uint64_t bytes = 0;  // of the image
   std::uint64_t sent = 0;   // bytes that went over the wire in this call
+  std::string replaced{};   // digest of what had the tag before; "" = nothing, or this image
 };
 class Uploader {  // thread-safe; one push at a time per reference
  public:

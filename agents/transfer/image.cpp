@@ -114,9 +114,12 @@ Ordered descriptor(const Blob& blob) {
 
 Result<Image> plan_image(const ImageSource& source) {
   Image image;
-  image.layers.push_back(
-      TRY(layer_of(tar_header("data/", '5', 0), source.directory, "adapter_config.json")));
-  image.layers.push_back(TRY(layer_of("", source.directory, "adapter_model.safetensors")));
+  std::vector<std::string> files = source.files;
+  if (files.empty()) files = {"adapter_config.json", "adapter_model.safetensors"};
+  for (const std::string& file : files) {
+    const std::string before = image.layers.empty() ? tar_header("data/", '5', 0) : "";
+    image.layers.push_back(TRY(layer_of(before, source.directory, file)));
+  }
   Ordered diff_ids = Ordered::array(), layers = Ordered::array();
   for (const Blob& layer : image.layers) {
     diff_ids.push_back(layer.digest);  // uncompressed: the layer is its own diff

@@ -3,6 +3,7 @@
 // Layers are uncompressed tars that exist nowhere: header, file bytes and padding are read where
 // they are. Entries are sorted, owner and time are 0, so rebuilding gives the same digest.
 //   layer 0: data/, data/adapter_config.json          layer 1: data/adapter_model.safetensors
+// Other files of a folder (a checkpoint's) become an image in the same way.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -37,6 +38,7 @@ struct ImageSource {
   std::string directory;  // holds adapter_config.json and adapter_model.safetensors
   std::string model_name;
   std::map<std::string, std::string> annotations;  // added to the manifest's
+  std::vector<std::string> files{};  // of the directory, a layer each; empty: the adapter's two
 };
 // Reads each file once. not_found: a file is missing. invalid: a file is empty or not a plain file.
 // conflict: a file changed meanwhile. unavailable: a disk error.
