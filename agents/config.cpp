@@ -62,6 +62,10 @@ std::int64_t span_ms(const std::string& text, std::int64_t otherwise_ms, std::in
   const std::int64_t unit_ms = text.back() == 'h' ? 3'600'000 : text.back() == 'm' ? 60'000 : 1'000;
   return std::atoll(text.c_str()) * unit_ms;
 }
+std::int64_t checkpoint_rhythm(const Settled& settled) {
+  constexpr std::int64_t never_ms = INT64_MAX / 4;
+  return span_ms(settled["checkpoint-every"], pusher::checkpoint_every_ms, never_ms);
+}
 provisioner::Terms terms_of(const Settled& settled) {
   provisioner::Terms out;
   const std::string& by = settled["node-provisioner"];
@@ -191,6 +195,7 @@ Result<AgentConfig> agent_config(const std::string& agent, const Settled& settle
   out.vllm_image = settled["vllm-image"];
   out.image_volumes = settled["image-volumes"];
   out.terms = terms_of(settled);
+  out.checkpoint_every_ms = checkpoint_rhythm(settled);
   out.models = cache_settings(settled, out.models.folder);
   out.hub_token_file = settled["hub-token-file"];
   TRY(read_bus(out, settled));

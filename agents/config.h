@@ -10,6 +10,7 @@
 #include "agents/cluster/kubeconfig.h"
 #include "agents/node/model_cache.h"
 #include "agents/provisioner/terms.h"
+#include "agents/pusher/checkpoint.h"
 #include "agents/settings.h"
 #include "schemas/base/result.h"
 
@@ -29,6 +30,7 @@ struct AgentConfig {
   std::string image, engine_image, cuda_engine_image, vllm_image;
   std::string image_volumes;   // "", "auto", "never", "always"
   provisioner::Terms terms{};  // how nodes come
+  std::int64_t checkpoint_every_ms = pusher::checkpoint_every_ms;
   std::string health_host = "127.0.0.1";
   int health_port = 0;    // 0 = any
   std::string port_file;  // of the health port; "" = none

@@ -8,7 +8,8 @@
 #include "agents/watcher/decide.h"
 
 namespace kairo {
-runtime::Role role_of(const std::string& agent, const provisioner::Terms& terms) {
+runtime::Role role_of(const std::string& agent, const provisioner::Terms& terms,
+                      std::int64_t checkpoint_every_ms) {
   using wire::FactBody;
   if (agent == "watcher") {  // its sources compare what the cluster has with what it has heard
     runtime::Role out{watcher::decide};
@@ -31,6 +32,9 @@ runtime::Role role_of(const std::string& agent, const provisioner::Terms& terms)
   if (agent == "launcher") return {launcher::decide, {FactBody::Run}};
   if (agent == "node")
     return {node::decide, {FactBody::RunDir, FactBody::Training, FactBody::Artifact}};
-  return {pusher::decide, {FactBody::Push}};
+  return {[checkpoint_every_ms](const wire::RecordT& record, const runtime::View& view) {
+            return pusher::decide(record, view, checkpoint_every_ms);
+          },
+          {FactBody::Push, FactBody::Checkpoint}};
 }
 }  // namespace kairo

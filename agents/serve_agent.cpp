@@ -1,6 +1,8 @@
 // agents/serve_agent.cpp - chooses the implementations of an agent's ports and starts it.
 #include "agents/serve_agent.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -17,8 +19,10 @@
 #include "agents/node/hub_token.h"
 #include "agents/node/local_run_dirs.h"
 #include "agents/node/models_note.h"
+#include "agents/node/registry_checkpoints.h"
 #include "agents/node/weights_said.h"
 #include "agents/provisioner/effects.h"
+#include "agents/pusher/checkpoint_pushes.h"
 #include "agents/pusher/effects.h"
 #include "agents/pusher/registry_uploader.h"
 #include "agents/role.h"
@@ -47,7 +51,9 @@ struct Parts {
   std::unique_ptr<node::RunDirs> run_dirs;
   std::unique_ptr<node::ModelCache> models;
   std::unique_ptr<node::Fetches> fetches;
+  std::unique_ptr<node::Checkpoints> checkpoints;
   std::unique_ptr<pusher::Uploader> uploader;
+  std::unique_ptr<pusher::CheckpointPushes> checkpoint_pushes;
   watcher::Workspaces workspaces;
   std::unique_ptr<runtime::Effects> effects;
   std::unique_ptr<runtime::Lease> lease;
@@ -206,14 +212,34 @@ void wire_node(Parts& p) {
   p.run_dirs = node::make_run_dirs(p.config.runs_dir, p.config.models.folder);
   wire_models(p);
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
+  p.checkpoints = std::make_unique<node::RegistryCheckpoints>(
+      [&p](const std::string& ns, const std::string& secret) {
+        return node::pull_config(*p.cluster, ns, secret);
+      },
+      transfer::RegistryOptions{});
   p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, *p.cluster, observe, p.config.node,
-                                                  p.fetches.get());
+                                                  p.fetches.get(), p.checkpoints.get());
   p.options.sensors.push_back([&p, observe](const std::atomic<bool>& stop) {
     while (!stop && p.tenure->term() == 0) pause(20, stop);
     node::ProgressSensor sensor(*p.run_dirs, observe, p.config.node);
     for (; !stop; pause(250, stop)) sensor.look();
   });
   p.options.sensors.push_back([&p](const std::atomic<bool>& stop) { tell_models(p, stop); });
+}
+
+void wire_checkpoint_pushes(Parts& p) {
+  p.checkpoint_pushes =
+      std::make_unique<pusher::CheckpointPushes>(*p.store, transfer::RegistryOptions{});
+  p.options.sensors.push_back([&p](const std::atomic<bool>& stop) {
+    constexpr int less = 10;             // of a processor than whoever trains beside it
+    setpriority(PRIO_PROCESS, 0, less);  // of this thread, on Linux
+    for (; !stop; pause(200, stop))
+      if (p.tenure->term() != 0) (void)p.checkpoint_pushes->step();
+  });
+  p.options.sensors.push_back([&p](const std::atomic<bool>& stop) {
+    while (!stop) pause(1'000, stop);
+    p.checkpoint_pushes->stop_all();
+  });
 }
 
 void wire_effects(Parts& p, const std::atomic<bool>& stop) {
@@ -242,7 +268,9 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
     transfer::RegistryOptions options;
     options.stop = &stop;
     p.uploader = std::make_unique<pusher::RegistryUploader>(*p.store, options);
-    p.effects = std::make_unique<pusher::PusherEffects>(*p.cluster, *p.uploader, p.clock, observe);
+    wire_checkpoint_pushes(p);
+    p.effects = std::make_unique<pusher::PusherEffects>(*p.cluster, *p.uploader, p.clock, observe,
+                                                        p.config.node, p.checkpoint_pushes.get());
   } else {
     p.effects = std::make_unique<provisioner::ProvisionerEffects>(
         *p.cluster, p.config.terms, admission::check_training_config,
@@ -262,10 +290,11 @@ Status serve(const AgentConfig& config, const std::atomic<bool>& stop) {
   p.relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
       *p.bus, *p.effects, p.clock,
       [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }, p.tenure.get()});
-  p.loop = std::make_unique<runtime::Loop>(runtime::Loop::Deps{
-      config.agent, *p.bus, *p.store, *p.relay, p.clock, role_of(config.agent, config.terms),
-      config.node, all(p, &watcher::Source::has_listed), &p.vitals, p.tenure.get(),
-      all(p, &watcher::Source::is_warm)});
+  p.loop = std::make_unique<runtime::Loop>(
+      runtime::Loop::Deps{config.agent, *p.bus, *p.store, *p.relay, p.clock,
+                          role_of(config.agent, config.terms, config.checkpoint_every_ms),
+                          config.node, all(p, &watcher::Source::has_listed), &p.vitals,
+                          p.tenure.get(), all(p, &watcher::Source::is_warm)});
   p.options.agent = config.agent;
   p.options.vitals = &p.vitals;
   p.options.tenure = p.tenure.get();

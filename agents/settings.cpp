@@ -219,6 +219,10 @@ const std::vector<Setting>& settings() {
        "A bought node that is not Ready for so long is given up and another is bought; `never`: it "
        "is waited for",
        a_span},
+      {"checkpoint-every", "KAIRO_CHECKPOINT_EVERY", "`5m`",
+       "How often, at most, a run's newest checkpoint is pushed beside its adapter's place, for "
+       "when its node is lost; for the pusher",
+       a_span},
       {"log", "KAIRO_LOG", "`info`", "What is logged: debug, info, warn, error, off", a_level},
   };
   return table;

@@ -48,7 +48,7 @@ std::vector<std::string> publish_rights(const bus::Names& names, const std::stri
   if (agent == "provisioner") facts({"resources"});
   if (agent == "launcher") facts({"run"});
   if (agent == "node") facts({"rundir", "training", "artifact"});
-  if (agent == "pusher") facts({"push"});
+  if (agent == "pusher") facts({"push", "checkpoint"});
   return out;
 }
 // People and programs: read all status, no facts, no writes.

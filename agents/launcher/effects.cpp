@@ -65,6 +65,8 @@ Status LauncherEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::GiveUpNodes:
     case wire::CommandBody::LabelNode:
     case wire::CommandBody::ExplainEnd:
+    case wire::CommandBody::PushCheckpoint:
+    case wire::CommandBody::DropCheckpoint:
     case wire::CommandBody::Publish:
     case wire::CommandBody::SetFinalizer:
     case wire::CommandBody::SaveRevision:

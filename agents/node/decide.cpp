@@ -30,6 +30,16 @@ void name_source(wire::PrepareRunT& prepare, const wire::RecordT& record) {
   if (record.workspace->inference) name(*record.workspace->inference);
 }
 
+// A checkpoint of this revision that another node's pusher has put into the registry, and with
+// which Secret. One that is as new as it may lie here: the effect looks.
+const wire::CheckpointT* to_bring(const wire::RecordT& record) {
+  const bool is_tuning =
+      runtime::is_live(record) && record.workspace->tuning && record.workspace->tuning->output;
+  const bool is_wanted =
+      is_tuning && runtime::annotation_of(*record.workspace, runtime::keep_checkpoints) != "false";
+  return is_wanted ? runtime::checkpoint_of(record, record.run->revision) : nullptr;
+}
+
 // The directory could not be made (disk full, weights missing): said once per cause; the relay goes
 // on trying what may get better by itself.
 void tell_trouble(Decision& d, const wire::RecordT& record, const wire::TroubleT& trouble,
@@ -74,7 +84,13 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
     prepare.run->node = view.self;
     prepare.run->place = place;
     name_source(prepare, record);
-    ask(d, record, "prepare", asked_for, run.revision, std::move(prepare));
+    std::string wish = asked_for;
+    if (const wire::CheckpointT* checkpoint = to_bring(record)) {
+      prepare.checkpoint = copy(*checkpoint);
+      prepare.checkpoint_secret = record.workspace->tuning->output->image_push_secret;
+      wish += "/" + std::to_string(checkpoint->step);
+    }
+    ask(d, record, "prepare", wish, run.revision, std::move(prepare));
     if (const wire::TroubleT* trouble = runtime::trouble_of(record, "PrepareRun"))
       tell_trouble(d, record, *trouble, view.self);
     return d;

@@ -54,6 +54,8 @@ Status NodeEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::GiveUpNodes:
     case wire::CommandBody::LabelNode:
     case wire::CommandBody::ExplainEnd:
+    case wire::CommandBody::PushCheckpoint:
+    case wire::CommandBody::DropCheckpoint:
     case wire::CommandBody::MakeVolume:
     case wire::CommandBody::ReleaseRun:
     case wire::CommandBody::Publish:
@@ -80,6 +82,10 @@ Status NodeEffects::prepare(const wire::CommandT& command, const wire::PrepareRu
   key.preset = entry_of(run.preset, body.weights_image);
   wire::RunDirT dir;
   dir.path = TRY(dirs_.prepare(key));
+  if (body.checkpoint && checkpoints_ != nullptr)
+    dir.message = TRY(checkpoints_->bring({command.uid, command.ns, run.revision, dir.path,
+                                           body.checkpoint->image, body.checkpoint_secret,
+                                           body.checkpoint->step}));
   dir.volume = dirs_.volume(key);
   dir.blocks = blocks_of(dir.path + "/weights");
   dir.revision = run.revision;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agents/cluster/cluster.h"
+#include "agents/node/checkpoints.h"
 #include "agents/node/models.h"
 #include "agents/node/run_dirs.h"
 #include "agents/runtime/agent.h"
@@ -15,13 +16,15 @@ using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime p
 class NodeEffects final : public runtime::Effects {
  public:
   // self: the node that this is. models: who fetches weights; null: they are put here by hand.
+  // checkpoints: null: none are brought here.
   NodeEffects(RunDirs& dirs, cluster::Cluster& cluster, Observe observe, std::string self,
-              Models* models = nullptr)
+              Models* models = nullptr, Checkpoints* checkpoints = nullptr)
       : dirs_(dirs),
         cluster_(cluster),
         observe_(std::move(observe)),
         self_(std::move(self)),
-        models_(models) {}
+        models_(models),
+        checkpoints_(checkpoints) {}
   Status perform(const wire::CommandT& command) override;
 
  private:
@@ -34,6 +37,7 @@ class NodeEffects final : public runtime::Effects {
   const Observe observe_;
   const std::string self_;
   Models* const models_;
+  Checkpoints* const checkpoints_;
 };
 
 // Reads every run's progress.jsonl and observes what is new. One thread.

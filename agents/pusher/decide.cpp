@@ -55,16 +55,28 @@ void look_ahead(Decision& d, const wire::RecordT& record, const std::string& sel
     runtime::publish(d, record, said(record, self, wire::PushState::Idle));
   }
 }
+
+// Leaving or gone: so is what is to be pushed, once; what was pushed of its checkpoints goes.
+Decision leave(const wire::RecordT& record, const runtime::View& view) {
+  Decision d;
+  d.cancel_effects = runtime::mark_of(record, "leaving").value.empty();
+  if (d.cancel_effects) {
+    wire::MarkT leaving;
+    leaving.key = "leaving";
+    leaving.value = "yes";
+    d.marks.push_back(std::move(leaving));
+  }
+  if (record.workspace->tuning) drop_checkpoint(d, record, view);
+  return d;
+}
 }  // namespace
 
-Decision decide(const wire::RecordT& record, const runtime::View& view) {
+Decision decide(const wire::RecordT& record, const runtime::View& view,
+                std::int64_t checkpoint_every) {
   Decision d;
-  if (record.workspace &&
-      !runtime::is_live(record)) {  // leaving or gone: so is what is to be pushed
-    d.cancel_effects = true;
-    return d;
-  }
+  if (record.workspace && !runtime::is_live(record)) return leave(record, view);
   if (!record.workspace || !record.workspace->tuning) return d;
+  if (runtime::is_pushed(record)) drop_checkpoint(d, record, view);
   const wire::ArtifactT* artifact = runtime::of_node(record.artifacts, view.self);
   const wire::WorkspaceT& w = *record.workspace;
   // What another node has, its pusher pushes. What lay here may be gone, or wished for no more.
@@ -74,6 +86,8 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
       d.marks.push_back(unasked());
     else
       look_ahead(d, record, view.self);
+    if (!d.cancel_effects && !runtime::is_pushed(record))
+      push_checkpoint(d, record, view, checkpoint_every);
     return d;
   }
   if (!w.tuning->output || w.tuning->output->image.empty()) return d;

@@ -1,18 +1,21 @@
-// agents/pusher/effects.cpp - Secret -> push -> fact.
+// agents/pusher/effects.cpp - Secret -> push -> fact; of checkpoints too, and their removal.
 #include "agents/pusher/effects.h"
 
 #include <nlohmann/json.hpp>
 
 #include "agents/cluster/kinds.h"
 #include "schemas/base/base64.h"
+#include "schemas/base/log.h"
 
 namespace kairo::pusher {
 namespace {
-constexpr std::int64_t progress_every_ms = 1'000;
+constexpr std::int64_t progress_every_ms = 1'000, drop_ms_max = 3'600'000;
 }
 
 Status PusherEffects::perform(const wire::CommandT& command) {
   if (command.body.type == wire::CommandBody::PushImage) return push(command);
+  if (command.body.type == wire::CommandBody::PushCheckpoint) return push_checkpoint(command);
+  if (command.body.type == wire::CommandBody::DropCheckpoint) return drop_checkpoint(command);
   if (const wire::CheckPushT* check = command.body.AsCheckPush()) {
     TRY(credentials(command.ns, check->workspace->tuning->output->image_push_secret));
     return ok();
@@ -50,6 +53,7 @@ void PusherEffects::tell(const wire::CommandT& command, wire::PushT push) {
 
 Status PusherEffects::push(const wire::CommandT& command) {
   const wire::PushImageT& body = *command.body.AsPushImage();
+  if (checkpoints_ != nullptr) checkpoints_->stop(command.uid);  // it is not needed any more
   const wire::TuningT& tuning = *body.workspace->tuning;
   PushRequest request;
   request.reference = tuning.output->image;
@@ -77,6 +81,55 @@ Status PusherEffects::push(const wire::CommandT& command) {
   pushed.bytes = pushed.done = result.bytes;
   pushed.sent = result.sent;
   tell(command, std::move(pushed));
+  return ok();
+}
+
+CheckpointJob PusherEffects::job_of(const wire::CommandT& command,
+                                    const wire::WorkspaceT& workspace) {
+  const wire::DataDestinationT& output = *workspace.tuning->output;
+  CheckpointJob job;
+  job.uid = command.uid;
+  job.output = output.image;
+  job.docker_config = [this, ns = command.ns, secret = output.image_push_secret] {
+    return credentials(ns, secret);
+  };
+  return job;
+}
+Status PusherEffects::push_checkpoint(const wire::CommandT& command) {
+  const wire::PushCheckpointT& body = *command.body.AsPushCheckpoint();
+  if (checkpoints_ == nullptr) return ok();
+  CheckpointJob job = job_of(command, *body.workspace);
+  job.run_dir = body.run_dir->path;
+  if (body.known) job.known_step = body.known->step;
+  const PushedCheckpoint pushed = TRY(checkpoints_->push(job));
+  if (pushed.step == 0) return ok();
+  wire::CheckpointT safe;
+  safe.revision = command.revision;
+  safe.node = body.run_dir->node;
+  safe.step = pushed.step;
+  safe.image = pushed.image;
+  safe.digest = pushed.digest;
+  safe.bytes = pushed.bytes;
+  observe_(runtime::fact_about(command, std::move(safe)));
+  return ok();
+}
+// A registry that is away is asked again for a while; one that refuses keeps it, and so does one
+// whose Secret has gone with the Workspace: no error of the Workspace.
+Status PusherEffects::drop_checkpoint(const wire::CommandT& command) {
+  const wire::DropCheckpointT& body = *command.body.AsDropCheckpoint();
+  const auto& output = body.workspace->tuning->output;
+  if (checkpoints_ == nullptr || !output || output->image.empty()) return ok();
+  checkpoints_->stop(command.uid);
+  const Status gone = checkpoints_->remove(job_of(command, *body.workspace));
+  const std::int64_t waited_ms = clock_.now_ms() - body.since_ms;
+  const bool is_worth_it = waited_ms >= 0 && waited_ms < drop_ms_max;
+  if (!gone.ok() && gone.error().code == Code::unavailable && is_worth_it) return gone;
+  if (!gone.ok())
+    log::info("the checkpoint stays in the registry",
+              {{"workspace", command.ns + "/" + command.name}, {"why", gone.error().what}});
+  wire::CheckpointT none;
+  none.node = self_;
+  observe_(runtime::fact_about(command, std::move(none)));
   return ok();
 }
 }  // namespace kairo::pusher

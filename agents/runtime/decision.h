@@ -67,7 +67,8 @@ inline bool is_live(const wire::RecordT& record) {
 inline bool is_leaving(const wire::RecordT& record) {
   return record.workspace && record.workspace->exists && record.workspace->deleting;
 }
-// A node's word, of those that a record keeps (run_dirs, trainings, artifacts, pushes).
+// A node's word, of those that a record keeps (run_dirs, trainings, artifacts, pushes,
+// checkpoints).
 template <class T>
 const T* of_node(const std::vector<std::unique_ptr<T>>& words, const std::string& node) {
   for (const auto& word : words)
@@ -127,6 +128,16 @@ inline bool is_pushed(const wire::RecordT& record) {
   const wire::PushT* push = push_of(record);
   return push != nullptr && push->state == wire::PushState::Pushed;
 }
+// The checkpoint of this revision that is in the registry; of several words that of the latest
+// step.
+inline const wire::CheckpointT* checkpoint_of(const wire::RecordT& record,
+                                              const std::string& revision) {
+  const wire::CheckpointT* out = nullptr;
+  for (const auto& one : record.checkpoints)
+    if (one->revision == revision && one->step > (out == nullptr ? 0 : out->step)) out = one.get();
+  return out;
+}
+constexpr const char* keep_checkpoints = "kairo.dev/keep-checkpoints";  // annotation: true, false
 inline std::string annotation_of(const wire::WorkspaceT& w, const std::string& key) {
   for (const auto& annotation : w.annotations)
     if (annotation->key == key) return annotation->value;

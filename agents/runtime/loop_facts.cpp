@@ -60,6 +60,9 @@ bool Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
     case wire::FactBody::Push:
       give_version(*fact.body.AsPush(), of_node(record.pushes, deps_.self));
       break;
+    case wire::FactBody::Checkpoint:
+      give_version(*fact.body.AsCheckpoint(), of_node(record.checkpoints, deps_.self));
+      break;
     case wire::FactBody::Trouble:
       fact.body.AsTrouble()->at_ms = round.now_ms;
       give_version(*fact.body.AsTrouble(), record.trouble.get());
@@ -118,6 +121,7 @@ void Loop::say_again(Round& round, const wire::RecordT& record) {
   again(of_node(record.trainings, deps_.self), wire::FactBody::Training);
   again(of_node(record.artifacts, deps_.self), wire::FactBody::Artifact);
   again(of_node(record.pushes, deps_.self), wire::FactBody::Push);
+  again(of_node(record.checkpoints, deps_.self), wire::FactBody::Checkpoint);
 }
 
 std::optional<wire::NodeT> Loop::node(const std::string& name) const {

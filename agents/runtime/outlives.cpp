@@ -26,6 +26,7 @@ bool is_a_choice(wire::FactBody type) {
     case wire::FactBody::StatusSeen:
     case wire::FactBody::NodeClaim:
     case wire::FactBody::ClaimEnd:
+    case wire::FactBody::Checkpoint:
       break;
   }
   return true;
@@ -40,7 +41,8 @@ bool must_outlive_the_machine(const wire::CommandT& command) {
     case wire::CommandBody::RemoveRun:
     case wire::CommandBody::CheckArtifact:
     case wire::CommandBody::AnnounceStatus:
-    case wire::CommandBody::MakeVolume:  // the Job's row makes what lacks
+    case wire::CommandBody::MakeVolume:      // the Job's row makes what lacks
+    case wire::CommandBody::PushCheckpoint:  // asked for again and again
       return false;
     case wire::CommandBody::NONE:
     case wire::CommandBody::SetFinalizer:
@@ -56,6 +58,7 @@ bool must_outlive_the_machine(const wire::CommandT& command) {
     case wire::CommandBody::GiveUpNodes:
     case wire::CommandBody::LabelNode:
     case wire::CommandBody::ExplainEnd:
+    case wire::CommandBody::DropCheckpoint:
       break;
   }
   return true;

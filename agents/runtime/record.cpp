@@ -60,6 +60,8 @@ bool with_slot(wire::RecordT& record, const wire::FactT& fact, Visit visit) {
       return with_entry(record.artifacts, *body.AsArtifact(), visit);
     case wire::FactBody::Push:
       return with_entry(record.pushes, *body.AsPush(), visit);
+    case wire::FactBody::Checkpoint:
+      return with_entry(record.checkpoints, *body.AsCheckpoint(), visit);
     case wire::FactBody::Trouble:
       return visit(*body.AsTrouble(), record.trouble);
     case wire::FactBody::Part:
@@ -109,7 +111,7 @@ bool comes_back(const T& before, const T& now) {
 bool is_of_an_agent(wire::FactBody type) {
   using B = wire::FactBody;
   return type == B::Resources || type == B::Run || type == B::RunDir || type == B::Training ||
-         type == B::Artifact || type == B::Push;
+         type == B::Artifact || type == B::Push || type == B::Checkpoint;
 }
 
 bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word) {
@@ -177,6 +179,7 @@ std::string node_of(const wire::FactT& fact) {
   if (const auto* training = fact.body.AsTraining()) return training->node;
   if (const auto* artifact = fact.body.AsArtifact()) return artifact->node;
   if (const auto* push = fact.body.AsPush()) return push->node;
+  if (const auto* checkpoint = fact.body.AsCheckpoint()) return checkpoint->node;
   return {};
 }
 

@@ -32,6 +32,8 @@ std::string lane_of(const wire::CommandT& command) {
     case wire::CommandBody::GiveUpNodes:
     case wire::CommandBody::LabelNode:
     case wire::CommandBody::ExplainEnd:
+    case wire::CommandBody::PushCheckpoint:
+    case wire::CommandBody::DropCheckpoint:
     case wire::CommandBody::MakeVolume:
       break;
   }

@@ -56,6 +56,8 @@ Status WatcherEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::GiveUpNodes:
     case wire::CommandBody::LabelNode:
     case wire::CommandBody::ExplainEnd:
+    case wire::CommandBody::PushCheckpoint:
+    case wire::CommandBody::DropCheckpoint:
     case wire::CommandBody::MakeVolume:
     case wire::CommandBody::ReleaseRun:
     case wire::CommandBody::Publish:

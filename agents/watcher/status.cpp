@@ -120,7 +120,8 @@ class Story {
   Verdict tuning_succeeded() const;
   Verdict inference_ready() const;
   std::string phase() const;
-  Verdict waiting() const;  // why the Job has not started although the resources are there
+  std::string checkpoint() const;  // that a lost node does not take away; "" = none is wanted
+  Verdict waiting() const;         // why the Job has not started although the resources are there
 
  private:
   const wire::RecordT& r_;
@@ -219,6 +220,22 @@ Verdict Story::inference_ready() const {
   return out;
 }
 
+std::string Story::checkpoint() const {
+  if (runtime::is_trained(r_)) return {};  // it is of no use any more
+  const wire::CheckpointT* safe = runtime::checkpoint_of(r_, revision_);
+  const wire::CheckpointT* word = runtime::of_node(r_.checkpoints, runtime::run_node_of(r_));
+  const auto* dir = runtime::run_dir_of(r_);
+  std::string out;
+  if (safe != nullptr)
+    out = "step " + std::to_string(safe->step) + " is in the registry: " + safe->image;
+  if (dir != nullptr && dir->revision == revision_ && dir->state == wire::RunDirState::Ready &&
+      !dir->message.empty() && (word == nullptr || word->step == 0))
+    out = dir->message;
+  if (word != nullptr && word->revision == revision_ && !word->reason.empty())
+    out += (out.empty() ? "" : "; ") + ("the newest cannot be pushed: " + word->message);
+  return out;
+}
+
 std::string Story::phase() const {
   if (has_succeeded()) return "Done";
   if (has_failed()) return "Failed";
@@ -295,6 +312,7 @@ void tell_tuning(wire::StatusT& status, const Story& story) {
     out.best_eval_loss = p->best_eval_loss;
     if (p->eta_ms >= 0) out.eta_seconds = (p->eta_ms + 999) / 1000;
   }
+  out.checkpoint = story.checkpoint();
   if (out.phase == "Done") out.eta_seconds = 0;
   const auto* push = story.push();
   if (push == nullptr || push->state != wire::PushState::Pushed) return;

@@ -46,6 +46,7 @@ Ordered status_of(const wire::StatusT& status) {
     if (t->eta_seconds >= 0) tuning["etaSeconds"] = t->eta_seconds;
     if (t->attempt > 0) tuning["attempt"] = t->attempt;
     if (t->resumed_from > 0) tuning["resumedFromStep"] = t->resumed_from;
+    if (!t->checkpoint.empty()) tuning["checkpoint"] = t->checkpoint;
     for (const auto& [key, count] : {std::pair{"rows", t->rows},
                                      {"heldOutRows", t->held_out_rows},
                                      {"droppedRows", t->dropped_rows},
@@ -96,8 +97,8 @@ std::string status_patch(const wire::StatusT& status) {
   take_away(out, {"tuning", "artifact", "address"});
   if (out["tuning"].is_object())
     take_away(out["tuning"],
-              {"etaSeconds", "attempt", "resumedFromStep", "rows", "heldOutRows", "droppedRows",
-               "truncatedRows", "evalStep", "evalLoss", "bestStep", "bestEvalLoss"});
+              {"etaSeconds", "attempt", "resumedFromStep", "checkpoint", "rows", "heldOutRows",
+               "droppedRows", "truncatedRows", "evalStep", "evalLoss", "bestStep", "bestEvalLoss"});
   return text_of({{"status", std::move(out)}});
 }
 

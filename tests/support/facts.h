@@ -155,6 +155,18 @@ inline wire::PushT pushed(std::uint64_t version, const std::string& revision = "
   x.node = "n1";
   return x;
 }
+inline wire::CheckpointT checkpoint(std::uint64_t version, std::uint32_t step,
+                                    const std::string& node = "n1",
+                                    const std::string& revision = "rev1") {
+  wire::CheckpointT x;
+  x.version = version;
+  x.revision = revision;
+  x.step = step;
+  x.node = node;
+  x.image = "localhost:5000/a:1-checkpoint-u1";
+  x.digest = "sha256:2";
+  return x;
+}
 inline wire::TrainingT training(wire::RunPhase phase, std::uint32_t step) {
   wire::TrainingT t;
   t.version = 1;

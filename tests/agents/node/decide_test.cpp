@@ -124,3 +124,32 @@ TEST_CASE(
   node.exists = false;
   CHECK_FALSE(note.is_due(tiny, {7}, {}, node, 2'000));
 }
+
+TEST_CASE(
+    "node: a run is prepared with the checkpoint that another node has left, of its revision") {
+  const runtime::Nodes nodes;
+  const auto asked = [&](wire::RecordT r) {
+    const auto d = node::decide(r, {nodes, 1000, "", "n1"});
+    if (kinds(d) != "PrepareRun") return "no: " + kinds(d);
+    const auto& prepare = *d.commands[0].body.AsPrepareRun();
+    if (!prepare.checkpoint) return std::string("none");
+    return std::to_string(prepare.checkpoint->step) + " " + prepare.checkpoint->image + " " +
+           prepare.checkpoint_secret;
+  };
+  const std::string of_40 = "40 localhost:5000/a:1-checkpoint-u1 push";
+  CHECK(asked(record(tuning(1), planned(1))) == "none");
+  CHECK(asked(record(tuning(1), planned(1), checkpoint(1, 40, "n2"))) == of_40);
+  CHECK(asked(record(tuning(1), planned(1), checkpoint(1, 40, "n2"), checkpoint(2, 30, "n3"))) ==
+        of_40);
+  CHECK(asked(record(tuning(1), planned(1), checkpoint(1, 40, "n2", "rev0"))) == "none");
+  CHECK(asked(record(tuning(1), planned(1), checkpoint(1, 0, "n2", ""))) == "none");
+  wire::WorkspaceT unkept = tuning(1);
+  unkept.annotations.push_back(label("kairo.dev/keep-checkpoints", "false"));
+  CHECK(asked(record(std::move(unkept), planned(1), checkpoint(1, 40, "n2"))) == "none");
+  // One that is said later is worth asking again; the same one is not.
+  const auto before = [&](const std::string& wish) {
+    return marked(record(tuning(1), planned(1), checkpoint(1, 40, "n2")), "prepare", wish);
+  };
+  CHECK(asked(before("rev1/1")) == of_40);
+  CHECK(asked(before("rev1/1/40")) == "no: ");
+}

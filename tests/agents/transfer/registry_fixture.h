@@ -33,15 +33,15 @@ inline std::string noise(std::size_t size) {  // the same bytes every time
 }
 class Registry {  // user "kairo", password "s3cret"
  public:
-  explicit Registry(const TempDir& dir)
+  explicit Registry(const TempDir& dir, bool deletes = false)
       : dir_(dir.path), port_(free_port()), host_("127.0.0.1:" + std::to_string(port_)) {
     const std::string made = "htpasswd -Bbn kairo s3cret > " + dir_ + "/htpasswd";
     is_made_ = std::system(made.c_str()) == 0;
     write_file(dir_ + "/registry.yml",
                "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
                "storage: {filesystem: {rootdirectory: " +
-                   dir_ +
-                   "/blobs}}\n"
+                   dir_ + "/blobs}, delete: {enabled: " + (deletes ? "true" : "false") +
+                   "}}\n"
                    "http: {addr: '" +
                    host_ +
                    "', secret: test}\n"

@@ -249,6 +249,34 @@ TEST_CASE("status: rows and evaluations of a tuning") {
                      R"("evalStep":8,"evalLoss":1.2346,"bestStep":4,"bestEvalLoss":1.25)");
 }
 
+TEST_CASE("status: which checkpoint a lost node does not take away") {
+  const auto told = [](wire::RecordT r) { return watcher::compose(r, 1000).tuning->checkpoint; };
+  const auto with = [](auto... words) {
+    return record(tuning(1), ready(1), planned(1), job(1), std::move(words)...);
+  };
+  CHECK(told(with(run_dir(1))) == "");
+  CHECK(told(with(checkpoint(1, 40))) ==
+        "step 40 is in the registry: localhost:5000/a:1-checkpoint-u1");
+  CHECK(told(with(checkpoint(1, 40, "n1", "rev0"))) == "");
+  CHECK(told(with(checkpoint(1, 40, "lost"))) ==
+        "step 40 is in the registry: localhost:5000/a:1-checkpoint-u1");
+  wire::CheckpointT late = checkpoint(2, 40);
+  late.reason = "CheckpointNotPushed";
+  late.message = "registry localhost:5000 answers 503";
+  CHECK(told(with(wire::CheckpointT(late))) ==
+        "step 40 is in the registry: localhost:5000/a:1-checkpoint-u1; the newest cannot be "
+        "pushed: registry localhost:5000 answers 503");
+  late.step = 0;
+  CHECK(told(with(std::move(late))) ==
+        "the newest cannot be pushed: registry localhost:5000 answers 503");
+  wire::RunDirT gone = run_dir(1);
+  gone.message = "the checkpoint localhost:5000/a:1-checkpoint-u1 is gone: training begins anew";
+  CHECK(told(with(checkpoint(1, 40, "lost"), wire::RunDirT(gone))) == gone.message);
+  CHECK(told(with(checkpoint(1, 40), artifact(1))) == "");  // it is trained: of no use any more
+  const std::string patch = watcher::status_patch(watcher::compose(with(checkpoint(1, 40)), 1000));
+  CHECK(patch.find(R"("checkpoint":"step 40 is in the registry)") != std::string::npos);
+}
+
 TEST_CASE("status: weights on their way, and refused") {
   wire::RunDirT dir = run_dir(1, "rev1", wire::RunDirState::Fetching);
   dir.reason = "WeightsDownloading";
