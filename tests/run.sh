@@ -102,7 +102,7 @@ clusters_and_sanitizers() {
 all_others() {
   local name
   all_of "$build" ""
-  for name in whole_path documented by_hand standby bad_input kubectl half_open images chart weights; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
+  for name in whole_path documented by_hand standby lost_disk bad_input kubectl half_open images chart weights; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
   run "crash/short" bash tests/crash/short.sh "$build"
   exit 0
 }

@@ -246,6 +246,8 @@ bool KubeletModel::run(Pod& pod) {
       wrong = "two at a time for one Workspace: " + name + " and " + pod.name;
   pod.stage = Stage::running;
   pod.was_bound = true;
+  if (const auto step = disk.steps.find(pod.key); !pod.is_server)
+    begun[pod.key] = step == disk.steps.end() ? 0 : step->second;
   is_late_ = true;  // controllers look again, be it that the pod's object shows what it did before
   say("runs " + pod.name);
   show(pod, {{"phase", "Running"}});

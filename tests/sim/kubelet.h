@@ -43,6 +43,7 @@ class KubeletModel {
   void put_back(const Memory& memory);
 
   std::map<std::string, unsigned> trained;  // node/uid/revision -> trainings to their end
+  std::map<std::string, unsigned> begun;    // uid/revision -> the step that its last pod began at
   std::set<std::string> failed;             // uid/revision whose Job gave up
   std::string wrong;                        // the first invariant that broke; "" = none
 

@@ -22,6 +22,7 @@ constexpr const char* first_node = "machine";
 constexpr const char* second_node = "n2";
 constexpr std::int64_t resync_ms = 31 * 60 * 1000;  // of the watcher's sources, and a little
 constexpr std::int64_t hour_ms = 3'600'000;
+constexpr std::int64_t checkpoint_every_ms = 500;
 constexpr std::int64_t retry_ms = 11 * 60 * 1000;
 
 std::string no_check(const std::string&, const std::string&, const std::string&) {
@@ -159,6 +160,9 @@ void System::start(Agent& agent) {
   const auto observe_alone = [&agent](wire::FactT fact) {
     agent.loop->observe(std::move(fact), false);
   };
+  if (agent.name == "node" || agent.name == "pusher")
+    agent.checkpoints =
+        std::make_unique<CheckpointsModel>(shelf_, machines_.disk(agent.node), dice_);
   std::unique_ptr<runtime::Effects> effects = std::make_unique<provisioner::ProvisionerEffects>(
       *agent.cluster, terms_, no_check, observe_alone);
   if (agent.name == "watcher")
@@ -170,16 +174,17 @@ void System::start(Agent& agent) {
   else if (agent.name == "node") {
     agent.weights = std::make_unique<WeightsModel>(dice_, observe, agent.node);
     effects = std::make_unique<node::NodeEffects>(machines_.disk(agent.node), *agent.cluster,
-                                                  observe, agent.node, agent.weights.get());
+                                                  observe, agent.node, agent.weights.get(),
+                                                  agent.checkpoints.get());
   } else if (agent.name == "pusher")
-    effects =
-        std::make_unique<pusher::PusherEffects>(*agent.cluster, registry_, agent.clock, observe);
+    effects = std::make_unique<pusher::PusherEffects>(*agent.cluster, registry_, agent.clock,
+                                                      observe, agent.node, agent.checkpoints.get());
   agent.effects = std::make_unique<FaultyEffects>(std::move(effects), dice_);
   agent.relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
       *agent.bus, *agent.effects, agent.clock, observe_alone, agent.tenure.get()});
   agent.loop = std::make_unique<runtime::Loop>(
       runtime::Loop::Deps{agent.name, *agent.bus, *agent.store, *agent.relay, agent.clock,
-                          role_of(agent.name, terms_), agent.node,
+                          role_of(agent.name, terms_, checkpoint_every_ms), agent.node,
                           [&agent] {
                             return std::all_of(agent.sources.begin(), agent.sources.end(),
                                                [](const auto& s) { return s->has_listed(); });

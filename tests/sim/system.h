@@ -8,6 +8,7 @@
 #include "agents/runtime/loop.h"
 #include "agents/watcher/sources.h"
 #include "state/memory_store.h"
+#include "tests/sim/checkpoints.h"
 #include "tests/sim/cloud.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/lease_model.h"
@@ -30,6 +31,7 @@ struct Agent {  // one process; dies and comes back
   std::unique_ptr<FaultyCluster> cluster;
   std::unique_ptr<watcher::Workspaces> workspaces;  // the watcher's
   std::unique_ptr<WeightsModel> weights;            // the node agent's
+  std::unique_ptr<CheckpointsModel> checkpoints;    // the node agent's, the pusher's
   std::unique_ptr<runtime::Effects> effects;
   std::unique_ptr<LeaseModel> lease;  // null: there is one of its node
   std::unique_ptr<runtime::Tenure> tenure;
@@ -45,6 +47,8 @@ class System {
   // One life: `acts` random things happen, then no more faults, until nothing changes. What broke,
   // or "".
   std::string live(int acts);
+  // A training whose node is lost with its disk when a checkpoint is safe: what broke, or "".
+  std::string live_through_a_lost_disk();
   const std::map<std::string, std::uint64_t>& crashes() const { return dice_.crashes; }
   std::string trace() const { return dice_.journal.digest(); }  // equal seeds, equal traces
 
@@ -82,6 +86,7 @@ class System {
   cluster::MemoryCluster cluster_;
   Machines machines_;
   RegistryModel registry_;
+  CheckpointShelf shelf_;
   KubeletModel kubelet_;
   User user_;
   Meddler meddler_;

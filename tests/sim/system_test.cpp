@@ -80,3 +80,9 @@ TEST_CASE("system: a seed replays bit-equal") {
     CHECK(traces[0] == traces[1]);
   }
 }
+TEST_CASE("system: a node lost with its disk takes the steps since the last checkpoint only") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    CHECK(sim::System(seed).live_through_a_lost_disk() == "");
+  }
+}

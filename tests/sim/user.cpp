@@ -21,6 +21,7 @@ Json head(const std::string& name) {
 }
 Json tuning(const std::string& name, const Wish& wish, bool is_large) {
   Json out = head(name);
+  if (name == "a") out["metadata"]["annotations"]["kairo.dev/keep-checkpoints"] = "true";
   out["tuning"] = {{"preset", {{"name", is_large ? "qwen/qwen3.5-4b" : "smollm2-135m-instruct"}}},
                    {"method", "lora"},
                    {"input", {{"urls", {wish.urls}}}},
@@ -63,7 +64,7 @@ void User::apply(const std::string& name) {
   if (!cluster_.get(ref).ok()) {
     const std::uint64_t role = dice_.below(8);
     const std::string serve = is_wide_ && role == 1 ? "wide" : "serve";
-    memory_.roles[name] = role == 0 ? "large" : role < 3 ? serve : "tune";
+    memory_.roles[name] = is_plain_ ? "tune" : role == 0 ? "large" : role < 3 ? serve : "tune";
   }
   const std::string& role = memory_.roles[name];
   Wish wish;
@@ -77,7 +78,7 @@ void User::apply(const std::string& name) {
       object["resource"]["instanceType"] = "Standard_NC48ads_A100_v4";
     }
   } else {
-    wish.want = role == "large" ? Want::unsupported : trouble(dice_.below(24));
+    wish.want = role == "large" ? Want::unsupported : trouble(is_plain_ ? 23 : dice_.below(24));
     const std::uint64_t data = dice_.below(3);
     wish.urls =
         "http://example.com/" + (wish.want == Want::bad_data ? "bad" : std::to_string(data));

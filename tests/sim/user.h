@@ -32,6 +32,8 @@ class User {
   User(cluster::MemoryCluster& cluster, Dice& dice) : cluster_(cluster), dice_(dice) {}
   // Some servers are wide; all nodes have one label.
   void wish_wide() { is_wide_ = true; }
+  // What is applied is a tuning that can succeed.
+  void wish_plain() { is_plain_ = true; }
   void act();
   void apply(const std::string& name);
   const std::map<std::string, Wish>& wishes() const { return memory_.wishes; }
@@ -47,7 +49,7 @@ class User {
   cluster::MemoryCluster& cluster_;
   Dice& dice_;
   Memory memory_;
-  bool is_wide_ = false;
+  bool is_wide_ = false, is_plain_ = false;
   std::map<std::string, unsigned> times_;
 };
 }  // namespace kairo::sim
