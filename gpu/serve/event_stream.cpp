@@ -12,6 +12,8 @@ std::string EventStream::events_of(std::size_t index, std::chrono::milliseconds 
   std::string events;
   if (!piece.text.empty() || !piece.shown.empty())
     events = reply_.event(number, piece.text, piece.shown, sent.characters);
+  events += reply_.call_events(number, sent.calls, piece.calls);
+  sent.calls += piece.calls.size();
   sent.characters += characters_of(piece.text);
   sent.tokens = piece.tokens;
   if (index == 0) cached_tokens_ = piece.cached_tokens;  // the prompt counts once
@@ -19,7 +21,8 @@ std::string EventStream::events_of(std::size_t index, std::chrono::milliseconds 
   sent.has_ended = true;
   const auto failure = failure_of(*piece.finish);
   failed_ = failed_ || failure;
-  return events + (failure ? error_event(*failure) : reply_.last_event(number, *piece.finish));
+  return events + (failure ? error_event(*failure)
+                           : reply_.last_event(number, *piece.finish, sent.calls > 0));
 }
 
 std::string EventStream::end(const std::string& events) {

@@ -31,6 +31,7 @@ class EventStream {
   struct Sent {
     std::size_t characters = 0;  // of the text
     int tokens = 0;
+    std::size_t calls = 0;
     bool has_ended = false;
   };
   std::string events_of(std::size_t index, std::chrono::milliseconds patience);

@@ -14,9 +14,6 @@ std::string text_of(const Ordered& json) {
 std::string event_of(const Ordered& json) {
   return "data: " + text_of(json) + "\n\n";
 }
-const char* reason_of(Finish finish) {
-  return finish == Finish::length ? "length" : "stop";
-}
 Ordered usage_of(const Usage& usage) {
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.answer_tokens},
@@ -103,16 +100,31 @@ std::size_t characters_of(const std::string& utf8) {
   }));
 }
 
+const char* Reply::reason_of(Finish finish, bool has_calls) const {
+  if (finish == Finish::length) return "length";
+  return has_calls && !wishes_.names_call ? "tool_calls" : "stop";
+}
+std::string Reply::call_id(int index, std::size_t call) const {
+  return "call_" + id_.substr(id_.find('-') + 1) + "-" + std::to_string(index) + "-" +
+         std::to_string(call);
+}
+
 std::string Reply::whole(std::span<const Choice> choices, const Usage& usage) const {
   const bool chat = form_ == Form::chat;
   Ordered out = head(id_, chat ? "chat.completion" : "text_completion", created_s_, model_);
   out["choices"] = Ordered::array();
   for (std::size_t i = 0; i < choices.size(); ++i) {
     const Choice& c = choices[i];
-    const Ordered message = {{"role", "assistant"}, {"content", c.text}, {"refusal", nullptr}};
-    out["choices"].push_back(choice(form_, static_cast<int>(i), "message",
-                                    chat ? message : Ordered(c.text),
-                                    logprobs_of(form_, wishes_, c.shown, 0), reason_of(c.finish)));
+    Ordered message = {{"role", "assistant"}, {"content", c.text}, {"refusal", nullptr}};
+    if (!c.calls.empty() && c.text.empty()) message["content"] = nullptr;
+    for (std::size_t k = 0; k < c.calls.size(); ++k)
+      message["tool_calls"].push_back(
+          {{"id", call_id(static_cast<int>(i), k)},
+           {"type", "function"},
+           {"function", {{"name", c.calls[k].name}, {"arguments", c.calls[k].arguments}}}});
+    out["choices"].push_back(
+        choice(form_, static_cast<int>(i), "message", chat ? message : Ordered(c.text),
+               logprobs_of(form_, wishes_, c.shown, 0), reason_of(c.finish, !c.calls.empty())));
   }
   out["usage"] = usage_of(usage);
   return text_of(out);
@@ -130,10 +142,28 @@ std::string Reply::event(int index, const std::string& text, std::span<const Sho
       head(id_, stream_object(form_), created_s_, model_), wishes_,
       choice(form_, index, "delta", delta, logprobs_of(form_, wishes_, shown, text_at), nullptr));
 }
-std::string Reply::last_event(int index, Finish finish) const {
+// Name and id once, then the arguments: clients add the parts of each string up.
+std::string Reply::call_events(int index, std::size_t first,
+                               std::span<const ToolCall> calls) const {
+  std::string out;
+  const auto event = [&](const Ordered& call) {
+    const Ordered delta = {{"tool_calls", Ordered::array({call})}};
+    out += chunk_of(head(id_, stream_object(form_), created_s_, model_), wishes_,
+                    choice(form_, index, "delta", delta, nullptr, nullptr));
+  };
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    event({{"index", first + i},
+           {"id", call_id(index, first + i)},
+           {"type", "function"},
+           {"function", {{"name", calls[i].name}, {"arguments", ""}}}});
+    event({{"index", first + i}, {"function", {{"arguments", calls[i].arguments}}}});
+  }
+  return out;
+}
+std::string Reply::last_event(int index, Finish finish, bool has_calls) const {
   const Ordered delta = form_ == Form::chat ? Ordered::object() : Ordered("");
   return chunk_of(head(id_, stream_object(form_), created_s_, model_), wishes_,
-                  choice(form_, index, "delta", delta, nullptr, reason_of(finish)));
+                  choice(form_, index, "delta", delta, nullptr, reason_of(finish, has_calls)));
 }
 std::string Reply::usage_event(const Usage& usage) const {
   if (!wishes_.usage) return {};

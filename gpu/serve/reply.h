@@ -18,13 +18,15 @@ struct Usage {
 };
 // What a client asked to see beside the text.
 struct Wishes {
-  int likely = -1;     // Request's
-  bool usage = false;  // at a stream's end
+  int likely = -1;          // Request's
+  bool usage = false;       // at a stream's end
+  bool names_call = false;  // the function to be called: then an answer that calls has just stopped
 };
 struct Choice {
   std::string text;
   Finish finish = Finish::stop;
   std::vector<ShownToken> shown;
+  std::vector<ToolCall> calls = {};
 };
 class Reply {  // of one request; what all its parts have in common
  public:
@@ -40,10 +42,14 @@ class Reply {  // of one request; what all its parts have in common
   // text_at: characters of the choice's text before this (completion).
   std::string event(int index, const std::string& text, std::span<const ShownToken> shown,
                     std::size_t text_at) const;
-  std::string last_event(int index, Finish finish) const;
+  // first: how many calls the choice has had before these.
+  std::string call_events(int index, std::size_t first, std::span<const ToolCall> calls) const;
+  std::string last_event(int index, Finish finish, bool has_calls = false) const;
   std::string usage_event(const Usage& usage) const;  // of all choices; "" where it is not wished
 
  private:
+  const char* reason_of(Finish finish, bool has_calls) const;
+  std::string call_id(int index, std::size_t call) const;
   Form form_;
   std::string id_, model_;
   std::int64_t created_s_;

@@ -213,7 +213,6 @@ Result<Request> parse_chat_completion(std::string_view body, const Defaults& def
   if (best > 0 && !wants_logprobs)
     fields.wrong("top_logprobs", "needs \"logprobs\": true beside it");
   if (best > 0) out.likely = best;
-  fields.only("tools", Json::array());
   fields.only("functions", Json::array());
   fields.only("chat_template", nullptr);
   if (!is_absent(object, "chat_template_kwargs")) {
@@ -226,6 +225,9 @@ Result<Request> parse_chat_completion(std::string_view body, const Defaults& def
   fields.only("add_generation_prompt", true);
   fields.only("add_special_tokens", false);
   TRY(fields.status());
+  out.tools = TRY(read_tools(body));
+  if (out.tools.use == ToolUse::required && !out.schema.empty())
+    return bad("response_format", "cannot be there where a function must be called (tool_choice)");
   out.messages = TRY(messages_of(object));
   return out;
 }

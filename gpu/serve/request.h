@@ -12,6 +12,7 @@
 
 #include "gpu/serve/defaults.h"
 #include "gpu/serve/sampler.h"
+#include "gpu/serve/tool_calls.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
@@ -28,6 +29,7 @@ struct Request {
   int choices = 1;                        // answers to the same prompt
   int likely = -1;     // tokens are shown with their probability and so many best; -1: they are not
   std::string schema;  // that the answer validates against, a JSON text; "": it is free
+  Tools tools;         // that the answer may call
   std::string template_variables;  // a JSON object for the chat template, or ""
   Sampling sampling;               // but for the seed
   bool stream = false, include_usage = false;

@@ -210,9 +210,10 @@ class HttpServer final : public Server {
     const auto openai = [this](Form form) {
       return [this, form](const Request& asked, const Answer& answer,
                           const httplib::Request& request, httplib::Response& reply) {
-        const Reply with(form, next_id(form == Form::chat ? "chatcmpl-" : "cmpl-"), answer.model,
-                         clock_.now_ms() / 1000,
-                         {asked.likely, asked.stream && asked.include_usage});
+        const Reply with(
+            form, next_id(form == Form::chat ? "chatcmpl-" : "cmpl-"), answer.model,
+            clock_.now_ms() / 1000,
+            {asked.likely, asked.stream && asked.include_usage, !asked.tools.only.empty()});
         if (asked.stream) return stream(answer, with, request, reply);
         wait_for(answer, reply, [&](std::span<const Choice> choices, const Usage& usage) {
           return with.whole(choices, usage);
@@ -251,6 +252,7 @@ class HttpServer final : public Server {
         piece = completion->next(options_.look_after);
         choice.text += piece.text;
         std::ranges::move(piece.shown, std::back_inserter(choice.shown));
+        std::ranges::move(piece.calls, std::back_inserter(choice.calls));
       } while (!piece.finish);
       if (const auto failure = failure_of(*piece.finish)) {
         leave();

@@ -19,11 +19,11 @@ class GrammarRule final : public TokenRule {
  private:
   Grammar grammar_;
 };
-Result<std::shared_ptr<TokenRule>> rule_of(const Vocabulary& vocabulary,
-                                           const std::string& schema) {
+// what: the schema is, for people.
+Result<std::shared_ptr<TokenRule>> rule_of(const Vocabulary& vocabulary, const std::string& schema,
+                                           const std::string& what) {
   auto grammar = Grammar::of_schema(vocabulary, schema);
-  if (!grammar.ok())
-    return Error{Code::invalid, "response_format: the schema: " + grammar.error().what};
+  if (!grammar.ok()) return Error{Code::invalid, what + ": " + grammar.error().what};
   return std::shared_ptr<TokenRule>(std::make_shared<GrammarRule>(std::move(grammar).value()));
 }
 }  // namespace
@@ -87,8 +87,9 @@ Result<std::size_t> Service::index_of(const std::string& model) const {
   return Error{Code::not_found, "model " + model + " is not served here; there are: " + here};
 }
 
-Result<std::vector<std::int32_t>> Service::tokens_of(const Request& request) const {
-  std::vector<std::int32_t> tokens = TRY(encoded(request));
+Result<std::vector<std::int32_t>> Service::tokens_of(const Request& request,
+                                                     const std::string& opening) const {
+  std::vector<std::int32_t> tokens = TRY(encoded(request, opening));
   // A tokenizer may know more tokens than the model has: one request must not fail a batch.
   for (const std::int32_t token : tokens)
     if (token < 0 || token >= generator_->vocab())
@@ -98,15 +99,23 @@ Result<std::vector<std::int32_t>> Service::tokens_of(const Request& request) con
   return tokens;
 }
 
-Result<std::vector<std::int32_t>> Service::encoded(const Request& request) const {
+Result<std::vector<std::int32_t>> Service::encoded(const Request& request,
+                                                   const std::string& opening) const {
   if (!request.prompt_tokens.empty()) return request.prompt_tokens;
   if (request.messages.empty()) return tokenizer_.encode(request.prompt, true);
   if (!tokenizer_.has_chat_template())
     return Error{Code::invalid, "messages: the model " + models_.front() +
                                     " has no chat template; send a prompt (POST /v1/completions)"};
-  const RenderedChat chat =
-      TRY(tokenizer_.apply_chat(request.messages, true, {}, request.template_variables));
-  return tokenizer_.encode(chat.text, false);
+  const RenderedChat chat = TRY(tokenizer_.apply_chat(
+      request.messages, true, request.tools.use == ToolUse::none ? "" : request.tools.definitions,
+      request.template_variables));
+  return tokenizer_.encode(chat.text + opening, false);
+}
+
+Result<CallForm> Service::call_form() {
+  const std::scoped_lock lock(call_form_mutex_);
+  if (!call_form_) call_form_ = form_of_calls(tokenizer_);
+  return *call_form_;
 }
 
 Result<const Vocabulary*> Service::vocabulary() {
@@ -134,7 +143,18 @@ Result<Answer> Service::ask(const Request& request) {
   const std::size_t index = request.model.empty() ? 0 : TRY(index_of(request.model));
   TRY(fits(request));
   sequence.adapter = static_cast<int>(index) - 1;
-  sequence.prompt = TRY(tokens_of(request));
+  std::optional<CallReader> calls;
+  std::string opening, schema = request.schema;
+  if (request.tools.use != ToolUse::none) {
+    const CallForm form = TRY(call_form());
+    const bool is_forced = request.tools.use == ToolUse::required;
+    if (is_forced) {
+      opening = form.opening;
+      schema = schema_of_call(request.tools, form);
+    }
+    calls.emplace(form, request.tools, is_forced);
+  }
+  sequence.prompt = TRY(tokens_of(request, opening));
   const int prompt_tokens = static_cast<int>(sequence.prompt.size());
   const int room = std::max(1, generator_->context_tokens() - prompt_tokens);
   sequence.max_tokens = request.max_tokens > 0 ? std::min(request.max_tokens, room) : room;
@@ -153,15 +173,18 @@ Result<Answer> Service::ask(const Request& request) {
   sequence.likely = request.likely;
   const std::uint64_t seed = request.seed ? *request.seed : std::random_device{}();
   const Vocabulary* known = nullptr;  // where the answer is bound, or its tokens are shown
-  if (request.likely >= 0 || !request.schema.empty()) known = TRY(vocabulary());
+  if (request.likely >= 0 || !schema.empty()) known = TRY(vocabulary());
   Answer answer{{}, models_[index], prompt_tokens};
   for (int i = 0; i < request.choices; ++i) {
     Sequence one = sequence;
     one.sampling.seed = seed + static_cast<std::uint64_t>(i);
-    if (!request.schema.empty()) one.rule = TRY(rule_of(*known, request.schema));
-    answer.choices.push_back(
-        std::make_shared<Completion>(tokenizer_, request.likely >= 0 ? known : nullptr,
-                                     request.stop, RequestTimes(timings_, clock_, prompt_tokens)));
+    if (!schema.empty())
+      one.rule = TRY(rule_of(*known, schema,
+                             request.schema.empty() ? "tools: a function's parameters"
+                                                    : "response_format: the schema"));
+    answer.choices.push_back(std::make_shared<Completion>(
+        tokenizer_, request.likely >= 0 ? known : nullptr, request.stop,
+        RequestTimes(timings_, clock_, prompt_tokens), calls));
     if (const auto taken = scheduler_.submit(std::move(one), answer.choices.back()); !taken.ok()) {
       for (const auto& before : answer.choices) before->leave();
       return taken.error();

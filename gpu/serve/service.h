@@ -50,8 +50,12 @@ class Service {  // ask, counts: any thread
 
  private:
   Service(const ServiceOptions& options, Tokenizer tokenizer, std::unique_ptr<Generator> generator);
-  Result<std::vector<std::int32_t>> tokens_of(const Request& request) const;
-  Result<std::vector<std::int32_t>> encoded(const Request& request) const;
+  // opening: what the answer to messages is made to begin with.
+  Result<std::vector<std::int32_t>> tokens_of(const Request& request,
+                                              const std::string& opening) const;
+  Result<std::vector<std::int32_t>> encoded(const Request& request,
+                                            const std::string& opening) const;
+  Result<CallForm> call_form();            // as the template has it
   Result<const Vocabulary*> vocabulary();  // made when the first request wants it
   Status fits(const Request& request) const;
   std::vector<std::string> models_;
@@ -61,6 +65,8 @@ class Service {  // ask, counts: any thread
   std::string folder_;
   int answers_max_;  // at a time, those that wait included
   Tokenizer tokenizer_;
+  std::mutex call_form_mutex_;
+  std::optional<Result<CallForm>> call_form_;
   std::mutex vocabulary_mutex_;
   std::optional<Vocabulary> vocabulary_;
   std::unique_ptr<Generator> generator_;

@@ -185,7 +185,8 @@ TEST_CASE("wrong requests") {
        "stream must be true or false (it is 1)"},
       {"model", parse_chat_completion, chat(R"("model":7)"), "model must be a string (it is 7)"},
       {"tools", parse_chat_completion, chat(R"("tools":[{"type":"function"}])"),
-       "tools is not supported here: leave it out (it is [{\"type\":\"function\"}])"},
+       "tools[0] must be {\"type\": \"function\", \"function\": {\"name\": ...}} (it is "
+       "{\"type\":\"function\"})"},
       {"no messages", parse_chat_completion, "{}",
        "messages is missing: a list of {\"role\", \"content\"}"},
       {"empty messages", parse_chat_completion, R"({"messages":[]})",
