@@ -2,8 +2,8 @@
 # Runs every test program and sums up. usage: run.sh BUILD [ASAN_BUILD], or run.sh BUILD cluster|kubernetes: those alone
 # Prints one line per program and, last, "N passed, N failed, N skipped" (test cases; a skipped one
 # says why on a line that starts with SKIP). What failed is shown where it failed and once more before that line.
-# Two lanes run side by side, since most of these programs wait more than they compute: what needs a cluster, then
-# what is built with sanitizers; and all others.
+# Two lanes run side by side, since most of these programs wait more than they compute: one begins with what needs a
+# cluster; each takes the next of what is left, so that both end together.
 set -uo pipefail
 build=$1
 asan='' only=''
@@ -85,29 +85,47 @@ programs() { # build: every test program, "name <tab> path <tab> seconds" by its
   fi
   echo "$list"
 }
-all_of() { # build prefix
-  local name command seconds
-  while IFS=$'\t' read -r name command seconds; do
-    TEST_TIMEOUT=${TEST_TIMEOUT:-$seconds} run "$2$name" "$command"
-  done < <(programs "$1")
+# What is left to do, longest first as far as is known: "name <tab> seconds <tab> command..." a line.
+left() {
+  local name
+  for name in bad_input whole_path weights images chart standby lost_disk half_open by_hand kubectl documented; do
+    printf 'e2e/%s\t600\tbash tests/e2e/%s.sh %s\n' "$name" "$name" "$build"
+  done
+  printf 'crash/short\t600\tbash tests/crash/short.sh %s\n' "$build"
+  programs "$build" | awk -F '\t' '{ print $1 "\t" $3 "\t" $2 }'
+  [ -z "$asan" ] || programs "$asan" | awk -F '\t' '{ print "asan/" $1 "\t" $3 "\t" $2 }'
 }
-clusters_and_sanitizers() {
+next() { # the next line of what is left; fails where nothing is
+  local n
+  exec 8>"$log/next.lock"
+  flock 8
+  n=$(($(cat "$log/next" 2>/dev/null || echo 0) + 1))
+  echo "$n" >"$log/next"
+  exec 8>&-
+  sed -n "${n}p;${n}q" "$log/left" | grep .
+}
+work_off() {
+  local line name seconds command
+  while line=$(next); do
+    IFS=$'\t' read -r name seconds command <<<"$line"
+    (
+      if [[ $name == asan/* ]]; then # of the simulation fewer lives: ten times slower
+        export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 RUNS=150
+      fi
+      # shellcheck disable=SC2086 # the command's words
+      TEST_TIMEOUT=${TEST_TIMEOUT:-$seconds} run "$name" $command
+    )
+  done
+  exit 0
+}
+clusters_first() {
   COUNT=${COUNT:-100} on_cluster # make test-cluster: 500 Workspaces at once
   on_kubernetes
-  [ -n "$asan" ] || exit 0
-  export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 RUNS=150 # of the simulation: ten times slower
-  all_of "$asan" asan/
-  exit 0
+  work_off
 }
-all_others() {
-  local name
-  all_of "$build" ""
-  for name in whole_path documented by_hand standby lost_disk bad_input kubectl half_open images chart weights; do run "e2e/$name" bash "tests/e2e/$name.sh" "$build"; done
-  run "crash/short" bash tests/crash/short.sh "$build"
-  exit 0
-}
+left >"$log/left"
 lanes=()
-for lane in clusters_and_sanitizers all_others; do
+for lane in clusters_first work_off; do
   "$lane" &
   lanes+=($!)
 done
