@@ -180,8 +180,12 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
         "them in where another row has them",
         {{"members", std::to_string(data.nulls_dropped)}});
   const std::uint64_t order_seed = c.data_seed.value_or(c.shuffle_seed);
+  // As accelerate: each process takes its rows of every micro-batch.
+  constexpr std::int64_t rows_max = std::int64_t{1} << 40;
+  const std::int64_t batch_of_all =
+      job.ranks == nullptr ? c.batch_size : std::min(c.batch_size, rows_max) * job.ranks->count();
   OrderSettings settings{data.rows.size(),
-                         static_cast<std::size_t>(c.batch_size),
+                         static_cast<std::size_t>(batch_of_all),
                          static_cast<std::size_t>(c.gradient_accumulation_steps),
                          c.num_train_epochs,
                          c.max_steps,
@@ -216,7 +220,7 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
   job.evaluation = evaluation.value();
   // The order decides the result as much as the rows do.
   job.data_digest = data.digest + " " + std::to_string(c.shuffle) + " " +
-                    std::to_string(order_seed) + " " + std::to_string(c.batch_size) + " " +
+                    std::to_string(order_seed) + " " + std::to_string(batch_of_all) + " " +
                     std::to_string(c.gradient_accumulation_steps) +
                     (c.group_by_length ? " by length" : "");
   return std::nullopt;

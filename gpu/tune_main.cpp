@@ -1,13 +1,16 @@
 // gpu/tune_main.cpp - kairo-tune: fine-tunes a model folder, estimates a run, imports GGUF models.
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <functional>
 
+#include "gpu/aten/cuda_device.h"
 #include "gpu/aten/open_device.h"
 #include "gpu/engine/machine.h"
 #include "gpu/engine/tune.h"
@@ -19,6 +22,7 @@
 
 namespace kairo::gpu {
 namespace {
+constexpr int gpus_max = 16;  // of one node
 // SIGTERM and SIGINT, which only this notices until it lets them go. Made before any thread starts.
 class StopSignals {
  public:
@@ -47,6 +51,33 @@ std::optional<TuneFailure> take_device(TuneJob& job, const std::string& name, co
   log::info("computes on " + opened.value().text);
   job.device = opened.value().device;
   return std::nullopt;
+}
+
+// How many GPUs the driver shows. Asked in a process of its own: what has opened a driver cannot be
+// forked.
+int visible_gpus() {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto facts = open_cuda();
+    ::_exit(facts.ok() ? std::min(facts.value().devices, gpus_max) : 0);
+  }
+  int status = 0;
+  if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFEXITED(status)) return 0;
+  return WEXITSTATUS(status);
+}
+// The ranks of a run; each from here on sees one GPU. gpus 0: all that there are.
+Result<RanksPtr> take_ranks(int gpus, const std::string& device) {
+  const bool may_be_gpu = device == "cuda" || device == "auto";
+  const int count = gpus > 0 ? gpus : may_be_gpu ? visible_gpus() : 1;
+  if (count <= 1) return RanksPtr();
+  const RanksPtr ranks = TRY(Ranks::start(count));
+  if (ranks->rank() > 0) log::start("kairo-tune " + std::to_string(ranks->rank() + 1), "warn");
+  if (may_be_gpu) {
+    const std::string own = visible_device(std::getenv("CUDA_VISIBLE_DEVICES"), ranks->rank());
+    ::setenv("CUDA_VISIBLE_DEVICES", own.c_str(), 1);
+  }
+  if (ranks->rank() == 0) log::info("trains with", {{"processes", std::to_string(count)}});
+  return ranks;
 }
 
 int train(const TuneInput& input, TuneJob job, const std::string& device, StopSignals& signals) {
@@ -140,6 +171,7 @@ int run(int argc, char** argv) {
       "with a checkpoint (start again).");
   TuneInput input;
   TuneJob job;
+  int gpus = 0;
   std::string gguf, model_dir, import_as = "stored", device = "auto";
   bool as_json = false;
   auto* train_command = app.add_subcommand("train", "Fine-tune; resumes from --state");
@@ -155,6 +187,11 @@ int run(int argc, char** argv) {
       ->required();
   for (CLI::App* command : {train_command, self_test_command})
     command->add_option("--device", device, devices_in_words)->capture_default_str();
+  train_command
+      ->add_option("--gpus", gpus,
+                   "GPUs that train together, a process each; 0: all that there are. With --device "
+                   "cpu: so many processes, 0 is one")
+      ->check(CLI::Range(0, gpus_max));
   train_command->add_option("--copy-to", job.copy_dir, "Folder that gets a copy of the adapter");
   estimate_command->add_option("--state", job.state_dir,
                                "Folder of the run to come: keeps the tokenised rows for it");
@@ -172,7 +209,15 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : static_cast<int>(TuneExit::permanent);
   }
-  if (train_command->parsed()) return train(input, std::move(job), device, signals);
+  if (train_command->parsed()) {
+    auto ranks = take_ranks(gpus, device);
+    if (!ranks.ok()) {
+      log::error("run failed", {{"why", ranks.error().what}});
+      return static_cast<int>(TuneExit::internal);
+    }
+    job.ranks = std::move(ranks).value();
+    return train(input, std::move(job), device, signals);
+  }
   signals.let_go();  // Ctrl-C ends what leaves nothing behind
   if (self_test_command->parsed()) return self_test(device);
   if (estimate_command->parsed()) return estimate(input, std::move(job), as_json);

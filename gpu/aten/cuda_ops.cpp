@@ -251,8 +251,9 @@ class CudaOps final : public ForwardOps {
 }  // namespace
 
 std::unique_ptr<ForwardOps> make_cuda_ops(const std::string& device, int threads,
-                                          const CudaKernels& kernels) {
-  const std::shared_ptr<DeviceMemory> memory = memory_of(device);
+                                          const CudaKernels& kernels,
+                                          std::shared_ptr<DeviceMemory> memory) {
+  if (memory == nullptr) memory = memory_of(device);
   return std::make_unique<CudaOps>(make_aten_ops(device, threads, memory), memory, kernels);
 }
 }  // namespace kairo::gpu

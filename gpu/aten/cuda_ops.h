@@ -7,7 +7,9 @@
 #include "gpu/engine/forward_ops.h"
 
 namespace kairo::gpu {
-// device: as make_aten_ops.
+class DeviceMemory;
+// device, memory: as make_aten_ops.
 std::unique_ptr<ForwardOps> make_cuda_ops(const std::string& device, int threads,
-                                          const CudaKernels& kernels);
+                                          const CudaKernels& kernels,
+                                          std::shared_ptr<DeviceMemory> memory = nullptr);
 }  // namespace kairo::gpu

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 
+#include "gpu/aten/memory_meter.h"
 #include "schemas/base/assert.h"
 
 namespace kairo::gpu {
@@ -34,7 +35,7 @@ class TensorMemory final : public DeviceMemory {
 
 class GuardedMemory final : public DeviceMemory {
  public:
-  GuardedMemory() {
+  explicit GuardedMemory(std::shared_ptr<MemoryMeter> meter) : meter_(std::move(meter)) {
     void* range =
         ::mmap(nullptr, range_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     KAIRO_ASSERT(range != MAP_FAILED, "addresses cost nothing");
@@ -46,6 +47,7 @@ class GuardedMemory final : public DeviceMemory {
   ~GuardedMemory() override { ::munmap(base_, range_bytes); }
   void* take(std::int64_t bytes) override {
     const std::size_t size = (static_cast<std::size_t>(bytes) / grain + 1) * grain;
+    if (meter_ != nullptr) meter_->take(static_cast<std::int64_t>(size));
     auto at = free_.begin();
     while (at != free_.end() && at->second < size) ++at;
     KAIRO_ASSERT(at != free_.end(), "no test needs so much");
@@ -65,6 +67,7 @@ class GuardedMemory final : public DeviceMemory {
     KAIRO_ASSERT(taken != taken_.end(), "what is given back was taken");
     auto [begin, size] = *taken;
     taken_.erase(taken);
+    if (meter_ != nullptr) meter_->give_back(static_cast<std::int64_t>(size));
     auto next = free_.lower_bound(begin);
     if (next != free_.end() && begin + size == next->first) {
       size += next->second;
@@ -78,10 +81,14 @@ class GuardedMemory final : public DeviceMemory {
     free_.emplace(begin, size);
   }
   void open() override {
-    if (depth_++ == 0) protect(PROT_READ | PROT_WRITE);
+    if (depth_++ > 0) return;
+    protect(PROT_READ | PROT_WRITE);
+    if (meter_ != nullptr) count_operators(meter_.get());
   }
   void close() override {
-    if (--depth_ == 0) protect(PROT_NONE);
+    if (--depth_ > 0) return;
+    protect(PROT_NONE);
+    if (meter_ != nullptr) count_operators(nullptr);
   }
 
  private:
@@ -89,6 +96,7 @@ class GuardedMemory final : public DeviceMemory {
   void protect(int access) {
     KAIRO_ASSERT(end_ == 0 || ::mprotect(base_, end_, access) == 0, "the range is ours");
   }
+  std::shared_ptr<MemoryMeter> meter_;
   char* base_ = nullptr;
   std::size_t end_ = 0;  // of all that was ever taken
   int depth_ = 0;
@@ -96,9 +104,10 @@ class GuardedMemory final : public DeviceMemory {
 };
 }  // namespace
 
-std::shared_ptr<DeviceMemory> memory_of(const std::string& device) {
+std::shared_ptr<DeviceMemory> memory_of(const std::string& device,
+                                        std::shared_ptr<MemoryMeter> meter) {
   const c10::Device of(device);
-  if (of.is_cpu()) return std::make_shared<GuardedMemory>();
+  if (of.is_cpu()) return std::make_shared<GuardedMemory>(std::move(meter));
   return std::make_shared<TensorMemory>(of);
 }
 }  // namespace kairo::gpu

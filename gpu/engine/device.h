@@ -33,6 +33,7 @@ struct Device {
   std::int64_t free_bytes = 0;  // of its own memory, as it was opened; 0: it has none, or any
   // For one engine or generator. unavailable: it does not compute what it should.
   std::function<Result<std::unique_ptr<Ops>>(int threads)> make;
+  bool by_kernels = false;  // kairo's kernels compute all but products
 };
 using DevicePtr = std::shared_ptr<const Device>;  // null: the CPU
 inline std::string kind_of(const DevicePtr& device) {

@@ -12,6 +12,7 @@
 #include "gpu/engine/device.h"
 #include "gpu/engine/mat.h"
 #include "gpu/engine/products.h"
+#include "gpu/engine/ranks.h"
 #include "gpu/formats/adapter.h"
 #include "gpu/formats/checkpoint.h"
 #include "gpu/formats/model_config.h"
@@ -36,9 +37,11 @@ struct EngineOptions {
   bool keeps_best = false;                            // the trainer keeps another copy
   std::int64_t data_bytes = 0;                        // of the rows, for the memory plan, too
   DevicePtr device;                   // that computes; null: the CPU. It multiplies as `type` says
-  int threads = 0;                    // 0 = usable cores
+  RanksPtr ranks;                     // who trains the same adapter; null: nobody else
+  int threads = 0;                    // 0 = usable cores; of ranks on a CPU each has its share
   std::int64_t budget_bytes = 0;      // 0 = what the machine has free
   ComputeShape as_before;             // of the checkpoint that will be restored; kept if it fits
+  PlanLimits limits;                  // of the same checkpoint
   std::function<bool()> should_stop;  // asked between layers while loading; may be empty
 };
 // One sequence: trained[i] != 0 means that token i is a target. Equally long.
@@ -50,6 +53,7 @@ struct Update {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   double gradient_norm_max = 0;  // 0 = no clipping
 };
+int threads_of(const EngineOptions& options);
 // Whose products the options come to: on a CPU they are timed for that (products.h).
 ProductChoice products_of(const EngineOptions& options, const ModelConfig& config, int threads);
 class Engine {  // one thread at a time; the same calls give the same bytes
@@ -61,8 +65,8 @@ class Engine {  // one thread at a time; the same calls give the same bytes
   // Adds the gradient of (sum over the rows' targets of -log p) / targets_in_step to the adapter's
   // gradient; returns that sum of -log p. Rows run as few padding-free batches as memory allows.
   // step: optimizer steps finished; the masks of dropout follow it and the places in rows, which
-  // are all of the step. invalid: a token outside the vocabulary, a row longer than the plan or the
-  // model allows.
+  // are all of the step. Of several ranks each computes its share; the sum is of all. invalid: a
+  // token outside the vocabulary, a row longer than the plan or the model allows.
   virtual Result<double> accumulate(std::span<const TrainRow> rows, std::int64_t targets_in_step,
                                     std::int64_t step) = 0;
   // The sum over the rows' targets of -log p: forward only, as a user of the adapter sees it;
@@ -70,6 +74,12 @@ class Engine {  // one thread at a time; the same calls give the same bytes
   virtual Result<double> evaluate(std::span<const TrainRow> rows) = 0;
   // One AdamW step (step counts from 1) and zeroed gradients. Returns the norm before clipping.
   virtual double update(const Update& settings, std::int64_t step) = 0;
+  // After accumulate or evaluate has thrown DeviceFailure for want of memory, which is why: the
+  // gradient is zero, and the plan one step smaller, so that the same can be asked again.
+  // DeviceFailure: there is no smaller plan; with the figures.
+  virtual void step_down(const std::string& why) { throw DeviceFailure(true, why); }
+  // What too little memory has changed last, for people; "": nothing.
+  virtual std::string memory_note() const { return {}; }
   // Flat buffers in the order of layout(). Valid until the next update or restore.
   virtual CheckpointBuffers state() const = 0;
   virtual std::span<const float> gradient() const = 0;
@@ -78,6 +88,7 @@ class Engine {  // one thread at a time; the same calls give the same bytes
   virtual const ModelConfig& config() const = 0;
   virtual const LoraLayout& layout() const = 0;
   virtual const MemoryPlan& plan() const = 0;
+  virtual PlanLimits limits() const { return {}; }  // set by step_down
   virtual const ProductChoice& products() const = 0;
   virtual ComputeShape shape() const = 0;  // all that the last bits depend on beside the input
 };

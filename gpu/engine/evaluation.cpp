@@ -44,7 +44,8 @@ Result<std::optional<double>> evaluate_rows(Engine& engine, std::span<const Trai
     while (end < rows.size() && tokens + length(rows[end]) <= tokens_max)
       tokens += length(rows[end++]);
     for (std::size_t i = begin; i < end; ++i) targets += targets_of(rows[i]);
-    sum += TRY(engine.evaluate(rows.subspan(begin, end - begin)));
+    sum += TRY(
+        within_memory(engine, [&] { return engine.evaluate(rows.subspan(begin, end - begin)); }));
   }
   return std::optional<double>(targets > 0 ? sum / static_cast<double>(targets) : 0.0);
 }

@@ -1,50 +1,47 @@
-// gpu/engine/lora_engine.cpp - a step: batches, layer order, recomputation, optimizer.
+// gpu/engine/lora_engine.cpp - a step: rows as batches, the optimizer; and what is done where its
+// memory is too little.
 #include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "gpu/engine/engine.h"
-#include "gpu/engine/layer.h"
-#include "gpu/engine/loss_head.h"
 #include "gpu/engine/machine.h"
+#include "gpu/engine/pass.h"
 #include "gpu/engine/torch_cpu.h"
 #include "gpu/model/lora_choice.h"
 #include "gpu/plan/attention_rows.h"
+#include "schemas/base/log.h"
 
 namespace kairo::gpu {
 namespace {
 class LoraEngine final : public Engine {
  public:
+  // Its memory is there, but for what a plan says: start() takes that.
   LoraEngine(std::unique_ptr<Ops> ops, ProductChoice products, ModelConfig config, LoraLayout lora,
-             MemoryPlan plan, Weights weights, const EngineOptions& options)
+             MemoryRequest request, MemoryPlan plan, Weights weights, const EngineOptions& options)
       : ops_(std::move(ops)),
         products_(std::move(products)),
         config_(std::move(config)),
         lora_(std::move(lora)),
+        request_(std::move(request)),
         plan_(std::move(plan)),
         weights_(std::move(weights)),
         device_(options.device),
         longest_(options.longest_row),
         seed_(options.seed),
-        linears_(*ops_, lora_, weights_, plan_.microbatch_tokens),
-        layers_(*ops_, config_, weights_, longest_ + 1, plan_.microbatch_tokens),
-        head_(*ops_, config_, weights_, plan_.head_rows),
+        limits_(request_.limits),
+        ranks_(options.ranks),
         gradient_(ops_->make(lora_.parameters)),
         first_(ops_->make(lora_.parameters)),
-        second_(ops_->make(lora_.parameters)),
-        dx_(ops_->make(plan_.microbatch_tokens * config_.hidden)) {
+        second_(ops_->make(lora_.parameters)) {
     Buffer start(lora_.parameters);
     initialise_lora(start.span(), lora_, options.seed, options.init);
     parameters_ = ops_->adopt(std::move(start));
     for (const Buffer* b : {&gradient_, &first_, &second_}) ops_->zero(flat(*b));
-    take_over();
-    for (std::int64_t l = 0; l <= config_.layers; ++l)
-      inputs_.push_back(ops_->make(plan_.microbatch_tokens * config_.hidden));
-    // Layers at the bottom are recomputed: their inputs stay, one set of buffers serves them all.
-    const std::int64_t shared = plan_.kept_layers < config_.layers ? 1 : 0;
-    for (std::int64_t i = 0; i < plan_.kept_layers + shared; ++i)
-      activations_.push_back(
-          layers_.allocate(plan_.microbatch_tokens, linears_, Activations::kept));
+  }
+  // The plan's own memory; where the device has not even that, the next plan's.
+  void start() {
+    if (const auto failed = take_memory()) step_down(*failed);
   }
 
   Result<double> accumulate(std::span<const TrainRow> rows, std::int64_t targets_in_step,
@@ -52,16 +49,16 @@ class LoraEngine final : public Engine {
     const float scale = 1.0f / static_cast<float>(std::max<std::int64_t>(targets_in_step, 1));
     std::optional<DropoutStep> dropout;
     if (lora_.dropout > 0) dropout = DropoutStep{seed_, step};
-    return in_batches(rows, dropout, [&](const TrainBatch& batch) { return run(batch, scale); });
+    return in_batches(rows, dropout,
+                      [&](const TrainBatch& batch) { pass_->forward_backward(batch, scale); });
   }
   Result<double> evaluate(std::span<const TrainRow> rows) override {
-    return in_batches(rows, std::nullopt, [&](const TrainBatch& batch) {
-      forward(batch, begin(batch));
-      return head_.forward(x(config_.layers, batch), batch);
-    });
+    return in_batches(rows, std::nullopt,
+                      [&](const TrainBatch& batch) { return pass_->forward(batch); });
   }
 
   double update(const Update& u, std::int64_t step) override {
+    if (ranks_ != nullptr) sum_gradients();
     const double norm = ops_->length(flat(gradient_));
     const double clip =
         u.gradient_norm_max > 0 ? std::min(1.0, u.gradient_norm_max / (norm + 1e-6)) : 1.0;
@@ -77,6 +74,19 @@ class LoraEngine final : public Engine {
     return {seen(parameters_), seen(first_), seen(second_)};
   }
   std::span<const float> gradient() const override { return seen(gradient_); }
+
+  void step_down(const std::string& why) override {
+    for (;;) {
+      auto next = smaller_plan(config_, lora_, request_, plan_);
+      if (!next)
+        throw DeviceFailure(true, why + "; the smallest plan is tried: " + needs_of(plan_));
+      note_ = "too little memory: " + why + "; from now on " + change_of(plan_, *next);
+      plan_ = std::move(*next);
+      limits_ = {plan_.kept_layers, plan_.cached_layers};
+      if (!take_memory()) return;
+    }
+  }
+  std::string memory_note() const override { return note_; }
 
   Status restore(const CheckpointBuffers& s) override {
     const auto size = static_cast<std::size_t>(lora_.parameters);
@@ -98,37 +108,83 @@ class LoraEngine final : public Engine {
   const ModelConfig& config() const override { return config_; }
   const LoraLayout& layout() const override { return lora_; }
   const MemoryPlan& plan() const override { return plan_; }
+  PlanLimits limits() const override { return limits_; }
   const ProductChoice& products() const override { return products_; }
   ComputeShape shape() const override {
     ComputeShape out = plan_.shape();
     out.products = name_of(products_.products);
+    if (ranks_ != nullptr) out.ranks = ranks_->count();
     out.instruction_set = device_ == nullptr ? instruction_set() : device_->name;
     out.library = library();
     return out;
   }
 
  private:
-  // The sum of what run_batch returns for as few batches as the plan allows.
+  // Runs what may find too little memory; why, if a rank has found so.
+  template <class Run>
+  std::optional<std::string> out_of_memory(const Run& run) {
+    std::optional<std::string> why;
+    try {
+      run();
+    } catch (const DeviceFailure& failure) {
+      if (!failure.is_memory) throw;
+      why = failure.what();
+    }
+    if (ranks_ != nullptr && ranks_->anyone(why.has_value()) && !why)
+      why = "another process of the run found its device's too little";
+    return why;
+  }
+  // What the plan says, and the parameters there.
+  std::optional<std::string> take_memory() {
+    return out_of_memory([&] {
+      pass_.reset();
+      weights_.keep_decoded(plan_.cached_layers);
+      pass_ = std::make_unique<Pass>(*ops_, config_, lora_, weights_, plan_, longest_);
+      take_over();
+    });
+  }
+  // The sum of what run_batch returns for as few batches as the plan allows, over all ranks.
   template <class RunBatch>
   Result<double> in_batches(std::span<const TrainRow> rows,
                             const std::optional<DropoutStep>& dropout, const RunBatch& run_batch) {
     for (const auto& row : rows) TRY(check(row));
     double loss = 0;
+    const auto why = out_of_memory([&] { loss = of_own_rows(rows, dropout, run_batch); });
+    if (why) throw DeviceFailure(true, *why);
+    if (ranks_ != nullptr) ranks_->sum(std::span(&loss, 1));
+    return loss;
+  }
+  template <class RunBatch>
+  double of_own_rows(std::span<const TrainRow> rows, const std::optional<DropoutStep>& dropout,
+                     const RunBatch& run_batch) {
+    std::vector<std::int64_t> tokens;
+    for (const auto& row : rows) tokens.push_back(inputs_of(row));
+    const std::vector<int> whose = shares(tokens, ranks_ == nullptr ? 1 : ranks_->count());
+    const int own = ranks_ == nullptr ? 0 : ranks_->rank();
     TrainBatch batch;
     for (std::size_t r = 0; r < rows.size(); ++r) {
-      const TrainRow& row = rows[r];
-      const std::int64_t inputs = inputs_of(row);
-      if (inputs == 0) continue;
+      const std::int64_t inputs = tokens[r];
+      if (inputs == 0 || whose[r] != own) continue;
       if (batch.T() + inputs > plan_.microbatch_tokens) {
-        loss += run_batch(batch);
+        run_batch(batch);
         batch = {};
       }
-      append(batch, row, inputs);
+      append(batch, rows[r], inputs);
       for (std::int64_t i = 0; dropout && i < inputs; ++i)
         batch.dropout_keys.push_back(dropout_token_key(*dropout, static_cast<std::int64_t>(r), i));
     }
-    if (batch.T() > 0) loss += run_batch(batch);
-    return loss;
+    if (batch.T() > 0) run_batch(batch);
+    return pass_->take_loss();
+  }
+  // Of all ranks, through the host.
+  void sum_gradients() {
+    const auto own = seen(gradient_);
+    sums_.assign(own.begin(), own.end());
+    ranks_->sum(sums_);
+    ops_->enter();
+    ops_->copy(flat(gradient_),
+               Mat::f32(const_cast<float*>(ops_->placed(std::span<const float>(sums_))), 1,
+                        lora_.parameters));
   }
   // Tokens that must run: those before the last target. The last one predicts it.
   static std::int64_t inputs_of(const TrainRow& row) {
@@ -141,7 +197,7 @@ class LoraEngine final : public Engine {
     const auto tokens = static_cast<std::int64_t>(row.tokens.size());
     for (std::int32_t i = 0; i < inputs; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      batch.add(row.tokens[at], i, layers_.angle(i, tokens));
+      batch.add(row.tokens[at], i, pass_->layers().angle(i, tokens));
       if (row.trained[at + 1] == 0) continue;
       batch.predicting.push_back(base + i);
       batch.targets.push_back(row.tokens[at + 1]);
@@ -168,61 +224,58 @@ class LoraEngine final : public Engine {
   // After parameters have changed: the next gradient is of these.
   void take_over() {
     ops_->zero(flat(gradient_));
-    linears_.use(flat(parameters_), flat(gradient_), nullptr);
-    linears_.refresh();
-  }
-  const LayerActivations& activations_of(std::int64_t layer) const {
-    const std::int64_t recomputed = config_.layers - plan_.kept_layers;
-    return activations_[static_cast<std::size_t>(layer < recomputed ? plan_.kept_layers
-                                                                    : layer - recomputed)];
-  }
-  Mat x(std::int64_t layer, const TrainBatch& batch) const {
-    return Mat::f32(inputs_[static_cast<std::size_t>(layer)].data(), batch.T(), config_.hidden);
-  }
-  Ragged begin(const TrainBatch& batch) {
-    ops_->enter();
-    const bool drops = !batch.dropout_keys.empty();
-    linears_.use(flat(parameters_), flat(gradient_),
-                 drops ? ops_->placed(std::span(batch.dropout_keys)) : nullptr);
-    return batch.placed(*ops_);
-  }
-  void forward(const TrainBatch& batch, const Ragged& rows) {
-    layers_.embed(x(0, batch), ops_->placed(std::span(batch.tokens)));
-    for (std::int64_t l = 0; l < config_.layers; ++l) forward(batch, rows, l);
-  }
-  void forward(const TrainBatch& batch, const Ragged& rows, std::int64_t l) {
-    layers_.forward(x(l + 1, batch), activations_of(l), x(l, batch), l, rows, linears_);
-  }
-  double run(const TrainBatch& batch, float scale) {
-    const std::int64_t L = config_.layers;
-    const Ragged rows = begin(batch);
-    const Mat dx = Mat::f32(dx_.data(), batch.T(), config_.hidden);
-    forward(batch, rows);
-    const double loss = head_.forward_backward(dx, x(L, batch), batch, scale);
-    for (std::int64_t l = L - 1; l >= lora_.lowest_layer; --l) {
-      if (l < L - plan_.kept_layers) forward(batch, rows, l);
-      layers_.backward(dx, activations_of(l), x(l, batch), l, rows, linears_);
-    }
-    return loss;
+    pass_->take_over(flat(parameters_), flat(gradient_));
   }
 
   std::unique_ptr<Ops> ops_;
   ProductChoice products_;
   ModelConfig config_;
   LoraLayout lora_;
+  MemoryRequest request_;
   MemoryPlan plan_;
   Weights weights_;
   DevicePtr device_;
   std::int64_t longest_;
   std::uint64_t seed_;
-  LoraLinears linears_;
-  Layers layers_;
-  LossHead head_;
-  Buffer parameters_, gradient_, first_, second_, dx_;
-  std::vector<Buffer> inputs_;  // of layer l; the last is the output of all
-  std::vector<LayerActivations> activations_;
+  PlanLimits limits_;
+  std::string note_;
+  RanksPtr ranks_;
+  std::vector<float> sums_;  // of the ranks' gradients
+  Buffer parameters_, gradient_, first_, second_;
+  std::unique_ptr<Pass> pass_;
 };
+// The weights, without a cache where a rank's device has no memory for it.
+Result<Weights> load_weights(Ops& ops, const EngineOptions& options, const ModelConfig& config,
+                             const LoraLayout& lora, Type type, MemoryRequest& request,
+                             MemoryPlan& plan) {
+  const auto load = [&] {
+    return Weights::load(ops, options.model_dir, config,
+                         {&lora, options.method, type, plan.cached_layers, options.should_stop});
+  };
+  if (plan.cached_layers == 0) return load();
+  bool is_short = false;
+  std::optional<Result<Weights>> loaded;
+  try {
+    loaded = load();
+    if (!loaded->ok()) return loaded->error();
+  } catch (const DeviceFailure& failure) {
+    if (!failure.is_memory) throw;
+    log::warn("NF4 weights are not kept decoded: " + std::string(failure.what()));
+    is_short = true;
+  }
+  if (options.ranks != nullptr) is_short = options.ranks->anyone(is_short);
+  if (!is_short) return std::move(*loaded);
+  loaded.reset();
+  request.limits.cached_layers = 0;
+  plan = TRY(plan_memory(config, lora, request));
+  return load();
+}
 }  // namespace
+
+int threads_of(const EngineOptions& options) {
+  if (options.threads > 0) return options.threads;
+  return std::max(1, usable_cores() / (options.ranks == nullptr ? 1 : options.ranks->count()));
+}
 
 // On a CPU the widest product of a layer is timed.
 ProductChoice products_of(const EngineOptions& options, const ModelConfig& config, int threads) {
@@ -249,16 +302,23 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   adapter.use_rslora = options.use_rslora;
   LoraLayout lora = TRY(make_lora_layout(config, options.rank, adapter.scale(), options.targets));
   lora.dropout = options.dropout;
-  const int threads = options.threads > 0 ? options.threads : usable_cores();
-  const ProductChoice products = products_of(options, config, threads);
+  const int threads = threads_of(options);
+  ProductChoice products = products_of(options, config, threads);
+  if (options.ranks != nullptr)  // rank 0's
+    products.products = static_cast<Products>(options.ranks->least(
+        options.ranks->rank() == 0 ? static_cast<std::int64_t>(products.products) : INT64_MAX));
   const Type type = products.products == Products::fp32 ? Type::f32 : Type::bf16;
+  const int ranks = options.ranks == nullptr ? 1 : options.ranks->count();
   MemoryRequest request{
-      options.method,       options.tokens_per_step,  options.longest_row, threads,
-      options.budget_bytes, options.as_before,        options.keeps_best,  options.data_bytes,
-      type == Type::bf16,   options.device != nullptr};
+      options.method,       options.tokens_per_step,   options.longest_row, threads,
+      options.budget_bytes, options.as_before,         options.keeps_best,  options.data_bytes,
+      type == Type::bf16,   options.device != nullptr, options.limits,      ranks};
+  request.by_kernels = options.device != nullptr && options.device->by_kernels;
   const bool has_memory = options.device != nullptr && options.device->free_bytes > 0;
   if (request.budget_bytes == 0)
-    request.budget_bytes = (has_memory ? options.device->free_bytes : available_bytes()) / 10 * 9;
+    request.budget_bytes =
+        (has_memory ? options.device->free_bytes : available_bytes() / ranks) / 10 * 9;
+  if (ranks > 1) request.budget_bytes = options.ranks->least(request.budget_bytes);
   MemoryPlan plan = TRY(plan_memory(config, lora, request));
   const std::int64_t scores = type == Type::bf16
                                   ? scores_to_train_bf16(options.longest_row, config.head_dim)
@@ -268,12 +328,12 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
     ops = TRY(options.device->make(threads));
   else
     ops = make_cpu_ops(threads, scores, products.products);
-  Weights weights = TRY(
-      Weights::load(*ops, options.model_dir, config,
-                    {&lora, options.method, type, plan.dequantised_cache, options.should_stop}));
-  return std::unique_ptr<Engine>(
-      std::make_unique<LoraEngine>(std::move(ops), products, std::move(config), std::move(lora),
-                                   std::move(plan), std::move(weights), options));
+  Weights weights = TRY(load_weights(*ops, options, config, lora, type, request, plan));
+  auto engine = std::make_unique<LoraEngine>(std::move(ops), products, std::move(config),
+                                             std::move(lora), std::move(request), std::move(plan),
+                                             std::move(weights), options);
+  engine->start();
+  return std::unique_ptr<Engine>(std::move(engine));
 }
 
 std::vector<TensorToWrite> adapter_tensors(const LoraLayout& layout,

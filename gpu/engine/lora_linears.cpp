@@ -80,16 +80,15 @@ Mat LoraLinears::factor(const Mat& m, Buffer& copy) {
 }
 void LoraLinears::refresh() {
   factors_view_ = factor(parameters_, factors_);
-  if (weights_.is_decoded_at_use()) return;  // such matrices take B at every use
-  for (std::size_t l = 0; l < lora_.groups.size(); ++l)
-    for (const Group g : all_groups) {
-      const auto layer = static_cast<std::int64_t>(l);
-      place(weights_.group(layer, g), at(layer, g));
-    }
+  for (std::size_t l = 0; l < lora_.groups.size(); ++l) {
+    const auto layer = static_cast<std::int64_t>(l);
+    if (weights_.is_decoded_at_use(layer)) continue;  // such matrices take B at every use
+    for (const Group g : all_groups) place(weights_.group(layer, g), at(layer, g));
+  }
 }
 Mat LoraLinears::matrix(std::int64_t layer, Group g) {
   const Mat m = weights_.group(layer, g);
-  if (weights_.is_decoded_at_use()) place(m, at(layer, g));
+  if (weights_.is_decoded_at_use(layer)) place(m, at(layer, g));
   return m;
 }
 

@@ -2,6 +2,9 @@
 #include "gpu/engine/loss_head.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "gpu/plan/losses_kept.h"
 
 namespace kairo::gpu {
 LossHead::LossHead(Ops& ops, const ModelConfig& config, const Weights& weights, std::int64_t rows)
@@ -15,57 +18,61 @@ LossHead::LossHead(Ops& ops, const ModelConfig& config, const Weights& weights, 
       dgathered_(ops.make(rows * config.hidden)),
       logits_(ops.make(rows * config.vocab)),
       inverse_(ops.make(rows)),
-      loss_(ops.make(rows)) {}
+      loss_(ops.make(losses_kept(rows))) {}
 
-LossHead::Chunk LossHead::chunk_of(const TrainBatch& batch, std::int64_t begin) const {
-  const auto all = static_cast<std::int64_t>(batch.predicting.size());
-  const std::int64_t n = std::min(rows_, all - begin), H = config_.hidden;
-  const auto part = [&](const std::vector<std::int32_t>& of) {
-    return ops_.placed(
-        std::span(of).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(n)));
-  };
-  return {part(batch.predicting),           part(batch.targets),
-          Mat::f32(gathered_.data(), n, H), Mat::of(weights_.type(), normed_.data(), n, H),
-          Mat::f32(inverse_.data(), n, 1),  Mat::f32(logits_.data(), n, config_.vocab),
-          Mat::f32(loss_.data(), n, 1)};
+LossHead::Placed LossHead::placed(const TrainBatch& batch) const {
+  return {ops_.placed(std::span(batch.predicting)), ops_.placed(std::span(batch.targets)),
+          static_cast<std::int64_t>(batch.predicting.size())};
 }
 
-LossHead::Losses LossHead::losses(const Chunk& c, const Mat& x, float scale) {
+LossHead::Chunk LossHead::chunk_of(const Placed& batch, std::int64_t begin) {
+  const std::int64_t n = std::min(rows_, batch.count - begin), H = config_.hidden;
+  if (kept_ + n > losses_kept(rows_)) look();
+  const Mat loss = Mat::f32(loss_.data() + kept_, n, 1);
+  kept_ += n;
+  return {batch.from + begin,
+          batch.targets + begin,
+          Mat::f32(gathered_.data(), n, H),
+          Mat::of(weights_.type(), normed_.data(), n, H),
+          Mat::f32(inverse_.data(), n, 1),
+          Mat::f32(logits_.data(), n, config_.vocab),
+          loss};
+}
+
+Mat LossHead::losses(const Chunk& c, const Mat& x, float scale) {
   ops_.gather(c.gathered, x, c.from);
   norm(ops_, c.normed, c.inverse, c.gathered, weights_.final_norm(), config_.norm_eps);
   ops_.gemm(c.logits, c.normed, turned(matrix_of(weights_.head())), config_.logit_scale);
-  const Mat dlogits =
-      ops_.cross_entropy(c.logits, c.loss, c.targets, scale, weights_.type(), config_.logit_cap);
-  const float* loss = ops_.seen(c.loss);
-  double total = 0;
-  for (std::int64_t i = 0; i < c.loss.rows; ++i) total += static_cast<double>(loss[i]);
-  return {total, dlogits};
+  return ops_.cross_entropy(c.logits, c.loss, c.targets, scale, weights_.type(), config_.logit_cap);
 }
 
-double LossHead::forward(const Mat& x, const TrainBatch& batch) {
-  const auto count = static_cast<std::int64_t>(batch.predicting.size());
-  double total = 0;
-  for (std::int64_t begin = 0; begin < count; begin += rows_)
-    total += losses(chunk_of(batch, begin), x, 0.0f).sum;
-  return total;
+void LossHead::look() {
+  if (kept_ == 0) return;
+  const float* loss = ops_.seen(Mat::f32(loss_.data(), kept_, 1));
+  for (std::int64_t i = 0; i < kept_; ++i) sum_ += static_cast<double>(loss[i]);
+  kept_ = 0;
+}
+double LossHead::take_loss() {
+  look();
+  return std::exchange(sum_, 0.0);
 }
 
-double LossHead::forward_backward(const Mat& dx, const Mat& x, const TrainBatch& batch,
-                                  float scale) {
-  const auto count = static_cast<std::int64_t>(batch.predicting.size());
+void LossHead::forward(const Mat& x, const Placed& batch) {
+  for (std::int64_t begin = 0; begin < batch.count; begin += rows_)
+    losses(chunk_of(batch, begin), x, 0.0f);
+}
+
+void LossHead::forward_backward(const Mat& dx, const Mat& x, const Placed& batch, float scale) {
   ops_.zero(dx);
-  double total = 0;
-  for (std::int64_t begin = 0; begin < count; begin += rows_) {
+  for (std::int64_t begin = 0; begin < batch.count; begin += rows_) {
     const Chunk c = chunk_of(batch, begin);
-    const Losses of_chunk = losses(c, x, scale);
-    total += of_chunk.sum;
+    const Mat dlogits = losses(c, x, scale);
     const Mat dnormed = Mat::f32(dnormed_.data(), c.logits.rows, config_.hidden);
     const Mat dgathered = Mat::f32(dgathered_.data(), c.logits.rows, config_.hidden);
-    ops_.gemm(dnormed, of_chunk.dlogits, matrix_of(weights_.head()), config_.logit_scale);
+    ops_.gemm(dnormed, dlogits, matrix_of(weights_.head()), config_.logit_scale);
     ops_.zero(dgathered);
     norm_backward(ops_, dgathered, dnormed, c.gathered, c.inverse, weights_.final_norm());
     ops_.scatter(dx, dgathered, c.from);
   }
-  return total;
 }
 }  // namespace kairo::gpu

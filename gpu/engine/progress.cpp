@@ -62,7 +62,7 @@ double finite(float value) {
 }  // namespace
 
 std::string progress_json(const wire::ProgressT& p, const std::string& device,
-                          const std::string& self_test) {
+                          const std::string& self_test, const std::string& memory) {
   nlohmann::ordered_json line = {{"phase", wire::EnumNameRunPhase(p.phase)},
                                  {"step", p.step},
                                  {"total_steps", p.total_steps},
@@ -92,6 +92,7 @@ std::string progress_json(const wire::ProgressT& p, const std::string& device,
   }
   if (!device.empty()) line["device"] = device;
   if (!self_test.empty()) line["self_test"] = self_test;
+  if (!memory.empty()) line["memory"] = memory;
   if (!p.code.empty()) line["code"] = p.code;
   if (!p.message.empty()) line["message"] = p.message;
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -105,7 +106,8 @@ ProgressFile::ProgressFile(ProgressFile&& other) noexcept
       written_at_(other.written_at_),
       written_eval_loss_(other.written_eval_loss_),
       device_(std::move(other.device_)),
-      self_test_(std::move(other.self_test_)) {}
+      self_test_(std::move(other.self_test_)),
+      memory_(std::move(other.memory_)) {}
 ProgressFile::~ProgressFile() {
   if (fd_ >= 0) ::close(fd_);
 }
@@ -145,7 +147,7 @@ Status ProgressFile::write(wire::ProgressT line) {
   line.at_ms = clock_.now_ms();
   line.attempt = attempt_;
   line.rss_bytes = static_cast<std::uint64_t>(resident_bytes());
-  return append(progress_json(line, device_, self_test_) + "\n");
+  return append(progress_json(line, device_, self_test_, memory_) + "\n");
 }
 
 // One write: a reader sees a whole line or a torn tail, never a mix.

@@ -25,6 +25,8 @@ class ProgressFile {
   const wire::ProgressT& last() const { return last_; }
   // What the lines from now on say, too: for people.
   void say_device(std::string name, std::string self_test);
+  // Likewise: what a device's too little memory has changed.
+  void say_memory(std::string what) { memory_ = std::move(what); }
   // Fills in at_ms, attempt and rss_bytes. Lines of the phase Training come at most five a second,
   // but for the first and the last step and evaluations; a skipped line is ok. unavailable: disk
   // full.
@@ -39,9 +41,9 @@ class ProgressFile {
   wire::ProgressT last_;
   std::int64_t written_at_ = -1;
   float written_eval_loss_ = 0;
-  std::string device_, self_test_;
+  std::string device_, self_test_, memory_;
 };
-// Without the newline. device, self_test: said if they are not empty.
+// Without the newline. device, self_test, memory: said if they are not empty.
 std::string progress_json(const wire::ProgressT& line, const std::string& device = "",
-                          const std::string& self_test = "");
+                          const std::string& self_test = "", const std::string& memory = "");
 }  // namespace kairo::gpu

@@ -35,6 +35,7 @@ std::string difference(const ComputeShape& before, const ComputeShape& now) {
   add(text(before.microbatch_tokens), text(now.microbatch_tokens), " tokens at a time");
   add(text(before.head_rows), text(now.head_rows), " rows of logits");
   add(text(before.threads), text(now.threads), " threads");
+  add(text(before.ranks), text(now.ranks), " processes");
   add(before.instruction_set, now.instruction_set, "");
   add(before.library, now.library, "");
   // A checkpoint of before there was a choice is one of fp32.
@@ -114,7 +115,8 @@ Result<Trained> Training::run(const std::function<bool()>& should_stop) {
 Status Training::step() {
   const std::int64_t began = clock_.monotonic_ms();
   const Bag bag = TRY(collect(data_.rows, data_.rows_of_step(report_.step)));
-  const double sum = TRY(engine_.accumulate(bag.rows, bag.targets, report_.step));
+  const double sum = TRY(within_memory(
+      engine_, [&] { return engine_.accumulate(bag.rows, bag.targets, report_.step); }));
   report_.loss = bag.targets > 0 ? sum / static_cast<double>(bag.targets) : 0;
   Update update = settings_.update;
   update.learning_rate = report_.learning_rate = learning_rate(settings_.schedule, report_.step);
@@ -149,6 +151,7 @@ Status Training::evaluate(const std::function<bool()>& should_stop) {
 }
 
 void Training::say() {
+  report_.memory = engine_.memory_note();
   const auto rest = [&](std::int64_t after) {
     const std::int64_t evaluations =
         data_.held_out.empty() ? 0 : settings_.evaluation.count(after, report_.total_steps);
@@ -186,8 +189,10 @@ void Training::look_at_writer() {
   times_.spent = spent;
 }
 Status Training::save() {
+  if (!settings_.write_checkpoint) return ok();
   const CheckpointState state{settings_.fingerprint, report_.step,    report_.tokens,
-                              report_.loss,          engine_.shape(), report_.evaluated};
+                              report_.loss,          engine_.shape(), report_.evaluated,
+                              engine_.limits()};
   TRY(paused([&] { return writer_.begin(state, engine_.state(), best_); }));
   times_.copied_at = pace_.trained_ms();
   saved_step_ = report_.step;

@@ -20,8 +20,8 @@ struct TrainSettings {
   Update update;  // learning_rate is filled in from the schedule
   double epochs = 1;
   std::string fingerprint;
-  std::int64_t save_steps = 0;  // a checkpoint every so many steps; 0: as save_rhythm.h says
-  WriteCheckpoint write_checkpoint;
+  std::int64_t save_steps = 0;       // a checkpoint every so many steps; 0: as save_rhythm.h says
+  WriteCheckpoint write_checkpoint;  // empty: somebody else keeps them
   EvaluationPlan evaluation;
 };
 // The rows of one optimizer step (counted from 0), as indices into the data: pure, so that a
@@ -37,6 +37,7 @@ struct StepReport {
   double tokens_per_second = 0;  // of the last steps, with their share of all that comes between
   std::int64_t eta_ms = -1;
   Evaluated evaluated;
+  std::string memory;  // Engine::memory_note
 };
 struct TrainStart {
   std::int64_t step = 0, tokens = 0;
@@ -53,6 +54,17 @@ struct Trained {
 // Restores the checkpoint that was found into the engine; without one, why becomes the note. The
 // note also says where what follows cannot equal an undisturbed run to the bit, and why.
 TrainStart resume(Engine& engine, const Result<Checkpoint>& found);
+// What an engine's call gives, asked again with ever smaller plans where a device has too little
+// memory. DeviceFailure: as step_down, or another one.
+template <class Run>
+auto within_memory(Engine& engine, const Run& run) -> decltype(run()) {
+  for (;;) try {
+      return run();
+    } catch (const DeviceFailure& failure) {
+      if (!failure.is_memory) throw;
+      engine.step_down(failure.what());
+    }
+}
 // Runs from start to schedule.total_steps. After every step and every evaluation: on_report; before
 // them: should_stop, which once true stays true. When it returns the newest state is on disk. The
 // same data, settings and compute shape give the same bytes, interrupted or not. invalid: bad rows,

@@ -54,13 +54,17 @@ std::string percent(double share) {
 
 class Run {
  public:
-  Run(TuneJob job, ProgressFile progress) : job_(std::move(job)), progress_(std::move(progress)) {
+  // progress: null: of a rank that writes nothing.
+  Run(TuneJob job, ProgressFile* progress)
+      : job_(std::move(job)), progress_(progress), ranks_(job_.ranks) {
     line_.eta_ms = -1;
   }
   Phase prepare(const PrepareJob& prepare) {
     if (auto failed = prepare(job_)) return failed;
-    if (job_.device != nullptr) progress_.say_device(job_.device->name, job_.device->self_test);
+    if (job_.device != nullptr && progress_ != nullptr)
+      progress_->say_device(job_.device->name, job_.device->self_test);
     if (auto failed = check_job(job_)) return failed;
+    fingerprint_ = fingerprint(job_);
     line_.total_steps = static_cast<std::uint32_t>(job_.total_steps);
     line_.rows = static_cast<std::uint32_t>(job_.rows.size());
     line_.held_out_rows = static_cast<std::uint32_t>(job_.held_out.size());
@@ -70,7 +74,7 @@ class Run {
   }
   Phase say(RunPhase phase) {
     line_.phase = phase;
-    return said(progress_.write(line_));
+    return said(write());
   }
   // The run's last line when a phase did not go well.
   TuneExit end(const TuneFailure& failure) {
@@ -83,14 +87,14 @@ class Run {
     line_.message = failure.message;
     for (const auto& folder : {job_.model_dir, job_.state_dir, job_.output_dir})
       line_.message = without_folder(line_.message, folder);
-    const auto written = progress_.write(line_);
+    if (ranks_ != nullptr) ranks_->give_up(line_.message);
+    const auto written = write();
     log::error("run failed", {{"code", failure.code}, {"why", line_.message}});
     if (!written.ok()) log::error("progress", {{"why", written.error().what}});
     return exit_of(failure.code);
   }
   // Whether the output folder holds this very run's result. What another run said is removed.
   Phase look_for_result(bool& done) {
-    fingerprint_ = fingerprint(job_);
     const std::string path = job_.output_dir + completed_file;
     const auto text = read_file(path, completed_bytes_max);
     if (!text.ok() && text.error().code == Code::not_found) return std::nullopt;
@@ -99,7 +103,7 @@ class Run {
            fs::exists(job_.output_dir + adapter_file, error);
     if (done) {
       log::info("already completed", {{"file", path}});
-      const wire::ProgressT& last = progress_.last();
+      const wire::ProgressT& last = progress_->last();
       if (last.step == line_.total_steps && last.total_steps == line_.total_steps) line_ = last;
       line_.step = line_.total_steps;
       line_.eta_ms = 0;
@@ -113,16 +117,20 @@ class Run {
   }
   Phase load(const std::function<bool()>& should_stop) {
     const std::string checkpoints = job_.state_dir + checkpoints_folder;
-    remove_unfinished_checkpoints(checkpoints);
+    if (progress_ != nullptr) remove_unfinished_checkpoints(checkpoints);
     const auto found = load_checkpoint(checkpoints, fingerprint_);
     EngineOptions options = engine_options(job_);
     options.should_stop = [&should_stop] { return should_stop(); };
-    if (found.ok()) options.as_before = found.value().state.shape;
+    if (found.ok()) {
+      options.as_before = found.value().state.shape;
+      options.limits = found.value().state.limits;
+    }
     auto engine = Engine::load(options);
     if (!engine.ok()) return model_failure(engine.error());
     engine_ = std::move(engine).value();
     log::info(engine_->products().text);
     log::info(engine_->plan().text());
+    say_memory(engine_->memory_note());
     start_ = resume(*engine_, found);
     log::info(start_.note);
     return std::nullopt;
@@ -136,11 +144,12 @@ class Run {
     settings.epochs = job_.epochs;
     settings.fingerprint = fingerprint_;
     settings.save_steps = job_.save_steps;
-    settings.write_checkpoint = [dir = job_.state_dir + checkpoints_folder](
-                                    const CheckpointState& state,
-                                    const CheckpointBuffers& buffers) {
-      return save_checkpoint(dir, state, buffers);
-    };
+    if (progress_ != nullptr)
+      settings.write_checkpoint = [dir = job_.state_dir + checkpoints_folder](
+                                      const CheckpointState& state,
+                                      const CheckpointBuffers& buffers) {
+        return save_checkpoint(dir, state, buffers);
+      };
     settings.evaluation = job_.evaluation;
     line_.resumed_from = line_.step = static_cast<std::uint32_t>(start_.step);
     line_.tokens = static_cast<std::uint64_t>(start_.tokens);
@@ -151,9 +160,12 @@ class Run {
         *engine_, {job_.rows, job_.held_out, job_.rows_of_step}, settings, start_, clock,
         [&](const StepReport& r) {
           report(r);
-          if (last.ok()) last = progress_.write(line_);
+          if (last.ok()) last = write();
         },
-        [&] { return !last.ok() || should_stop(); });
+        [&] {
+          const bool stops = !last.ok() || should_stop();
+          return ranks_ == nullptr ? stops : ranks_->first(stops);
+        });
     if (!trained.ok())
       return trained.error().code == Code::invalid ? TuneFailure{"bad_config", trained.error().what}
                                                    : write_failure(trained.error());
@@ -208,6 +220,7 @@ class Run {
   std::string completed_text() const {
     return "Fine-tuning completed.\nrun " + sha256_hex(fingerprint_ + " " + job_.base_model) + "\n";
   }
+  Status write() { return progress_ == nullptr ? ok() : progress_->write(line_); }
   static TuneFailure stopped() { return {"stopped", "asked to stop"}; }
   static Phase said(const Status& status) {
     if (status.ok()) return std::nullopt;
@@ -230,6 +243,13 @@ class Run {
                         {"products", std::to_string(std::llround(speed / 1e9)) + " GFLOP/s, " +
                                          percent(speed / ceiling) + " of what they reach alone"}});
   }
+  void say_memory(const std::string& note) {
+    if (note == memory_) return;
+    memory_ = note;
+    log::warn(note);
+    log::info(engine_->plan().text());
+    if (progress_ != nullptr) progress_->say_memory(note);
+  }
   void report(const StepReport& r) {
     line_.phase = RunPhase::Training;
     line_.step = static_cast<std::uint32_t>(r.step);
@@ -240,6 +260,7 @@ class Run {
     line_.tokens = static_cast<std::uint64_t>(r.tokens);
     line_.tokens_per_second = static_cast<float>(r.tokens_per_second);
     line_.eta_ms = r.eta_ms;
+    say_memory(r.memory);
     const bool is_new = r.evaluated.step >= 0 && r.evaluated.step != evaluated_step_;
     take(r.evaluated);
     if (!is_new) return;
@@ -261,39 +282,63 @@ class Run {
     line_.best_eval_loss = static_cast<float>(e.best_loss);
   }
   TuneJob job_;
-  ProgressFile progress_;
+  ProgressFile* progress_;
+  RanksPtr ranks_;
   wire::ProgressT line_;
   std::unique_ptr<Engine> engine_;
   std::string fingerprint_;
   TrainStart start_;
   std::int64_t evaluated_step_ = -1;
-  Parameters best_;  // null: the last ones are the result
+  std::string memory_;  // what was said of it
+  Parameters best_;     // null: the last ones are the result
 };
+}  // namespace
+
+namespace {
+// Of a rank but 0: what it computes is in rank 0's gradients and losses.
+TuneExit follow(TuneJob job, const PrepareJob& prepare, const Clock& clock) {
+  const RanksPtr ranks = job.ranks;
+  Run run(std::move(job), nullptr);
+  const auto never = [] { return false; };
+  try {
+    if (!ranks->first(false)) return TuneExit::done;
+    if (auto failed = run.prepare(prepare)) return run.end(*failed);
+    if (auto failed = run.load(never)) return run.end(*failed);
+    if (auto failed = run.train_all(clock, never)) return run.end(*failed);
+  } catch (const DeviceFailure& failure) {
+    return run.end(device_failure(failure));
+  }
+  return TuneExit::done;
+}
 }  // namespace
 
 TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
                   const std::function<bool()>& should_stop) {
-  auto progress = ProgressFile::open(job.state_dir, clock);
-  if (!progress.ok()) {
-    log::error("run failed", {{"why", progress.error().what}});
-    return exit_of(write_failure(progress.error()).code);
+  const RanksPtr ranks = job.ranks;
+  if (ranks != nullptr && ranks->rank() > 0) return follow(std::move(job), prepare, clock);
+  auto opened = ProgressFile::open(job.state_dir, clock);
+  if (!opened.ok()) {
+    log::error("run failed", {{"why", opened.error().what}});
+    return exit_of(write_failure(opened.error()).code);
   }
-  Run run(std::move(job), std::move(progress).value());
+  ProgressFile progress = std::move(opened).value();
+  Run run(std::move(job), &progress);
   bool done = false;
   if (auto failed = run.say(RunPhase::Starting)) return run.end(*failed);
   if (auto failed = run.say(RunPhase::Tokenizing)) return run.end(*failed);
   if (auto failed = run.prepare(prepare)) return run.end(*failed);
   if (auto failed = run.look_for_result(done)) return run.end(*failed);
-  if (!done) {
-    try {
+  try {
+    if (ranks != nullptr) ranks->first(!done);
+    if (!done) {
       if (auto failed = run.say(RunPhase::Loading)) return run.end(*failed);
       if (auto failed = run.load(should_stop)) return run.end(*failed);
       if (auto failed = run.train_all(clock, should_stop)) return run.end(*failed);
       if (auto failed = run.say(RunPhase::Saving)) return run.end(*failed);
       if (auto failed = run.save()) return run.end(*failed);
-    } catch (const DeviceFailure& failure) {
-      return run.end(device_failure(failure));
     }
+  } catch (const DeviceFailure& failure) {
+    return run.end(device_failure(failure));
   }
   if (auto failed = run.copy()) return run.end(*failed);
   if (auto failed = run.say(RunPhase::Done)) return run.end(*failed);

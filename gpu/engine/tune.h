@@ -36,6 +36,7 @@ struct TuneJob {
   std::int64_t save_steps = 0;  // 0: by time
   Update update;                // learning_rate is ignored
   DevicePtr device;             // null: the CPU
+  RanksPtr ranks;               // who trains together, each with such a job; null: this process
   int threads = 0;
   std::int64_t budget_bytes = 0;
   std::vector<TrainRow> rows, held_out;    // the tokens must outlive the run
@@ -63,10 +64,11 @@ struct TuneFailure {
 using PrepareJob = std::function<std::optional<TuneFailure>(TuneJob& job)>;
 // Prepares the job (phase Tokenizing) and runs it to its end: progress.jsonl and checkpoints in
 // state_dir, the adapter and, last of all, fine_tuning_completed.txt in output_dir, which names the
-// run; then the same files in copy_dir. Where it names this very run, all is done already; one of
-// another run is removed before the first step. A checkpoint of the same model, data and settings
-// is gone on from. Errors are the last line of progress.jsonl and a log line. should_stop is asked
-// between layers (Loading) and between steps; once true it stays true.
+// run; then the same files in copy_dir. Of several ranks that is done by rank 0; the others prepare
+// after it, train with it, and are done with the last step. Where it names this very run, all is
+// done already; one of another run is removed before the first step. A checkpoint of the same
+// model, data and settings is gone on from. Errors are the last line of progress.jsonl and a log
+// line. should_stop is asked between layers (Loading) and between steps; once true it stays true.
 TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
                   const std::function<bool()>& should_stop);
 

@@ -86,6 +86,7 @@ EngineOptions engine_options(const TuneJob& job) {
   options.init = job.init;
   options.seed = job.seed;
   options.device = job.device;
+  options.ranks = job.ranks;
   options.threads = job.threads;
   options.budget_bytes = job.budget_bytes;
   fill_extremes(options, job);

@@ -147,9 +147,10 @@ Status Weights::take_group(const ModelConfig& config, std::int64_t layer, Group 
   }
   if (!is_nf4) {
     whole = own(std::move(matrix), lora.out, lora.stride, options.type);
-  } else if (options.dequantised_cache) {
-    owned_.push_back(ops_->make(size));
-    whole.data = owned_.back().data();
+  } else if (layer >= config.layers - options.cached_layers) {
+    auto& cached = cached_[static_cast<std::size_t>(layer)];
+    cached.push_back(ops_->make(size));
+    whole.data = cached.back().data();
     decode(whole, layer, g);
   }
   return ok();
@@ -181,6 +182,15 @@ void Weights::decode(const Mat& to, std::int64_t layer, Group g) {
   }
 }
 
+void Weights::keep_decoded(std::int64_t layers) {
+  for (std::size_t l = 0; l + static_cast<std::size_t>(layers) < cached_.size(); ++l) {
+    for (Mat& group : groups_[l]) group.data = nullptr;
+    cached_[l].clear();
+  }
+  if (scratch_.size() == 0 && static_cast<std::size_t>(layers) < cached_.size())
+    scratch_ = ops_->make(largest_group_);
+}
+
 Mat Weights::group(std::int64_t layer, Group g) {
   Mat whole = groups_[static_cast<std::size_t>(layer)][index_of(g)];
   if (whole.data != nullptr) return whole;
@@ -208,7 +218,7 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
   if (may_map) w.modules_.resize(layers);
   if (!may_map) w.groups_.resize(layers);
   if (options.method == Method::qlora) w.quantised_.resize(layers);
-  std::int64_t largest = 0;
+  if (options.method == Method::qlora && !may_map) w.cached_.resize(layers);
   for (std::int64_t l = 0; l < config.layers; ++l) {
     if (options.should_stop && options.should_stop())
       return Error{Code::conflict, "asked to stop while the model was being loaded"};
@@ -233,12 +243,13 @@ Result<Weights> Weights::load(Ops& ops, const std::string& model_dir, const Mode
       if (may_map) break;
       const LoraGroup& group = lora->groups[at][index_of(g)];
       TRY(w.take_group(config, l, g, group, options));
-      largest = std::max(largest, floats_of(options.type, group.out * group.stride));
+      w.largest_group_ =
+          std::max(w.largest_group_, floats_of(options.type, group.out * group.stride));
     }
   }
   w.final_norm_ = TRY(w.take_norm(config.names->final_norm, config.hidden, may_map));
-  if (!may_map && options.method == Method::qlora && !options.dequantised_cache)
-    w.scratch_ = ops.make(largest);
+  if (!w.cached_.empty() && options.cached_layers < config.layers)
+    w.scratch_ = ops.make(w.largest_group_);
   if (!may_map) w.folder_.reset();
   return w;
 }

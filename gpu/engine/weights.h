@@ -24,7 +24,7 @@ struct WeightsOptions {
   const LoraLayout* lora = nullptr;  // outlives the loading only
   Method method = Method::lora;
   Type type = Type::f32;              // of all matrices; with lora only
-  bool dequantised_cache = false;     // of NF4 weights: all groups in that type, too
+  std::int64_t cached_layers = 0;     // of NF4 weights: the last so many in that type, too
   std::function<bool()> should_stop;  // asked between layers; may be empty
 };
 struct NormWeights {
@@ -59,7 +59,11 @@ class Weights {  // immutable but for what is written behind the groups' columns
   const Mat& bias(std::int64_t layer, Group g) const {
     return biases_[static_cast<std::size_t>(layer)][index_of(g)];
   }
-  bool is_decoded_at_use() const { return scratch_.size() > 0; }
+  bool is_decoded_at_use(std::int64_t layer) const {
+    return groups_[static_cast<std::size_t>(layer)][0].data == nullptr;
+  }
+  // Of NF4: the last so many layers at most stay decoded.
+  void keep_decoded(std::int64_t layers);
 
  private:
   struct Nf4Matrix {  // one module
@@ -91,7 +95,9 @@ class Weights {  // immutable but for what is written behind the groups' columns
   ModelConfig config_;
   std::optional<TensorFolder> folder_;  // keeps the mapping
   std::vector<Buffer> owned_;
-  Buffer scratch_;  // of one decoded group; empty when none is decoded at use
+  Buffer scratch_;                  // of one decoded group; empty when none is decoded at use
+  std::int64_t largest_group_ = 0;  // floats of it
+  std::vector<std::vector<Buffer>> cached_;  // [layer]: its groups, decoded once; NF4
   Type type_ = Type::f32;
   Frozen embedding_, head_;
   std::vector<std::array<NormWeights, norm_places>> norms_;

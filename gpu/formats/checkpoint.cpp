@@ -78,7 +78,8 @@ Result<Checkpoint> read(const std::string& path, const std::string& fingerprint)
   if (root.contains("loss") && root["loss"].is_number()) c.state.loss = root["loss"].get<double>();
   for (const auto& [key, out] : {std::pair{"microbatch_tokens", &c.state.shape.microbatch_tokens},
                                  {"head_rows", &c.state.shape.head_rows},
-                                 {"threads", &c.state.shape.threads}})
+                                 {"threads", &c.state.shape.threads},
+                                 {"ranks", &c.state.shape.ranks}})
     if (root.contains(key) && root[key].is_number_unsigned())
       *out = std::min<std::int64_t>(root[key].get<std::int64_t>(), shape_max);
   if (c.state.shape.threads > threads_max) c.state.shape = {};
@@ -86,6 +87,10 @@ Result<Checkpoint> read(const std::string& path, const std::string& fingerprint)
                                  {"library", &c.state.shape.library},
                                  {"products", &c.state.shape.products}})
     if (root.contains(key) && root[key].is_string()) *out = root[key].get<std::string>();
+  for (const auto& [key, out] : {std::pair{"kept_layers_at_most", &c.state.limits.kept_layers},
+                                 {"cached_layers_at_most", &c.state.limits.cached_layers}})
+    if (root.contains(key) && root[key].is_number_unsigned())
+      *out = std::min<std::int64_t>(root[key].get<std::int64_t>(), shape_max);
   c.state.evaluated = evaluated_of(root.value("evaluated", json()));
   const TensorFile file = TRY(TensorFile::open(path + "/state.safetensors"));
   const auto load = [&](const char* name, std::vector<float>& out) -> Status {
@@ -135,7 +140,12 @@ Status save_checkpoint(const std::string& dir, const CheckpointState& state,
                {"instruction_set", state.shape.instruction_set},
                {"library", state.shape.library},
                {"products", state.shape.products},
+               {"ranks", state.shape.ranks},
                {"sha256", checksum(buffers)}};
+  if (state.limits != PlanLimits{}) {
+    root["kept_layers_at_most"] = state.limits.kept_layers;
+    root["cached_layers_at_most"] = state.limits.cached_layers;
+  }
   if (e.step >= 0)
     root["evaluated"] = {
         {"step", e.step}, {"loss", e.loss}, {"best_step", e.best_step}, {"best_loss", e.best_loss}};

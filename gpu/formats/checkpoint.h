@@ -16,7 +16,13 @@ struct ComputeShape {
   std::int64_t microbatch_tokens = 0, head_rows = 0, threads = 0;
   std::string instruction_set = {}, library = {};
   std::string products = {};  // products.h's name
+  std::int64_t ranks = 1;     // processes whose gradients are summed
   bool operator==(const ComputeShape&) const = default;
+};
+// What a run's plan keeps at most, since a device had too little memory for more. -1: no limit.
+struct PlanLimits {
+  std::int64_t kept_layers = -1, cached_layers = -1;
+  bool operator==(const PlanLimits&) const = default;
 };
 // What the evaluations of the held-out rows have said. Steps: -1: none yet.
 struct Evaluated {
@@ -31,6 +37,7 @@ struct CheckpointState {
   double loss = 0;          // of the last step
   ComputeShape shape;
   Evaluated evaluated = {};
+  PlanLimits limits = {};
 };
 // The adapter's parameters and AdamW's two moments: equally long flat buffers, owned by the engine.
 struct CheckpointBuffers {

@@ -7,6 +7,7 @@
 #include "gpu/kernels/nf4.h"
 #include "gpu/plan/attention_rows.h"
 #include "gpu/plan/buffer_bytes.h"
+#include "gpu/plan/losses_kept.h"
 
 namespace kairo::gpu {
 namespace {
@@ -30,11 +31,12 @@ std::int64_t linear_weights(const ModelConfig& c) {
 std::int64_t factor_bytes(std::int64_t values, bool in_bf16) {
   return buffer_bytes(in_bf16 ? (values + 1) / 2 : values);
 }
-// Weights with the columns of the low-rank product.
-std::int64_t augmented_bytes(const LoraLayout& lora, bool in_bf16) {
+// Weights of the last so many layers, with the columns of the low-rank product.
+std::int64_t augmented_bytes(const LoraLayout& lora, std::int64_t layers, bool in_bf16) {
   std::int64_t n = 0;
-  for (const auto& layer : lora.groups)
-    for (const auto& g : layer) n += factor_bytes(g.out * g.stride, in_bf16);
+  for (std::size_t l = lora.groups.size() - static_cast<std::size_t>(layers);
+       l < lora.groups.size(); ++l)
+    for (const auto& g : lora.groups[l]) n += factor_bytes(g.out * g.stride, in_bf16);
   return n;
 }
 std::int64_t largest_group_bytes(const LoraLayout& lora, bool in_bf16) {
@@ -98,21 +100,30 @@ std::int64_t device_rounding_bytes(const ModelConfig& c, const LoraLayout& lora,
          factor_bytes(T * std::max(c.hidden, qkv), true) + factor_bytes(T * rank, true);
 }
 // What gpu/aten/ takes for a while within one call: the largest of its calls.
-std::int64_t operator_bytes(const ModelConfig& c, const MemoryRequest& r, const MemoryPlan& plan) {
+std::int64_t operator_bytes(const ModelConfig& c, const LoraLayout& lora, const MemoryRequest& r,
+                            const MemoryPlan& plan) {
+  const std::int64_t T = plan.microbatch_tokens, longest = r.longest_row;
+  if (r.by_kernels) return buffer_bytes(2 * T * c.heads);  // attention's scratch
   constexpr std::int64_t query_rows = 128,
                          piece = 1 << 24;  // as attention.cpp, parts.cpp have them
-  const std::int64_t T = plan.microbatch_tokens, longest = r.longest_row;
   const std::int64_t attention =  // scores, probabilities, their gradients, slopes; widened rows
       5 * c.heads * query_rows * longest +
       c.head_dim * (2 * c.kv_heads * longest + 4 * c.heads * query_rows);
   const std::int64_t gate = 5 * T * c.intermediate, rows = 4 * T * c.hidden;
   const std::int64_t loss = 3 * std::min(plan.head_rows * c.vocab, piece);
+  // Four masks in the making, of 64 bits a value.
+  const std::int64_t dropout = lora.dropout > 0 ? 9 * std::min(T * widest_in(lora), piece / 4) : 0;
   std::int64_t largest = 0;
-  for (const Group g : all_groups)
-    largest = std::max(largest, shape_of(c, g).out * shape_of(c, g).in);
-  const std::int64_t decoded =  // the matrix once more, and look-ups of a piece of it
-      r.method == Method::qlora ? largest + 5 * std::min(largest, piece) : 0;
-  return f32 * std::max({attention, gate, rows, loss, decoded});
+  for (const Module m : modules_of(c))
+    largest = std::max(largest, shape_of(c, m).out * shape_of(c, m).in);
+  const std::int64_t decoded =  // a module's matrix once more, and look-ups of a piece of it
+      plan.cached_layers < c.layers && r.method == Method::qlora
+          ? factor_bytes(largest, r.in_bf16) + 13 * std::min(largest, piece)
+          : 0;
+  return std::max(f32 * std::max({attention, gate, rows, loss, dropout}), decoded);
+}
+std::string mib(std::int64_t bytes) {
+  return std::to_string((bytes + (1 << 19)) >> 20);
 }
 using Part = MemoryPlan::Part;
 void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
@@ -132,16 +143,20 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
   if (r.method == Method::qlora)
     plan.items.push_back(
         {"NF4 weights", nf4_bytes(n) + nf4_blocks(n) + nf4_groups(n) * f32, Part::weights});
-  if (r.method == Method::lora || plan.dequantised_cache)
+  const std::int64_t whole = r.method == Method::lora ? c.layers : plan.cached_layers;
+  if (whole > 0)
     plan.items.push_back({r.method == Method::lora ? type + " weights" : "dequantised weights",
-                          augmented_bytes(lora, r.in_bf16), Part::weights});
-  else
+                          augmented_bytes(lora, whole, r.in_bf16), Part::weights});
+  if (whole < c.layers)
     plan.items.push_back(
         {"dequantised group", largest_group_bytes(lora, r.in_bf16), Part::weights});
   plan.items.push_back(
       {"LoRA parameters, gradients, moments",
        4 * buffer_bytes(lora.parameters) + (r.in_bf16 ? factor_bytes(lora.parameters, true) : 0),
        Part::adapter});
+  if (r.ranks > 1)
+    plan.items.push_back({"gradients of all ranks",
+                          (r.on_device ? 1 : 2) * buffer_bytes(lora.parameters), Part::adapter});
   // The copy that a checkpoint is written from. A new best may come while the old is being written.
   if (!r.on_device)
     plan.items.push_back(
@@ -174,12 +189,13 @@ void add_items(MemoryPlan& plan, const ModelConfig& c, const LoraLayout& lora,
          buffer_bytes(scores * r.threads) +
              buffer_bytes(partial_gradients(r.threads, c.kv_heads, r.longest_row, c.head_dim)),
          Part::activations});
-  plan.items.push_back(
-      {"logits",
-       buffer_bytes(plan.head_rows * c.vocab) + 4 * buffer_bytes(plan.head_rows * c.hidden),
-       Part::activations});
+  plan.items.push_back({"logits",
+                        buffer_bytes(plan.head_rows * c.vocab) +
+                            4 * buffer_bytes(plan.head_rows * c.hidden) +
+                            buffer_bytes(losses_kept(plan.head_rows)),
+                        Part::activations});
   if (!r.on_device) return;
-  plan.items.push_back({"operators' own", operator_bytes(c, r, plan), Part::activations});
+  plan.items.push_back({"operators' own", operator_bytes(c, lora, r, plan), Part::activations});
   plan.items.push_back({"allocator's slack", plan.peak_bytes() / device_slack, Part::program});
 }
 }  // namespace
@@ -197,11 +213,12 @@ std::int64_t MemoryPlan::bytes_of(Part part) const {
 }
 
 std::string MemoryPlan::text() const {
-  const auto mib = [](std::int64_t bytes) { return std::to_string((bytes + (1 << 19)) >> 20); };
-  std::string out = "memory plan: peak " + mib(peak_bytes()) + " MiB of " + mib(budget_bytes) +
-                    "; " + std::to_string(microbatch_tokens) + " tokens at a time, " +
-                    std::to_string(kept_layers) + " layers kept, " + std::to_string(head_rows) +
-                    " rows of logits" + (dequantised_cache ? ", NF4 weights dequantised once" : "");
+  std::string out = "memory plan: " + needs_of(*this) + "; " + std::to_string(microbatch_tokens) +
+                    " tokens at a time, " + std::to_string(kept_layers) + " layers kept, " +
+                    std::to_string(head_rows) + " rows of logits" +
+                    (cached_layers > 0 ? ", NF4 weights of " + std::to_string(cached_layers) +
+                                             " layers dequantised once"
+                                       : "");
   for (const auto& item : items) out += "\n  " + item.what + ": " + mib(item.bytes) + " MiB";
   return out;
 }
@@ -218,39 +235,86 @@ MemoryPlan smallest_plan(const ModelConfig& config, const LoraLayout& lora,
   return plan;
 }
 
-// Wishes in the order of what giving them up costs: the cache, kept activations, batch size.
+namespace {
+// Time of a token in shares of what its products need, forward and back. A layer that is recomputed
+// runs forward twice, which is half as much again. What a bag costs however few tokens it has, in
+// tokens: launches, factors that are read once for all rows; and with weights that are decoded at
+// use, their decoding. (CPU: measured on SmolLM2. A device: not measured yet, an H200's bandwidth
+// and products suggest it.)
+constexpr double cpu_bag_tokens = 32, device_bag_tokens = 256, decode_tokens = 128;
+double cost_of(const MemoryPlan& plan, const ModelConfig& c, const MemoryRequest& r) {
+  const auto share = [&](std::int64_t layers) {
+    return static_cast<double>(layers) / static_cast<double>(c.layers);
+  };
+  double bag = r.on_device ? device_bag_tokens : cpu_bag_tokens;
+  if (r.method == Method::qlora) bag += decode_tokens * share(c.layers - plan.cached_layers);
+  return (1 + share(c.layers - plan.kept_layers) / 2) *
+         (1 + bag / static_cast<double>(plan.microbatch_tokens));
+}
+// The largest of [0, most] that fits, which all smaller ones do, too; -1: not even 0.
+template <class Fits>
+std::int64_t largest_that(std::int64_t most, const Fits& fits) {
+  std::int64_t good = -1;
+  for (std::int64_t bad = most + 1; bad - good > 1;) {
+    const std::int64_t middle = good + (bad - good) / 2;
+    (fits(middle) ? good : bad) = middle;
+  }
+  return good;
+}
+std::int64_t at_most(std::int64_t wish, std::int64_t limit) {
+  return limit < 0 ? wish : std::min(wish, limit);
+}
+// The plan with so many tokens at a time, and as much kept and cached as fits; false: it does not.
+bool fill(MemoryPlan& plan, std::int64_t tokens, const ModelConfig& config, const LoraLayout& lora,
+          const MemoryRequest& request) {
+  const auto fits = [&](std::int64_t kept, std::int64_t cached) {
+    plan.microbatch_tokens = tokens;
+    plan.kept_layers = kept;
+    plan.cached_layers = cached;
+    add_items(plan, config, lora, request);
+    return plan.peak_bytes() <= plan.budget_bytes;
+  };
+  const std::int64_t backward = config.layers - lora.lowest_layer;  // below them nothing is kept
+  const std::int64_t kept = largest_that(at_most(backward, request.limits.kept_layers),
+                                         [&](std::int64_t n) { return fits(n, 0); });
+  if (kept < 0) return false;
+  const std::int64_t cacheable = request.method == Method::qlora ? config.layers : 0;
+  const std::int64_t cached = largest_that(at_most(cacheable, request.limits.cached_layers),
+                                           [&](std::int64_t n) { return fits(kept, n); });
+  return fits(kept, cached);
+}
+// The cheapest of those with at most so many tokens at a time.
+std::optional<MemoryPlan> cheapest(std::int64_t tokens_max, const MemoryPlan& start,
+                                   const ModelConfig& config, const LoraLayout& lora,
+                                   const MemoryRequest& request) {
+  std::optional<MemoryPlan> best;
+  for (std::int64_t tokens = tokens_max;; tokens = std::max(request.longest_row, tokens / 2)) {
+    MemoryPlan plan = start;
+    if (fill(plan, tokens, config, lora, request) &&
+        (!best || cost_of(plan, config, request) < cost_of(*best, config, request)))
+      best = std::move(plan);
+    if (tokens == request.longest_row) return best;
+  }
+}
+}  // namespace
+
 Result<MemoryPlan> plan_memory(const ModelConfig& config, const LoraLayout& lora,
                                const MemoryRequest& request) {
   MemoryPlan plan;
   plan.budget_bytes = request.budget_bytes;
   plan.threads = request.threads;
-  const bool on_device = request.on_device;
-  const std::int64_t largest = std::max(
-      request.longest_row,
-      std::min(request.tokens_per_step, on_device ? device_microbatch_max : microbatch_max));
-  const auto fits = [&](bool cache, std::int64_t tokens, std::int64_t kept) {
-    plan.dequantised_cache = cache;
-    plan.microbatch_tokens = tokens;
-    plan.kept_layers = kept;
-    add_items(plan, config, lora, request);
-    return plan.peak_bytes() <= plan.budget_bytes;
-  };
-  const bool qlora = request.method == Method::qlora;
   const ComputeShape& before = request.as_before;
   if (before.microbatch_tokens >= request.longest_row && before.head_rows > 0) {
     plan.head_rows = before.head_rows;
-    if (fits(qlora, before.microbatch_tokens, config.layers)) return plan;
-    for (std::int64_t kept = config.layers; kept >= 0; --kept)
-      if (fits(false, before.microbatch_tokens, kept)) return plan;
+    if (fill(plan, before.microbatch_tokens, config, lora, request)) return plan;
   }
+  const bool on_device = request.on_device;
   plan.head_rows = std::min<std::int64_t>(on_device ? device_head_rows_max : head_rows_max,
                                           std::max<std::int64_t>(1, request.tokens_per_step));
-  if (fits(qlora, largest, config.layers) || fits(false, largest, config.layers)) return plan;
-  for (std::int64_t tokens = largest;; tokens = std::max(request.longest_row, tokens / 2)) {
-    for (std::int64_t kept = config.layers; kept >= 0; --kept)
-      if (fits(false, tokens, kept)) return plan;
-    if (tokens == request.longest_row) break;
-  }
+  const std::int64_t largest = std::max(
+      request.longest_row,
+      std::min(request.tokens_per_step, on_device ? device_microbatch_max : microbatch_max));
+  if (auto best = cheapest(largest, plan, config, lora, request)) return std::move(*best);
   plan = smallest_plan(config, lora, request);
   if (plan.peak_bytes() <= plan.budget_bytes) return plan;
   const auto top = std::max_element(plan.items.begin(), plan.items.end(),
@@ -259,5 +323,42 @@ Result<MemoryPlan> plan_memory(const ModelConfig& config, const LoraLayout& lora
                                       std::to_string(plan.peak_bytes() >> 20) + " MiB of " +
                                       std::to_string(plan.budget_bytes >> 20) + "; most for " +
                                       top->what + ": use a larger machine, shorter rows or qlora"};
+}
+
+std::optional<MemoryPlan> smaller_plan(const ModelConfig& config, const LoraLayout& lora,
+                                       const MemoryRequest& request, const MemoryPlan& plan) {
+  constexpr std::int64_t quarter = 4, least = 64;  // less than 1 / 64 is not worth another try
+  MemoryPlan smallest = smallest_plan(config, lora, request);
+  smallest.budget_bytes = plan.budget_bytes;
+  const std::int64_t peak = plan.peak_bytes(), spare = peak - smallest.peak_bytes();
+  if (spare <= 0) return std::nullopt;
+  if (spare < (peak - plan.bytes_of(Part::program)) / least) return smallest;
+  MemoryRequest smaller = request;
+  smaller.limits = {plan.kept_layers, plan.cached_layers};
+  MemoryPlan start;
+  start.threads = plan.threads;
+  start.head_rows = plan.head_rows;
+  start.budget_bytes = peak - spare / quarter;
+  auto next = cheapest(plan.microbatch_tokens, start, config, lora, smaller);
+  if (!next) return smallest;
+  next->budget_bytes = plan.budget_bytes;
+  return next;
+}
+
+std::string change_of(const MemoryPlan& before, const MemoryPlan& now) {
+  std::string out;
+  const auto add = [&out](std::int64_t was, std::int64_t is, const std::string& what) {
+    if (was == is) return;
+    out += (out.empty() ? "" : ", ") + std::to_string(is) + what + " instead of " +
+           std::to_string(was);
+  };
+  add(before.microbatch_tokens, now.microbatch_tokens, " tokens at a time");
+  add(before.kept_layers, now.kept_layers, " layers kept");
+  add(before.cached_layers, now.cached_layers, " layers of NF4 dequantised once");
+  add(before.head_rows, now.head_rows, " rows of logits");
+  return out;
+}
+std::string needs_of(const MemoryPlan& plan) {
+  return "peak " + mib(plan.peak_bytes()) + " MiB of " + mib(plan.budget_bytes);
 }
 }  // namespace kairo::gpu

@@ -7,9 +7,12 @@
 #include <list>
 
 #include "gpu/aten/aten_ops.h"
+#include "gpu/aten/device_memory.h"
+#include "gpu/aten/memory_meter.h"
 #include "gpu/engine/buffer.h"
 #include "gpu/engine/forward_ops.h"
 #include "gpu/model/lora_choice.h"
+#include "tests/gpu/aten/emulated.h"
 #include "tests/gpu/engine/tune_bench.h"
 
 namespace kairo::gpu {
@@ -29,7 +32,7 @@ std::int64_t status_bytes(const std::string& name) {
   return 0;
 }
 // Large enough that buffers are rounded to huge pages: 30 million parameters.
-void write_model(const std::string& dir) {
+void write_model(const std::string& dir, int layers_of_it = 6) {
   REQUIRE(make_folders(dir).ok());
   std::list<std::vector<float>> values;
   std::vector<TensorToWrite> tensors;
@@ -41,7 +44,7 @@ void write_model(const std::string& dir) {
   };
   add("model.embed_tokens.weight", {512, 768});
   add("model.norm.weight", {768});
-  for (int layer = 0; layer < 6; ++layer) {
+  for (int layer = 0; layer < layers_of_it; ++layer) {
     const std::string at = "model.layers." + std::to_string(layer) + ".";
     add(at + "input_layernorm.weight", {768});
     add(at + "post_attention_layernorm.weight", {768});
@@ -56,9 +59,10 @@ void write_model(const std::string& dir) {
   REQUIRE(write_tensors(dir + "/model.safetensors", tensors).ok());
   REQUIRE(write_file(dir + "/config.json",
                      R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 768,
-    "intermediate_size": 1536, "num_hidden_layers": 6, "num_attention_heads": 12,
-    "num_key_value_heads": 4, "vocab_size": 512, "max_position_embeddings": 2048,
-    "tie_word_embeddings": true})")
+    "intermediate_size": 1536, "num_attention_heads": 12, "num_key_value_heads": 4,
+    "vocab_size": 512, "max_position_embeddings": 2048, "tie_word_embeddings": true,
+    "num_hidden_layers": )" +
+                         std::to_string(layers_of_it) + "}")
               .ok());
 }
 // Counts what an engine takes of a device when it is loaded, in the units that allocators give;
@@ -119,8 +123,7 @@ TEST_CASE_FIXTURE(TuneBench, "a device's plan holds the buffers that an engine t
     const auto engine = Engine::load(o);
     REQUIRE_MESSAGE(engine.ok(), engine.error().what);
     const MemoryPlan& plan = engine.value()->plan();
-    CHECK((plan.kept_layers == 6) == row.keeps_all);
-    CHECK(plan.microbatch_tokens == (row.keeps_all ? 3000 : plan.microbatch_tokens));
+    CHECK((plan.microbatch_tokens == 3000 && plan.kept_layers == 6) == row.keeps_all);
     std::int64_t planned = 0;
     for (const auto& item : plan.items)
       if (item.what != "libraries on the device" && item.what != "operators' own" &&
@@ -131,6 +134,105 @@ TEST_CASE_FIXTURE(TuneBench, "a device's plan holds the buffers that an engine t
     CHECK(planned >= taken / 1000 * 995);
     CHECK(planned <= taken / 100 * 105);
   }
+}
+
+TEST_CASE_FIXTURE(TuneBench, "a device's plan is what steps and evaluations take of it, at most") {
+  write_model(folder.path() + "/model", 2);
+  struct Row {
+    const char* name;
+    Method method;
+    Type type;
+    std::int64_t budget;
+    double dropout;
+    bool by_kernels;
+  };
+  constexpr std::int64_t bag_rows = 4, row_tokens = 129;
+  const std::vector<std::int32_t> tokens(row_tokens, 7);
+  const std::vector<std::uint8_t> trained(row_tokens, 1);
+  const std::vector<TrainRow> bag(bag_rows, TrainRow{tokens, trained});
+  for (const Row& row : {Row{"lora", Method::lora, Type::f32, std::int64_t{4} << 30, 0.1, false},
+                         {"lora-bf16", Method::lora, Type::bf16, std::int64_t{4} << 30, 0, false},
+                         {"qlora-bf16", Method::qlora, Type::bf16, std::int64_t{4} << 30, 0, false},
+                         {"uncached", Method::qlora, Type::bf16, 590 << 20, 0, false},
+                         {"kernels", Method::qlora, Type::f32, std::int64_t{4} << 30, 0.1, true}}) {
+    CAPTURE(row.name);
+    const auto meter = std::make_shared<MemoryMeter>();
+    EngineOptions o;
+    o.model_dir = row.by_kernels ? golden("tiny_llama") : folder.path() + "/model";
+    o.method = row.method;
+    o.type = row.type;
+    o.rank = 16;
+    o.targets = {"all-linear"};
+    o.dropout = row.dropout;
+    o.tokens_per_step = bag_rows * (row_tokens - 1);
+    o.longest_row = row_tokens - 1;
+    o.budget_bytes = row.budget;
+    o.threads = 1;
+    o.device = std::make_shared<const Device>(Device{
+        "aten-cpu", "metered", "", 0,
+        [&](int threads) -> Result<std::unique_ptr<Ops>> {
+          auto memory = memory_of("cpu", meter);
+          if (row.by_kernels)
+            return std::unique_ptr<Ops>(make_cuda_ops("cpu", threads, emulated_kernels(), memory));
+          return make_aten_ops("cpu", threads, memory);
+        },
+        row.by_kernels});
+    const auto engine = Engine::load(o);
+    REQUIRE_MESSAGE(engine.ok(), engine.error().what);
+    REQUIRE(engine.value()->accumulate(bag, bag_rows * (row_tokens - 1), 0).ok());
+    REQUIRE(engine.value()->evaluate(bag).ok());
+    engine.value()->update({1e-3}, 1);
+    const MemoryPlan& plan = engine.value()->plan();
+    std::int64_t planned = 0;
+    for (const auto& item : plan.items)
+      if (item.what != "libraries on the device" && item.what != "allocator's slack")
+        planned += item.bytes;
+    CAPTURE(plan.text());
+    const double share = static_cast<double>(planned) / static_cast<double>(meter->peak());
+    CAPTURE(meter->peak() >> 20);
+    CHECK((plan.cached_layers == 2) ==
+          (row.name != std::string_view("uncached") && row.method == Method::qlora));
+    CHECK(share >= 0.99);
+    CHECK(share <= 1.05);
+  }
+}
+
+TEST_CASE("plans: the cheapest that fits, and ever smaller ones where a device has too little") {
+  const auto config = load_model_config(test::golden("tiny_llama")).value();
+  const auto lora = make_lora_layout(config, 4, 1.0, {"all-linear"}).value();
+  MemoryRequest request;
+  request.method = Method::qlora;
+  request.tokens_per_step = 4096;
+  request.longest_row = 100;
+  request.budget_bytes = std::int64_t{1} << 40;
+  request.on_device = true;
+  const MemoryPlan roomy = plan_memory(config, lora, request).value();
+  CHECK(roomy.microbatch_tokens == 4096);
+  CHECK(roomy.kept_layers == 2);
+  CHECK(roomy.cached_layers == 2);
+  CHECK_FALSE(smaller_plan(config, lora, request, smallest_plan(config, lora, request)));
+  MemoryPlan plan = roomy;
+  int downs = 0;
+  while (auto next = smaller_plan(config, lora, request, plan)) {
+    CHECK(next->peak_bytes() < plan.peak_bytes());
+    CHECK(next->microbatch_tokens <= plan.microbatch_tokens);
+    CHECK(next->kept_layers <= plan.kept_layers);
+    CHECK(next->cached_layers <= plan.cached_layers);
+    CHECK(next->budget_bytes == request.budget_bytes);
+    if (downs++ == 0)  // a smaller bag is cheaper than recomputing
+      CHECK(change_of(plan, *next) == "2048 tokens at a time instead of 4096");
+    plan = *next;
+  }
+  CHECK(plan.peak_bytes() == smallest_plan(config, lora, request).peak_bytes());
+  CHECK(downs >= 3);
+  CHECK(downs <= 20);
+  request.as_before = {512, 16, 1, {}, {}, {}};
+  request.limits = {1, 0};
+  plan = plan_memory(config, lora, request).value();
+  CHECK(plan.microbatch_tokens == 512);
+  CHECK(plan.head_rows == 16);
+  CHECK(plan.kept_layers == 1);
+  CHECK(plan.cached_layers == 0);
 }
 
 TEST_CASE("a large buffer takes whole huge pages, a small one what it holds") {

@@ -219,7 +219,9 @@ TEST_CASE("checkpoints: newest first, two kept, damage and strangers passed over
   const std::string dir = folder.path();
   const auto save = [&](std::int64_t step, const std::string& fingerprint) {
     const std::vector<float> p(5, static_cast<float>(step)), m(5, 0.25f), v(5, 0.5f);
-    REQUIRE(save_checkpoint(dir, {fingerprint, step, 100 * step, 1.5, {8, 4, 2, {}, {}}}, {p, m, v})
+    REQUIRE(save_checkpoint(
+                dir, {fingerprint, step, 100 * step, 1.5, {8, 4, 2, {}, {}, {}, 3}, {}, {6, 0}},
+                {p, m, v})
                 .ok());
   };
   CHECK(load_checkpoint(dir + "/absent", "f").error().code == Code::not_found);
@@ -228,7 +230,8 @@ TEST_CASE("checkpoints: newest first, two kept, damage and strangers passed over
   CHECK(fs::exists(dir + "/checkpoint-2"));
   auto newest = load_checkpoint(dir, "f");
   REQUIRE(newest.ok());
-  CHECK(newest.value().state.shape == ComputeShape{8, 4, 2, {}, {}, {}});
+  CHECK(newest.value().state.shape == ComputeShape{8, 4, 2, {}, {}, {}, 3});
+  CHECK(newest.value().state.limits == PlanLimits{6, 0});
   CHECK(newest.value().state.step == 10);
   CHECK(newest.value().state.tokens == 1000);
   CHECK(newest.value().parameters == std::vector<float>(5, 10.0f));
