@@ -198,6 +198,9 @@ Result<AgentConfig> agent_config(const std::string& agent, const Settled& settle
   out.checkpoint_every_ms = checkpoint_rhythm(settled);
   out.models = cache_settings(settled, out.models.folder);
   out.hub_token_file = settled["hub-token-file"];
+  out.nvml = settled["nvml"];
+  out.kernel_log = either(settled["kernel-log"], "/dev/kmsg");
+  out.xid_table = settled["xid-table"];
   TRY(read_bus(out, settled));
   read_health(out, settled);
   out.bus.client = process + " on " + out.node;

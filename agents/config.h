@@ -26,6 +26,7 @@ struct AgentConfig {
   std::string runs_dir;
   node::CacheSettings models;  // of the node agent
   std::string hub_token_file;  // "" = none
+  std::string nvml, kernel_log, xid_table;  // files; "" = the usual place; "none" = off
   // "" = the launcher's own
   std::string image, engine_image, cuda_engine_image, vllm_image;
   std::string image_volumes;   // "", "auto", "never", "always"

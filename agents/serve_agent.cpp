@@ -16,6 +16,8 @@
 #include "agents/launcher/effects.h"
 #include "agents/node/effects.h"
 #include "agents/node/fetches.h"
+#include "agents/node/gpu/gpu_teller.h"
+#include "agents/node/gpu/nvml.h"
 #include "agents/node/hub_token.h"
 #include "agents/node/local_run_dirs.h"
 #include "agents/node/models_note.h"
@@ -52,6 +54,7 @@ struct Parts {
   std::unique_ptr<node::ModelCache> models;
   std::unique_ptr<node::Fetches> fetches;
   std::unique_ptr<node::Checkpoints> checkpoints;
+  std::unique_ptr<node::GpuTeller> gpus;
   std::unique_ptr<pusher::Uploader> uploader;
   std::unique_ptr<pusher::CheckpointPushes> checkpoint_pushes;
   watcher::Workspaces workspaces;
@@ -208,7 +211,31 @@ void wire_models(Parts& p) {
     p.fetches->stop();
   });
 }
-void wire_node(Parts& p) {
+Status wire_gpus(Parts& p) {
+  static const SystemClock lasting;  // threads that hang in a driver may outlive the parts
+  node::GpuWatchSettings settings;
+  settings.clock = &lasting;
+  settings.count = [] { return node::gpus_on_bus(); };
+  settings.open = [path = p.config.nvml] { return node::open_nvml(path); };
+  if (p.config.kernel_log != "none") settings.kernel_log = p.config.kernel_log;
+  if (!p.config.xid_table.empty()) {
+    std::ifstream in(p.config.xid_table);
+    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    if (!in.is_open())
+      return Error{Code::invalid, "xid-table: " + p.config.xid_table + " cannot be read"};
+    TRY(node::amend(settings.xids, text));
+  }
+  p.gpus = std::make_unique<node::GpuTeller>(std::move(settings), *p.cluster, p.config.node);
+  p.options.more_metrics = [&p] { return p.gpus->metrics(); };
+  p.options.sensors.push_back([&p](const std::atomic<bool>& stop) {
+    for (; !stop; pause(500, stop))
+      if (const auto node = p.loop->node(p.config.node); node && p.tenure->term() != 0)
+        p.gpus->tell(*node, p.clock.now_ms());
+  });
+  return ok();
+}
+Status wire_node(Parts& p) {
+  if (p.config.nvml != "none") TRY(wire_gpus(p));
   p.run_dirs = node::make_run_dirs(p.config.runs_dir, p.config.models.folder);
   wire_models(p);
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
@@ -221,10 +248,13 @@ void wire_node(Parts& p) {
                                                   p.fetches.get(), p.checkpoints.get());
   p.options.sensors.push_back([&p, observe](const std::atomic<bool>& stop) {
     while (!stop && p.tenure->term() == 0) pause(20, stop);
-    node::ProgressSensor sensor(*p.run_dirs, observe, p.config.node);
+    node::Utilization utilization;
+    if (p.gpus) utilization = [&p](const std::string& gpu) { return p.gpus->utilization(gpu); };
+    node::ProgressSensor sensor(*p.run_dirs, observe, p.config.node, p.clock, utilization);
     for (; !stop; pause(250, stop)) sensor.look();
   });
   p.options.sensors.push_back([&p](const std::atomic<bool>& stop) { tell_models(p, stop); });
+  return ok();
 }
 
 void wire_checkpoint_pushes(Parts& p) {
@@ -242,7 +272,7 @@ void wire_checkpoint_pushes(Parts& p) {
   });
 }
 
-void wire_effects(Parts& p, const std::atomic<bool>& stop) {
+Status wire_effects(Parts& p, const std::atomic<bool>& stop) {
   const std::string& agent = p.config.agent;
   const auto observe = [&p](wire::FactT fact) { p.observe(std::move(fact)); };
   if (agent == "watcher" || agent == "launcher" || agent == "provisioner")
@@ -263,7 +293,7 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
     p.effects = std::make_unique<launcher::LauncherEffects>(
         *p.cluster, p.clock, settings, admission::check_training_config, observe);
   } else if (agent == "node") {
-    wire_node(p);
+    TRY(wire_node(p));
   } else if (agent == "pusher") {
     transfer::RegistryOptions options;
     options.stop = &stop;
@@ -276,6 +306,7 @@ void wire_effects(Parts& p, const std::atomic<bool>& stop) {
         *p.cluster, p.config.terms, admission::check_training_config,
         [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); });
   }
+  return ok();
 }
 
 Status serve(const AgentConfig& config, const std::atomic<bool>& stop) {
@@ -286,7 +317,7 @@ Status serve(const AgentConfig& config, const std::atomic<bool>& stop) {
   p.bus = TRY(bus::open_nats_bus(config.bus));
   p.store = TRY(state::open_rocks_store(config.state_dir));
   TRY(wire_lease(p));
-  wire_effects(p, stop);
+  TRY(wire_effects(p, stop));
   p.relay = std::make_unique<runtime::Relay>(runtime::Relay::Deps{
       *p.bus, *p.effects, p.clock,
       [&p](wire::FactT fact) { p.loop->observe(std::move(fact), false); }, p.tenure.get()});

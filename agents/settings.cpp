@@ -95,6 +95,9 @@ std::string an_amount(const std::string& value) {
 std::string absolute(const std::string& value) {
   return value.starts_with('/') ? "" : "use an absolute path";
 }
+std::string absolute_or_none(const std::string& value) {
+  return value == "none" || value.starts_with('/') ? "" : "use an absolute path, or none";
+}
 
 // Levenshtein distance of short names.
 std::size_t edits(const std::string& a, const std::string& b) {
@@ -172,6 +175,16 @@ const std::vector<Setting>& settings() {
        "Most bytes of all fetched models, as 200GiB: those used longest ago go", an_amount},
       {"models-keep-free", "KAIRO_MODELS_KEEP_FREE", "`2GiB`",
        "Bytes that a fetch leaves free on the disk of the models folder", an_amount},
+      {"nvml", "KAIRO_NVML",
+       "`libnvidia-ml.so.1` where the loader, the GPU operator or GKE have it",
+       "NVIDIA's management library, by which the node agent sees its GPUs; or `none`",
+       absolute_or_none},
+      {"kernel-log", "KAIRO_KERNEL_LOG", "`/dev/kmsg`, where it may be read",
+       "Where the node agent looks for the NVIDIA driver's errors besides the driver's own events: "
+       "`/dev/kmsg`, a log file, or `none`",
+       absolute_or_none},
+      {"xid-table", "KAIRO_XID_TABLE", "none",
+       "File that amends what the node agent makes of the NVIDIA driver's errors", absolute},
       {"bus-url", "KAIRO_BUS_URL", "`nats://kairo-nats:4222`, local: as `kairo up` chose it",
        "The NATS server", a_bus},
       {"bus-user", "KAIRO_BUS_USER", "the agent's name", "User there"},

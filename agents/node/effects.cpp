@@ -146,6 +146,16 @@ Status NodeEffects::check(const wire::CommandT& command, const wire::CheckArtifa
   return ok();
 }
 
+void ProgressSensor::look_for_stall(const RunKey& run, Told& told) {
+  if (!utilization_ || !told.stall.is_watched()) return;
+  const auto stall = told.stall.look(utilization_(told.stall.gpu()), clock_.monotonic_ms());
+  if (!stall) return;
+  wire::TrainingT training = training_of(self_, run.revision, told.progress);
+  training.stalled = stall->words;
+  training.stalls = stall->count;
+  observe_(runtime::fact_about(run, std::move(training)));
+}
+
 void ProgressSensor::look() {
   const auto runs = dirs_.list();
   if (!runs.ok()) return;
@@ -156,11 +166,17 @@ void ProgressSensor::look() {
     if (stamp.empty()) continue;  // not begun
     Told& told = seen[file];
     if (const auto before = told_.find(file); before != told_.end()) told = before->second;
-    if (told.stamp == stamp) continue;  // most runs are over: one stat each
+    if (told.stamp == stamp) {  // most runs are over: one stat each
+      look_for_stall(run, told);
+      continue;
+    }
     told.stamp = stamp;
-    const auto progress = last_progress(tail_of(file));
+    const std::string tail = tail_of(file);
+    const auto progress = last_progress(tail);
     if (!progress || told.progress == *progress) continue;
     told.progress = *progress;
+    const bool may_stall = utilization_ && !progress->gpu.empty();
+    told.stall.moved(*progress, may_stall ? patience_ms(tail) : 0, clock_.monotonic_ms());
     observe_(runtime::fact_about(run, training_of(self_, run.revision, *progress)));
   }
   told_ = std::move(seen);

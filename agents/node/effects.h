@@ -8,7 +8,9 @@
 #include "agents/node/checkpoints.h"
 #include "agents/node/models.h"
 #include "agents/node/run_dirs.h"
+#include "agents/node/stall.h"
 #include "agents/runtime/agent.h"
+#include "schemas/base/clock.h"
 
 namespace kairo::node {
 using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime publishes it
@@ -40,21 +42,35 @@ class NodeEffects final : public runtime::Effects {
   Checkpoints* const checkpoints_;
 };
 
-// Reads every run's progress.jsonl and observes what is new. One thread.
+// How much the GPU of this uuid is used, in percent; nullopt: not known.
+using Utilization = std::function<std::optional<std::uint64_t>(const std::string& gpu)>;
+
+// Reads every run's progress.jsonl and observes what is new, and what has been silent for too long.
+// One thread.
 class ProgressSensor {
  public:
-  ProgressSensor(RunDirs& dirs, Observe observe, std::string self)
-      : dirs_(dirs), observe_(std::move(observe)), self_(std::move(self)) {}
+  // utilization: null where no GPU is seen; nothing is taken for hung then.
+  ProgressSensor(RunDirs& dirs, Observe observe, std::string self, const Clock& clock,
+                 Utilization utilization = nullptr)
+      : dirs_(dirs),
+        observe_(std::move(observe)),
+        self_(std::move(self)),
+        clock_(clock),
+        utilization_(std::move(utilization)) {}
   void look();  // call it a few times a second
 
  private:
   RunDirs& dirs_;
   const Observe observe_;
   const std::string self_;
+  const Clock& clock_;
+  const Utilization utilization_;
   struct Told {
     std::string stamp;  // of the file when it was read
     wire::ProgressT progress;
+    StallWatch stall;
   };
+  void look_for_stall(const RunKey& run, Told& told);
   std::map<std::string, Told> told_;  // by progress file
 };
 }  // namespace kairo::node

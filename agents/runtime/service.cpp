@@ -98,6 +98,7 @@ Status serve(Loop& loop, Relay& relay, const ServiceOptions& options,
     Health health;
     health.alive = clock.monotonic_ms() - round_ms < alive_ms;
     health.metrics = metrics_text(options.agent, figures, options.vitals->all());
+    if (options.more_metrics) health.metrics += options.more_metrics();
     health.trouble = options.vitals->trouble();
     if (health.trouble.empty() && !is_ready) health.trouble = "starting: the facts are being read";
     health.acts = figures.acting != 0;

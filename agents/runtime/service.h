@@ -20,6 +20,7 @@ struct ServiceOptions {
   std::string port_file;        // where the chosen port is written; "" = nowhere
   std::vector<Sensor> sensors;  // a thread each
   Tenure* tenure = nullptr;     // tended here; null: it is alone
+  std::function<std::string()> more_metrics;  // behind the agent's own; any thread; null = none
 };
 // Runs until `stop`; then the running effects end, the lease is given back and it returns. A
 // process whose lease is lost ends at once: what it was doing may not go on. corrupt: the store

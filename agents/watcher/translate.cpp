@@ -6,6 +6,7 @@
 
 #include "agents/cluster/kinds.h"
 #include "agents/watcher/node_claim.h"
+#include "agents/watcher/node_gpus.h"
 #include "agents/watcher/revision.h"
 #include "schemas/base/codec.h"
 #include "schemas/catalogue/catalogue.h"
@@ -325,6 +326,7 @@ wire::NodeT node(const Json& object) {
   out.kubelet = text(software, "kubeletVersion");
   out.container_runtime = text(software, "containerRuntimeVersion");
   out.sources = words(text(at(meta, "annotations"), "kairo.dev/model-sources"));
+  out.seen_gpus = node_gpus(text(at(meta, "annotations"), gpus_annotation));
   return out;
 }
 

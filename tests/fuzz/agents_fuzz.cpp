@@ -21,6 +21,8 @@
 #include "agents/local/apiserver/routes.h"
 #include "agents/local/apiserver/selector.h"
 #include "agents/node/decide.h"
+#include "agents/node/gpu/kernel_log.h"
+#include "agents/node/gpu/xids.h"
 #include "agents/node/progress.h"
 #include "agents/provisioner/decide.h"
 #include "agents/pusher/decide.h"
@@ -34,6 +36,7 @@
 #include "agents/transfer/unpack.h"
 #include "agents/transfer/url.h"
 #include "agents/watcher/decide.h"
+#include "agents/watcher/node_gpus.h"
 #include "agents/watcher/revision.h"
 #include "agents/watcher/status_json.h"
 #include "agents/watcher/translate.h"
@@ -250,6 +253,21 @@ TEST_CASE("agents' decoders") {
        [](const std::string& b) {
          for (const cluster::Kind& kind : cluster::all_kinds)
            (void)cli::row_of(kind, b, true, true, 0);
+       }},
+      {"GPUs of a Node",
+       {R"({"driver":"580.95.05","gpus":[{"capability":"9.0","memoryMiB":143771,"mig":false,)"
+        R"("name":"NVIDIA H200","trouble":"","uuid":"GPU-0"}],"trouble":""})"},
+       [](const std::string& b) { (void)watcher::node_gpus(b); }},
+      {"the kernel's log",
+       {"6,1234,5678,-;NVRM: Xid (PCI:0000:3b:00): 79, pid=1, GPU has fallen off the bus.",
+        "NVRM: GPU 0000:c1:00.0: GPU has fallen off the bus.",
+        "NVRM: Xid (PCI:0000:3b:00): 149, NETIR_LINK_EVT  Nonfatal XC0 i0 Link 07 (0x1 0x2)"},
+       [](const std::string& b) { (void)node::xid_in(b); }},
+      {"a table of Xids",
+       {"# ours\n109 program a slow switch\n200-201 reset the new unit\n"},
+       [](const std::string& b) {
+         node::Xids xids;
+         (void)node::amend(xids, b);
        }},
       {"progress",
        {"{\"phase\":\"Training\",\"step\":7,\"loss\":1.5}\n"},

@@ -1,5 +1,6 @@
 // What this proves: Kubernetes' objects become the facts they mean; odd ones become errors, never a
 // crash.
+#include "agents/watcher/node_gpus.h"
 #include "agents/watcher/translate.h"
 
 #include <doctest/doctest.h>
@@ -228,7 +229,11 @@ TEST_CASE("a Node: quantities, GPUs, models") {
          {"annotations",
           {{"kairo.dev/models", "a,,b"},
            {"kairo.dev/model-bytes", "a=12,odd,b=x=3"},
-           {"kairo.dev/model-sources", "hub"}}}}},
+           {"kairo.dev/model-sources", "hub"},
+           {"kairo.dev/gpus",
+            R"({"driver":"580.95.05","trouble":"t","gpus":[7,{"uuid":"GPU-1","name":"NVIDIA H200",)"
+            R"("capability":"9.0","memoryMiB":143771,"mig":true,"trouble":"Xid 79"},)"
+            R"({"uuid":3,"memoryMiB":-1,"mig":"yes"}]})"}}}}},
        {"status",
         {{"allocatable", {{"cpu", "1500m"}, {"memory", "16384Ki"}, {"nvidia.com/gpu", "4"}}},
          {"nodeInfo",
@@ -250,6 +255,30 @@ TEST_CASE("a Node: quantities, GPUs, models") {
   CHECK(node.sources == std::vector<std::string>{"hub"});
   CHECK(node.kubelet == "v1.35.0");
   CHECK(node.container_runtime == "containerd://2.1.5");
+  REQUIRE(node.seen_gpus != nullptr);
+  CHECK(node.seen_gpus->driver == "580.95.05");
+  CHECK(node.seen_gpus->trouble == "t");
+  REQUIRE(node.seen_gpus->gpus.size() == 2);
+  wire::NodeGpuT gpu;
+  CHECK(*node.seen_gpus->gpus[1] == gpu);  // what is wrong is not taken
+  gpu.uuid = "GPU-1";
+  gpu.name = "NVIDIA H200";
+  gpu.capability = "9.0";
+  gpu.memory_mib = 143'771;
+  gpu.mig = true;
+  gpu.trouble = "Xid 79";
+  CHECK(*node.seen_gpus->gpus[0] == gpu);
+}
+
+TEST_CASE("what a node agent is said to tell of its GPUs has limits") {
+  for (const char* wrong : {"", "[]", "null", "{\"gpus\":", "7"})
+    CHECK(node_gpus(wrong) == nullptr);
+  CHECK(node_gpus("{\"trouble\":\"" + std::string(66'000, 'x') + "\"}") == nullptr);
+  CHECK(node_gpus("{\"trouble\":\"" + std::string(1'000, 'x') + "\"}")->trouble.size() == 512);
+  std::string many = "{\"gpus\":[{}";
+  for (int i = 0; i < 100; ++i) many += ",{}";
+  CHECK(node_gpus(many + "]}")->gpus.size() == 64);
+  CHECK(node_gpus("{\"gpus\":{\"a\":1}}")->gpus.empty());
 }
 
 TEST_CASE("a StatefulSet: how its server's weights are quantised is its launcher's note") {

@@ -1,0 +1,95 @@
+// What this proves: a training is taken for hung when it writes no step and its GPU idles, for as
+// long as its own steps say; slow steps, evaluations and what is not known are no reason.
+#include "agents/node/stall.h"
+
+#include <doctest/doctest.h>
+
+namespace kairo::node {
+namespace {
+std::string line(const char* phase, unsigned step, std::int64_t at_ms, unsigned attempt = 1) {
+  return std::string(R"({"phase":")") + phase + R"(","step":)" + std::to_string(step) +
+         R"(,"at_ms":)" + std::to_string(at_ms) + R"(,"attempt":)" + std::to_string(attempt) +
+         "}\n";
+}
+wire::ProgressT progress(unsigned step, unsigned attempt = 1) {
+  wire::ProgressT out;
+  out.phase = wire::RunPhase::Training;
+  out.step = step;
+  out.total_steps = 400;
+  out.attempt = attempt;
+  out.at_ms = 1'764'000'000'000;
+  out.device = "NVIDIA H200, compute capability 9.0, 139 GiB";
+  out.gpu = "GPU-1";
+  return out;
+}
+
+TEST_CASE("how long a step may take") {
+  CHECK(patience_ms("") == 600'000);
+  CHECK(patience_ms(line("Training", 1, 1'000)) == 600'000);
+  std::string steps;
+  for (unsigned i = 1; i <= 100; ++i) steps += line("Training", i, i * 10'000);
+  CHECK(patience_ms(steps) == 50'000);
+  CHECK(patience_ms(steps + line("Training", 101, 2'000'000)) == 50'000);  // one of a hundred
+  std::string fast;
+  for (unsigned i = 0; i < 100; ++i) fast += line("Training", i * 10, i * 1'000);
+  CHECK(patience_ms(fast) == 30'000);  // ten steps a line
+  CHECK(patience_ms(line("Training", 1, 0) + line("Training", 2, 90'000)) == 450'000);
+  // Another process begins anew; what is no step counts for none; torn and foreign lines are none.
+  CHECK(patience_ms(steps + line("Starting", 0, 2'000'000, 2)) == 600'000);
+  CHECK(patience_ms(line("Loading", 0, 0) + line("Training", 1, 99'000)) == 600'000);
+  CHECK(patience_ms("x\n" + steps + "{\"phase\":\"Tra") == 50'000);
+  CHECK(patience_ms(line("Training", 1, 5'000) + line("Training", 2, 1'000)) == 30'000);
+}
+
+TEST_CASE("what is hung, and what is not") {
+  StallWatch w;
+  w.moved(progress(120), 40'000, 1'000);
+  CHECK(w.is_watched());
+  CHECK_FALSE(w.look(0, 40'999));
+  const auto stall = w.look(0, 41'000);
+  REQUIRE(stall);
+  CHECK(stall->count == 1);
+  CHECK(stall->words ==
+        "no step since 2025-11-24T16:00:00Z (step 120 of 400), and its GPU (NVIDIA H200, compute "
+        "capability 9.0, 139 GiB) has been idle for 40 s");
+  CHECK_FALSE(w.look(0, 99'000));  // told once
+
+  StallWatch busy;
+  busy.moved(progress(120), 40'000, 1'000);
+  CHECK_FALSE(busy.look(3, 39'000));  // an evaluation, a slow step
+  CHECK_FALSE(busy.look(0, 78'999));
+  CHECK_FALSE(busy.look(std::nullopt, 79'000));  // nobody knows
+  CHECK_FALSE(busy.look(0, 118'999));
+  busy.moved(progress(121), 40'000, 118'999);
+  CHECK_FALSE(busy.look(0, 119'000));
+  CHECK(busy.look(0, 158'999));
+
+  wire::ProgressT on_cpu = progress(1);
+  on_cpu.gpu.clear();
+  StallWatch cpu;
+  cpu.moved(on_cpu, 30'000, 0);
+  CHECK_FALSE(cpu.is_watched());
+  CHECK_FALSE(cpu.look(0, 9'000'000));
+  wire::ProgressT saves = progress(400);
+  saves.phase = wire::RunPhase::Saving;
+  StallWatch saving;
+  saving.moved(saves, 30'000, 0);
+  CHECK_FALSE(saving.look(0, 9'000'000));
+}
+
+TEST_CASE("stalls in a row are counted as long as no step comes between") {
+  StallWatch w;
+  const auto stalls_at = [&](unsigned step, unsigned attempt) {
+    w.moved(progress(step, attempt), 30'000, 0);
+    const auto stall = w.look(0, 30'000);
+    return stall ? stall->count : 0;
+  };
+  CHECK(stalls_at(120, 1) == 1);
+  CHECK(stalls_at(100, 2) == 2);  // from its checkpoint, and not even so far
+  CHECK(stalls_at(100, 3) == 3);
+  CHECK(stalls_at(119, 4) == 4);
+  CHECK(stalls_at(121, 5) == 1);
+  CHECK(stalls_at(121, 6) == 2);
+}
+}  // namespace
+}  // namespace kairo::node
