@@ -56,6 +56,9 @@ std::optional<wire::ProgressT> read(std::string_view raw) {
   out.eval_loss = number<float>(line, "eval_loss");
   out.best_step = number<std::uint32_t>(line, "best_step");
   out.best_eval_loss = number<float>(line, "best_eval_loss");
+  out.device = text(line, "device");
+  out.self_test = text(line, "self_test");
+  out.gpu = text(line, "gpu");
   out.code = text(line, "code");
   out.message = text(line, "message");
   return out;

@@ -115,6 +115,7 @@ class Story {
            (a != nullptr && a->problem.empty() && !wants_image());
   }
   std::string failure() const;
+  std::string stalled() const;  // it makes no step: what was seen; or empty
   std::string retry() const;  // why the last attempt of a Job that goes on has failed; or empty
   Verdict job_started() const;
   Verdict tuning_succeeded() const;
@@ -137,7 +138,13 @@ std::string Story::failure() const {
   return job() != nullptr ? job()->message : "";
 }
 
+std::string Story::stalled() const {
+  const wire::TrainingT* training = runtime::training_of(r_);
+  return training != nullptr && training->revision == revision_ ? training->stalled : "";
+}
+
 std::string Story::retry() const {
+  if (const std::string why = stalled(); !why.empty()) return "the training hung: " + why;
   const auto* p = progress();
   if (p != nullptr && p->phase == wire::RunPhase::Failed && !p->message.empty())
     return p->code + ": " + p->message;
@@ -242,6 +249,7 @@ std::string Story::phase() const {
   if (artifact() != nullptr || (push() != nullptr && push()->state != wire::PushState::Waiting))
     return "Pushing";
   if (is_suspended()) return "Queued";
+  if (!stalled().empty()) return "Stalled";
   const auto* p = progress();
   if (p != nullptr && job() != nullptr) {
     switch (p->phase) {
@@ -310,6 +318,8 @@ void tell_tuning(wire::StatusT& status, const Story& story) {
     out.eval_loss = p->eval_loss;
     out.best_step = p->best_step;
     out.best_eval_loss = p->best_eval_loss;
+    out.device = p->device;
+    out.self_test = p->self_test;
     if (p->eta_ms >= 0) out.eta_seconds = (p->eta_ms + 999) / 1000;
   }
   out.checkpoint = story.checkpoint();

@@ -60,6 +60,8 @@ Ordered status_of(const wire::StatusT& status) {
       tuning["bestStep"] = t->best_step;
       tuning["bestEvalLoss"] = rounded(t->best_eval_loss, 4);
     }
+    if (!t->device.empty()) tuning["device"] = t->device;
+    if (!t->self_test.empty()) tuning["selfTest"] = t->self_test;
   }
   if (const auto* a = status.artifact.get())
     out["artifact"] = {{"image", a->image}, {"digest", a->digest}, {"sizeBytes", a->size_bytes}};
@@ -98,7 +100,8 @@ std::string status_patch(const wire::StatusT& status) {
   if (out["tuning"].is_object())
     take_away(out["tuning"],
               {"etaSeconds", "attempt", "resumedFromStep", "checkpoint", "rows", "heldOutRows",
-               "droppedRows", "truncatedRows", "evalStep", "evalLoss", "bestStep", "bestEvalLoss"});
+               "droppedRows", "truncatedRows", "evalStep", "evalLoss", "bestStep", "bestEvalLoss",
+               "device", "selfTest"});
   return text_of({{"status", std::move(out)}});
 }
 

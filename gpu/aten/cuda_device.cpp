@@ -9,9 +9,11 @@
 #include <array>
 #include <cstdio>
 
+#include "schemas/base/gpu_limits.h"
+
 namespace kairo::gpu {
 namespace {
-constexpr int needed_cuda = 13000, no_device = 100;          // CUDA_ERROR_NO_DEVICE
+constexpr int no_device = 100;                               // CUDA_ERROR_NO_DEVICE
 constexpr int capability_major = 75, capability_minor = 76;  // CU_DEVICE_ATTRIBUTE_...
 constexpr const char* instead = ", or choose --device cpu";
 
@@ -89,6 +91,8 @@ Result<CudaFacts> facts_of(Driver& driver) {
       driver.call("cuCtxSetCurrent", context) && driver.call("cuMemGetInfo_v2", &free, &all);
   if (!is_known) return driver.error();
   out.name = name.data();
+  std::array<unsigned char, 16> uuid{};
+  if (driver.call("cuDeviceGetUuid_v2", uuid.data(), device)) out.uuid = uuid_text(uuid);
   out.memory_bytes = static_cast<std::int64_t>(all);
   out.free_bytes = static_cast<std::int64_t>(free);
   return out;
@@ -112,6 +116,16 @@ Status open_torch(std::string path) {
 }
 }  // namespace
 
+std::string uuid_text(const std::array<unsigned char, 16>& bytes) {
+  std::string out = "GPU";
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    char text[4];
+    std::snprintf(text, sizeof text, "%02x", bytes[i]);
+    out += (i == 0 || i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "") + std::string(text);
+  }
+  return out;
+}
+
 std::string CudaFacts::text() const {
   return name + ", compute capability " + std::to_string(major) + "." + std::to_string(minor) +
          ", " + std::to_string(memory_bytes >> 30) + " GiB";
@@ -125,7 +139,7 @@ Status check(const CudaFacts& f) {
     return unusable("the NVIDIA driver runs CUDA " + version_text(f.driver) + ", kairo needs " +
                         version_text(needed_cuda),
                     "install driver 580 or newer");
-  if (f.major < 8)
+  if (f.major < needed_capability)
     return unusable(f.text() + ", but kairo needs compute capability 8.0",
                     "take an A100, L4, RTX 3000 or a newer GPU");
   return ok();

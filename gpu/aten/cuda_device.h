@@ -2,6 +2,7 @@
 // Nothing of CUDA is linked: driver and libtorch's CUDA half are opened at run time, in this order,
 // and each absence is one line with its remedy.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -15,8 +16,10 @@ struct CudaFacts {
   std::string name;
   int major = 0, minor = 0;  // compute capability
   std::int64_t memory_bytes = 0, free_bytes = 0;
+  std::string uuid;          // "GPU-8a6f...", as NVIDIA's tools write it; "" = it does not say
   std::string text() const;  // "NVIDIA H200, compute capability 9.0, 139 GiB"
 };
+std::string uuid_text(const std::array<unsigned char, 16>& bytes);  // "GPU-..."; pure
 // invalid: no GPU, a driver that is too old for CUDA 13 (before 580), a GPU before 8.0. Pure.
 Status check(const CudaFacts& facts);
 

@@ -57,6 +57,7 @@ Result<OpenedDevice> cuda(const CudaLibraries& libraries, const Clock& clock) {
   auto kernels =
       open_kernels(libraries.kernels.empty() ? kernels_of_the_program() : libraries.kernels);
   Device device{"cuda", facts.text(), {}, facts.free_bytes, {}};
+  device.gpu = facts.uuid;
   std::optional<CudaKernels> own;
   if (kernels.ok())
     own = std::move(kernels).value();

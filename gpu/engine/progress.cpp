@@ -61,8 +61,7 @@ double finite(float value) {
 }
 }  // namespace
 
-std::string progress_json(const wire::ProgressT& p, const std::string& device,
-                          const std::string& self_test, const std::string& memory) {
+std::string progress_json(const wire::ProgressT& p, const std::string& memory) {
   nlohmann::ordered_json line = {{"phase", wire::EnumNameRunPhase(p.phase)},
                                  {"step", p.step},
                                  {"total_steps", p.total_steps},
@@ -90,11 +89,13 @@ std::string progress_json(const wire::ProgressT& p, const std::string& device,
     line["best_step"] = p.best_step;
     line["best_eval_loss"] = finite(p.best_eval_loss);
   }
-  if (!device.empty()) line["device"] = device;
-  if (!self_test.empty()) line["self_test"] = self_test;
-  if (!memory.empty()) line["memory"] = memory;
-  if (!p.code.empty()) line["code"] = p.code;
-  if (!p.message.empty()) line["message"] = p.message;
+  for (const auto& [key, words] : {std::pair{"device", &p.device},
+                                   {"self_test", &p.self_test},
+                                   {"gpu", &p.gpu},
+                                   {"memory", &memory},
+                                   {"code", &p.code},
+                                   {"message", &p.message}})
+    if (!words->empty()) line[key] = *words;
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -107,6 +108,7 @@ ProgressFile::ProgressFile(ProgressFile&& other) noexcept
       written_eval_loss_(other.written_eval_loss_),
       device_(std::move(other.device_)),
       self_test_(std::move(other.self_test_)),
+      gpu_(std::move(other.gpu_)),
       memory_(std::move(other.memory_)) {}
 ProgressFile::~ProgressFile() {
   if (fd_ >= 0) ::close(fd_);
@@ -131,9 +133,10 @@ Result<ProgressFile> ProgressFile::open(const std::string& dir, const Clock& clo
   return file;
 }
 
-void ProgressFile::say_device(std::string name, std::string self_test) {
+void ProgressFile::say_device(std::string name, std::string self_test, std::string gpu) {
   device_ = std::move(name);
   self_test_ = std::move(self_test);
+  gpu_ = std::move(gpu);
 }
 
 Status ProgressFile::write(wire::ProgressT line) {
@@ -147,7 +150,10 @@ Status ProgressFile::write(wire::ProgressT line) {
   line.at_ms = clock_.now_ms();
   line.attempt = attempt_;
   line.rss_bytes = static_cast<std::uint64_t>(resident_bytes());
-  return append(progress_json(line, device_, self_test_, memory_) + "\n");
+  line.device = device_;
+  line.self_test = self_test_;
+  line.gpu = gpu_;
+  return append(progress_json(line, memory_) + "\n");
 }
 
 // One write: a reader sees a whole line or a torn tail, never a mix.

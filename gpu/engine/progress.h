@@ -23,8 +23,8 @@ class ProgressFile {
   // The last whole line that was there: phase, step, epoch, loss, tokens, rows and what evaluations
   // said; all 0 without one.
   const wire::ProgressT& last() const { return last_; }
-  // What the lines from now on say, too: for people.
-  void say_device(std::string name, std::string self_test);
+  // What the lines from now on say, too, of the device that computes; gpu: its uuid.
+  void say_device(std::string name, std::string self_test, std::string gpu);
   // Likewise: what a device's too little memory has changed.
   void say_memory(std::string what) { memory_ = std::move(what); }
   // Fills in at_ms, attempt and rss_bytes. Lines of the phase Training come at most five a second,
@@ -41,9 +41,8 @@ class ProgressFile {
   wire::ProgressT last_;
   std::int64_t written_at_ = -1;
   float written_eval_loss_ = 0;
-  std::string device_, self_test_, memory_;
+  std::string device_, self_test_, gpu_, memory_;
 };
-// Without the newline. device, self_test, memory: said if they are not empty.
-std::string progress_json(const wire::ProgressT& line, const std::string& device = "",
-                          const std::string& self_test = "", const std::string& memory = "");
+// Without the newline. memory: said if it is not empty.
+std::string progress_json(const wire::ProgressT& line, const std::string& memory = "");
 }  // namespace kairo::gpu

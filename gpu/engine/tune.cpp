@@ -62,7 +62,7 @@ class Run {
   Phase prepare(const PrepareJob& prepare) {
     if (auto failed = prepare(job_)) return failed;
     if (job_.device != nullptr && progress_ != nullptr)
-      progress_->say_device(job_.device->name, job_.device->self_test);
+      progress_->say_device(job_.device->name, job_.device->self_test, job_.device->gpu);
     if (auto failed = check_job(job_)) return failed;
     fingerprint_ = fingerprint(job_);
     line_.total_steps = static_cast<std::uint32_t>(job_.total_steps);

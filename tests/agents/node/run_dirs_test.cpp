@@ -199,8 +199,12 @@ TEST_CASE("progress: the last whole line that can be read") {
   CHECK(full->eval_loss == 0);
   const auto evaluated = last_progress(
       R"({"phase":"Training","step":9,"rows":40,"held_out_rows":10,"dropped_rows":3,)"
-      R"("truncated_rows":2,"eval_step":8,"eval_loss":1.5,"best_step":4,"best_eval_loss":1.25})"
+      R"("truncated_rows":2,"eval_step":8,"eval_loss":1.5,"best_step":4,"best_eval_loss":1.25,)"
+      R"("device":"NVIDIA H200","self_test":"all 29 calls agree","gpu":"GPU-8a6f"})"
       "\n");
+  CHECK(evaluated->device == "NVIDIA H200");
+  CHECK(evaluated->self_test == "all 29 calls agree");
+  CHECK(evaluated->gpu == "GPU-8a6f");
   CHECK(evaluated->rows == 40);
   CHECK(evaluated->held_out_rows == 10);
   CHECK(evaluated->dropped_rows == 3);

@@ -247,6 +247,33 @@ TEST_CASE("status: rows and evaluations of a tuning") {
   t.progress->dropped_rows = 1;
   CHECK(told_of() == R"("attempt":1,"rows":40,"heldOutRows":10,"droppedRows":1,"truncatedRows":2,)"
                      R"("evalStep":8,"evalLoss":1.2346,"bestStep":4,"bestEvalLoss":1.25)");
+  t.progress->held_out_rows = t.progress->dropped_rows = t.progress->truncated_rows = 0;
+  t.progress->eval_loss = t.progress->best_eval_loss = 0;
+  t.progress->device = "NVIDIA H200, compute capability 9.0, 139 GiB";
+  t.progress->self_test = "all 29 calls agree with the CPU";
+  CHECK(told_of() == R"("attempt":1,"rows":40,)"
+                     R"("device":"NVIDIA H200, compute capability 9.0, 139 GiB",)"
+                     R"("selfTest":"all 29 calls agree with the CPU")");
+}
+
+TEST_CASE("status: a training that hangs is told with what was seen") {
+  wire::TrainingT t;
+  t.version = 1;
+  t.revision = "rev1";
+  t.node = "n1";
+  t.progress = std::make_unique<wire::ProgressT>();
+  t.progress->phase = wire::RunPhase::Training;
+  t.progress->step = 120;
+  t.stalled = "no step since 2025-11-24T16:00:00Z (step 120 of 400)";
+  t.stalls = 1;
+  const auto status =
+      watcher::compose(record(tuning(1), ready(1), planned(1), run_dir(1), job(1), t), 1'000);
+  CHECK(status.tuning->phase == "Stalled");
+  for (const auto& condition : status.conditions)
+    if (condition->type == "WorkspaceSucceeded")
+      CHECK(condition->message ==
+            "workspace has not completed yet, the tuning is started again after: the training "
+            "hung: no step since 2025-11-24T16:00:00Z (step 120 of 400)");
 }
 
 TEST_CASE("status: which checkpoint a lost node does not take away") {

@@ -72,6 +72,8 @@ TEST_CASE("cuda: what the driver says of a GPU that will do") {
   const CudaFacts facts = {1, 13000, "NVIDIA H200", 9, 0, std::int64_t{140} << 30, 0};
   CHECK(check(facts).ok());
   CHECK(facts.text() == "NVIDIA H200, compute capability 9.0, 140 GiB");
+  CHECK(uuid_text({0x8a, 0x6f, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xa, 0xb, 0xc, 0xff}) ==
+        "GPU-8a6f0001-0203-0405-0607-08090a0b0cff");
 }
 
 TEST_CASE("device: names, and what auto comes to") {
