@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "agents/launcher/drain.h"
 #include "agents/launcher/obstacle.h"
 #include "agents/launcher/want.h"
 #include "agents/launcher/wish.h"
@@ -182,6 +183,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   const wire::ResourcesT& resources = *record.resources;
   const bool granted =
       resources.state == wire::ResourcesState::Ready && resources.revision == w.revision;
+  if (drain(d, record, view.now_ms)) return d;
   if (!granted) return d;  // what runs goes on: a node that is late again must not end a training
   if (w.inference) drop_older_server(d, record);
   want_run(d, record);

@@ -187,6 +187,8 @@ Status LauncherEffects::remove_workload(const wire::CommandT& command) {
   const std::string& place = command.body.AsRemoveWorkload()->place;
   const auto is_another = [&](const std::string& object) {
     if (owner_of(object) != command.uid) return true;
+    const std::string& uid = command.body.AsRemoveWorkload()->uid;
+    if (!uid.empty() && text_at(object, "/metadata/uid") != uid) return true;
     const auto note = [&](const char* key) {
       return text_at(object, (std::string("/metadata/annotations/kairo.dev~1") + key).c_str());
     };

@@ -40,6 +40,25 @@ const wire::CheckpointT* to_bring(const wire::RecordT& record) {
   return is_wanted ? runtime::checkpoint_of(record, record.run->revision) : nullptr;
 }
 
+// It hangs again and again, and makes no step between: a person must look at it.
+constexpr unsigned stalls_max = 3;  // that it is started again after
+void give_up(Decision& d, const wire::RecordT& record, const wire::RunT& run,
+             const std::string& self) {
+  const wire::TrainingT* training = runtime::of_node(record.trainings, self);
+  if (training == nullptr || training->revision != run.revision ||
+      training->stalls <= stalls_max)
+    return;
+  wire::ArtifactT artifact;
+  artifact.revision = run.revision;
+  artifact.node = self;
+  artifact.place = run.place;
+  artifact.problem = "the training hangs: " + std::to_string(training->stalls) +
+                     " times in a row it was ended without a step between, the last time with " +
+                     training->stalled +
+                     "; look at its log and at the GPU, then make the Workspace anew";
+  runtime::publish(d, record, std::move(artifact));
+}
+
 // The directory could not be made (disk full, weights missing): said once per cause; the relay goes
 // on trying what may get better by itself.
 void tell_trouble(Decision& d, const wire::RecordT& record, const wire::TroubleT& trouble,
@@ -101,6 +120,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
   const wire::ArtifactT* artifact = runtime::of_node(record.artifacts, view.self);
   const bool checked =
       artifact != nullptr && artifact->revision == run.revision && artifact->place == run.place;
+  if (!checked) give_up(d, record, run, view.self);
   if (ended && !checked) {
     wire::CheckArtifactT check;
     check.run = copy(run);

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "agents/provisioner/estimate.h"
+#include "agents/provisioner/gpu_fitness.h"
 #include "agents/provisioner/image_volumes.h"
 #include "agents/provisioner/machine.h"
 #include "agents/provisioner/spread.h"
@@ -30,6 +31,9 @@ auto what_counts(const wire::NodeT& n) {
   return std::tie(n.ready, n.cpu_milli, n.memory_bytes, n.gpus, n.gpu_memory_bytes, n.local,
                   n.models, n.sources, n.kubelet, n.container_runtime);
 }
+bool is_same_health(const wire::NodeT& a, const wire::NodeT& b) {
+  return gpu_trouble(a) == gpu_trouble(b) && gpu_too_old(a) == gpu_too_old(b);
+}
 bool is_same_weights(const wire::NodeT& a, const wire::NodeT& b, const wire::WorkspaceT& w) {
   return w.tuning || stored_bytes(a, w) == stored_bytes(b, w);
 }
@@ -46,7 +50,8 @@ std::string about_instance_type(const wire::WorkspaceT& w, const catalogue::Pres
   const Need need = tuning_need(preset, w.tuning ? w.tuning->method : "lora", false);
   std::string out = " instanceType " + retired->name + " (" + std::to_string(retired->gpus) + "x " +
                     retired->gpu + ", compute capability " + retired->compute_capability + ") is " +
-                    retired->reason + ", and the CUDA build needs 7.5 or newer; in a cluster use " +
+                    retired->reason + ", and the CUDA build needs " + capability_needed() +
+                    " or newer; in a cluster use " +
                     retired->successor;
   const auto fits =
       catalogue::skus_that_fit(static_cast<double>(need.memory_bytes) / 1073741824.0, "azure", 3);
@@ -71,6 +76,7 @@ std::optional<Way> way_on(const wire::WorkspaceT& w, const catalogue::Preset* pr
   if (!has_weights(node, w, preset)) return std::nullopt;
   const bool is_on_gpus = node.gpus > 0 && !node.local;
   if (is_native(*preset) && !(is_on_gpus && by_vllm(w, *preset))) {
+    if (!gpu_too_old(node).empty()) return std::nullopt;
     const bool fits = need.memory_bytes <= room_of(node);
     return fits ? std::optional(Way{"", node.gpus > 0 ? 1U : 0U}) : std::nullopt;
   }
@@ -115,6 +121,10 @@ ResourcesT refuse_template(const wire::WorkspaceT& w, const std::string& name,
 ResourcesT refuse(const wire::WorkspaceT& w, const catalogue::Preset& preset,
                   const std::string& name, const wire::NodeT& node, const Need& need) {
   const bool is_vllm = by_vllm(w, preset) && !node.local && node.gpus > 0;
+  const std::string too_old = gpu_too_old(node);
+  if (is_native(preset) && !is_vllm && !too_old.empty())
+    return about(name, word(w, ResourcesState::Refused, "UnsupportedGPU",
+                            "node " + name + " cannot run " + preset.name + ": " + too_old));
   const std::string verb = w.tuning ? "tune (" + w.tuning->method + ")" : "serve";
   const bool fits = is_vllm ? vllm_gpus(preset, gpu_memory_on(node), node.gpus) > 0
                             : need.memory_bytes <= room_of(node);
@@ -222,14 +232,19 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
   const Named* best = nullptr;
   // Of GPUs only: what shares a CPU is queued by the scheduler, as it fits.
   std::tuple<bool, bool, bool, std::int64_t> best_rank;
-  const Named* late = nullptr;  // the first that is not Ready, and the first that lacks something
+  const Named* late = nullptr;  // the first that is not Ready, that lacks something, that is ill
   const Named* lacking = nullptr;
+  const Named* ill = nullptr;
   for (const Named& named : nodes) {
     const auto& [name, node] = named;
     if (!counts(node, w)) continue;
     if (!node.ready) {
       late = late == nullptr ? &named : late;
     } else if (const auto way = way_on(w, preset, node, need(node))) {
+      if (way->gpus > 0 && !gpu_trouble(node).empty()) {
+        ill = ill == nullptr ? &named : ill;
+        continue;
+      }
       const std::int64_t free = free_gpus(name, node, held);
       const bool was_had = std::find(had.begin(), had.end(), name + "/" + node.uid) != had.end();
       const std::tuple rank{free >= way->gpus, was_had, preset != nullptr && lie_there(node, w),
@@ -243,6 +258,12 @@ ResourcesT assess(const wire::WorkspaceT& w, const runtime::Nodes& nodes,
   }
   if (w.count > 1 && (best == nullptr || preset == nullptr))
     if (auto said = spread(w, nodes, held)) return std::move(*said);
+  if (best == nullptr && ill != nullptr) {
+    ResourcesT out = about(ill->first, word(w, ResourcesState::Waiting, "GPUUnhealthy",
+                                            ill_words(ill->first, ill->second)));
+    out.drain = true;
+    return out;
+  }
   const Named* told = best != nullptr ? best : lacking;
   if (told != nullptr) return assess_node(w, told->first, told->second);
   if (late != nullptr)
@@ -259,7 +280,7 @@ bool may_change(const wire::WorkspaceT& w, const wire::ResourcesT* said, const s
   const bool counted = before != nullptr && counts(*before, w), counts_now = counts(after, w);
   if (!counted && !counts_now) return false;
   if (counted && counts_now && what_counts(*before) == what_counts(after) &&
-      is_same_weights(*before, after, w))
+      is_same_health(*before, after) && is_same_weights(*before, after, w))
     return false;
   if (said == nullptr || said->revision != w.revision || w.count > 1) return true;
   const bool is_ready = counts_now && after.ready;

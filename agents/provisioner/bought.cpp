@@ -19,7 +19,8 @@ using wire::ResourcesT;
 void give_up_lost(Decision& d, const wire::RecordT& record, std::vector<Part>& parts,
                   const runtime::View& view, const Terms& terms) {
   for (Part& part : parts) {
-    const bool is_down = part.stage.name == "node" && part.stage.machine != nullptr;
+    const bool is_down = (part.stage.name == "node" || part.stage.name == "ill") &&
+                         part.stage.machine != nullptr;
     if (!is_down || part.claim == nullptr || terms.lost_after_ms <= 0) continue;
     if (!has_lasted(d, record, key_of("unready", part.ordinal), part.claim->uid,
                     terms.lost_after_ms, view.now_ms))
@@ -97,6 +98,10 @@ void tell(Decision& d, const wire::RecordT& record, Party party, const runtime::
   }
   ResourcesT out = bought_word(record, stage.claim, stage.node);
   if (party.needed > 1) out.target = party.needed;
+  if (stage.name == "ill" && record.resources) {
+    out.drain = true;
+    out.places = record.resources->places;  // its data and checkpoints lie there
+  }
   say(d, record, std::move(out), party.orders);
 }
 }  // namespace

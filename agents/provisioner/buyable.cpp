@@ -6,6 +6,7 @@
 
 #include "agents/provisioner/assess.h"
 #include "agents/provisioner/estimate.h"
+#include "agents/provisioner/gpu_fitness.h"
 #include "agents/provisioner/spread.h"
 
 namespace kairo::provisioner {
@@ -69,7 +70,8 @@ std::optional<wire::ResourcesT> check_machine(const wire::WorkspaceT& w, const T
     return refused(w, "UnsupportedInstanceType",
                    named + " (" + std::to_string(retired->gpus) + "x " + retired->gpu +
                        ", compute capability " + retired->compute_capability + ") is " +
-                       retired->reason + ", and the CUDA build needs 7.5 or newer" + remedy);
+                       retired->reason + ", and the CUDA build needs " + capability_needed() +
+                       " or newer" + remedy);
   const auto* sku = catalogue::find_sku(w.instance_type);
   if (sku == nullptr)
     return refused(w, "UnsupportedInstanceType", named + " is not in the catalogue" + remedy);

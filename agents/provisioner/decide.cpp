@@ -9,6 +9,7 @@
 #include "agents/provisioner/end.h"
 #include "agents/provisioner/follow.h"
 #include "agents/provisioner/give_back.h"
+#include "agents/provisioner/gpu_fitness.h"
 #include "agents/provisioner/party.h"
 #include "agents/provisioner/spread.h"
 #include "agents/runtime/decision.h"
@@ -42,6 +43,22 @@ bool stands(const wire::RecordT& record, const wire::ResourcesT& granted,
   return !granted.places.empty() &&
          std::all_of(granted.places.begin(), granted.places.end(),
                      [&](const std::string& place) { return node_at(place, nodes) != nullptr; });
+}
+
+// What is left to compute needs a GPU that is well: the first of its nodes where it has none.
+// null: all is well.
+const wire::NodeT* ill_among(const wire::RecordT& record, const wire::ResourcesT& granted,
+                             const runtime::Nodes& nodes) {
+  if (granted.gpus == 0 || (record.workspace->tuning && runtime::is_trained(record)))
+    return nullptr;
+  const wire::TrainingT* training = runtime::training_of(record);
+  const bool is_of_it = training != nullptr && training->revision == record.workspace->revision;
+  for (const std::string& place : granted.places) {
+    const wire::NodeT* node = node_at(place, nodes);
+    if (node != nullptr && !gpu_trouble_of(*node, is_of_it ? training->progress->gpu : "").empty())
+      return node;
+  }
+  return nullptr;
 }
 
 // KAITO has brought what its workload runs on.
@@ -90,7 +107,8 @@ void decide_bought(runtime::Decision& d, const wire::RecordT& record, const runt
   if (runtime::is_done(record)) return rest(d, record, view, terms);
   const auto* granted = granted_to(record);
   const bool is_there = granted != nullptr && stands(record, *granted, view.nodes);
-  if (is_there && watch_over(d, record, *granted, view, terms)) return;
+  const bool is_ill = is_there && ill_among(record, *granted, view.nodes) != nullptr;
+  if (is_there && !is_ill && watch_over(d, record, *granted, view, terms)) return;
   if (auto refused = why_not(*record.workspace, terms)) {
     refused->claim_reason = "NodeClaimNotReady";
     refused->claim_message = "nothing is bought: " + refused->message;
@@ -115,12 +133,15 @@ runtime::Decision decide(const wire::RecordT& record, const runtime::View& view,
   }
   if (!runtime::is_live(record)) return d;
   const auto* granted = granted_to(record);
-  if (granted != nullptr && stands(record, *granted, view.nodes)) return d;
+  const bool is_there = granted != nullptr && stands(record, *granted, view.nodes);
+  const bool is_ill = is_there && ill_among(record, *granted, view.nodes) != nullptr;
+  if (is_there && !is_ill) return d;
   // What it has itself is free for it.
   const auto held = view.held == nullptr ? runtime::GpusHeld()
                                          : held_by_others(*view.held, record.resources.get());
   wire::ResourcesT said = assess(*record.workspace, view.nodes, &held,
                                  record.resources ? record.resources->places : no_places);
+  if (said.drain && record.resources) said.places = record.resources->places;  // all lies there
   if (waits_for_gpus(said)) wake(d, view.now_ms + gpus_again_ms);
   runtime::publish(d, record, std::move(said));
   return d;
@@ -137,7 +158,8 @@ bool concerns(const wire::RecordT& record, const std::string& name, const wire::
     return is_granted || claim_of_node(record, name) != nullptr || is_given(after, record) ||
            (before != nullptr && is_given(*before, record));
   if (granted != nullptr)
-    return (!after.exists || (before != nullptr && before->uid != after.uid)) && is_granted;
+    return is_granted && (!after.exists || (before != nullptr && before->uid != after.uid) ||
+                          gpu_trouble(after) != (before == nullptr ? "" : gpu_trouble(*before)));
   return may_change(*record.workspace, record.resources.get(), name, before, after);
 }
 }  // namespace kairo::provisioner

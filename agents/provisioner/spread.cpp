@@ -8,6 +8,7 @@
 
 #include "agents/provisioner/assess.h"
 #include "agents/provisioner/estimate.h"
+#include "agents/provisioner/gpu_fitness.h"
 #include "agents/provisioner/image_volumes.h"
 #include "agents/provisioner/machine.h"
 
@@ -54,7 +55,8 @@ std::vector<Group> groups_of(const wire::WorkspaceT& w, const catalogue::Preset*
     Group& group = found[shape];
     group.shape = shape;
     const bool is_free = free_gpus(name, node, held) >= std::int64_t{shape.gpus};
-    (!node.ready ? group.late : is_free ? group.free : group.busy).push_back(&named);
+    const bool is_usable = node.ready && gpu_trouble(node).empty();
+    (!is_usable ? group.late : is_free ? group.free : group.busy).push_back(&named);
   }
   std::vector<Group> out;
   for (auto& [shape, group] : found) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agents/provisioner/claims.h"
+#include "agents/provisioner/gpu_fitness.h"
 
 namespace kairo::provisioner {
 namespace {
@@ -94,7 +95,7 @@ Told nodes_wait(const std::string& why) {
 }
 int rank_of(const Stage& stage) {
   static const std::vector<std::string> order{"lost",       "asked",       "pool", "launched",
-                                              "registered", "initialized", "node", "gpu",
+                                              "registered", "initialized", "node", "ill", "gpu",
                                               "label",      "agent",       "room", "usable"};
   return static_cast<int>(std::find(order.begin(), order.end(), stage.name) - order.begin());
 }
@@ -115,6 +116,11 @@ Stage stage_of_node(const runtime::Nodes::value_type& machine, const wire::Works
     out.look = "is NVIDIA's device plugin or GPU operator installed, and does it tolerate sku=gpu?";
     out.node = {"NodePluginsNotReady",
                 "waiting all node plugins to be ready: node " + name + " offers no nvidia.com/gpu"};
+    return out;
+  }
+  if (!gpu_trouble(node).empty()) {
+    out.name = "ill";
+    out.node = {"GPUUnhealthy", ill_words(name, node)};
     return out;
   }
   if (!has_label(node, "accelerator", "nvidia")) {

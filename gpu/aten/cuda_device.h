@@ -16,7 +16,7 @@ struct CudaFacts {
   std::string name;
   int major = 0, minor = 0;  // compute capability
   std::int64_t memory_bytes = 0, free_bytes = 0;
-  std::string uuid;          // "GPU-8a6f...", as NVIDIA's tools write it; "" = it does not say
+  std::string uuid{};        // "GPU-8a6f...", as NVIDIA's tools write it; "" = it does not say
   std::string text() const;  // "NVIDIA H200, compute capability 9.0, 139 GiB"
 };
 std::string uuid_text(const std::array<unsigned char, 16>& bytes);  // "GPU-..."; pure

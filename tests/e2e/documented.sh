@@ -15,7 +15,7 @@ until_true 20 is_explained
 seen=$(condition $name ResourceReady)
 need="$preset needs about 4.8 GiB to tune (qlora) (NF4 weights 2.7 GiB, adapter and moments 0.7, activations 1.3, program 0.2)"
 case $seen in
-  "False ModelNotFound: $need; node "*" has "*" of memory and no GPU. Its weights are not on this node: put config.json, tokenizer.json and *.safetensors into the models folder, under $preset. instanceType Standard_NC6s_v3 (1x NVIDIA V100, compute capability 7.0) is retired by Azure, and the CUDA build needs 7.5 or newer; in a cluster use Standard_NC24ads_A100_v4 or "*)
+  "False ModelNotFound: $need; node "*" has "*" of memory and no GPU. Its weights are not on this node: put config.json, tokenizer.json and *.safetensors into the models folder, under $preset. instanceType Standard_NC6s_v3 (1x NVIDIA V100, compute capability 7.0) is retired by Azure, and the CUDA build needs 8.0 or newer; in a cluster use Standard_NC24ads_A100_v4 or "*)
     pass "what it needs, what is here, what to do" ;;
   *) fail "what it needs, what is here, what to do" "seen: $seen" ;;
 esac

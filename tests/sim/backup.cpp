@@ -21,6 +21,7 @@ void System::put_back() {
   for (const auto& [name, ready] : std::map(nodes_)) {      // kubelets tell of their nodes
     nodes_.erase(name);
     show_node(name, ready);
+    if (machines_.illnesses > 0) tell_gpus(name);
   }
   dice_.journal.note("etcd", "put back");
 }

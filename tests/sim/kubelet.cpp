@@ -183,6 +183,7 @@ bool KubeletModel::train(Pod& pod) {
   };
   if (pod.urls.ends_with("/bad")) return fails(2, "Error", true);
   DiskModel& disk = machines_.disk(pod.node);
+  if (!disk.adapters.contains(pod.key) && machines_.ill.contains(pod.node)) return true;
   if (!disk.adapters.contains(pod.key)) {  // else its trainer sees it and ends at once
     if (dice_.fault(20)) return fails(137, "OOMKilled", false);
     unsigned& step = disk.steps[pod.key];
@@ -192,7 +193,8 @@ bool KubeletModel::train(Pod& pod) {
     }
     disk.adapters[pod.key] = pod.key + "|" + pod.urls;
     // A wish that comes back when its node is not ready moves, and its adapter stays behind.
-    if (++trained[pod.node + "/" + pod.key] > 1 + machines_.losses + put_back_ && wrong.empty())
+    const unsigned again = machines_.losses + machines_.illnesses + put_back_;
+    if (++trained[pod.node + "/" + pod.key] > 1 + again && wrong.empty())
       wrong = "a revision that had been trained was trained again: " + pod.key;
   }
   end(pod, "Succeeded", 0, "Completed");
@@ -272,7 +274,8 @@ bool KubeletModel::step() {
   const std::size_t pods = memory_.pods.size();
   bool is_training = false;
   for (auto pod = memory_.pods.begin(); pod != memory_.pods.end();) {
-    is_training = is_training || (!pod->second.is_server && !machines_.is_lost(pod->second.node));
+    is_training = is_training || (!pod->second.is_server && !machines_.is_lost(pod->second.node) &&
+                                  !machines_.ill.contains(pod->second.node));
     pod = run(pod->second) ? std::next(pod) : memory_.pods.erase(pod);
   }
   const bool changed =

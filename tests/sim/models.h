@@ -57,6 +57,8 @@ struct Machines {
   std::map<std::string, DiskModel> disks;  // by node
   std::set<std::string> lost;              // not there now: nothing runs, nothing can be read
   unsigned losses = 0;
+  std::set<std::string> ill;  // their GPUs compute nothing
+  unsigned illnesses = 0;
 
  private:
   Dice& dice_;

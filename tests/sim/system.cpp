@@ -117,31 +117,11 @@ void System::show_node(const std::string& name, bool ready) {
 }
 
 void System::tell_witness_of_nodes() {
-  const auto is_ready = [](const auto& row) { return row.second; };
+  const auto is_ready = [this](const auto& row) {
+    return row.second && !machines_.ill.contains(row.first);
+  };
   witness_.nodes_are(std::any_of(nodes_.begin(), nodes_.end(), is_ready),
                      std::all_of(nodes_.begin(), nodes_.end(), is_ready));
-}
-
-// The machine and all that runs on it; at times its disk too.
-void System::lose_node(const std::string& name) {
-  backup_.reset();  // its Node object is of another machine by now
-  (void)cluster_.remove({cluster::nodes, "", name}, "");
-  nodes_.erase(name);
-  tell_witness_of_nodes();
-  machines_.lost.insert(name);
-  kubelet_.lose(name);
-  ++machines_.losses;
-  if (dice_.below(2) == 0) machines_.disk(name).wipe();
-  dice_.journal.note("node " + name, "lost");
-}
-// Its agents' stores lie on its disk.
-void System::bring_back(std::string name) {  // by value: it is taken out of the set of lost ones
-  machines_.lost.erase(name);
-  show_node(name, true);
-  const bool is_new = machines_.disk(name).dirs.empty();
-  for (auto& agent : agents_)
-    if (agent->node == name && (agent->name == "node" || agent->name == "pusher"))
-      is_new ? restart_with(*agent, {}) : start(*agent);
 }
 
 void System::start(Agent& agent) {
@@ -322,6 +302,9 @@ void System::act() {
   } else if (what == 196 && dice_.fault(4)) {
     const std::string name = dice_.below(2) == 0 ? first_node : second_node;
     if (const auto node = nodes_.find(name); node != nodes_.end()) show_node(name, !node->second);
+  } else if (what == 199 && is_wide_ && dice_.below(4) == 0) {
+    const std::string name = dice_.below(2) == 0 ? first_node : second_node;
+    turn(name, !machines_.ill.contains(name));
   } else if (what == 188 && is_backed_up_ && dice_.below(2) == 0) {
     dice_.below(3) == 0 ? put_back() : back_up();
   } else if (what == 188 && nodes_.size() > 1 && dice_.fault(2)) {
@@ -344,6 +327,8 @@ void System::heal() {
     bring_back(*machines_.lost.begin());
   if (dice_.below(8) != 0)
     for (const auto& [name, ready] : std::map(nodes_)) show_node(name, true);
+  if (is_wide_ && dice_.below(8) != 0)
+    for (const std::string& name : std::set(machines_.ill)) turn(name, false);
   settle();
   if (cloud_) pass(retry_ms);  // of what could not be had
   if (cloud_) settle();
@@ -375,13 +360,16 @@ std::string System::after_losing_all() {
   const auto before = look();
   for (auto& agent : agents_) restart_with(*agent, {});
   settle();
-  for (const auto& [name, object] : look()) {
+  const auto after = look();
+  for (const auto& [name, object] : before)
+    if (!after.contains(name)) return "with empty stores, this went: " + object;
+  for (const auto& [name, object] : after) {
     const auto known = before.find(name);
     if (known == before.end()) return "with empty stores, something was made: " + object;
     if (known->second != object)
       return "with empty stores, something changed: " + known->second + " -> " + object;
   }
-  return look().size() == before.size() ? "" : "with empty stores, something went";
+  return {};
 }
 
 std::string System::live(int acts) {

@@ -66,6 +66,8 @@ class System {
   void act();
   void show_node(const std::string& node, bool ready);
   void tell_witness_of_nodes();
+  void turn(const std::string& node, bool ill);  // its GPUs
+  void tell_gpus(const std::string& node);
   void lose_node(const std::string& node);
   void bring_back(std::string node);
   void add_roles(const std::string& node);

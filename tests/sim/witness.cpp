@@ -68,7 +68,8 @@ void Witness::job_written(const Json& job) {
   if (!job_uids_.emplace(job["metadata"]["uid"], key).second) return;
   if (!is_there(key.substr(0, key.find('/')), job["metadata"]["name"])) return;  // goes with it
   const auto restarts = restarts_.find("launcher");
-  const unsigned repeats = world_.meddler.jobs_ended() + world_.machines.losses + put_back_ +
+  const unsigned repeats = world_.meddler.jobs_ended() + world_.machines.losses +
+                           world_.machines.illnesses + put_back_ +
                            (restarts == restarts_.end() ? 0 : restarts->second);
   if (++jobs_[key] > world_.user.times(key) + repeats)
     wrong("a Job that nobody wished for: " + key);
@@ -177,8 +178,11 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
                                because("ResourceReady", "NotEnoughNodes").empty() &&
                                !world_.machines.lost.empty();
   if (waits_for_nodes) return {};
-  if (!is_granted && !node_ready_ && !is_final(state) && !is_refused)
+  const bool is_ill =
+      !world_.machines.ill.empty() && because("ResourceReady", "GPUUnhealthy").empty();
+  if (!is_granted && !node_ready_ && !is_final(state) && !is_refused && !is_ill)
     return because("ResourceReady", "NodeNotReady");
+  if (!node_ready_ && is_ill) return {};
   const std::string key = wish.uid + "/" + wish.revision;
   switch (wish.want) {
     case Want::none:

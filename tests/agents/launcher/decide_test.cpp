@@ -311,3 +311,48 @@ TEST_CASE(
   CHECK_FALSE(launcher::decide(asked("dropped"), {nodes, 1000}).cancel_effects);  // once
   CHECK_FALSE(launcher::decide(asked("rev1/n1/uid-n1"), {nodes, 1000}).cancel_effects);
 }
+
+TEST_CASE("launcher: a tuning whose GPU is ill, or that stalls, is ended, that very Job and once") {
+  wire::ResourcesT ill = ready(2);
+  ill.state = wire::ResourcesState::Waiting;
+  const runtime::Nodes nodes;
+  const auto decide = [&](const wire::RecordT& r) { return launcher::decide(r, {nodes, 1000}); };
+  const auto removal = [](const runtime::Decision& d) -> std::string {
+    for (const auto& c : d.commands)
+      if (const auto* x = c.body.AsRemoveWorkload()) return x->kind + " " + x->uid;
+    return "";
+  };
+  const auto with = [](wire::ResourcesT r, auto... seen) {
+    return record(tuning(1), ready(1), planned(1), run_dir(1), std::move(r), std::move(seen)...);
+  };
+  CHECK(removal(decide(with(ill, job(1)))) == "");  // late: what runs goes on
+  ill.drain = true;
+  const auto d = decide(with(ill, job(1)));
+  CHECK(removal(d) == "Job " + job(1).uid);
+  CHECK(d.cancel_effects);
+  CHECK(removal(decide(with(ill))) == "");
+  wire::JobT over = job(1);
+  over.finished = true;
+  CHECK(removal(decide(with(ill, std::move(over)))) == "");
+
+  wire::TrainingT training;
+  training.version = 1;
+  training.revision = "rev1";
+  training.node = planned(1).node;
+  training.progress = std::make_unique<wire::ProgressT>();
+  training.progress->attempt = 2;
+  CHECK(removal(decide(with(ready(3), job(1), training))) == "");
+  training.stalled = "no step since ...";
+  wire::RecordT r = with(ready(3), job(1), training);
+  const auto ended = decide(r);
+  CHECK(removal(ended) == "Job " + job(1).uid);
+  for (const auto& mark : ended.marks) runtime::set_mark(r, mark);
+  CHECK(removal(decide(r)) == "");  // the next one has not begun yet
+  training.version = 2;
+  training.progress->attempt = 3;
+  runtime::absorb(r, fact(std::move(training)));
+  wire::JobT next = job(2);
+  next.uid = "j-2";
+  runtime::absorb(r, fact(std::move(next)));
+  CHECK(removal(decide(r)) == "Job j-2");  // and has stalled too
+}

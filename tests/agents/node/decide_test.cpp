@@ -153,3 +153,29 @@ TEST_CASE(
   CHECK(asked(before("rev1/1")) == of_40);
   CHECK(asked(before("rev1/1/40")) == "no: ");
 }
+
+TEST_CASE("node: a training that hangs a fourth time without a step between has failed") {
+  wire::TrainingT training;
+  training.version = 1;
+  training.revision = "rev1";
+  training.node = "n1";
+  training.progress = std::make_unique<wire::ProgressT>();
+  training.stalled = "no step since ...";
+  training.stalls = 3;
+  const runtime::Nodes nodes;
+  const auto decided = [&](wire::RecordT r) { return node::decide(r, {nodes, 1, "", "n1"}); };
+  const auto with = [&] {
+    return record(tuning(1), planned(1), run_dir(1), job(1), wire::TrainingT(training));
+  };
+  CHECK(kinds(decided(with())) == "");  // it is started again
+  training.stalls = 4;
+  const auto d = decided(with());
+  REQUIRE(kinds(d) == "Publish:artifact");
+  const auto& artifact = *d.commands[0].body.AsPublish()->fact->body.AsArtifact();
+  CHECK(artifact.problem ==
+        "the training hangs: 4 times in a row it was ended without a step between, the last time "
+        "with no step since ...; look at its log and at the GPU, then make the Workspace anew");
+  CHECK(artifact.place == planned(1).place);
+  training.revision = "rev0";
+  CHECK(kinds(decided(with())) == "");
+}

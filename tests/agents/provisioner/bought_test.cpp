@@ -17,7 +17,7 @@ TEST_CASE("provisioner: nothing is bought that cannot work") {
   const Row rows[] = {
       {"retired", "Standard_NC6s_v3", "smollm2-135m-instruct", "UnsupportedInstanceType",
        "instanceType Standard_NC6s_v3 (1x NVIDIA V100, compute capability 7.0) is retired by "
-       "Azure, and the CUDA build needs 7.5 or newer; use one of Standard_NV36ads_A10_v5, "
+       "Azure, and the CUDA build needs 8.0 or newer; use one of Standard_NV36ads_A10_v5, "
        "Standard_NV72ads_A10_v5, Standard_NC24ads_A100_v4"},
       {"unknown", "Standard_X1", "smollm2-135m-instruct", "UnsupportedInstanceType",
        "instanceType Standard_X1 is not in the catalogue; use one of Standard_NV36ads_A10_v5, "

@@ -115,7 +115,7 @@ TEST_CASE("provisioner: KAITO's documented Workspace ends in a clear refusal") {
         "and no GPU. Its weights are not on this node: put config.json, tokenizer.json and "
         "*.safetensors into the models folder, under phi-3-mini-128k-instruct. instanceType "
         "Standard_NC6s_v3 (1x NVIDIA V100, compute capability 7.0) is retired by Azure, and the "
-        "CUDA build needs 7.5 or newer; in a cluster use Standard_NC24ads_A100_v4 or "
+        "CUDA build needs 8.0 or newer; in a cluster use Standard_NC24ads_A100_v4 or "
         "Standard_NV36ads_A10_v5, Standard_NV72ads_A10_v5.");
 }
 
