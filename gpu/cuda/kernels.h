@@ -125,11 +125,10 @@ std::int32_t kairo_cuda_adamw(KairoMat p, KairoMat g, KairoMat m, KairoMat v,
 }
 
 // The names of all launches, for those who look them up: X(norm) stands for kairo_cuda_norm.
-#define KAIRO_CUDA_LAUNCHES(X)                                                               \
-  X(zero)                                                                                    \
-  X(copy)                                                                                    \
-  X(add)                                                                                     \
-  X(add_row) X(gather) X(scatter) X(softcap) X(dequantise) X(decode_nf4) X(frozen) X(norm)   \
-      X(norm_backward) X(layer_norm) X(layer_norm_backward) X(rope) X(gate) X(gate_backward) \
-          X(dropout) X(dropout_add) X(add_low_rank) X(attention) X(attention_backward)       \
-              X(cached_attention) X(cross_entropy) X(square_sum) X(adamw)
+// clang-format off
+#define KAIRO_CUDA_LAUNCHES(X)                                                                    \
+  X(zero) X(copy) X(add) X(add_row) X(gather) X(scatter) X(softcap) X(dequantise) X(decode_nf4)   \
+  X(frozen) X(norm) X(norm_backward) X(layer_norm) X(layer_norm_backward) X(rope) X(gate)         \
+  X(gate_backward) X(dropout) X(dropout_add) X(add_low_rank) X(attention) X(attention_backward)   \
+  X(cached_attention) X(cross_entropy) X(square_sum) X(adamw)
+// clang-format on

@@ -239,8 +239,7 @@ namespace {
 // Time of a token in shares of what its products need, forward and back. A layer that is recomputed
 // runs forward twice, which is half as much again. What a bag costs however few tokens it has, in
 // tokens: launches, factors that are read once for all rows; and with weights that are decoded at
-// use, their decoding. (CPU: measured on SmolLM2. A device: not measured yet, an H200's bandwidth
-// and products suggest it.)
+// use, their decoding. Estimates: they choose between plans that all fit, and change no result.
 constexpr double cpu_bag_tokens = 32, device_bag_tokens = 256, decode_tokens = 128;
 double cost_of(const MemoryPlan& plan, const ModelConfig& c, const MemoryRequest& r) {
   const auto share = [&](std::int64_t layers) {
