@@ -70,7 +70,7 @@ K create secret docker-registry push --docker-server=registry.example.org --dock
 # --- nothing is bought that cannot work
 wish old Standard_NC6s_v3 | K apply -f - >/dev/null
 says "a retired machine is not bought" old ResourceReady \
-  'False UnsupportedInstanceType: instanceType Standard_NC6s_v3 .* is retired by Azure, and the CUDA build needs 7\.5 or newer; use one of .*'
+  'False UnsupportedInstanceType: instanceType Standard_NC6s_v3 .* is retired by Azure, and the CUDA build needs 8\.0 or newer; use one of .*'
 says "and NodeClaimReady says so" old NodeClaimReady 'False NodeClaimNotReady: nothing is bought: .*'
 same "there is no claim" "" "$(K get nodeclaims -o name)"
 K delete workspace old --timeout=30s >/dev/null

@@ -57,7 +57,9 @@ for name in second third; do holds "$name is queued and says what it waits for" 
 # --- stop in the middle, start again --------------------------------------------------------------
 progress_then=$(field first '.status.tuning | "\(.phase) \(.step)"')
 holds "down while training" timeout 90 kairo down
-same "nothing is left running" "" "$(pgrep -f "$KAIRO_HOME" | tr '\n' ' ')"
+none_runs() { ! pgrep -f "$KAIRO_HOME" >/dev/null; }
+until_true 2 none_runs # who waited for a pod's process ends a moment after its end is known
+same "nothing is left running" "" "$(pgrep -af "$KAIRO_HOME" | cut -c1-200)"
 holds "up again" timeout 60 kairo up -d
 for name in first second third; do holds "$name: trained in the end" timeout 120 kairo wait $name; done
 run=$KAIRO_HOME/runs/default/$(field first .metadata.uid)
@@ -144,7 +146,7 @@ same "each bus user has the rights that it needs and no others" "admin: none; ka
 launcher: run; none
 node: artifact rundir training; none
 provisioner: resources; none
-pusher: push; none
+pusher: checkpoint push; none
 watcher: job node nodeclaim part pod server workspace; none
 nobody: Authorization Violation
 unsaid: claimend statusseen trouble" "$(timeout 20 python3 "$here/bus_rights.py" "$(jq -r .nats "$KAIRO_HOME/run/ports.json")" "$KAIRO_HOME/secrets")"
