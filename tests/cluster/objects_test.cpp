@@ -171,7 +171,7 @@ TEST_CASE("names, columns and the status in both versions") {
   REQUIRE_MESSAGE(written.ok(), written.body.dump());
   const Json shown = api->get(path_of(alpha, "columns")).body["status"];
   CHECK(shown == written.body["status"]);
-  CHECK(shown["tuning"].size() == 17);
+  CHECK(shown["tuning"].size() == 19);
   for (const auto& [key, value] : patch["status"].items()) CHECK(shown.contains(key));
 
   const auto table = [&](const std::string& version, bool wide) {
