@@ -1,4 +1,4 @@
-// gpu/aten/flash_ops.h - attention in bf16 by libtorch's flash kernels, which have GPU's tensor
+// gpu/aten/flash_ops.h - attention in bf16 by libtorch's flash kernels, which use a GPU's tensor
 // cores; everything else, and what they do not take, is another device's.
 #pragma once
 #include <memory>

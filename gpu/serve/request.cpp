@@ -225,7 +225,8 @@ Result<Request> parse_chat_completion(std::string_view body, const Defaults& def
   fields.only("add_generation_prompt", true);
   fields.only("add_special_tokens", false);
   TRY(fields.status());
-  out.tools = TRY(read_tools(body));
+  if (!is_absent(object, "tools") || !is_absent(object, "tool_choice"))  // it reads the body again
+    out.tools = TRY(read_tools(body));
   if (out.tools.use == ToolUse::required && !out.schema.empty())
     return bad("response_format", "cannot be there where a function must be called (tool_choice)");
   out.messages = TRY(messages_of(object));
