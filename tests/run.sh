@@ -2,8 +2,8 @@
 # Runs every test program and sums up. usage: run.sh BUILD [ASAN_BUILD], or run.sh BUILD cluster|kubernetes: those alone
 # Prints one line per program and, last, "N passed, N failed, N skipped" (test cases; a skipped one
 # says why on a line that starts with SKIP). What failed is shown where it failed and once more before that line.
-# Two lanes run side by side, since most of these programs wait more than they compute: one begins with what needs a
-# cluster; each takes the next of what is left, so that both end together.
+# Three lanes run side by side, since most of these programs wait more than they compute: one begins with what needs a
+# cluster; each takes the next of what is left, so that they end together.
 set -uo pipefail
 build=$1
 asan='' only=''
@@ -74,26 +74,29 @@ if [ -n "$only" ]; then "on_$only"; sum_up; exit; fi
 
 run "build/link_tests" cmake --build "$build" --target link_tests # each library links alone
 
-programs() { # build: every test program, "name <tab> path <tab> seconds" by its ctest name; none is a failure
+programs() { # build: every test program, "name <tab> seconds <tab> path" by its ctest name; none is a failure
   local list
   list=$(cd "$1" && ctest -N --show-only=json-v1 |
-    jq -r '.tests[] | select(.command) | [.name, .command[0],
-      ([600, (.properties[] | select(.name == "TIMEOUT").value)] | max | floor)] | @tsv')
+    jq -r '.tests[] | select(.command) | [.name,
+      (.properties[] | select(.name == "TIMEOUT").value | floor), .command[0]] | @tsv')
   if [ -z "$list" ]; then
     echo "FAILED  $1 names no test program: is it built, are ctest and jq installed?" >&2
-    list=$'no-test-programs\tfalse\t600'
+    list=$'no-test-programs\t600\tfalse'
   fi
   echo "$list"
 }
-# What is left to do, longest first as far as is known: "name <tab> seconds <tab> command..." a line.
+# What is left to do, longest first as far as its limit tells: "name <tab> seconds <tab> command..." a line.
 left() {
+  every_one | sort -s -t $'\t' -k 2,2nr
+}
+every_one() {
   local name
   for name in bad_input whole_path weights images chart standby lost_disk half_open by_hand kubectl documented; do
     printf 'e2e/%s\t600\tbash tests/e2e/%s.sh %s\n' "$name" "$name" "$build"
   done
   printf 'crash/short\t600\tbash tests/crash/short.sh %s\n' "$build"
-  programs "$build" | awk -F '\t' '{ print $1 "\t" $3 "\t" $2 }'
-  [ -z "$asan" ] || programs "$asan" | awk -F '\t' '{ print "asan/" $1 "\t" $3 "\t" $2 }'
+  programs "$build"
+  [ -z "$asan" ] || programs "$asan" | sed 's|^|asan/|'
 }
 next() { # the next line of what is left; fails where nothing is
   local n
@@ -113,7 +116,7 @@ work_off() {
         export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 RUNS=150
       fi
       # shellcheck disable=SC2086 # the command's words
-      TEST_TIMEOUT=${TEST_TIMEOUT:-$seconds} run "$name" $command
+      TEST_TIMEOUT=${TEST_TIMEOUT:-$((seconds < 600 ? 600 : seconds))} run "$name" $command
     )
   done
   exit 0
@@ -125,7 +128,7 @@ clusters_first() {
 }
 left >"$log/left"
 lanes=()
-for lane in clusters_first work_off; do
+for lane in clusters_first work_off work_off; do
   "$lane" &
   lanes+=($!)
 done
