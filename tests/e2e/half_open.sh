@@ -75,12 +75,14 @@ clusters: [{name: c, cluster: {server: "http://$there:$port"}}]
 contexts: [{name: x, context: {cluster: c}}]
 EOF
 watches() { [ "$(wc -l <"$work/watches")" -ge "$1" ]; }
+listens() { timeout 1 bash -c "exec 3<>/dev/tcp/$there/$port" 2>/dev/null; }
 none_open() { [ -z "$(ss -Htn state established dst $there)" ]; }
-sleep 0.5
+until_true 20 listens
 NO_PROXY='*' "$build/kairo" get configmaps -w --kubeconfig "$work/config" >"$work/log" 2>&1 &
 children+=($!)
 until_true 20 watches 1
 check "the watch is open" $?
+[ $failures = 0 ] || cat "$work/log" "$work/server.log"
 within ip route add blackhole $here/32 # what comes is heard, nothing goes out
 begin=$(date +%s)
 until_true 45 none_open

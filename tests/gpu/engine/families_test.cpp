@@ -264,19 +264,27 @@ TEST_CASE("families: loss, gradients and logits are those of transformers and pe
 }
 
 namespace {
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::size_t one_of = 4;  // ten times slower, and the same code for each family
+#else
+constexpr std::size_t one_of = 1;
+#endif
 // reused: of so many families one's cache is reused, too.
 void check_families_on(const DevicePtr& device, std::size_t reused) {
   const test::Golden golden("families.safetensors");
   const json cases = json::parse(read_file(test::golden("families.json"), 1 << 20).value());
   std::size_t computed = 0;
   for (const auto& [name, of] : cases.items()) {
+    const std::size_t index = computed++;
+    if (index % one_of != 0) continue;
     CAPTURE(name);
     const Model model(name, of, golden);
     CHECK(train(name, model, golden, std::nullopt, device) == "");
     CHECK(train(name, model, golden, Products::device, device) == "");
     generate(name, model, golden, device);
-    if (computed++ % reused == 0) reuse(name, model, device);
+    if (index % reused == 0) reuse(name, model, device);
   }
+  CHECK(computed == 28);
 }
 }  // namespace
 
