@@ -128,6 +128,10 @@ int run(int argc, char** argv) {
       ->check(CLI::IsMember({"stored", "nf4"}))
       ->capture_default_str();
   app.add_option("--adapter", adapters, "NAME=FOLDER[:STRENGTH]; may be given several times");
+  app.add_option("--runtime-adapters", server.adapters_below,
+                 "Folder: adapters below it can be loaded and unloaded while the server runs, by "
+                 "POST /v1/load_lora_adapter and /v1/unload_lora_adapter")
+      ->check(CLI::ExistingDirectory);
   app.add_option("--host", server.host, "Address to listen on")->capture_default_str();
   app.add_option("--port", server.port, "Port to listen on; 0 = a free one")
       ->check(CLI::Range(0, 65535))

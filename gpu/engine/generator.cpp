@@ -19,19 +19,25 @@ struct Slot {
   std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
 };
 
+Result<ServedAdapterPtr> read_adapter(const AdapterSource& source, const ModelConfig& config) {
+  return std::make_shared<ServedAdapter>(TRY(load_served_adapter(source, config)));
+}
+
 class SlotGenerator final : public Generator {
  public:
   SlotGenerator(std::unique_ptr<Ops> ops, const ModelConfig& config, Weights weights,
-                std::vector<ServedAdapter> adapters, const GeneratorOptions& o)
+                std::vector<ServedAdapterPtr> adapters, const GeneratorOptions& o)
       : ops_(std::move(ops)),
         config_(config),
         weights_(std::move(weights)),
         context_(o.context_tokens),
-        linears_(*ops_, config_, weights_, std::move(adapters)),
+        linears_(*ops_, config_, weights_),
         layers_(*ops_, config_, weights_, context_),
         keys_(ops_->make(o.slots * slot_rows() * config_.head_dim, Pages::small)),
         values_(ops_->make(o.slots * slot_rows() * config_.head_dim, Pages::small)),
-        slots_(static_cast<std::size_t>(o.slots)) {}
+        slots_(static_cast<std::size_t>(o.slots)) {
+    for (auto& adapter : adapters) linears_.add(std::move(adapter));
+  }
 
   Result<std::span<const float>> feed(std::span<const Feed> feeds) override {
     TRY(check(feeds));
@@ -69,6 +75,19 @@ class SlotGenerator final : public Generator {
   int turns_at() const override {
     const bool turns = is_long(config_.rope, context_);
     return static_cast<int>(turns ? config_.rope.original_positions : context_);
+  }
+  Result<ServedAdapterPtr> read(const AdapterSource& source) const override {
+    return caught([&] { return read_adapter(source, config_); });
+  }
+  int add(ServedAdapterPtr adapter) override {
+    ops_->enter();
+    return linears_.add(std::move(adapter));
+  }
+  void drop(int adapter) override {
+    if (!linears_.has(adapter)) return;
+    for (Slot& slot : slots_)
+      if (slot.adapter == adapter) slot = {};
+    linears_.drop(adapter);
   }
   int slots() const override { return static_cast<int>(slots_.size()); }
   int context_tokens() const override { return static_cast<int>(context_); }
@@ -113,7 +132,7 @@ class SlotGenerator final : public Generator {
       if (seen[at]) return bad(slot + " appears twice");
       seen[at] = true;
       if (f.tokens.empty()) return bad(slot + " gets no token");
-      if (f.adapter < -1 || f.adapter >= linears_.adapters())
+      if (f.adapter != -1 && !linears_.has(f.adapter))
         return bad("adapter " + std::to_string(f.adapter) + " does not exist");
       if (slots_[at].length() > 0 && slots_[at].adapter != f.adapter)
         return bad(slot + " changes its adapter: reset it first");
@@ -211,12 +230,12 @@ Result<std::unique_ptr<Generator>> loaded(const GeneratorOptions& o) {
     return Error{Code::unavailable, "generator: " + std::to_string(cache >> 20) +
                                         " MiB of keys and values do not fit the memory; lower "
                                         "slots or context_tokens"};
-  std::vector<ServedAdapter> adapters;
+  std::vector<ServedAdapterPtr> adapters;
   for (std::size_t i = 0; i < o.adapters.size(); ++i) {
     for (std::size_t k = 0; k < i; ++k)
       if (o.adapters[k].name == o.adapters[i].name)
         return bad("two adapters are named " + o.adapters[i].name);
-    adapters.push_back(TRY(load_served_adapter(o.adapters[i], config)));
+    adapters.push_back(TRY(read_adapter(o.adapters[i], config)));
   }
   const int threads = o.threads > 0 ? o.threads : usable_cores();
   std::unique_ptr<Ops> ops;

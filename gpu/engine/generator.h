@@ -20,6 +20,8 @@ struct AdapterSource {
 // stored: as the files have them. nf4: the layers' matrices in NF4 with the scales that QLoRA
 // makes, so that an adapter meets the weights that it was trained on.
 enum class ServedWeights : std::uint8_t { stored, nf4 };
+struct ServedAdapter;  // its matrices
+using ServedAdapterPtr = std::shared_ptr<ServedAdapter>;
 struct GeneratorOptions {
   std::string model_dir;  // config.json + *.safetensors, HF layout
   ServedWeights weights = ServedWeights::stored;
@@ -29,8 +31,9 @@ struct GeneratorOptions {
   int threads = 0;            // 0 = the library's choice
   DevicePtr device;           // null: the CPU
 };
-// tokens: at least one, each in [0, vocab). adapter: index into GeneratorOptions::adapters, -1 =
-// base model; a slot keeps one adapter from reset to reset. A slot appears once per call.
+// tokens: at least one, each in [0, vocab). adapter: index into GeneratorOptions::adapters, or what
+// add() said; -1 = base model. A slot keeps one adapter from reset to reset. A slot appears once
+// per call.
 struct Feed {
   int slot;
   std::span<const std::int32_t> tokens;
@@ -57,6 +60,12 @@ class Generator {  // one thread at a time
   virtual void cut(int slot, int length) = 0;
   virtual void copy(int from, int to, int length) = 0;
   virtual int turns_at() const = 0;  // the context's length where no sequence turns
+  // Adapters come and go between two calls. read: from its files, whatever runs meanwhile (any
+  // thread); errors as of load. add: its index from now on, which no other has had. drop: it is
+  // forgotten, and what slots have computed with it; an unknown index is none.
+  virtual Result<ServedAdapterPtr> read(const AdapterSource& source) const = 0;
+  virtual int add(ServedAdapterPtr adapter) = 0;
+  virtual void drop(int adapter) = 0;
   void reset(int slot) { cut(slot, 0); }
   int length(int slot) const { return static_cast<int>(tokens(slot).size()); }
   virtual int slots() const = 0;

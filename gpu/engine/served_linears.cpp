@@ -5,23 +5,32 @@
 #include <utility>
 
 namespace kairo::gpu {
-ServedLinears::ServedLinears(Ops& ops, const ModelConfig& config, const Weights& weights,
-                             std::vector<ServedAdapter> adapters)
-    : ops_(ops), config_(config), weights_(weights), adapters_(std::move(adapters)) {
-  const auto hold = [&ops](std::vector<float>& host) {
-    Buffer held = ops.held(host.data(), 4 * static_cast<std::int64_t>(host.size()));
+ServedLinears::ServedLinears(Ops& ops, const ModelConfig& config, const Weights& weights)
+    : ops_(ops), config_(config), weights_(weights) {}
+
+int ServedLinears::add(ServedAdapterPtr adapter) {
+  const auto hold = [this](std::vector<float>& host) {
+    Buffer held = ops_.held(host.data(), 4 * static_cast<std::int64_t>(host.size()));
     if (held.data() != host.data()) host = {};
     return held;
   };
-  for (auto& adapter : adapters_)
-    for (auto& layer : adapter.layers)
-      for (auto& stack : layer) {
-        if (stack.parts.empty()) continue;
-        low_columns_ =
-            std::max(low_columns_, adapter.rank * static_cast<std::int64_t>(stack.parts.size()));
-        stack.held_a = hold(stack.a);
-        stack.held_b = hold(stack.b);
-      }
+  std::int64_t columns = low_columns_;
+  for (auto& layer : adapter->layers)
+    for (auto& stack : layer) {
+      if (stack.parts.empty()) continue;
+      columns = std::max(columns, adapter->rank * static_cast<std::int64_t>(stack.parts.size()));
+      stack.held_a = hold(stack.a);
+      stack.held_b = hold(stack.b);
+    }
+  if (columns > low_columns_ && low_rank_.size() > 0)
+    low_rank_ = ops_.make(low_rank_.size() / low_columns_ * columns);
+  low_columns_ = columns;
+  adapters_.push_back(std::move(adapter));
+  return static_cast<int>(adapters_.size()) - 1;
+}
+
+void ServedLinears::drop(int adapter) {
+  adapters_[static_cast<std::size_t>(adapter)] = nullptr;
 }
 
 void ServedLinears::reserve(std::int64_t tokens) {
@@ -44,7 +53,7 @@ void ServedLinears::forward(const Mat& y, const Mat& x, std::int64_t layer, Grou
 void ServedLinears::add_adapters(const Mat& y, const Mat& x, std::int64_t layer, Group g) {
   for (const AdapterRows& run : rows_) {
     if (run.adapter < 0) continue;
-    ServedAdapter& adapter = adapters_[static_cast<std::size_t>(run.adapter)];
+    ServedAdapter& adapter = *adapters_[static_cast<std::size_t>(run.adapter)];
     auto& stack = adapter.layers[static_cast<std::size_t>(layer)][index_of(g)];
     if (stack.parts.empty()) continue;
     const auto parts = static_cast<std::int64_t>(stack.parts.size());

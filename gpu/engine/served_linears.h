@@ -1,6 +1,7 @@
 // gpu/engine/served_linears.h - frozen modules, and on each run of rows the adapter that it asks
 // for.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -18,9 +19,13 @@ struct AdapterRows {
 class ServedLinears final : public Linears {  // one caller at a time
  public:
   // weights: without room. The references must outlive this.
-  ServedLinears(Ops& ops, const ModelConfig& config, const Weights& weights,
-                std::vector<ServedAdapter> adapters);
-  int adapters() const { return static_cast<int>(adapters_.size()); }
+  ServedLinears(Ops& ops, const ModelConfig& config, const Weights& weights);
+  int add(ServedAdapterPtr adapter);  // its index: 0, 1, .. in the order of the calls
+  void drop(int adapter);             // and its memory; it must be there
+  bool has(int adapter) const {
+    return adapter >= 0 && adapter < static_cast<int>(adapters_.size()) &&
+           adapters_[static_cast<std::size_t>(adapter)] != nullptr;
+  }
   void reserve(std::int64_t tokens);  // of the largest batch so far
   // Of the calls from now on.
   void use(std::vector<AdapterRows> rows) { rows_ = std::move(rows); }
@@ -33,7 +38,7 @@ class ServedLinears final : public Linears {  // one caller at a time
   Ops& ops_;
   const ModelConfig& config_;
   const Weights& weights_;
-  std::vector<ServedAdapter> adapters_;
+  std::vector<ServedAdapterPtr> adapters_;  // null: dropped
   std::vector<AdapterRows> rows_;
   std::vector<Frozen> stacked_;   // a group's modules
   std::int64_t low_columns_ = 1;  // of the widest stack

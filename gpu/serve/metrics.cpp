@@ -1,14 +1,15 @@
 // gpu/serve/metrics.cpp
 #include "gpu/serve/metrics.h"
 
+#include <algorithm>
 #include <set>
 
 namespace kairo::gpu {
 namespace {
 const std::set<std::string>& known_paths() {
   static const std::set<std::string> paths{
-      "/chat",   "/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics",
-      "/version"};
+      "/chat",    "/v1/chat/completions",  "/v1/completions",         "/v1/models", "/health",
+      "/metrics", "/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/version"};
   return paths;
 }
 void add(std::string& out, const std::string& name, const char* type, const char* help,
@@ -34,18 +35,21 @@ std::string escaped(const std::string& label) {
   }
   return out;
 }
-std::string names_of(std::span<const int> adapters, std::span<const std::string> models) {
+// Of those that are loaded still.
+std::string names_of(std::span<const int> adapters, std::span<const ServedModel> models) {
   std::string out;
   for (const int adapter : adapters)
-    out += (out.empty() ? "" : ",") + escaped(models[static_cast<std::size_t>(adapter) + 1]);
+    if (const auto at = std::ranges::find(models, adapter, &ServedModel::adapter);
+        at != models.end())
+      out += (out.empty() ? "" : ",") + escaped(at->name);
   return out;
 }
 }  // namespace
 
 std::string Metrics::vllm_text(const SchedulerCounts& c, const Timings& timings,
-                               std::span<const std::string> models, const ServedRoom& room,
+                               std::span<const ServedModel> models, const ServedRoom& room,
                                std::int64_t unix_s) {
-  const std::string labels = "model_name=\"" + escaped(models.front()) + "\",engine=\"0\"";
+  const std::string labels = "model_name=\"" + escaped(models.front().name) + "\",engine=\"0\"";
   const auto one = [&](const char* name, const char* type, const char* help, std::uint64_t value) {
     return series(std::string("vllm:") + name, type, help, labels, std::to_string(value));
   };

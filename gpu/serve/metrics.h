@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "gpu/serve/models.h"
 #include "gpu/serve/scheduler.h"
 #include "gpu/serve/timings.h"
 
@@ -18,7 +19,7 @@ class Metrics {  // any thread
   // The same and more under vLLM's names, which KEDA's scaler of KAITO, llm-d's endpoint picker and
   // boards read. models: the base model first.
   static std::string vllm_text(const SchedulerCounts& counts, const Timings& timings,
-                               std::span<const std::string> models, const ServedRoom& room,
+                               std::span<const ServedModel> models, const ServedRoom& room,
                                std::int64_t unix_s);
 
  private:

@@ -79,14 +79,14 @@ std::string chunk_of(Ordered out, const Wishes& wishes, const Ordered& choice) {
   if (wishes.usage) out["usage"] = nullptr;
   return event_of(out);
 }
-Ordered model_of(std::span<const std::string> models, const BaseModel& base, std::size_t index,
+Ordered model_of(const ServedModel& model, const std::string& parent, const BaseModel& base,
                  std::int64_t created_s) {
-  Ordered out = {
-      {"id", models[index]},    {"object", "model"},
-      {"created", created_s},   {"owned_by", "kairo"},
-      {"root", models.front()}, {"parent", index == 0 ? Ordered() : Ordered(models.front())}};
-  if (index == 0 && !base.weights.empty()) out["weights"] = base.weights;
-  if (index == 0 && !base.device.empty()) out["device"] = base.device;
+  const bool is_base = model.adapter < 0;
+  Ordered out = {{"id", model.name},     {"object", "model"},
+                 {"created", created_s}, {"owned_by", "kairo"},
+                 {"root", model.root},   {"parent", is_base ? Ordered() : Ordered(parent)}};
+  if (is_base && !base.weights.empty()) out["weights"] = base.weights;
+  if (is_base && !base.device.empty()) out["device"] = base.device;
   return out;
 }
 const char* stream_object(Form form) {
@@ -177,16 +177,16 @@ std::string kaito_reply(const std::string& text) {
   return text_of({{"Result", text}});
 }
 
-std::string models_reply(std::span<const std::string> models, const BaseModel& base,
+std::string models_reply(std::span<const ServedModel> models, const BaseModel& base,
                          std::int64_t created_s) {
   Ordered list = Ordered::array();
-  for (std::size_t i = 0; i < models.size(); ++i)
-    list.push_back(model_of(models, base, i, created_s));
+  for (const ServedModel& model : models)
+    list.push_back(model_of(model, models.front().name, base, created_s));
   return text_of({{"object", "list"}, {"data", list}});
 }
-std::string model_reply(std::span<const std::string> models, const BaseModel& base,
-                        std::size_t index, std::int64_t created_s) {
-  return text_of(model_of(models, base, index, created_s));
+std::string model_reply(const ServedModel& model, const std::string& parent, const BaseModel& base,
+                        std::int64_t created_s) {
+  return text_of(model_of(model, parent, base, created_s));
 }
 
 int http_status(Code code) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gpu/serve/completion.h"
+#include "gpu/serve/models.h"
 #include "schemas/base/result.h"
 
 namespace kairo::gpu {
@@ -59,16 +60,16 @@ std::size_t characters_of(const std::string& utf8);
 constexpr const char* stream_end = "data: [DONE]\n\n";
 constexpr const char* stream_comment = ": the answer is being computed\n\n";
 std::string kaito_reply(const std::string& text);  // {"Result": ...}
-// models: the first is the base model, of which `base` is said.
 // What is said of the base model beside its name; what is empty is not said.
 struct BaseModel {
   std::string weights, device;  // how its matrices are stored; what computes, if not the CPU
 };
-std::string models_reply(std::span<const std::string> models, const BaseModel& base,
+// models: the first is the base model.
+std::string models_reply(std::span<const ServedModel> models, const BaseModel& base,
                          std::int64_t created_s);
-// One of them by its index.
-std::string model_reply(std::span<const std::string> models, const BaseModel& base,
-                        std::size_t index, std::int64_t created_s);
+// One of them. parent: the base model's name.
+std::string model_reply(const ServedModel& model, const std::string& parent, const BaseModel& base,
+                        std::int64_t created_s);
 int http_status(Code code);                   // of an error
 std::string error_reply(const Error& error);  // {"error": {...}}
 std::string key_reply();                      // of who has not shown the right key (401)

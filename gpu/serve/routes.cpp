@@ -9,7 +9,8 @@
 
 namespace kairo::gpu {
 namespace {
-constexpr std::string_view questions[] = {"/v1/chat/completions", "/v1/completions", "/chat"};
+constexpr std::string_view questions[] = {"/v1/chat/completions", "/v1/completions", "/chat",
+                                          "/v1/load_lora_adapter", "/v1/unload_lora_adapter"};
 constexpr std::string_view states[] = {"/", "/health", "/metrics", "/version", "/v1/models"};
 constexpr std::string_view one_model = "/v1/models/";
 
@@ -70,7 +71,8 @@ std::optional<Refusal> refusal_of(const Head& head) {
   const std::string_view methods = methods_of(head.path);
   if (methods.empty())
     return Refusal{404,
-                   "no such path; there are POST /v1/chat/completions, /v1/completions, /chat and "
+                   "no such path; there are POST /v1/chat/completions, /v1/completions, /chat, "
+                   "/v1/load_lora_adapter, /v1/unload_lora_adapter and "
                    "GET /v1/models, /v1/models/NAME, /health, /metrics, /version",
                    {},
                    fits};

@@ -43,12 +43,52 @@ Status Scheduler::submit(Sequence sequence, std::shared_ptr<TokenSink> sink) {
   job->sink = std::move(sink);
   const std::scoped_lock lock(mutex_);
   if (stopping_) return Error{Code::unavailable, "the server is stopping"};
+  if (retired_.contains(job->sequence.adapter))
+    return Error{Code::not_found, "the adapter has just been unloaded"};
   if (waiting_.size() >= options_.waiting_max)
     return Error{Code::unavailable,
                  std::to_string(waiting_.size()) + " requests wait already; try again in a moment"};
   waiting_.push_back(std::move(job));
   work_.notify_one();
   return ok();
+}
+
+Result<int> Scheduler::add(ServedAdapterPtr adapter) {
+  std::future<int> index;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (stopping_) return Error{Code::unavailable, "the server is stopping"};
+    arrivals_.push_back({std::move(adapter), {}});
+    index = arrivals_.back().index.get_future();
+    work_.notify_one();
+  }
+  const int at = index.get();
+  if (at < 0) return Error{Code::unavailable, "the server is stopping"};
+  return at;
+}
+
+void Scheduler::retire(int adapter) {
+  const std::scoped_lock lock(mutex_);
+  if (!retired_.insert(adapter).second) return;
+  leaving_.push_back(adapter);
+  work_.notify_one();
+}
+
+bool Scheduler::is_used(int adapter) const {
+  const auto uses = [&](const auto& job) { return job && job->sequence.adapter == adapter; };
+  return std::ranges::any_of(slots_, uses) || std::ranges::any_of(waiting_, uses);
+}
+
+void Scheduler::change_adapters() {
+  const std::scoped_lock lock(mutex_);
+  for (Arrival& arrival : arrivals_)
+    arrival.index.set_value(generator_.add(std::move(arrival.adapter)));
+  arrivals_.clear();
+  std::erase_if(leaving_, [&](int adapter) {
+    if (is_used(adapter)) return false;
+    generator_.drop(adapter);
+    return true;
+  });
 }
 
 void Scheduler::admit() {
@@ -179,6 +219,7 @@ void Scheduler::publish() {
 bool Scheduler::round() {
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i] && !slots_[i]->sink->wanted()) end(static_cast<int>(i), Finish::cancelled);
+  change_adapters();
   admit();
   const bool someone_answers = std::any_of(slots_.begin(), slots_.end(), [](const auto& job) {
     return job != nullptr && job->is_answering();
@@ -234,7 +275,9 @@ void Scheduler::loop() {
     while (!is_stopping() && round()) {
     }
     std::unique_lock lock(mutex_);
-    work_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+    work_.wait(lock, [&] {
+      return stopping_ || !waiting_.empty() || !arrivals_.empty() || !leaving_.empty();
+    });
     if (stopping_) return;
   }
 }
@@ -245,13 +288,16 @@ void Scheduler::start() {
 
 void Scheduler::stop() {
   std::deque<std::unique_ptr<Job>> waiting;
+  std::deque<Arrival> arrivals;
   {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
     waiting.swap(waiting_);
+    arrivals.swap(arrivals_);
     work_.notify_all();
   }
   if (thread_.joinable()) thread_.join();
+  for (Arrival& arrival : arrivals) arrival.index.set_value(-1);
   for (auto& job : waiting) job->sink->end(Finish::cancelled);
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i]) end(static_cast<int>(i), Finish::cancelled);

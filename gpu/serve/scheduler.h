@@ -9,9 +9,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -75,12 +77,17 @@ class Scheduler {
   Scheduler(Generator& generator, const SchedulerOptions& options);
   ~Scheduler();  // stops
   // invalid: the prompt is empty, or with one answer token larger than the context.
-  // unavailable: waiting_max sequences wait already. Any thread.
+  // unavailable: waiting_max sequences wait already. not_found: the adapter is retired. Any thread.
   Status submit(Sequence sequence, std::shared_ptr<TokenSink> sink);
   bool round();                    // one batch; false: nothing to do
   void start();                    // rounds in an own thread until stop()
   void stop();                     // what runs or waits ends with `cancelled`
   SchedulerCounts counts() const;  // any thread
+  // An adapter from now on, between two rounds: its index. Any thread but the rounds', while those
+  // go on; unavailable: they do not.
+  Result<int> add(ServedAdapterPtr adapter);
+  // Who runs or waits with it gets its whole answer, nobody else may come; then it is dropped.
+  void retire(int adapter);  // any thread
 
  private:
   struct Job {
@@ -103,6 +110,8 @@ class Scheduler {
   void advance(int slot, const Token& token);
   void end(int slot, Finish why);
   void publish();  // the counts, after slots changed
+  void change_adapters();
+  bool is_used(int adapter) const;  // holding mutex_
   void loop();
   bool is_stopping() const;
   Generator& generator_;
@@ -115,6 +124,13 @@ class Scheduler {
   std::condition_variable work_;
   std::deque<std::unique_ptr<Job>> waiting_;
   SchedulerCounts counts_;
+  struct Arrival {
+    ServedAdapterPtr adapter;
+    std::promise<int> index;
+  };
+  std::deque<Arrival> arrivals_;
+  std::set<int> retired_;  // of them those that are not dropped yet are in leaving_ too
+  std::vector<int> leaving_;
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "gpu/serve/adapter_request.h"
 #include "gpu/serve/connection.h"
 #include "gpu/serve/event_stream.h"
 #include "gpu/serve/metrics.h"
@@ -113,6 +114,7 @@ class HttpServer final : public Server {
       listener = socket;
     });
     add_guards();
+    add_adapters();
     add_questions();
     add_state();
     add_rest();
@@ -188,6 +190,42 @@ class HttpServer final : public Server {
     http_.set_logger([this](const httplib::Request& request, const httplib::Response& reply) {
       metrics_.count(request.path, reply.status);
     });
+  }
+
+  // vLLM's: an adapter comes or goes while others are answered.
+  void add_adapters() {
+    const auto post = [this](const char* path, const auto& act) {
+      http_.Post(path, [this, act](const httplib::Request& request, httplib::Response& reply,
+                                   const httplib::ContentReader& read) {
+        std::string body;
+        if (!read_body(request, read, body, reply)) return;
+        Result<std::string> done = Error{Code::unavailable, "the model is being loaded"};
+        if (Service* service = service_; options_.adapters_below.empty())
+          done = Error{Code::not_found,
+                       "adapters cannot be loaded here: start kairo-serve with --runtime-adapters "
+                       "FOLDER"};
+        else if (service != nullptr)
+          done = act(*service, body);
+        if (done.ok()) return reply.set_content(done.value(), "text/plain");
+        fail(reply, done.error());
+        reply.set_content(adapter_error_reply(done.error()), json);
+      });
+    };
+    post("/v1/load_lora_adapter",
+         [this](Service& service, const std::string& body) -> Result<std::string> {
+           const AdapterRequest asked = TRY(parse_load_adapter(body));
+           const std::string folder = TRY(folder_below(options_.adapters_below, asked.path));
+           TRY(service.load_adapter({asked.name, folder}, asked.in_place));
+           log::info("an adapter is loaded", {{"adapter", asked.name}});
+           return "Success: LoRA adapter '" + asked.name + "' added successfully.";
+         });
+    post("/v1/unload_lora_adapter",
+         [](Service& service, const std::string& body) -> Result<std::string> {
+           const AdapterRequest asked = TRY(parse_unload_adapter(body));
+           TRY(service.unload_adapter(asked.name));
+           log::info("an adapter is unloaded", {{"adapter", asked.name}});
+           return "Success: LoRA adapter '" + asked.name + "' removed successfully.";
+         });
   }
 
   void add_questions() {
@@ -294,26 +332,26 @@ class HttpServer final : public Server {
       reply.set_content(service_ != nullptr ? R"({"status":"Healthy"})" : R"({"status":"Loading"})",
                         json);
     });
-    http_.Get(
-        "/v1/models(?:/(.+))?", [this](const httplib::Request& request, httplib::Response& reply) {
-          const Service* service = service_;
-          if (service == nullptr)
-            return fail(reply, {Code::unavailable, "the model is being loaded; see GET /health"});
-          if (!request.matches[1].matched)
-            return reply.set_content(models_reply(service->models(), service->base(), created_s_),
-                                     json);
-          const auto model = service->index_of(request.matches[1]);
-          if (!model.ok()) return fail(reply, model.error());
-          reply.set_content(
-              model_reply(service->models(), service->base(), model.value(), created_s_), json);
-        });
+    http_.Get("/v1/models(?:/(.+))?", [this](const httplib::Request& request,
+                                             httplib::Response& reply) {
+      const Service* service = service_;
+      if (service == nullptr)
+        return fail(reply, {Code::unavailable, "the model is being loaded; see GET /health"});
+      if (!request.matches[1].matched)
+        return reply.set_content(models_reply(service->models().all(), service->base(), created_s_),
+                                 json);
+      const auto model = service->models().find(request.matches[1]);
+      if (!model.ok()) return fail(reply, model.error());
+      reply.set_content(
+          model_reply(model.value(), service->models().base(), service->base(), created_s_), json);
+    });
     http_.Get("/metrics", [this](const httplib::Request&, httplib::Response& reply) {
       const Service* service = service_;
       const SchedulerCounts counts = service != nullptr ? service->counts() : SchedulerCounts{};
       std::string text = metrics_.text(counts);
       if (service != nullptr)
-        text += Metrics::vllm_text(counts, service->timings(), service->models(), service->room(),
-                                   clock_.now_ms() / 1000);
+        text += Metrics::vllm_text(counts, service->timings(), service->models().all(),
+                                   service->room(), clock_.now_ms() / 1000);
       reply.set_content(text, "text/plain; version=0.0.4");
     });
     http_.Get("/version", [this](const httplib::Request&, httplib::Response& reply) {

@@ -1,8 +1,9 @@
 // gpu/serve/server.h - the HTTP API of one model and its adapters.
 //
 // POST /v1/chat/completions, /v1/completions (both with "stream": true), /chat (KAITO v0.8.1);
-// GET /v1/models, /v1/models/NAME, /health, /metrics (Prometheus), /version, /. It listens before
-// the model is loaded: until open() every answer is 503, so that a probe tells loading from dead.
+// POST /v1/load_lora_adapter, /v1/unload_lora_adapter (vLLM's); GET /v1/models, /v1/models/NAME,
+// /health, /metrics (Prometheus), /version, /. It listens before the model is loaded: until open()
+// every answer is 503, so that a probe tells loading from dead.
 #pragma once
 #include <chrono>
 #include <memory>
@@ -18,7 +19,8 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   int port = 5000;  // 0: a free one
   std::string version;
-  std::string api_key;  // that /v1/... and /chat want as a bearer token; "": they want none
+  std::string api_key;         // that /v1/... and /chat want as a bearer token; "": they want none
+  std::string adapters_below;  // a folder: adapters below it may be loaded; "": none may
   ConnectionLimits connections;               // more at a time than requests that run or wait
   std::chrono::milliseconds look_after{250};  // a waiting client, whether it is still there
 };

@@ -46,16 +46,14 @@ std::string weights_in_words(const GeneratorOptions& options) {
 
 Service::Service(const ServiceOptions& options, Tokenizer tokenizer,
                  std::unique_ptr<Generator> generator)
-    : models_{options.name},
+    : models_(options.name, options.generator.adapters),
       base_{weights_in_words(options.generator),
             options.generator.device == nullptr ? "" : options.generator.device->name},
       folder_(options.generator.model_dir),
       answers_max_(options.generator.slots + static_cast<int>(options.scheduler.waiting_max)),
       tokenizer_(std::move(tokenizer)),
       generator_(std::move(generator)),
-      scheduler_(*generator_, options.scheduler) {
-  for (const auto& adapter : options.generator.adapters) models_.push_back(adapter.name);
-}
+      scheduler_(*generator_, options.scheduler) {}
 
 Result<std::unique_ptr<Service>> Service::load(const ServiceOptions& options,
                                                LoadGenerator load_generator) {
@@ -79,12 +77,23 @@ Result<std::unique_ptr<Service>> Service::load(const ServiceOptions& options,
   return service;
 }
 
-Result<std::size_t> Service::index_of(const std::string& model) const {
-  const auto at = std::find(models_.begin(), models_.end(), model);
-  if (at != models_.end()) return static_cast<std::size_t>(at - models_.begin());
-  std::string here;
-  for (const auto& name : models_) here += (here.empty() ? "" : ", ") + name;
-  return Error{Code::not_found, "model " + model + " is not served here; there are: " + here};
+Status Service::load_adapter(const AdapterSource& source, bool in_place) {
+  TRY(models_.expect(source.name, in_place));
+  const auto loaded = [&]() -> Result<int> {
+    return scheduler_.add(TRY(generator_->read(source)));
+  }();
+  if (!loaded.ok()) {
+    models_.give_up(source.name);
+    return loaded.error();
+  }
+  if (const int before = models_.put({source.name, source.dir, loaded.value()}); before >= 0)
+    scheduler_.retire(before);
+  return ok();
+}
+
+Status Service::unload_adapter(const std::string& name) {
+  scheduler_.retire(TRY(models_.remove(name)));
+  return ok();
 }
 
 Result<std::vector<std::int32_t>> Service::tokens_of(const Request& request,
@@ -104,7 +113,7 @@ Result<std::vector<std::int32_t>> Service::encoded(const Request& request,
   if (!request.prompt_tokens.empty()) return request.prompt_tokens;
   if (request.messages.empty()) return tokenizer_.encode(request.prompt, true);
   if (!tokenizer_.has_chat_template())
-    return Error{Code::invalid, "messages: the model " + models_.front() +
+    return Error{Code::invalid, "messages: the model " + models_.base() +
                                     " has no chat template; send a prompt (POST /v1/completions)"};
   const RenderedChat chat = TRY(tokenizer_.apply_chat(
       request.messages, true, request.tools.use == ToolUse::none ? "" : request.tools.definitions,
@@ -139,10 +148,20 @@ Status Service::fits(const Request& request) const {
 }
 
 Result<Answer> Service::ask(const Request& request) {
+  const std::string& name = request.model.empty() ? models_.base() : request.model;
+  for (;;) {
+    const ServedModel model = TRY(models_.find(name));
+    auto answer = ask(request, model);
+    if (answer.ok() || answer.error().code != Code::not_found) return answer;
+    // It went between the two lines above: another may have taken its place.
+    if (TRY(models_.find(name)).adapter == model.adapter) return answer;
+  }
+}
+
+Result<Answer> Service::ask(const Request& request, const ServedModel& model) {
   Sequence sequence;
-  const std::size_t index = request.model.empty() ? 0 : TRY(index_of(request.model));
   TRY(fits(request));
-  sequence.adapter = static_cast<int>(index) - 1;
+  sequence.adapter = model.adapter;
   std::optional<CallReader> calls;
   std::string opening, schema = request.schema;
   if (request.tools.use != ToolUse::none) {
@@ -174,7 +193,7 @@ Result<Answer> Service::ask(const Request& request) {
   const std::uint64_t seed = request.seed ? *request.seed : std::random_device{}();
   const Vocabulary* known = nullptr;  // where the answer is bound, or its tokens are shown
   if (request.likely >= 0 || !schema.empty()) known = TRY(vocabulary());
-  Answer answer{{}, models_[index], prompt_tokens};
+  Answer answer{{}, model.name, prompt_tokens};
   for (int i = 0; i < request.choices; ++i) {
     Sequence one = sequence;
     one.sampling.seed = seed + static_cast<std::uint64_t>(i);

@@ -10,6 +10,7 @@
 #include "gpu/engine/generator.h"
 #include "gpu/hf/tokenizer.h"
 #include "gpu/serve/completion.h"
+#include "gpu/serve/models.h"
 #include "gpu/serve/reply.h"
 #include "gpu/serve/request.h"
 #include "gpu/serve/scheduler.h"
@@ -31,7 +32,7 @@ struct Answer {
 // not say it.
 std::string weights_in_words(const GeneratorOptions& options);
 using LoadGenerator = Result<std::unique_ptr<Generator>> (*)(const GeneratorOptions&);
-class Service {  // ask, counts: any thread
+class Service {  // any thread
  public:
   // Errors of Generator::load and Tokenizer::load; invalid: an adapter has the base model's name.
   static Result<std::unique_ptr<Service>> load(const ServiceOptions& options,
@@ -39,8 +40,12 @@ class Service {  // ask, counts: any thread
   // not_found: no such model. invalid: the request. unavailable: too many wait.
   Result<Answer> ask(const Request& request);
   const Defaults& defaults() const { return defaults_; }
-  Result<std::size_t> index_of(const std::string& model) const;       // in models(); or not_found
-  const std::vector<std::string>& models() const { return models_; }  // base model first
+  const Models& models() const { return models_; }
+  // While others are answered; it can be asked for when this returns. invalid: the name is taken,
+  // or the adapter is not this model's. Else Generator::read's errors.
+  Status load_adapter(const AdapterSource& source, bool in_place);
+  // Nobody can ask for it any more; who has asked gets the whole answer. not_found.
+  Status unload_adapter(const std::string& name);
   // weights: "Q4_1, Q8_0", "NF4, Q8_0".
   const BaseModel& base() const { return base_; }
   SchedulerCounts counts() const { return scheduler_.counts(); }
@@ -58,7 +63,8 @@ class Service {  // ask, counts: any thread
   Result<CallForm> call_form();            // as the template has it
   Result<const Vocabulary*> vocabulary();  // made when the first request wants it
   Status fits(const Request& request) const;
-  std::vector<std::string> models_;
+  Result<Answer> ask(const Request& request, const ServedModel& model);
+  Models models_;
   BaseModel base_;
   std::vector<std::int32_t> stop_tokens_;
   Defaults defaults_;

@@ -17,6 +17,7 @@
 #include "gpu/formats/training_config.h"
 #include "gpu/hf/rows.h"
 #include "gpu/hf/tokenizer.h"
+#include "gpu/serve/adapter_request.h"
 #include "gpu/serve/request.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/gpu/formats/gguf_writer.h"
@@ -175,6 +176,9 @@ TEST_CASE("the trainer's and the server's decoders") {
       {"KAITO chat",
        {R"({"prompt":"a","generate_kwargs":{"max_length":9}})"},
        [](const std::string& b) { (void)parse_kaito_chat(b); }},
+      {"an adapter to load",
+       {R"({"lora_name":"a","lora_path":"b/c","load_inplace":true})"},
+       [](const std::string& b) { (void)parse_load_adapter(b), (void)parse_unload_adapter(b); }},
       {"rows.jsonl",
        {"{\"text\":\"a\"}\n{\"messages\":[{\"role\":\"user\",\"content\":\"b\"}]}\n"},
        rows("rows.jsonl")},

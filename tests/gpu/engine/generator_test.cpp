@@ -139,6 +139,54 @@ TEST_CASE("what a slot keeps gives the bits of computing it anew, in place and a
   feed(*generator, {{1, all.first(2), -1}});  // nothing is left of the adapter either
 }
 
+TEST_CASE("an adapter that comes later answers as one that was there, and leaves nothing behind") {
+  const Golden file("tiny_lora.safetensors");
+  const test::TempFolder folder;
+  write_golden_adapter(file, folder.path());
+  GeneratorOptions options;
+  options.model_dir = test::golden("tiny_llama");
+  options.slots = 3;
+  options.context_tokens = 80;
+  options.threads = 2;
+  const auto tokens = test::golden_rows(file).tokens[2];
+  const std::span<const std::int32_t> all = tokens;
+  GeneratorOptions with = options;
+  with.adapters = {{"tuned", folder.path(), 1.0f}, {"half", folder.path(), 0.5f}};
+  const auto there = load(with);
+  const auto tuned = feed(*there, {{0, all.first(9), 0}}),
+             half = feed(*there, {{1, all.first(9), 1}});
+  const auto base = feed(*there, {{2, all.first(9), -1}});
+
+  const auto generator = load(options);
+  feed(*generator, {{2, all.first(20), -1}});  // its buffers know no adapter yet
+  auto read = generator->read({"tuned", folder.path(), 1.0f});
+  REQUIRE_MESSAGE(read.ok(), read.error().what);
+  CHECK(generator->add(read.value()) == 0);
+  CHECK(generator->add(generator->read({"half", folder.path(), 0.5f}).value()) == 1);
+  generator->reset(2);
+  const auto all_three =
+      feed(*generator, {{0, all.first(9), 0}, {1, all.first(9), 1}, {2, all.first(9), -1}});
+  CHECK(std::vector(all_three.begin(), all_three.begin() + vocab) == tuned);
+  CHECK(std::vector(all_three.begin() + vocab, all_three.begin() + 2 * vocab) == half);
+  CHECK(std::vector(all_three.begin() + 2 * vocab, all_three.end()) == base);
+
+  generator->drop(0);
+  CHECK(generator->length(0) == 0);
+  CHECK(generator->adapter(0) == -1);
+  CHECK(generator->length(1) == 9);
+  CHECK_FALSE(generator->feed(std::vector<Feed>{{0, all.first(2), 0}}).ok());
+  generator->drop(0);
+  generator->drop(-1);
+  generator->drop(99);
+  CHECK(generator->length(2) == 9);
+  CHECK(generator->add(generator->read({"again", folder.path(), 1.0f}).value()) == 2);
+  CHECK(feed(*generator, {{0, all.first(9), 2}}) == tuned);
+  const test::TempFolder empty;
+  const auto none = generator->read({"none", empty.path(), 1.0f});
+  REQUIRE_FALSE(none.ok());
+  CHECK(none.error().code == Code::not_found);
+}
+
 TEST_CASE("who else is in the batch, and with which adapter, changes no bit of an answer") {
   const Golden file("tiny_lora.safetensors");
   const test::TempFolder folder;

@@ -148,12 +148,12 @@ TEST_CASE("text that is not UTF-8 gets U+FFFD and stays JSON; no text breaks an 
 TEST_CASE("/chat, models, and text that is not UTF-8") {
   CHECK(kaito_reply("a") == R"({"Result":"a"})");
   CHECK(kaito_reply("a\xff") == "{\"Result\":\"a\xEF\xBF\xBD\"}");
-  const std::vector<std::string> models{"base", "pip"};
+  const std::vector<ServedModel> models{{"base", "base", -1}, {"pip", "/adapters/pip", 4}};
   CHECK(models_reply(models, {"Q4_1, Q8_0", ""}, 3) ==
         R"({"object":"list","data":[)"
         R"({"id":"base","object":"model","created":3,"owned_by":"kairo","root":"base",)"
         R"("parent":null,"weights":"Q4_1, Q8_0"},)"
-        R"({"id":"pip","object":"model","created":3,"owned_by":"kairo","root":"base",)"
+        R"({"id":"pip","object":"model","created":3,"owned_by":"kairo","root":"/adapters/pip",)"
         R"("parent":"base"}]})");
 }
 

@@ -17,6 +17,8 @@ TEST_CASE("every path with every method") {
       {"/chat", "POST"},
       {"/v1/chat/completions", "POST"},
       {"/v1/completions", "POST"},
+      {"/v1/load_lora_adapter", "POST"},
+      {"/v1/unload_lora_adapter", "POST"},
       {"/", "GET, HEAD"},
       {"/health", "GET, HEAD"},
       {"/metrics", "GET, HEAD"},

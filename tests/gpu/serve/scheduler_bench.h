@@ -59,6 +59,11 @@ class ScriptedGenerator final : public Generator {
     adapters_[static_cast<std::size_t>(to)] = adapter(from);
   }
   int turns_at() const override { return context_; }
+  Result<ServedAdapterPtr> read(const AdapterSource& source) const override {
+    return Error{Code::not_found, source.name};
+  }
+  int add(ServedAdapterPtr) override { return added++; }
+  void drop(int adapter) override { dropped.push_back(adapter); }
   int slots() const override { return static_cast<int>(sequences_.size()); }
   int context_tokens() const override { return context_; }
   int vocab() const override { return scheduled_vocabulary; }
@@ -67,6 +72,8 @@ class ScriptedGenerator final : public Generator {
   std::vector<std::vector<int>> copies;   // from, to, tokens
   std::size_t stop_at = 1'000'000;        // length at which the stop token comes
   bool fail_next = false;
+  int added = 0;
+  std::vector<int> dropped;
 
  private:
   std::vector<std::vector<std::int32_t>> sequences_;

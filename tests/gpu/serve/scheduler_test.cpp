@@ -137,6 +137,44 @@ TEST_CASE("nobody runs: the count says so, however the last one ended") {
   CHECK(bench.scheduler.counts().running == 0);
 }
 
+TEST_CASE("an adapter that is retired goes when its last answer has ended, and takes no other") {
+  SchedulerBench bench(1);
+  Sequence with = sequence(1, 4, 6);
+  with.adapter = 3;
+  const auto runs = bench.submit(with);
+  const auto waits = bench.submit(with);
+  bench.scheduler.round();
+  bench.scheduler.retire(3);
+  bench.scheduler.retire(3);
+  bench.scheduler.retire(5);  // nobody uses it
+  const auto late = bench.scheduler.submit(with, std::make_shared<Recorder>());
+  REQUIRE_FALSE(late.ok());
+  CHECK(late.error().code == Code::not_found);
+  bench.scheduler.round();
+  CHECK(bench.generator.dropped == std::vector<int>{5});
+  while (runs->ends == 0) bench.scheduler.round();
+  bench.scheduler.round();
+  CHECK(bench.generator.dropped == std::vector<int>{5});  // one waited with it
+  bench.run();
+  CHECK(bench.generator.dropped == std::vector<int>{5, 3});
+  CHECK(runs->tokens == script(with));
+  CHECK(waits->tokens == script(with));
+  CHECK(bench.scheduler.submit(sequence(1, 4, 6), std::make_shared<Recorder>()).ok());
+}
+
+TEST_CASE("an adapter is added between two rounds, and not once they have ended") {
+  SchedulerBench bench(1);
+  bench.generator.added = 7;
+  bench.scheduler.start();
+  const auto added = bench.scheduler.add(nullptr);
+  REQUIRE(added.ok());
+  CHECK(added.value() == 7);
+  bench.scheduler.stop();
+  const auto late = bench.scheduler.add(nullptr);
+  REQUIRE_FALSE(late.ok());
+  CHECK(late.error().code == Code::unavailable);
+}
+
 TEST_CASE("why an answer ends") {
   SUBCASE("the model's stop token, which is not part of the answer") {
     SchedulerBench bench(1);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/formats/adapter.h"
 #include "gpu/serve/server.h"
 #include "tests/gpu/support.h"
 #include "tests/gpu/tiny_model.h"
@@ -24,12 +25,29 @@ inline const std::string& model_folder() {
   return folder.path();
 }
 
+// Of rank 2 on one module; another `step` makes other values.
+inline void write_tiny_adapter(const std::string& folder, std::size_t step) {
+  std::vector<float> a(2 * 64), b(64 * 2);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    a[i] = static_cast<float>(static_cast<int>(i * step % 101) - 50) / 100.0f;
+    b[i] = static_cast<float>(static_cast<int>(i * 53 % 103) - 51) / 100.0f;
+  }
+  const std::string name = "base_model.model.model.layers.0.self_attn.o_proj";
+  const std::vector<TensorToWrite> tensors = {{name + ".lora_A.weight", {2, 64}, a},
+                                              {name + ".lora_B.weight", {64, 2}, b}};
+  AdapterConfig config;
+  config.rank = 2;
+  config.alpha = 4;
+  config.targets = {"o_proj"};
+  REQUIRE(write_adapter(folder, config, tensors).ok());
+}
 struct Bench {
   explicit Bench(int slots = 4, std::chrono::milliseconds look_after = ServerOptions().look_after,
                  std::chrono::milliseconds patience = ConnectionLimits().patience,
-                 const std::string& api_key = {}) {
+                 const std::string& api_key = {}, const std::string& adapters_below = {}) {
     ServerOptions listen;
     listen.api_key = api_key;
+    listen.adapters_below = adapters_below;
     listen.look_after = look_after;
     listen.port = 0;
     listen.version = "1.2.3";

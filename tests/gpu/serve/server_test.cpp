@@ -2,7 +2,6 @@
 // many clients get what one would get.
 #include <thread>
 
-#include "gpu/formats/adapter.h"
 #include "gpu/formats/files.h"
 #include "tests/gpu/serve/server_bench.h"
 
@@ -314,20 +313,8 @@ TEST_CASE("text that becomes a token which the model has not is one request's er
 }
 
 TEST_CASE("an adapter is a model of its own, with its own answers") {
-  std::vector<float> a(2 * 64), b(64 * 2);
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    a[i] = static_cast<float>(static_cast<int>(i * 37 % 101) - 50) / 100.0f;
-    b[i] = static_cast<float>(static_cast<int>(i * 53 % 103) - 51) / 100.0f;
-  }
-  const std::string name = "base_model.model.model.layers.0.self_attn.o_proj";
-  const std::vector<TensorToWrite> tensors = {{name + ".lora_A.weight", {2, 64}, a},
-                                              {name + ".lora_B.weight", {64, 2}, b}};
-  AdapterConfig config;
-  config.rank = 2;
-  config.alpha = 4;
-  config.targets = {"o_proj"};
   const std::string folder = model_folder() + "/adapter";
-  REQUIRE(write_adapter(folder, config, tensors).ok());
+  write_tiny_adapter(folder, 37);
   Bench bench;
   bench.options.generator.adapters = {{"pip", folder, 1.0f}, {"silent", folder, 0.0f}};
   bench.open();

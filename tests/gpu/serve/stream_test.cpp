@@ -43,6 +43,11 @@ class LateGenerator final : public Generator {
   }
   void copy(int, int, int) override {}  // it has one slot
   int turns_at() const override { return context_; }
+  Result<ServedAdapterPtr> read(const AdapterSource& source) const override {
+    return Error{Code::not_found, source.name};
+  }
+  int add(ServedAdapterPtr) override { return -1; }
+  void drop(int) override {}
   int slots() const override { return static_cast<int>(tokens_.size()); }
   int context_tokens() const override { return context_; }
   int vocab() const override { return vocabulary; }
