@@ -204,7 +204,8 @@ serve() {
     return
   fi
   note "all requests start at once; from the first request to the last answer over HTTP, prompts included; the best of three" \
-    "bf16: weights cut off to bf16; q4: the GGUF as it is; turn 4: processor time of a chat's fourth prompt and one token"
+    "bf16: weights cut off to bf16; q4: the GGUF as it is; turn 4: processor time of a chat's fourth prompt and one token" \
+    "schema: an answer that a JSON schema binds (llguidance; llama.cpp's grammar); 1st, 2nd of 2: first token behind 1,000 tokens in common"
   plain=$(bash "$source_dir/deploy/setup/model.sh" "$build/kairo-tune" plain | tail -n 1)
   python3 "$here/peer/narrow.py" "$plain" "$work/bf16"
   "$build/kairo-tune" import "$gguf" "$work/q4" >/dev/null 2>&1
