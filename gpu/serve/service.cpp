@@ -168,8 +168,9 @@ Result<Answer> Service::ask(const Request& request, const ServedModel& model) {
     const CallForm form = TRY(call_form());
     const bool is_forced = request.tools.use == ToolUse::required;
     if (is_forced) {
-      opening = form.opening;
-      schema = schema_of_call(request.tools, form);
+      ForcedCall forced = TRY(forced_call(request.tools, form));
+      opening = std::move(forced.opening);
+      schema = std::move(forced.schema);
     }
     calls.emplace(form, request.tools, is_forced);
   }

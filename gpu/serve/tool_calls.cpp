@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "gpu/serve/fields.h"
@@ -78,16 +79,62 @@ void move_refs(Ordered& schema, const std::string& prefix) {
       move_refs(value, prefix);
   }
 }
+constexpr std::string_view blanks = " \n\r\t";
+bool is_blank(char c) {
+  return blanks.find(c) != blanks.npos;
+}
 std::string trimmed(const std::string& text) {
-  const std::size_t first = text.find_first_not_of(" \n\r\t"),
-                    last = text.find_last_not_of(" \n\r\t");
+  const std::size_t first = text.find_first_not_of(blanks), last = text.find_last_not_of(blanks);
   return first == std::string::npos ? "" : text.substr(first, last - first + 1);
+}
+// The end of the JSON object that the text begins with; npos: it has none.
+std::size_t object_end(std::string_view text) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (in_string && text[i] == '\\')
+      ++i;
+    else if (text[i] == '"')
+      in_string = !in_string;
+    else if (!in_string && text[i] == '{')
+      ++depth;
+    else if (!in_string && text[i] == '}' && --depth == 0)
+      return i + 1;
+  }
+  return std::string_view::npos;
+}
+// What stands between a name and its arguments: marks as [ARGS], or the call's id.
+bool is_between(std::string_view text) {
+  constexpr std::size_t between_max = 48;
+  return text.size() <= between_max && std::ranges::all_of(text, [](char c) {
+           return is_name(std::string(1, c)) || c == '[' || c == ']' || c == ' ';
+         });
+}
+Ordered parameters_of(const Ordered& function) {
+  Ordered out = Ordered::object();
+  if (function.contains("parameters") && function["parameters"].is_object())
+    out = function["parameters"];
+  if (out.empty()) out["type"] = "object";
+  return out;
 }
 // How many of the text's last characters the tag may begin with.
 std::size_t begun(const std::string& text, const std::string& tag) {
   for (std::size_t n = std::min(text.size(), tag.size() - 1); n > 0; --n)
     if (text.compare(text.size() - n, n, tag, 0, n) == 0) return n;
   return 0;
+}
+// Of a call whose name stands outside of its JSON, as the template has it.
+std::optional<CallForm> named_form(const std::string& call, const std::string& name,
+                                   const std::string& id) {
+  const std::size_t begin = call.find(name);
+  if (begin == std::string::npos) return std::nullopt;
+  const std::size_t end = begin + name.size(), arguments = call.find('{', end);
+  if (arguments == std::string::npos) return std::nullopt;
+  CallForm out{call.substr(0, begin), "arguments", false, call.substr(end, arguments - end)};
+  if (const std::size_t at = out.after_name.find(id); at != std::string::npos)
+    out.after_name.erase(0, at + id.size());  // a model that must call need not write one
+  if (out.after_name.empty() || !is_between(out.after_name)) return std::nullopt;
+  return out;
 }
 }  // namespace
 
@@ -112,7 +159,7 @@ Result<Tools> read_tools(std::string_view body) {
 
 Result<CallForm> form_of_calls(const Tokenizer& tokenizer) {
   const std::string question = R"({"role":"user","content":"q"})";
-  const std::string probe = "kairo_probe";
+  const std::string probe = "kairo_probe", id = "call00001";
   const std::string tools = R"([{"type":"function","function":{"name":")" + probe +
                             R"(","description":"d","parameters":{"type":"object",)"
                             R"("properties":{"x":{"type":"string"}}}}}])";
@@ -120,8 +167,8 @@ Result<CallForm> form_of_calls(const Tokenizer& tokenizer) {
   const auto with = tokenizer.apply_chat("[" + question + "]", true, tools);
   if (!with.ok() || with.value().text.find(probe) == std::string::npos) return none;
   const auto called = tokenizer.apply_chat(
-      "[" + question + R"(,{"role":"assistant","content":"","tool_calls":[{"id":"call00001",)" +
-          R"("type":"function","function":{"name":")" + probe + R"(","arguments":{"x":"y"}}}]}])",
+      "[" + question + R"(,{"role":"assistant","content":"","tool_calls":[{"id":")" + id +
+          R"(","type":"function","function":{"name":")" + probe + R"(","arguments":{"x":"y"}}}]}])",
       false, tools);
   const Error unread{Code::invalid,
                      "tools: the model's chat template writes calls in a form that is not read "
@@ -135,7 +182,11 @@ Result<CallForm> form_of_calls(const Tokenizer& tokenizer) {
   if (same < with.value().text.size())  // a tag that begins as another one is not cut
     while (same > 0 && text[same - 1] != '\n' && text[same - 1] != '>') --same;
   const std::size_t name = text.find("\"" + probe + "\"", same);
-  const std::size_t object = name == std::string::npos ? name : text.rfind('{', name);
+  if (name == std::string::npos) {
+    auto named = named_form(text.substr(same), probe, id);
+    return named ? Result<CallForm>(*named) : unread;
+  }
+  const std::size_t object = text.rfind('{', name);
   if (object == std::string::npos || object < same) return unread;
   CallForm out;
   out.opening = text.substr(same, object - same);
@@ -145,16 +196,14 @@ Result<CallForm> form_of_calls(const Tokenizer& tokenizer) {
   return out;
 }
 
+namespace {
 std::string schema_of_call(const Tools& tools, const CallForm& form) {
   Ordered calls = Ordered::array(), defs = Ordered::object();
   const auto definitions = Ordered::parse(tools.definitions);
   for (std::size_t i = 0; i < definitions.size(); ++i) {
     const Ordered& function = definitions[i]["function"];
     if (!tools.only.empty() && function["name"] != tools.only) continue;
-    Ordered parameters = Ordered::object();
-    if (function.contains("parameters") && function["parameters"].is_object())
-      parameters = function["parameters"];
-    if (parameters.empty()) parameters["type"] = "object";
+    Ordered parameters = parameters_of(function);
     const std::string prefix = "f" + std::to_string(i) + "_";
     move_refs(parameters, prefix);
     if (parameters.contains("$defs") && parameters["$defs"].is_object())
@@ -169,6 +218,22 @@ std::string schema_of_call(const Tools& tools, const CallForm& form) {
   Ordered out = calls.size() == 1 ? calls[0] : Ordered{{"anyOf", calls}};
   if (!defs.empty()) out["$defs"] = defs;
   return out.dump();
+}
+}  // namespace
+
+Result<ForcedCall> forced_call(const Tools& tools, const CallForm& form) {
+  const auto definitions = Ordered::parse(tools.definitions);
+  if (form.after_name.empty()) return ForcedCall{form.opening, schema_of_call(tools, form)};
+  if (tools.only.empty() && tools.names.size() > 1)
+    return Error{Code::invalid,
+                 "tool_choice: this model writes a function's name before its JSON: name the one "
+                 "that it must call"};
+  const std::string name = tools.only.empty() ? tools.names.front() : tools.only;
+  for (const Ordered& one : definitions)
+    if (one["function"]["name"] == name)
+      return ForcedCall{form.opening + name + form.after_name,
+                        parameters_of(one["function"]).dump()};
+  return Error{Code::invalid, "tool_choice names " + name + ", which is none of tools"};
 }
 
 void CallReader::keep(ToolCall call) {
@@ -219,12 +284,45 @@ std::string CallReader::push_tagged() {
   return out;
 }
 
+bool CallReader::may_be_named(std::string_view text) const {
+  if (form_.opening.starts_with(text)) return true;
+  if (text.starts_with(form_.opening)) text.remove_prefix(form_.opening.size());
+  return std::ranges::any_of(names_, [&](const std::string& name) {
+    if (std::string_view(name).starts_with(text)) return true;
+    return text.starts_with(name) &&
+           is_between(text.substr(name.size(), text.find('{') - name.size()));
+  });
+}
+bool CallReader::read_named(std::string_view text) {
+  std::vector<ToolCall> calls;
+  while (!text.empty()) {
+    if (text.starts_with(form_.opening)) text.remove_prefix(form_.opening.size());
+    std::string_view longest;  // of the names that it begins with
+    for (const std::string& name : names_)
+      if (text.starts_with(name) && name.size() > longest.size()) longest = name;
+    const std::size_t begin = text.find('{');
+    if (longest.empty() || begin == text.npos) return false;
+    if (!is_between(text.substr(longest.size(), begin - longest.size()))) return false;
+    const std::size_t end = object_end(text.substr(begin));
+    const auto arguments = Ordered::parse(text.substr(begin, end), nullptr, false);
+    if (!arguments.is_object()) return false;
+    calls.push_back({std::string(longest), arguments.dump()});
+    text.remove_prefix(begin + end);
+    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  }
+  for (ToolCall& call : calls) keep(std::move(call));
+  return !calls.empty();
+}
+
 std::string CallReader::push(const std::string& text) {
   held_ += text;
   if (forced_) return {};
   if (form_.is_tagged) return push_tagged();
   const std::string begin = trimmed(held_);
-  is_text_ = is_text_ || (!begin.empty() && begin[0] != '{' && begin[0] != '[');
+  if (!form_.after_name.empty())
+    is_text_ = is_text_ || !may_be_named(begin);
+  else
+    is_text_ = is_text_ || (!begin.empty() && begin[0] != '{' && begin[0] != '[');
   if (!is_text_) return {};
   return std::exchange(held_, {});
 }
@@ -232,7 +330,10 @@ std::string CallReader::push(const std::string& text) {
 std::string CallReader::finish() {
   const std::string rest = std::exchange(held_, {});
   if (form_.is_tagged && !forced_ && !in_call_) return trimmed(rest).empty() ? "" : rest;
-  if (is_text_ || read(trimmed(rest))) return {};
+  const std::string call = trimmed(rest);
+  if (is_text_) return {};
+  if (form_.after_name.empty() ? read(call) : read_named(forced_ ? names_.front() + call : call))
+    return {};
   return in_call_ ? open_tag + rest : rest;
 }
 

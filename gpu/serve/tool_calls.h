@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gpu/hf/tokenizer.h"
@@ -34,18 +35,28 @@ struct CallForm {
   // Where the text shows a call's bounds: <tool_call> ... </tool_call>. Else a call is a whole
   // answer that is JSON.
   bool is_tagged = false;
+  // Mistral's newer way: the name stands outside of the JSON, which is the arguments alone; this
+  // stands between both ("[ARGS]"). Empty: the name is in the object.
+  std::string after_name = {};
 };
 // As the template renders a call. invalid: it renders none, or shows the model no functions.
 Result<CallForm> form_of_calls(const Tokenizer& tokenizer);
-// The schema of one call's object, of any of the functions or of the one that must be called.
-std::string schema_of_call(const Tools& tools, const CallForm& form);
+// How an answer that must call begins, and the schema of the JSON that follows: of any of the
+// functions or of the one that must be called. invalid: the name comes first and could be several.
+struct ForcedCall {
+  std::string opening, schema;
+};
+Result<ForcedCall> forced_call(const Tools& tools, const CallForm& form);
 
 // The text of one answer, as it comes.
 class CallReader {
  public:
-  // is_forced: all of the text is one call's object.
+  // is_forced: all of the text is the JSON of a forced_call.
   CallReader(CallForm form, const Tools& tools, bool is_forced)
-      : form_(std::move(form)), names_(tools.names), several_(tools.several), forced_(is_forced) {}
+      : form_(std::move(form)),
+        names_(tools.only.empty() ? tools.names : std::vector{tools.only}),
+        several_(tools.several),
+        forced_(is_forced) {}
   std::string push(const std::string& text);  // what is no call's; perhaps held back for a while
   std::string finish();                       // what was held back and is no call
   std::vector<ToolCall> take();               // the calls that have been read since
@@ -53,6 +64,8 @@ class CallReader {
  private:
   bool read(const std::string& json);  // one object or several; false: it is no call
   bool read_one(const std::string& json);
+  bool read_named(std::string_view text);          // calls whose names stand outside of their JSON
+  bool may_be_named(std::string_view text) const;  // or become one
   void keep(ToolCall call);
   std::string push_tagged();
   CallForm form_;

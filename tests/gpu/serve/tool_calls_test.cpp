@@ -44,7 +44,8 @@ Heard heard(const CallForm& form, const std::string& answer, std::size_t piece,
   add(reader.finish());
   return out;
 }
-const CallForm tagged = {"<tool_call>\n", "arguments", true}, bare = {"", "parameters", false};
+const CallForm tagged = {"<tool_call>\n", "arguments", true}, bare = {"", "parameters", false},
+               mistral = {"[TOOL_CALLS]", "arguments", false, "[ARGS]"};
 }  // namespace
 
 TEST_CASE("tools: what a request says") {
@@ -81,7 +82,7 @@ TEST_CASE("tools: what is wrong is named") {
 }
 
 TEST_CASE("tools: the schema of a call") {
-  CHECK(schema_of_call(tools_of(""), bare) ==
+  CHECK(forced_call(tools_of(""), bare).value().schema ==
         R"({"anyOf":[{"type":"object","properties":{"name":{"const":"weather"},)"
         R"("parameters":{"type":"object","properties":{"city":{"$ref":"#/$defs/f0_c"}},)"
         R"("required":["city"]}},"required":["name","parameters"],"additionalProperties":false},)"
@@ -89,9 +90,27 @@ TEST_CASE("tools: the schema of a call") {
         R"("required":["name","parameters"],"additionalProperties":false}],)"
         R"("$defs":{"f0_c":{"type":"string"}}})");
   const Tools named = tools_of(R"(,"tool_choice":{"type":"function","function":{"name":"now"}})");
-  CHECK(schema_of_call(named, tagged) ==
+  CHECK(forced_call(named, tagged).value().opening == "<tool_call>\n");
+  CHECK(forced_call(named, tagged).value().schema ==
         R"({"type":"object","properties":{"name":{"const":"now"},"arguments":{"type":"object"}},)"
         R"("required":["name","arguments"],"additionalProperties":false})");
+}
+
+TEST_CASE("tools: a call whose name comes first is begun for the model") {
+  const Tools named =
+      tools_of(R"(,"tool_choice":{"type":"function","function":{"name":"weather"}})");
+  const auto weather_call = forced_call(named, mistral);
+  REQUIRE(weather_call.ok());
+  CHECK(weather_call.value().opening == "[TOOL_CALLS]weather[ARGS]");
+  CHECK(weather_call.value().schema ==
+        R"({"type":"object","properties":{"city":{"$ref":"#/$defs/c"}},"required":["city"],)"
+        R"("$defs":{"c":{"type":"string"}}})");
+  const auto only = forced_call(tools_of(R"(,"tool_choice":"required")", now), mistral);
+  CHECK(only.value().opening == "[TOOL_CALLS]now[ARGS]");
+  CHECK(only.value().schema == R"({"type":"object"})");
+  CHECK(forced_call(tools_of(R"(,"tool_choice":"required")"), mistral).error().what ==
+        "tool_choice: this model writes a function's name before its JSON: name the one that it "
+        "must call");
 }
 
 TEST_CASE("tools: how a model writes a call is what its template renders") {
@@ -136,7 +155,15 @@ TEST_CASE("tools: how a model writes a call is what its template renders") {
   };
   CHECK(thinking("<tool_call>{\"name\": \"{{ c.function.name }}\"}").value().opening ==
         "<tool_call>");
-  CHECK(form("[CALLS]{{ c.function.name }}[ARGS]{}").error().what ==
+  for (const std::string between : {"[ARGS]", "[CALL_ID]{{ c.id }}[ARGS]"}) {
+    CAPTURE(between);
+    const auto named =
+        form("[CALLS]{{ c.function.name }}" + between + "{{ c.function.arguments | tojson }}");
+    REQUIRE_MESSAGE(named.ok(), named.error().what);
+    CHECK(named.value().opening == "[CALLS]");
+    CHECK(named.value().after_name == "[ARGS]");
+  }
+  CHECK(form("{{ c.function.name }}(x: y)").error().what ==
         "tools: the model's chat template writes calls in a form that is not read here; a JSON "
         "object with a name is");
   REQUIRE(tokenizer.set_chat_template("{% for m in messages %}{{ m.content }}{% endfor %}").ok());
@@ -171,6 +198,20 @@ TEST_CASE("tools: calls in an answer, whatever its pieces") {
       {bare, R"({"city": "Rome"})", {R"({"city": "Rome"})", {}}},
       {bare, R"(A {"name": "now"})", {R"(A {"name": "now"})", {}}},
       {bare, "", {"", {}}},
+      {mistral, R"([TOOL_CALLS]weather[ARGS]{"city": "Rome"})", {"", {rome}}},
+      {mistral, R"(weather{"city": "Rome"})", {"", {rome}}},  // marks are left out of a text
+      {mistral, R"([TOOL_CALLS]weather[CALL_ID]a1B2c3D4e[ARGS]{"city": "Rome"})", {"", {rome}}},
+      {mistral,
+       R"([TOOL_CALLS]weather[ARGS]{"city": "Rome"}[TOOL_CALLS]weather[ARGS]{"city": "Oslo"})",
+       {"", {rome, oslo}}},
+      {mistral, R"(weather{"city": "Rome"} now{})", {"", {rome, {"now", "{}"}}}},
+      {mistral, "Rome is hot.", {"Rome is hot.", {}}},
+      {mistral, "weather", {"weather", {}}},
+      {mistral, "nowadays it rains", {"nowadays it rains", {}}},
+      {mistral, "now: {it rains}", {"now: {it rains}", {}}},
+      {mistral, R"(now{"a": "}")", {R"(now{"a": "}")", {}}},
+      {mistral, R"(now{"a": "}"} and so on)", {R"(now{"a": "}"} and so on)", {}}},
+      {mistral, "", {"", {}}},
   };
   for (const Row& row : rows)
     for (const std::size_t piece : {1, 5, 1000}) {
@@ -185,6 +226,10 @@ TEST_CASE("tools: calls in an answer, whatever its pieces") {
             .calls == std::vector<ToolCall>{rome});
   const Tools forced = tools_of(R"(,"tool_choice":"required")");
   CHECK(heard(tagged, of_rome, 4, forced, true) == Heard{"", {rome}});
+  const Tools only =
+      tools_of(R"(,"tool_choice":{"type":"function","function":{"name":"weather"}})");
+  CHECK(heard(mistral, R"({"city": "Rome"})", 4, only, true) == Heard{"", {rome}});
+  CHECK(heard(mistral, R"({"city": "R)", 4, only, true) == Heard{R"({"city": "R)", {}});
   CHECK(heard(tagged, of_rome.substr(0, 20), 4, forced, true) == Heard{of_rome.substr(0, 20), {}});
 }
 }  // namespace kairo::gpu
