@@ -19,6 +19,7 @@
 #include "agents/local/local_cluster.h"
 #include "agents/node/give_folders.h"
 #include "agents/serve_agent.h"
+#include "agents/serve_gateway.h"
 #include "agents/transfer/fetch.h"
 #include "agents/transfer/pull.h"
 #include "schemas/base/log.h"
@@ -54,7 +55,7 @@ void hear_signals(const CLI::App& app) {
                        [&](const char* name) { return app.got_subcommand(name); });
   };
   struct sigaction action {};
-  if (is_one_of({"agent", "cluster-local", "fetch", "pull", "pull-model"})) {
+  if (is_one_of({"agent", "gateway", "cluster-local", "fetch", "pull", "pull-model"})) {
     action.sa_handler = request_stop;
     action.sa_flags = SA_RESTART;
   } else if (app.got_subcommand("up")) {
@@ -155,8 +156,8 @@ Status prepare(const CLI::App& app, cli::Context& context,
     return std::any_of(names.begin(), names.end(),
                        [&](const char* name) { return app.got_subcommand(name); });
   };
-  if (is_any({"agent", "fetch", "pull", "pull-model", "give-folders", "explain", "completion",
-              "version"}))
+  if (is_any({"agent", "gateway", "fetch", "pull", "pull-model", "give-folders", "explain",
+              "completion", "version"}))
     return ok();
   const Settled settled = TRY(read_settings(flags));
   const auto home = flags.find("home");
@@ -238,6 +239,7 @@ int main(int argc, char** argv) {
   });
   sub->add_flag("-d,--detach", up.detach, "Return when it is ready; stop it with `kairo down`");
   sub->add_flag("--no-registry", no_registry, "Without the local image registry");
+  sub->add_option("--openai-port", up.openai_port, "Port of OpenAI's API on loopback");
   sub->add_option("--registry-port", up.registry_port, "Port of the registry on loopback");
   sub = command("down", "Stop it; what was done stays", [&] { return cli::down(context, purge); });
   sub->add_flag("--purge", purge, "Remove all state too");
@@ -339,6 +341,12 @@ int main(int argc, char** argv) {
   sub->add_option("name", agent)->required();
   for (const Setting& s : settings())
     if (!of_all.contains(s.name) && !s.is_secret) add_setting(*sub, s);
+  sub = command("gateway", "Answer OpenAI's API: files, fine-tuning jobs, models, chat", [&] {
+    const auto settled = read_settings(flags);
+    return settled.ok() ? serve_gateway(settled.value(), stop_requested) : settled.error();
+  });
+  for (const Setting& s : settings())
+    if (is_of_gateway(s.name)) add_setting(*sub, s);
   command("cluster-local", "Run the local cluster", [&] {
     log::start("cluster");
     return run_cluster(context.home);
@@ -360,7 +368,7 @@ int main(int argc, char** argv) {
   sub->add_option("--uid", uid)->required();
   sub->add_option("folders", folders)->required();
 
-  for (const char* own : {"agent", "cluster-local", "fetch", "pull", "give-folders"})
+  for (const char* own : {"agent", "gateway", "cluster-local", "fetch", "pull", "give-folders"})
     app.get_subcommand(own)->group("Started by kairo itself");
   app.allow_extras();  // to name what is not understood
   try {

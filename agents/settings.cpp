@@ -47,6 +47,12 @@ std::string an_address(const std::string& value) {
 std::string a_replica_count(const std::string& value) {
   return value == "1" || value == "3" || value == "5" ? "" : "use 1, 3 or 5";
 }
+std::string a_job_count(const std::string& value) {
+  const bool is_number =
+      !value.empty() && value.size() < 7 &&
+      std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return is_number ? "" : "use a number up to 999999";
+}
 std::string a_provisioner(const std::string& value) {
   for (const char* known : {"own", "byo", "nodeclaim", "azure-gpu-provisioner", "karpenter"})
     if (value == known) return "";
@@ -236,6 +242,25 @@ const std::vector<Setting>& settings() {
        "How often, at most, a run's newest checkpoint is pushed beside its adapter's place, for "
        "when its node is lost; for the pusher",
        a_span},
+      {"openai-address", "KAIRO_OPENAI_ADDRESS", "`0.0.0.0:8081`, local: a port on loopback",
+       "Where `kairo gateway` answers OpenAI's API", an_address},
+      {"openai-keys-file", "KAIRO_OPENAI_KEYS_FILE", "none: everybody who reaches it may ask",
+       "File of API keys, a line each; a word behind a key names whose it is", absolute},
+      {"openai-namespace", "KAIRO_OPENAI_NAMESPACE", "`default`",
+       "Namespace of the Workspaces that the gateway makes", a_label},
+      {"openai-registry", "KAIRO_OPENAI_REGISTRY", "none, local: the registry of `kairo up`",
+       "Where the adapters of the gateway's jobs go, as HOST/PATH", a_preset_registry},
+      {"openai-registry-secret", "KAIRO_OPENAI_REGISTRY_SECRET",
+       "none, local: `kairo-local-registry`", "Secret with which they are pushed and pulled",
+       a_node_name},
+      {"openai-instance-type", "KAIRO_OPENAI_INSTANCE_TYPE", "none: nodes that are there",
+       "Machine type of the gateway's Workspaces"},
+      {"openai-url", "KAIRO_OPENAI_URL", "the gateway's own on loopback",
+       "By which address pods fetch the files that were uploaded", a_hub},
+      {"openai-files-limit", "KAIRO_OPENAI_FILES_LIMIT", "`50GiB`", "Most bytes of one key's files",
+       an_amount},
+      {"openai-jobs-limit", "KAIRO_OPENAI_JOBS_LIMIT", "`16`",
+       "Most jobs of one key that have not ended", a_job_count},
       {"log", "KAIRO_LOG", "`info`", "What is logged: debug, info, warn, error, off", a_level},
   };
   return table;

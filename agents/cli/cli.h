@@ -57,8 +57,8 @@ Status chat(Context& context, const ChatOptions& options);
 Status explain(const std::string& path);
 struct UpOptions {
   bool detach = false, registry = true;
-  int registry_port = 0;  // 0 = the one used before, else any free one
-  bus::Names names = {};  // up() takes them from bus_names()
+  int registry_port = 0, openai_port = 0;  // 0 = the one used before, else any free one
+  bus::Names names = {};                   // up() takes them from bus_names()
 };
 Status up(Context& context, const UpOptions& options, const std::string& program_dir);
 Status down(Context& context, bool purge);

@@ -109,7 +109,8 @@ Status prepare_home(const Home& home) {
                                           "; choose another folder with --home or KAIRO_HOME"};
     chmod(folder.c_str(), S_IRWXU);
   }
-  std::vector<std::string> names{"registry", "registry.http", "admin.token", "admin.nats"};
+  std::vector<std::string> names{"registry", "registry.http", "admin.token", "admin.nats",
+                                 "gateway.token"};
   for (const std::string& agent : agents()) {
     names.push_back(agent + ".token");
     names.push_back(agent + ".nats");
@@ -147,11 +148,14 @@ Result<Ports> read_ports(const Home& home) {
   const auto json = nlohmann::json::parse(in, nullptr, false);
   if (!json.is_object())
     return Error{Code::not_found, "no local kairo in " + home.path + ": start it with `kairo up`"};
-  return Ports{json.value("nats", 0), json.value("cluster", 0), json.value("registry", 0)};
+  return Ports{json.value("nats", 0), json.value("cluster", 0), json.value("registry", 0),
+               json.value("gateway", 0)};
 }
 Status write_ports(const Home& home, const Ports& ports) {
-  const nlohmann::json json = {
-      {"nats", ports.nats}, {"cluster", ports.cluster}, {"registry", ports.registry}};
+  const nlohmann::json json = {{"nats", ports.nats},
+                               {"cluster", ports.cluster},
+                               {"registry", ports.registry},
+                               {"gateway", ports.gateway}};
   return write_private(home / "run/ports.json", json.dump() + "\n");
 }
 

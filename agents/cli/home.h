@@ -34,7 +34,7 @@ Status purge_home(const Home& home);
 Result<std::string> read_secret(const Home& home, const std::string& name);
 // Ports are chosen once and kept, so that a restart finds the same addresses: {"nats": 4222, ...}
 struct Ports {
-  int nats = 0, cluster = 0, registry = 0;
+  int nats = 0, cluster = 0, registry = 0, gateway = 0;
 };
 Result<Ports> read_ports(const Home& home);
 Status write_ports(const Home& home, const Ports& ports);

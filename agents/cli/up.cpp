@@ -71,6 +71,12 @@ Result<Ports> choose_ports(const Home& home, const UpOptions& options) {
   };
   keep(ports.nats);
   keep(ports.cluster);
+  if (options.openai_port != 0 && !is_port_free(options.openai_port))
+    return Error{Code::unavailable, "port " + std::to_string(options.openai_port) +
+                                        " for OpenAI's API is taken; choose another with "
+                                        "--openai-port"};
+  if (options.openai_port != 0) ports.gateway = options.openai_port;
+  keep(ports.gateway);
   if (options.registry_port != 0) {
     ports.registry = options.registry_port;
     if (!is_port_free(ports.registry))
@@ -92,6 +98,8 @@ Status write_configurations(const Home& home, const Ports& ports, const bus::Nam
     tokens += TRY(read_secret(home, agent + ".token")) + " " + agent + " " +
               cluster::standard_rights(agent) + "\n";
   }
+  tokens += TRY(read_secret(home, "gateway.token")) + " gateway " +
+            cluster::standard_rights("gateway") + "\n";
   nats.passwords["admin"] = TRY(read_secret(home, "admin.nats"));
   TRY(write_private(home / "run/nats.conf", nats_config(nats)));
   TRY(write_private(home / "run/tokens", tokens));
@@ -117,6 +125,7 @@ std::vector<Program> programs(const Home& home, const std::string& dir, bool reg
   add("cluster", {kairo, "cluster-local", "--home", home.path}, cluster);
   for (const std::string& name : agents())
     add(name, {kairo, "agent", name, "--mode", "local", "--home", home.path}, agent);
+  add("gateway", {kairo, "gateway", "--mode", "local", "--home", home.path}, agent);
   return out;
 }
 
@@ -150,6 +159,8 @@ void print_started(const Context& context, const Ports& ports, const UpOptions& 
   if (options.registry)
     std::cout << "  registry  127.0.0.1:" << ports.registry << "  (Secret default/"
               << registry_secret << ")\n";
+  std::cout << "  openai    http://127.0.0.1:" << ports.gateway
+            << "/v1  (base_url of OpenAI's SDKs; any api_key)\n";
   std::cout << "  logs      " << for_people(context.home / "log") << "\n" << std::flush;
 }
 

@@ -1,4 +1,4 @@
-// schemas/base/digest.cpp - SHA-256 by OpenSSL.
+// schemas/base/digest.cpp - SHA-256, SHA-1 and MD5 by OpenSSL.
 #include "schemas/base/digest.h"
 
 #include <openssl/evp.h>
@@ -6,6 +6,7 @@
 #include <array>
 
 #include "schemas/base/assert.h"
+#include "schemas/base/md5.h"
 
 namespace kairo {
 struct Sha256::Impl {
@@ -44,6 +45,23 @@ std::string sha256_hex(std::string_view bytes) {
   Sha256 hash;
   hash.update(bytes);
   return hash.hex();
+}
+struct Md5::Impl {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+};
+Md5::Md5() : impl_(std::make_unique<Impl>()) {
+  KAIRO_ASSERT(EVP_DigestInit_ex(impl_->context, EVP_md5(), nullptr) == 1, "OpenSSL has MD5");
+}
+Md5::~Md5() {
+  EVP_MD_CTX_free(impl_->context);
+}
+void Md5::update(std::string_view bytes) {
+  EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
+}
+std::string Md5::hex() {
+  std::array<unsigned char, 16> out{};
+  EVP_DigestFinal_ex(impl_->context, out.data(), nullptr);
+  return hex_of(out);
 }
 std::string git_blob_id(std::string_view bytes) {
   EVP_MD_CTX* context = EVP_MD_CTX_new();

@@ -36,6 +36,7 @@ const std::vector<Layer> layers = {
     {"agents/pusher/",
      {"schemas/", "state/", "agents/cluster/", "agents/runtime/", "agents/transfer/",
       "agents/pusher/"}},
+    {"agents/gateway/", {"schemas/", "agents/cluster/", "agents/gateway/"}},
     // A decision sees its record and itself: no store, no bus, no cluster, no sibling.
     {"agents/watcher/decide.",
      {"schemas/", "agents/runtime/agent.h", "agents/runtime/decision.h", "agents/watcher/"}},
@@ -58,6 +59,7 @@ const std::vector<Layer> layers = {
     {"agents/role.", {"agents/"}},
     {"agents/kube_lease.",
      {"schemas/", "agents/cluster/", "agents/runtime/", "agents/kube_lease."}},
+    {"agents/serve_gateway.", {"schemas/", "agents/"}},
     {"agents/serve_agent.", {"schemas/", "state/", "agents/"}},
     {"gpu/kernels/", {"gpu/formats/", "gpu/kernels/"}},
     {"gpu/cuda/", {"gpu/cuda/"}},

@@ -96,6 +96,7 @@ std::string standard_rights(const std::string& agent) {
        "write:persistentvolumes,write:persistentvolumeclaims,write:events,write:leases"},
       {"node", "read,secrets,write:nodes,write:nodes/status,write:events"},
       {"pusher", "read,secrets,write:events"},
+      {"gateway", "read,write:workspaces,write:configmaps"},
   };
   for (const Row& row : rows)
     if (agent == row.agent) return row.rights;

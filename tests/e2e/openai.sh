@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# tests/e2e/openai.sh - the page docs/from-openai.md, its commands and its program, by OpenAI's own python SDK on a real kairo;
+# then what goes wrong: bad rows, a retried create, a cancel, kill -9 of the gateway.
+# usage: openai.sh BUILD    KAIRO_OPENAI_PYTHON: a python3 that has openai
+. "$(dirname "$0")/lib.sh"
+page=$source_dir/docs/from-openai.md
+python=${KAIRO_OPENAI_PYTHON:-}
+if [ -z "$python" ]; then
+  python=${KAIRO_CACHE:-$HOME/.cache/kairo}/openai/bin/python3
+  if ! "$python" -c 'import openai' 2>/dev/null; then
+    python3 -m venv "${python%/bin/python3}" && "$python" -m pip -q install openai==3.57.0 || {
+      skip e2e/openai "the openai package is not to be had: pip install openai==3.57.0"
+      exit 77
+    }
+  fi
+fi
+port=$(free_port)
+start_kairo --openai-port "$port"
+export OPENAI_BASE_URL=http://127.0.0.1:$port/v1 OPENAI_API_KEY=any
+holds "kairo up prints the address" grep -q "openai    $OPENAI_BASE_URL" "$work/up.log"
+url=$OPENAI_BASE_URL
+jobs() { kairo get workspaces -o json | jq -r '[.items[] | select(.metadata.labels["kairo.dev/openai"] == "job")] | length'; }
+
+# --- the page's program -----------------------------------------------------------------------------
+cp "$source_dir/examples/quickstart/data/pip.jsonl" "$work/rows.jsonl"
+sed -n '/^```python/,/^```/p' "$page" | grep -v '^```' >"$work/page.py"
+holds "the page has a program" test -s "$work/page.py"
+(cd "$work" && timeout 240 "$python" page.py >page.out 2>page.err) || fail "the page's program" "$(tail -n 5 "$work/page.err")"
+same "its first line" "Fine-tuning job was created" "$(head -n 1 "$work/page.out" | sed -E 's/ftjob-[a-z0-9]+ //')"
+holds "it prints the steps' losses" grep -qE '^Step [0-9]+ of [0-9]+: training loss [0-9]' "$work/page.out"
+holds "it says that it is done" grep -q '^The job is completed' "$work/page.out"
+holds "the tuned model answers" test "$(tail -n 1 "$work/page.out" | wc -c)" -gt 1
+same "one Workspace is the job" 1 "$(jobs)"
+job=$(kairo get workspaces -o json | jq -r '.items[] | select(.metadata.labels["kairo.dev/openai"] == "job") | .metadata.name')
+same "its suffix is seen by kubectl" pip "$(field "$job" '.metadata.annotations["kairo.dev/openai-suffix"]')"
+same "one server" "openai-smollm2-135m-instruct" "$(kairo get workspaces -o json | jq -r '.items[] | select(.inference) | .metadata.name')"
+
+# --- everything else that the SDK says ----------------------------------------------------------------
+timeout 240 "$python" "$source_dir/tests/openai/conformance.py" "$work/rows.jsonl" >"$work/conformance.out" 2>&1
+status=$?
+tail -n 1 "$work/conformance.out"
+[ $status = 0 ] && pass "conformance" || fail "conformance" "$(grep -E 'FAIL|Error' "$work/conformance.out" | head -n 20)"
+
+# --- a retried create --------------------------------------------------------------------------------
+file=$(curl -s "$url/files" -F purpose=fine-tune -F "file=@$work/rows.jsonl" | jq -r .id)
+create() { curl -s "$url/fine_tuning/jobs" "$@" -d '{"model": "smollm2-135m-instruct", "training_file": "'"$file"'"}' | jq -r .id; }
+before=$(jobs)
+first=$(create)
+same "a retry is the same job" "$first" "$(create -H 'x-stainless-retry-count: 1')"
+same "one training more" $((before + 1)) "$(jobs)"
+
+# --- kill -9 -------------------------------------------------------------------------------------------
+kill_gateway() {
+  kill -9 "$(awk '$1 == "gateway" { print $2 }' "$KAIRO_HOME/run/pids")"
+  until_true 20 curl -sf "http://127.0.0.1:$port/readyz"
+}
+answers() { curl -s "$url/$1" | jq -S 'del(.estimated_finish, .status, .fine_tuned_model, .finished_at, .result_files, .hyperparameters, .method, .trained_tokens)'; }
+job_before=$(answers "fine_tuning/jobs/$first") file_before=$(answers "files/$file")
+head -c 3000000 /dev/zero | tr '\0' 'x' >"$work/large"
+count_before=$(curl -s "$url/files" | jq '.data | length')
+curl -s --limit-rate 500k "$url/files" -F purpose=user_data -F "file=@$work/large" >"$work/cut.out" &
+cut=$!
+sleep 1
+kill_gateway
+wait $cut
+same "a file that was being sent is not there" "$count_before" "$(curl -s "$url/files" | jq '.data | length')"
+same "nor its bytes" "" "$(ls "$KAIRO_HOME/state/gateway/drafts")"
+same "a job after kill -9" "$job_before" "$(answers "fine_tuning/jobs/$first")"
+same "a file after kill -9" "$file_before" "$(answers "files/$file")"
+same "a retry after kill -9 is the same job" "$first" "$(create -H 'x-stainless-retry-count: 2')"
+same "cancelled" cancelled "$(curl -s -X POST "$url/fine_tuning/jobs/$first/cancel" | jq -r .status)"
+is_gone() { ! kairo get workspace "$first" >/dev/null 2>&1; }
+holds "its Workspace goes" until_true 60 is_gone
+# --- a gateway without its folder ------------------------------------------------------------------------
+rm -rf "$KAIRO_HOME/state/gateway"
+kill_gateway
+same "a cancelled job without the folder" cancelled "$(curl -s "$url/fine_tuning/jobs/$first" | jq -r .status)"
+same "a job that is done without the folder" "ft:smollm2-135m-instruct:kairo:pip:${job: -8}" "$(curl -s "$url/fine_tuning/jobs/$job" | jq -r .fine_tuned_model)"
+same "no token in the logs" "" "$(grep -rl 'token=' "$KAIRO_HOME/log" 2>/dev/null)"
+same "no page of another site" 403 "$(curl -s -o "$work/page.json" -w '%{http_code}' -H 'Origin: https://example.org' "$url/models")"
