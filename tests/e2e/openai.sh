@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# tests/e2e/openai.sh - the page docs/from-openai.md, its commands and its program, by OpenAI's own python SDK on a real kairo;
-# then what goes wrong: bad rows, a retried create, a cancel, kill -9 of the gateway.
-# usage: openai.sh BUILD    KAIRO_OPENAI_PYTHON: a python3 that has openai
+# tests/e2e/openai.sh - the page docs/from-openai.md, its commands and its program, by OpenAI's own python SDK on a real kairo,
+# and the node SDK's story; then what goes wrong: bad rows, a retried create, a cancel, kill -9 of the gateway.
+# usage: openai.sh BUILD    KAIRO_OPENAI_PYTHON: a python3 that has openai; KAIRO_OPENAI_NODE: a folder with its node_modules
 . "$(dirname "$0")/lib.sh"
 page=$source_dir/docs/from-openai.md
 python=${KAIRO_OPENAI_PYTHON:-}
@@ -40,6 +40,20 @@ timeout 240 "$python" "$source_dir/tests/openai/conformance.py" "$work/rows.json
 status=$?
 tail -n 1 "$work/conformance.out"
 [ $status = 0 ] && pass "conformance" || fail "conformance" "$(grep -E 'FAIL|Error' "$work/conformance.out" | head -n 20)"
+
+# --- the node SDK -------------------------------------------------------------------------------------
+modules=${KAIRO_OPENAI_NODE:-${KAIRO_CACHE:-$HOME/.cache/kairo}/openai-node}
+if ! command -v node >/dev/null; then
+  skip "the node SDK" "node is not installed"
+elif [ ! -d "$modules/node_modules/openai" ] && ! npm --prefix "$modules" install --no-audit --no-fund openai@6.49.0 >"$work/npm.log" 2>&1; then
+  skip "the node SDK" "openai@6.49.0 is not to be had by npm"
+else
+  cp "$source_dir/tests/openai/story.mjs" "$modules/story.mjs"
+  timeout 240 node "$modules/story.mjs" "$work/rows.jsonl" >"$work/node.out" 2>&1
+  status=$?
+  tail -n 1 "$work/node.out"
+  [ $status = 0 ] && pass "the node SDK" || fail "the node SDK" "$(grep -E 'FAIL|Error' "$work/node.out" | head -n 20)"
+fi
 
 # --- a retried create --------------------------------------------------------------------------------
 file=$(curl -s "$url/files" -F purpose=fine-tune -F "file=@$work/rows.jsonl" | jq -r .id)
