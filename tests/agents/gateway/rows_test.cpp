@@ -36,7 +36,8 @@ TEST_CASE("one row") {
   const Row rows[] = {
       {"a chat", chat(asking + "," + answering), Dialect::chat, ""},
       {"weights",
-       chat(asking + R"(,{"role":"assistant","content":"a","weight":0},)" + asking + "," + answering),
+       chat(asking + R"(,{"role":"assistant","content":"a","weight":0},)" + asking + "," +
+            answering),
        Dialect::chat, ""},
       {"calls at the end, content null", chat(asking + "," + calling), Dialect::chat, ""},
       {"calls with their answer",
