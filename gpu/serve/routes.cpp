@@ -69,6 +69,8 @@ std::optional<Refusal> refusal_of(const Head& head) {
   const std::size_t bytes = head.length ? bytes_of(*head.length) : 0;
   const bool fits = bytes <= body_bytes_max;
   const std::string_view methods = methods_of(head.path);
+  if (head.path == "/v1/embeddings")
+    return Refusal{404, "embeddings are not computed here: these models answer", {}, fits};
   if (methods.empty())
     return Refusal{404,
                    "no such path; there are POST /v1/chat/completions, /v1/completions, /chat, "

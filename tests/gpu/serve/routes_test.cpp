@@ -51,6 +51,11 @@ TEST_CASE("every path with every method") {
       }
 }
 
+TEST_CASE("what is not done is refused by its name") {
+  CHECK(refusal_of({"POST", "/v1/embeddings", "2", {}})->why ==
+        "embeddings are not computed here: these models answer");
+}
+
 TEST_CASE("how a body is framed") {
   using Text = std::optional<std::string>;
   struct Row {
