@@ -89,7 +89,7 @@ Reply reply(const Refusal& refusal) {
   out.body = error_body(refusal);
   if (refusal.retry_after_s >= 0)
     out.headers.emplace_back("Retry-After", std::to_string(refusal.retry_after_s));
-  else if (refusal.status == 409 || refusal.status >= 500)
+  else if (refusal.status == 409 || refusal.status == 429 || refusal.status >= 500)
     out.headers.emplace_back("x-should-retry", "false");  // the SDKs would ask twice more
   return out;
 }

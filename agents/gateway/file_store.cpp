@@ -342,6 +342,7 @@ Status FileStore::cancel_upload(const std::string& id) {
 }
 Result<StoredFile> FileStore::complete(const std::string& id, const std::vector<std::string>& parts,
                                        const std::string& md5) {
+  const std::scoped_lock one(completing_);
   const auto upload = find_upload(id);
   if (!upload) return Error{Code::not_found, "no such upload"};
   if (upload->status == "completed")  // asked again: the answer was lost

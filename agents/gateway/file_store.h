@@ -84,6 +84,7 @@ class FileStore {  // thread-safe
   Status save_upload(const Upload& upload) const;
   const std::string folder_;
   const Clock& clock_;
+  std::mutex completing_;  // one upload after the other: asked twice, one file is made
   mutable std::mutex mutex_;
   mutable std::map<std::string, StoredFile> files_;  // guarded by mutex_, as the uploads
   mutable std::map<std::string, Upload> uploads_;

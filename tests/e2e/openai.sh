@@ -23,6 +23,7 @@ jobs() { kairo get workspaces -o json | jq -r '[.items[] | select(.metadata.labe
 
 # --- the page's program -----------------------------------------------------------------------------
 cp "$source_dir/examples/quickstart/data/pip.jsonl" "$work/rows.jsonl"
+head -n 12 "$work/rows.jsonl" >"$work/few.jsonl"
 sed -n '/^```python/,/^```/p' "$page" | grep -v '^```' >"$work/page.py"
 holds "the page has a program" test -s "$work/page.py"
 (cd "$work" && timeout 240 "$python" page.py >page.out 2>page.err) || fail "the page's program" "$(tail -n 5 "$work/page.err")"
@@ -85,6 +86,36 @@ same "a retry after kill -9 is the same job" "$first" "$(create -H 'x-stainless-
 same "cancelled" cancelled "$(curl -s -X POST "$url/fine_tuning/jobs/$first/cancel" | jq -r .status)"
 is_gone() { ! kairo get workspace "$first" >/dev/null 2>&1; }
 holds "its Workspace goes" until_true 60 is_gone
+# --- keys and limits: a second gateway ------------------------------------------------------------------
+printf 'sk-of-alice-0123456789 alice\nsk-of-bob-01234567890 bob\n' >"$work/keys"
+refused_start() { kairo gateway --openai-keys-file "$work/keys" "$@" 2>&1 | tail -n 1; }
+chmod 604 "$work/keys"
+same "keys that others may read" "error: openai-keys-file $work/keys: others may read it; chmod 600 it" "$(refused_start)"
+chmod 600 "$work/keys"
+same "open to everybody" "error: the gateway would answer everybody at 0.0.0.0: set openai-keys-file, or listen on 127.0.0.1 (openai-address)" \
+  "$(kairo gateway --openai-address 0.0.0.0:1 2>&1 | tail -n 1)"
+second=$(free_port)
+kairo gateway --openai-keys-file "$work/keys" --openai-address "127.0.0.1:$second" --state-dir "$work/second" \
+  --openai-jobs-limit 1 --openai-files-limit 40KB 2>"$work/second.log" &
+children+=($!)
+until_true 20 curl -sf "http://127.0.0.1:$second/readyz"
+as() { curl -s -H "Authorization: Bearer sk-of-$1" "${@:3}" "http://127.0.0.1:$second/v1/$2"; } # key path curl's...
+same "without a key" "401 invalid_api_key" "$(curl -s -w ' %{http_code}' "http://127.0.0.1:$second/v1/models" -o "$work/401.json" | tr -d ' ') $(jq -r .error.code "$work/401.json")"
+same "with another one" invalid_api_key "$(as eve-0123456789 models | jq -r .error.code)"
+same "with a key" list "$(as alice-0123456789 models | jq -r .object)"
+head -c 30000 "$work/large" >"$work/small"
+same "a file below the limit" processed "$(as alice-0123456789 files -F purpose=user_data -F "file=@$work/small" | jq -r .status)"
+same "more than one key's files may have" storage_limit_exceeded "$(as alice-0123456789 files -F purpose=user_data -F "file=@$work/small" | jq -r .error.code)"
+same "another's files are counted apart" processed "$(as bob-01234567890 files -F purpose=user_data -F "file=@$work/small" | jq -r .status)"
+mine=$(as alice-0123456789 files -F purpose=fine-tune -F "file=@$work/few.jsonl" | jq -r .id)
+a_job() { as "$1" fine_tuning/jobs -d '{"model": "smollm2-135m-instruct", "training_file": "'"$mine"'", "hyperparameters": {"n_epochs": 50}}'; }
+made=$(a_job alice-0123456789 | jq -r .id)
+same "one job of a key" rate_limit_exceeded "$(a_job alice-0123456789 | jq -r .error.code)"
+other=$(a_job bob-01234567890 | jq -r .id)
+same "another key's job" "ftjob-" "${other:0:6}"
+for one in "$made" "$other"; do as alice-0123456789 "fine_tuning/jobs/$one/cancel" -X POST >/dev/null; done
+same "no key in the log" "" "$(grep -o 'sk-of[a-z0-9-]*' "$work/second.log")"
+
 # --- a gateway without its folder ------------------------------------------------------------------------
 rm -rf "$KAIRO_HOME/state/gateway"
 kill_gateway
