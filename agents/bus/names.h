@@ -18,6 +18,7 @@ class Names {
   std::string facts() const { return "KAIRO_FACTS" + suffix(); }
   std::string status() const { return "KAIRO_STATUS" + suffix(); }
   std::string dead() const { return "KAIRO_DEAD" + suffix(); }
+  std::string curves() const { return "KAIRO_CURVES" + suffix(); }
   std::string inbox(const std::string& user) const;  // "_INBOX_blue-watcher"
 
  private:

@@ -205,7 +205,7 @@ Status NatsBus::renew_reader() {
     if (is_alive) return ok();
     reader_.reset();
   }
-  auto reader = TRY(NatsReader::start(context_, options_.names, cursor_));
+  auto reader = TRY(NatsReader::start(context_, options_.names, options_.reads, cursor_));
   const std::lock_guard lock(reader_mutex_);
   reader_ = std::move(reader);
   reader_connects_ = connects;
@@ -235,8 +235,8 @@ Result<std::string> NatsBus::incarnation() {
   TRY(prepare());
   jsStreamInfo* info = nullptr;
   jsErrCode code{};
-  const natsStatus s =
-      js_GetStreamInfo(&info, context_, options_.names.facts().c_str(), nullptr, &code);
+  const std::string stream = NatsReader::stream_of(options_.names, options_.reads);
+  const natsStatus s = js_GetStreamInfo(&info, context_, stream.c_str(), nullptr, &code);
   if (s == NATS_NOT_FOUND && options_.admin) {  // wiped under a living connection
     const std::lock_guard lock(prepare_mutex_);
     prepared_ = 0;

@@ -99,18 +99,22 @@ struct NatsReader::Arrivals {
   static void ended(void* closure) { delete static_cast<std::shared_ptr<Arrivals>*>(closure); }
 };
 
+std::string NatsReader::stream_of(const Names& names, const std::string& subjects) {
+  return subjects.starts_with("kairo.curves.") ? names.curves() : names.facts();
+}
+
 Result<std::unique_ptr<NatsReader>> NatsReader::start(jsCtx* context, const Names& names,
-                                                      Cursor from) {
+                                                      const std::string& wanted, Cursor from) {
   std::unique_ptr<NatsReader> out(new NatsReader);
   out->arrivals_ = std::make_shared<Arrivals>(names);
-  const StreamState stream = TRY(look_at_stream(context, names.facts()));
-  out->cursor_ = TRY(start_of(context, names.facts(), from, stream.life));
+  const std::string name = stream_of(names, wanted), subjects = names.subject(wanted);
+  const StreamState stream = TRY(look_at_stream(context, name));
+  out->cursor_ = TRY(start_of(context, name, from, stream.life));
   const std::uint64_t after = out->cursor_.sequence;
   out->goes_on_ = after != 0;
   jsSubOptions options;
   jsSubOptions_Init(&options);
   options.Ordered = true;
-  const std::string name = names.facts(), subjects = names.subject("kairo.facts.>");
   options.Stream = name.c_str();
   options.Config.DeliverPolicy = after == 0 ? js_DeliverLastPerSubject : js_DeliverByStartSequence;
   options.Config.OptStartSeq = after == 0 ? 0 : after + 1;

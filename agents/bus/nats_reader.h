@@ -16,8 +16,11 @@ class NatsReader {  // next() from one thread; wake() from any
  public:
   // Reads on after `from`; all last values when the stream's message there is another one, or none.
   // unavailable: nothing is being read.
+  // subjects: as NatsOptions::reads.
   static Result<std::unique_ptr<NatsReader>> start(__jsCtx* context, const Names& names,
-                                                   Cursor from);
+                                                   const std::string& subjects, Cursor from);
+  // That has them.
+  static std::string stream_of(const Names& names, const std::string& subjects);
   ~NatsReader();
   NatsReader(const NatsReader&) = delete;
   NatsReader& operator=(const NatsReader&) = delete;

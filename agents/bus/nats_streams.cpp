@@ -18,7 +18,8 @@ constexpr std::int64_t answer_ms = 5'000;
 struct Stream {
   std::string name, subjects;
   std::int64_t per_subject;
-  int replicas;  // 0 = nobody said
+  int replicas;                // 0 = nobody said
+  std::int64_t bytes_max = 0;  // the oldest go beyond; 0 = the broker's own bounds
 };
 // What kairo relies on, in NATS' words.
 Json settings_of(const Stream& stream) {
@@ -35,6 +36,7 @@ Json settings_of(const Stream& stream) {
            {"no_ack", false},
            {"sealed", false}};
   if (stream.replicas > 0) out["num_replicas"] = stream.replicas;
+  if (stream.bytes_max > 0) out["max_bytes"] = stream.bytes_max;
   return out;
 }
 
@@ -156,9 +158,12 @@ Error nats_failure(const std::string& what, int status) {
 }
 
 Status prepare_streams(__natsConnection* connection, const Names& names, int replicas) {
-  const Stream streams[] = {{names.facts(), names.subject("kairo.facts.>"), 1, replicas},
-                            {names.status(), names.subject("kairo.status.>"), 1, replicas},
-                            {names.dead(), names.subject("kairo.dead.>"), 1000, replicas}};
+  constexpr std::int64_t curves_max = 256 << 20;
+  const Stream streams[] = {
+      {names.facts(), names.subject("kairo.facts.>"), 1, replicas},
+      {names.status(), names.subject("kairo.status.>"), 1, replicas},
+      {names.dead(), names.subject("kairo.dead.>"), 1000, replicas},
+      {names.curves(), names.subject("kairo.curves.>"), 1, replicas, curves_max}};
   for (const Stream& stream : streams) TRY(prepare(connection, stream));
   return drop_old_consumers(connection, names.facts());
 }

@@ -161,8 +161,36 @@ void poison(bus::Bus& a, bus::Bus& b, const std::function<std::string()>& letter
   CHECK(step_until([&] { return loop.find("u1") != nullptr; }));
 }
 
+// Curves are large and for viewers: who reads facts does not hear them, nor they facts; one who
+// reads some facts hears those alone. a reads all facts.
+void parts(bus::Bus& a, bus::Bus& curves, bus::Bus& steps) {
+  publish_soon(a, {"kairo.curves.d.u1", "", "old"});
+  publish_soon(a, {"kairo.curves.d.u1", "", "new"});
+  publish_soon(a, {"kairo.facts.training.d.w.n", "", "step"});
+  publish_soon(a, {"kairo.facts.job.d.w", "", "job"});
+  CHECK(take(curves, 1) == Map{{"kairo.curves.d.u1", "new"}});
+  CHECK(take(steps, 1) == Map{{"kairo.facts.training.d.w.n", "step"}});
+  CHECK(take(a, 2) == Map{{"kairo.facts.training.d.w.n", "step"}, {"kairo.facts.job.d.w", "job"}});
+  publish_soon(a, {"kairo.curves.d.u2", "", "more"});
+  CHECK(take(curves, 1) == Map{{"kairo.curves.d.u2", "more"}});
+  CHECK(drain(steps).empty());
+}
+
 }  // namespace
 
+TEST_CASE("bus contract, parts: memory") {
+  bus::MemoryBroker broker(clock_now);
+  bus::MemoryBus a(broker), curves(broker, "kairo.curves."), steps(broker, "kairo.facts.training.");
+  parts(a, curves, steps);
+}
+TEST_CASE_TEMPLATE("bus contract, parts: NATS", Server, test::InstalledNats, test::NewestNats) {
+  Broker broker(Server::program());
+  if (broker.program.empty()) return;
+  broker.start();
+  const auto a = broker.open(true), curves = broker.open(false, {}, "", "kairo.curves.>"),
+             steps = broker.open(false, {}, "", "kairo.facts.training.>");
+  parts(*a, *curves, *steps);
+}
 TEST_CASE("bus: subject tokens keep names apart") {
   CHECK(bus::token("tune-me") == "tune-me");
   CHECK(bus::token("a.b") == "a_2eb");

@@ -92,12 +92,13 @@ std::string Broker::dead_letter() const {
   return base64_decode(reply.substr(begin, reply.find('"', begin) - begin)).value();
 }
 std::unique_ptr<bus::Bus> Broker::open(bool admin, const bus::Names& names,
-                                       const std::string& client) const {
+                                       const std::string& client, const std::string& reads) const {
   bus::NatsOptions options;
   options.url = "nats://127.0.0.1:" + std::to_string(port);
   options.admin = admin;
   options.names = names;
   options.client = client;
+  options.reads = reads;
   return bus::open_nats_bus(options).value();
 }
 

@@ -31,7 +31,8 @@ struct Broker {  // with file storage; ended by its destructor
   std::string connections() const;  // and their subscriptions: what its monitoring says, in JSON
   std::string dead_letter() const;  // the last one of b
   std::unique_ptr<bus::Bus> open(bool admin, const bus::Names& names = {},
-                                 const std::string& client = "") const;
+                                 const std::string& client = "",
+                                 const std::string& reads = "kairo.facts.>") const;
   std::string program;
   TempDir dir;
   int port = free_port(), monitoring = free_port();

@@ -123,13 +123,13 @@ TEST_CASE("bus: a cluster's name in subjects, streams and inboxes") {
   const bus::Names none, blue = bus::Names::of("blue-1").value();
   CHECK(none.subject("kairo.facts.job.d.w") == "kairo.facts.job.d.w");
   CHECK(none.ours("kairo.facts.job.d.w") == "kairo.facts.job.d.w");
-  CHECK(none.facts() + " " + none.status() + " " + none.dead() ==
-        "KAIRO_FACTS KAIRO_STATUS KAIRO_DEAD");
+  CHECK(none.facts() + " " + none.status() + " " + none.dead() + " " + none.curves() ==
+        "KAIRO_FACTS KAIRO_STATUS KAIRO_DEAD KAIRO_CURVES");
   CHECK(none.inbox("watcher") == "_INBOX_watcher");
   CHECK(blue.subject("kairo.facts.job.d.w") == "kairo-blue-1.facts.job.d.w");
   CHECK(blue.ours("kairo-blue-1.facts.job.d.w") == "kairo.facts.job.d.w");
-  CHECK(blue.facts() + " " + blue.status() + " " + blue.dead() ==
-        "KAIRO_FACTS_blue-1 KAIRO_STATUS_blue-1 KAIRO_DEAD_blue-1");
+  CHECK(blue.facts() + " " + blue.status() + " " + blue.dead() + " " + blue.curves() ==
+        "KAIRO_FACTS_blue-1 KAIRO_STATUS_blue-1 KAIRO_DEAD_blue-1 KAIRO_CURVES_blue-1");
   CHECK(blue.inbox("watcher") == "_INBOX_blue-1-watcher");
   CHECK(bus::Names::of("").value().facts() == "KAIRO_FACTS");
   for (const std::string& bad : {std::string("a.b"), std::string("Blue"), std::string("*"),
