@@ -6,7 +6,7 @@ namespace=${1:-kairo-system}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-for agent in watcher provisioner launcher node pusher admin; do
+for agent in watcher provisioner launcher node pusher web admin; do
   # It begins with a letter: nats-server reads a value that begins with a digit as a number.
   printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: kairo-bus-%s, namespace: %s}\nstringData: {password: k%s}\n---\n' \
     "$agent" "$namespace" "$(openssl rand -hex 20)"

@@ -31,7 +31,7 @@ kairo_up() {
     sed -e "s|\"/etc/nats/tls|\"$DIR/bus|g; s|\"/data\"|\"$DIR/bus/data\"|; s|^port: 4222|host: 127.0.0.1\nport: $bus_port|" \
       -e "s|http_port: 8222|http: \"127.0.0.1:$((PORT + 8))\"|" >"$DIR/bus/nats.conf"
   export POD_NAME=kairo-nats-0
-  for agent in watcher provisioner launcher node pusher admin; do
+  for agent in watcher provisioner launcher node pusher web admin; do
     K get secret "kairo-bus-$agent" -n $ns -o json | jq -r '.data.password' | base64 -d >"$DIR/bus/$agent.password"
     export "KAIRO_BUS_${agent^^}=$(cat "$DIR/bus/$agent.password")"
   done

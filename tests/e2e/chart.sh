@@ -80,7 +80,7 @@ secrets() { kubectl get secret -n $ns -o json | jq -cS '[.items[] | select(.meta
 before=$(secrets)
 run_page '^## What the chart' '^## What each'
 same "an upgrade keeps passwords and certificates" "$before" "$(secrets)"
-same "seven secrets" 7 "$(jq length <<<"$before")"
+same "eight secrets" 8 "$(jq length <<<"$before")"
 
 kubectl create namespace "dry-$ns" >/dev/null
 dry() { # NAME SETTINGS...: what is rendered is taken by the server

@@ -9,7 +9,7 @@ kubectl get configmap kairo-nats -n $ns -o jsonpath='{.data.nats\.conf}' >"$bus/
 sed -e "s|/etc/nats/tls|$bus|; s|/data|$bus/data|; s|^port: 4222|host: 127.0.0.1\nport: $port|; s|http_port: 8222|http: \"127.0.0.1:$(free_port)\"|" \
   -e "s|\"/etc/nats/tls|\"$bus|g" "$bus/of_chart.conf" >"$bus/nats.conf"
 export POD_NAME=kairo-nats-0
-for agent in watcher provisioner launcher node pusher admin; do
+for agent in watcher provisioner launcher node pusher web admin; do
   kubectl get secret "kairo-bus-$agent" -n $ns -o json | jq -r '.data.password' | base64 -d >"$bus/$agent.password"
   export "KAIRO_BUS_${agent^^}=$(cat "$bus/$agent.password")"
 done
@@ -52,6 +52,24 @@ if until_true 30 kubectl get job first-tuning; then pass "a Workspace goes to it
 fi
 same "the Job's image is the one that was named" registry.example.org/kairo-engine:1 \
   "$(kubectl get job first-tuning -o jsonpath='{.spec.template.spec.containers[0].image}')"
+# The page, with its own token; a viewer's decides what is shown.
+kubectl create token kairo-web -n $ns >"$work/web.token"
+kubeconfig "$work/web.token" >"$work/web.kubeconfig"
+page_port=$(free_port)
+named env KAIRO_MODE=kubeconfig KAIRO_KUBECONFIG="$work/web.kubeconfig" KAIRO_BUS_URL="tls://kairo-nats.$ns.svc:$port" \
+  KAIRO_BUS_PASSWORD_FILE="$bus/web.password" KAIRO_BUS_CA_FILE="$bus/ca.crt" KAIRO_HEALTH_ADDRESS="127.0.0.1:$page_port" kairo web 2>"$work/web.log" &
+children+=($!)
+holds "the page is ready with its token, on the chart's bus" until_true 30 curl -sf "http://127.0.0.1:$page_port/readyz"
+shown() { # TOKEN PATH: status and body
+  curl -s --max-time 5 -w ' %{http_code}' -H "Authorization: Bearer $1" "http://127.0.0.1:$page_port/api/v1/$2"
+}
+viewer=$(kubectl create token kairo-viewer -n $ns)
+same "a viewer sees the Workspaces" first-tuning "$(shown "$viewer" workspaces | sed 's/ 200$//' | jq -r '.items[].metadata.name')"
+same "and their events" "200" "$(shown "$viewer" workspaces/default/first-tuning/events | tail -c 3)"
+same "a token that nobody made" "The API server does not know this token (any more); docs/page.md says how to get one.  401" \
+  "$(shown nonsense workspaces | tr '\n' ' ')"
+same "an account without the right" "system:serviceaccount:$ns:kairo-launcher may not list workspaces of all namespaces; a ClusterRoleBinding to kairo-viewer allows it  403" \
+  "$(shown "$(cat "$work/launcher.token")" workspaces | tr '\n' ' ')"
 same "nobody was refused" "" "$(grep -h forbidden "$work"/*.log | head -n 3)"
 same "the node says which models it has" smollm2-135m-instruct "$(kubectl get node gpu-1 -o jsonpath='{.metadata.annotations.kairo\.dev/models}')"
 

@@ -59,6 +59,12 @@ may launcher "get jobs.batch" "create jobs.batch" "patch jobs.batch" "delete job
 may node "list pods" "patch nodes" "get secrets" "-list secrets" "-watch secrets" "-create secrets" "-get nodes" "-delete nodes" \
   "-patch nodes:status" "-get pods" "-delete pods" "-create pods" "-create pods:exec" "-get workspaces.kaito.sh" "-create jobs.batch" \
   "-get leases.coordination.k8s.io $ns" "-create serviceaccounts:token $ns"
+may web "get workspaces.kaito.sh" "list workspaces.kaito.sh" "watch workspaces.kaito.sh" "list jobs.batch" "list statefulsets.apps" \
+  "list nodes" "list events" "list pods" "list services" "list persistentvolumeclaims" "get pods" "get pods:log" \
+  "create tokenreviews.authentication.k8s.io" "create subjectaccessreviews.authorization.k8s.io" "-patch workspaces.kaito.sh" \
+  "-get secrets" "-list secrets" "-list configmaps" "-create pods" "-delete pods" "-create pods:exec" "-create services:proxy" "-create serviceaccounts:token $ns"
+may viewer "list workspaces.kaito.sh" "list events" "get pods:log" "create services:proxy" "-get secrets" "-patch workspaces.kaito.sh" "-list pods" \
+  "-create pods" "-delete workspaces.kaito.sh"
 # Where nodes are there, nothing is bought: "not one right more" below starts from here.
 own=("${granted[@]}")
 bought=(nodeclaims.karpenter.sh nodepools.karpenter.sh)
