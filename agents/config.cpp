@@ -125,6 +125,23 @@ Status remote(AgentConfig& out, const Settled& settled, const std::string& proce
   out.bus.url = "nats://kairo-nats:4222";
   return ok();
 }
+Result<web::WebConfig> web_in_cluster(const Settled& settled) {
+  AgentConfig read;
+  read.agent = "web";
+  read.health_host = "0.0.0.0";
+  read.health_port = 8080;
+  read.bus.url = "nats://kairo-nats:4222";
+  TRY(read_bus(read, settled));
+  read_health(read, settled);
+  web::WebConfig out;
+  out.cluster = TRY(target_of(settled)).config;
+  out.bus = read.bus;
+  out.bus.client = "web";
+  out.server.address = read.health_host;
+  out.server.port = read.health_port;
+  out.server.is_local = false;
+  return out;
+}
 }  // namespace
 
 std::string environment(const std::string& name) {
@@ -170,6 +187,24 @@ node::CacheSettings cache_settings(const Settled& settled, const std::string& mo
   out.ca_file = settled["hub-ca-file"];
   out.limit_bytes = bytes_in(settled["models-limit"]).value_or(0);
   out.keep_free_bytes = bytes_in(settled["models-keep-free"]).value_or(out.keep_free_bytes);
+  return out;
+}
+
+Result<web::WebConfig> web_config(const Settled& settled) {
+  if (!is_local(settled)) return web_in_cluster(settled);
+  const cli::Home home = TRY(cli::absolute({either(settled["home"], cli::default_home().path)}));
+  const cli::Ports ports = TRY(cli::read_ports(home));
+  web::WebConfig out;
+  out.cluster = {"http://127.0.0.1:" + std::to_string(ports.cluster), home / "secrets/web.token",
+                 ""};
+  out.bus.url = "nats://127.0.0.1:" + std::to_string(ports.nats);
+  out.bus.user = "web";
+  out.bus.password = TRY(cli::read_secret(home, "web.nats"));
+  out.bus.names = TRY(bus::Names::of(settled["bus-cluster"]));
+  out.bus.client = "web";
+  out.server.port = ports.web;
+  out.server.token = TRY(cli::read_secret(home, "page"));
+  out.port_file = home / "run/web.port";
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include "agents/provisioner/terms.h"
 #include "agents/pusher/checkpoint.h"
 #include "agents/settings.h"
+#include "agents/web/serve_web.h"
 #include "schemas/base/result.h"
 
 namespace kairo {
@@ -24,8 +25,8 @@ struct AgentConfig {
   // empty, the Lease object lease_name in this namespace.
   std::string lease_file, lease_ns, lease_name;
   std::string runs_dir;
-  node::CacheSettings models;  // of the node agent
-  std::string hub_token_file;  // "" = none
+  node::CacheSettings models;               // of the node agent
+  std::string hub_token_file;               // "" = none
   std::string nvml, kernel_log, xid_table;  // files; "" = the usual place; "none" = off
   // "" = the launcher's own
   std::string image, engine_image, cuda_engine_image, vllm_image;
@@ -46,6 +47,8 @@ bool is_local(const Settled& settled);
 Result<cluster::Target> target_of(const Settled& settled);
 // invalid: no such agent; a setting that is missing or does not do.
 Result<AgentConfig> agent_config(const std::string& agent, const Settled& settled);
+// Of `kairo web`. invalid: a setting that is missing or does not do.
+Result<web::WebConfig> web_config(const Settled& settled);
 // Where weights are and come from; folder: where they lie when nobody says anything.
 node::CacheSettings cache_settings(const Settled& settled, const std::string& folder);
 // One line at start: whatever somebody set and where, then what holds. Without secrets.

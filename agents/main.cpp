@@ -47,20 +47,20 @@ extern "C" void request_stop_or_leave(int) {
   else if (now - asked_at > same_press_ms)
     _exit(interrupted);
 }
+bool is_any(const CLI::App& app, std::initializer_list<const char*> names) {
+  return std::any_of(names.begin(), names.end(),
+                     [&](const char* name) { return app.got_subcommand(name); });
+}
 // What Ctrl-C does. A command that leaves nothing behind ends at once, wherever it stands; the
 // others look at stop_requested, and those that a person looks at are not kept waiting by a call.
 void hear_signals(const CLI::App& app) {
-  const auto is_one_of = [&](std::initializer_list<const char*> names) {
-    return std::any_of(names.begin(), names.end(),
-                       [&](const char* name) { return app.got_subcommand(name); });
-  };
   struct sigaction action {};
-  if (is_one_of({"agent", "gateway", "cluster-local", "fetch", "pull", "pull-model"})) {
+  if (is_any(app, {"agent", "gateway", "web", "cluster-local", "fetch", "pull", "pull-model"})) {
     action.sa_handler = request_stop;
     action.sa_flags = SA_RESTART;
   } else if (app.got_subcommand("up")) {
     action.sa_handler = request_stop;
-  } else if (is_one_of({"wait", "estimate", "files"})) {
+  } else if (is_any(app, {"wait", "estimate", "files"})) {
     action.sa_handler = request_stop_or_leave;
   } else {
     return;
@@ -152,12 +152,8 @@ Status choose_cluster(cli::Context& context, const Settled& settled, bool names_
 // Home folder and cluster, for the commands that need them; an agent reads its settings itself.
 Status prepare(const CLI::App& app, cli::Context& context,
                const std::map<std::string, std::string>& flags, bool names_ns) {
-  const auto is_any = [&](std::initializer_list<const char*> names) {
-    return std::any_of(names.begin(), names.end(),
-                       [&](const char* name) { return app.got_subcommand(name); });
-  };
-  if (is_any({"agent", "gateway", "fetch", "pull", "pull-model", "give-folders", "explain",
-              "completion", "version"}))
+  if (is_any(app, {"agent", "gateway", "web", "fetch", "pull", "pull-model", "give-folders",
+                   "explain", "completion", "version"}))
     return ok();
   const Settled settled = TRY(read_settings(flags));
   const auto home = flags.find("home");
@@ -166,13 +162,12 @@ Status prepare(const CLI::App& app, cli::Context& context,
   context.home = TRY(cli::absolute(context.home));
   choose_local_cluster(context);
   const bool has_choice =
-      is_any({"apply", "get", "describe", "delete", "logs", "events", "wait", "chat"});
+      is_any(app, {"apply", "get", "describe", "delete", "logs", "events", "wait", "chat"});
   if (!has_choice || is_local(settled)) return ok();
   return choose_cluster(context, settled, names_ns);
 }
 
 constexpr int wrong_usage = 2;
-
 int finish(const Status& status) {
   if (!status.ok()) std::cerr << "error: " << status.error().what << '\n' << std::flush;
   if (stop_requested) return 130;
@@ -244,6 +239,8 @@ int main(int argc, char** argv) {
   sub = command("down", "Stop it; what was done stays", [&] { return cli::down(context, purge); });
   sub->add_flag("--purge", purge, "Remove all state too");
   command("status", "The processes of the local kairo", [&] { return cli::status(context); });
+
+  command("dashboard", "Address of the page; opens it", [&] { return cli::dashboard(context); });
 
   std::vector<std::string> files;
   std::string kind, name, container, shell = "bash", field;
@@ -347,6 +344,8 @@ int main(int argc, char** argv) {
   });
   for (const Setting& s : settings())
     if (is_of_gateway(s.name)) add_setting(*sub, s);
+  command("web", "Serve the page",
+          [&] { return serve_page(read_settings(flags), stop_requested); });
   command("cluster-local", "Run the local cluster", [&] {
     log::start("cluster");
     return run_cluster(context.home);
@@ -368,7 +367,8 @@ int main(int argc, char** argv) {
   sub->add_option("--uid", uid)->required();
   sub->add_option("folders", folders)->required();
 
-  for (const char* own : {"agent", "gateway", "cluster-local", "fetch", "pull", "give-folders"})
+  for (const char* own :
+       {"agent", "gateway", "web", "cluster-local", "fetch", "pull", "give-folders"})
     app.get_subcommand(own)->group("Started by kairo itself");
   app.allow_extras();  // to name what is not understood
   try {

@@ -14,6 +14,7 @@
 #include "agents/cluster/kube_cluster.h"
 #include "agents/kube_lease.h"
 #include "agents/launcher/effects.h"
+#include "agents/node/curves.h"
 #include "agents/node/effects.h"
 #include "agents/node/fetches.h"
 #include "agents/node/gpu/gpu_teller.h"
@@ -234,6 +235,17 @@ Status wire_gpus(Parts& p) {
   });
   return ok();
 }
+// For whoever watches a run: what becomes of it does not hang on them, so they need no outbox.
+void tell_curves(Parts& p, const std::atomic<bool>& stop) {
+  node::CurveSensor sensor(*p.run_dirs, p.clock, [&p](const std::string& to, const std::string& b) {
+    return p.bus->publish({to, "", b});
+  });
+  for (; !stop; pause(1'000, stop)) {
+    if (p.tenure->term() == 0) continue;
+    const auto incarnation = p.bus->incarnation();
+    if (incarnation.ok()) sensor.look(incarnation.value());
+  }
+}
 Status wire_node(Parts& p) {
   if (p.config.nvml != "none") TRY(wire_gpus(p));
   p.run_dirs = node::make_run_dirs(p.config.runs_dir, p.config.models.folder);
@@ -254,6 +266,7 @@ Status wire_node(Parts& p) {
     for (; !stop; pause(250, stop)) sensor.look();
   });
   p.options.sensors.push_back([&p](const std::atomic<bool>& stop) { tell_models(p, stop); });
+  p.options.sensors.push_back([&p](const std::atomic<bool>& stop) { tell_curves(p, stop); });
   return ok();
 }
 
@@ -345,5 +358,11 @@ Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop) {
   log::error("the store is damaged: it is put aside, and all is read from the bus",
              {{"error", done.error().what}, {"kept", kept}});
   return serve(config, stop);
+}
+
+Status serve_page(const Result<Settled>& read, const std::atomic<bool>& stop) {
+  const Settled settled = TRY(read);
+  log::start("web", settled["log"]);
+  return web::serve_web(TRY(web_config(settled)), stop);
 }
 }  // namespace kairo

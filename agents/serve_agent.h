@@ -7,4 +7,6 @@
 namespace kairo {
 // Runs until `stop`.
 Status serve_agent(const AgentConfig& config, const std::atomic<bool>& stop);
+// `kairo web`, until `stop`. settled: as read_settings() gave them.
+Status serve_page(const Result<Settled>& settled, const std::atomic<bool>& stop);
 }  // namespace kairo

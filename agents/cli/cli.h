@@ -63,6 +63,8 @@ struct UpOptions {
 Status up(Context& context, const UpOptions& options, const std::string& program_dir);
 Status down(Context& context, bool purge);
 Status status(Context& context);
+// Prints the page's address with its token; on a terminal of a desktop opens it too.
+Status dashboard(Context& context);
 // Serves a folder's files on loopback until Ctrl-C: data sets for a local Workspace.
 Status serve_files(Context& context, const std::string& folder, int port);
 // Memory, tokens, steps and time, by kairo-tune on the Workspace's own data set and configuration.

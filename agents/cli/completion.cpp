@@ -4,9 +4,8 @@
 namespace kairo::cli {
 namespace {
 constexpr const char* verbs =
-    "up down status apply get describe logs wait chat delete events explain estimate pull-model "
-    "version "
-    "completion files";
+    "up down status dashboard apply get describe logs wait chat delete events explain estimate "
+    "pull-model version completion files";
 constexpr const char* kinds =
     "workspaces jobs pods services statefulsets configmaps secrets nodes events";
 constexpr const char* bash =

@@ -44,7 +44,7 @@ std::string stranger_in(const Home& home) {
 std::string random_secret() {
   char bytes[32];
   if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return {};
-  return sha256_hex({bytes, sizeof bytes}).substr(0, 40);
+  return sha256_hex({bytes, sizeof bytes});
 }
 sockaddr_in loopback(int port) {
   sockaddr_in address{};
@@ -81,6 +81,14 @@ const std::vector<std::string>& agents() {
                                               "pusher"};
   return names;
 }
+const std::vector<std::string>& users() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> out = agents();
+    out.emplace_back("web");
+    return out;
+  }();
+  return names;
+}
 
 Status write_private(const std::string& path, const std::string& text) {
   const std::string draft = path + ".new";
@@ -109,9 +117,9 @@ Status prepare_home(const Home& home) {
                                           "; choose another folder with --home or KAIRO_HOME"};
     chmod(folder.c_str(), S_IRWXU);
   }
-  std::vector<std::string> names{"registry", "registry.http", "admin.token", "admin.nats",
-                                 "gateway.token"};
-  for (const std::string& agent : agents()) {
+  std::vector<std::string> names{"registry",   "registry.http", "admin.token",
+                                 "admin.nats", "gateway.token", "page"};
+  for (const std::string& agent : users()) {
     names.push_back(agent + ".token");
     names.push_back(agent + ".nats");
   }
@@ -149,13 +157,14 @@ Result<Ports> read_ports(const Home& home) {
   if (!json.is_object())
     return Error{Code::not_found, "no local kairo in " + home.path + ": start it with `kairo up`"};
   return Ports{json.value("nats", 0), json.value("cluster", 0), json.value("registry", 0),
-               json.value("gateway", 0)};
+               json.value("gateway", 0), json.value("web", 0)};
 }
 Status write_ports(const Home& home, const Ports& ports) {
   const nlohmann::json json = {{"nats", ports.nats},
                                {"cluster", ports.cluster},
                                {"registry", ports.registry},
-                               {"gateway", ports.gateway}};
+                               {"gateway", ports.gateway},
+                               {"web", ports.web}};
   return write_private(home / "run/ports.json", json.dump() + "\n");
 }
 

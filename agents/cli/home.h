@@ -24,6 +24,8 @@ struct Home {
 Home default_home();
 Result<Home> absolute(const Home& home);   // invalid: its path is empty
 const std::vector<std::string>& agents();  // "watcher", "provisioner", ...
+// Who has a token at the API server and a password at the bus: the agents, and "web".
+const std::vector<std::string>& users();
 
 // Makes the folders and what is missing of the secrets. Idempotent. invalid: a folder that holds
 // other things and no kairo; it is left as it is.
@@ -34,7 +36,7 @@ Status purge_home(const Home& home);
 Result<std::string> read_secret(const Home& home, const std::string& name);
 // Ports are chosen once and kept, so that a restart finds the same addresses: {"nats": 4222, ...}
 struct Ports {
-  int nats = 0, cluster = 0, registry = 0, gateway = 0;
+  int nats = 0, cluster = 0, registry = 0, gateway = 0, web = 0;
 };
 Result<Ports> read_ports(const Home& home);
 Status write_ports(const Home& home, const Ports& ports);

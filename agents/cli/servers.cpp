@@ -19,17 +19,22 @@ std::string quoted(const std::vector<std::string>& subjects) {
   return out + "]";
 }
 // What every reader of facts may do, and no more: ordered consumers of its own on that stream.
-std::vector<std::string> reader_rights(const bus::Names& names, const std::string& agent) {
-  const std::string stream = names.facts();
+std::vector<std::string> of_stream(const std::string& stream) {
   return {"$JS.API.STREAM.INFO." + stream,
           "$JS.API.STREAM.MSG.GET." + stream,
           "$JS.API.CONSUMER.CREATE." + stream,
           "$JS.API.CONSUMER.CREATE." + stream + ".>",
           "$JS.API.CONSUMER.INFO." + stream + ".*",
           "$JS.API.CONSUMER.DELETE." + stream + ".*",
-          "$JS.FC." + stream + ".>",
-          names.inbox(agent) + ".>",
-          names.subject("kairo.dead." + agent)};
+          "$JS.FC." + stream + ".>"};
+}
+std::vector<std::string> reader_rights(const bus::Names& names, const std::string& agent) {
+  std::vector<std::string> out = of_stream(names.facts());
+  if (agent == "web")
+    for (const std::string& right : of_stream(names.curves())) out.push_back(right);
+  out.push_back(names.inbox(agent) + ".>");
+  out.push_back(names.subject("kairo.dead." + agent));
+  return out;
 }
 std::vector<std::string> publish_rights(const bus::Names& names, const std::string& agent) {
   std::vector<std::string> out = reader_rights(names, agent);
@@ -39,7 +44,7 @@ std::vector<std::string> publish_rights(const bus::Names& names, const std::stri
   };
   if (agent == "watcher") {
     facts({"workspace", "job", "pod", "server", "part", "node", "nodeclaim"});
-    for (const std::string& stream : {names.facts(), names.status(), names.dead()})
+    for (const std::string& stream : {names.facts(), names.status(), names.dead(), names.curves()})
       for (const char* verb : {"INFO.", "CREATE.", "UPDATE."})
         out.push_back("$JS.API.STREAM." + (verb + stream));
     out.push_back(names.subject("kairo.status.>"));
@@ -47,7 +52,10 @@ std::vector<std::string> publish_rights(const bus::Names& names, const std::stri
   }
   if (agent == "provisioner") facts({"resources"});
   if (agent == "launcher") facts({"run"});
-  if (agent == "node") facts({"rundir", "training", "artifact"});
+  if (agent == "node") {
+    facts({"rundir", "training", "artifact"});
+    out.push_back(names.subject("kairo.curves.>"));
+  }
   if (agent == "pusher") facts({"push", "checkpoint"});
   return out;
 }

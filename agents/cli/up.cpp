@@ -77,6 +77,7 @@ Result<Ports> choose_ports(const Home& home, const UpOptions& options) {
                                         "--openai-port"};
   if (options.openai_port != 0) ports.gateway = options.openai_port;
   keep(ports.gateway);
+  keep(ports.web);
   if (options.registry_port != 0) {
     ports.registry = options.registry_port;
     if (!is_port_free(ports.registry))
@@ -93,7 +94,7 @@ Result<Ports> choose_ports(const Home& home, const UpOptions& options) {
 Status write_configurations(const Home& home, const Ports& ports, const bus::Names& names) {
   NatsPlan nats{ports.nats, home / "state/nats", {}, names};
   std::string tokens = TRY(read_secret(home, "admin.token")) + " admin admin\n";
-  for (const std::string& agent : agents()) {
+  for (const std::string& agent : users()) {
     nats.passwords[agent] = TRY(read_secret(home, agent + ".nats"));
     tokens += TRY(read_secret(home, agent + ".token")) + " " + agent + " " +
               cluster::standard_rights(agent) + "\n";
@@ -126,6 +127,7 @@ std::vector<Program> programs(const Home& home, const std::string& dir, bool reg
   for (const std::string& name : agents())
     add(name, {kairo, "agent", name, "--mode", "local", "--home", home.path}, agent);
   add("gateway", {kairo, "gateway", "--mode", "local", "--home", home.path}, agent);
+  add("web", {kairo, "web", "--mode", "local", "--home", home.path}, agent);
   return out;
 }
 
@@ -150,9 +152,16 @@ Status publish_registry_secret(Context& context, const Ports& ports) {
   return ok();
 }
 
+// The token in the fragment, which a browser does not send.
+std::string page_address(const Home& home, const Ports& ports) {
+  const auto token = read_secret(home, "page");
+  return "http://127.0.0.1:" + std::to_string(ports.web) +
+         (token.ok() ? "/#token=" + token.value() : "");
+}
 void print_started(const Context& context, const Ports& ports, const UpOptions& options) {
   std::cout << "kairo is up (" << for_people(context.home.path) << ")\n"
             << "  cluster   http://127.0.0.1:" << ports.cluster << "\n"
+            << "  page      " << page_address(context.home, ports) << "\n"
             << "  nats      nats://127.0.0.1:" << ports.nats << "  (user admin: read "
             << options.names.subject("kairo.status.>") << "; password in "
             << for_people(context.home / "secrets/admin.nats") << ")\n";
@@ -285,6 +294,21 @@ Status down(Context& context, bool purge) {
                     ? "; what kairo did not make stays in " + context.home.path
                     : "")
             << "\n";
+  return ok();
+}
+
+Status dashboard(Context& context) {
+  TRY(must_run(context));
+  const std::string address = page_address(context.home, TRY(read_ports(context.home)));
+  std::cout << address << "\n";
+  const std::string opener = isatty(STDOUT_FILENO) == 1 ? find_program("xdg-open") : "";
+  if (opener.empty()) return ok();
+  const pid_t child = fork();  // it may go on in the foreground, as a browser's first window does
+  if (child == 0) {
+    setsid();
+    execl(opener.c_str(), "xdg-open", address.c_str(), nullptr);
+    _exit(1);
+  }
   return ok();
 }
 

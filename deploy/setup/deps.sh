@@ -46,6 +46,8 @@ python3-pip: fetches the wheels
 python3-venv: the oracle of make parity
 unzip: opens the wheels
 procps: pgrep and ps of the tests
+chromium-headless-shell: the page'"'"'s tests
+fonts-dejavu-core: what it writes with
 '
 missing=()
 while IFS=: read -r name why; do
@@ -97,6 +99,9 @@ if [ ! -f "$site/.complete" ]; then
   done
   touch "$site/.complete"
 fi
+
+# What the page is bundled with; kairo is built without it where it cannot be had.
+bash "$here/page.sh" >/dev/null || [ $? = 77 ]
 
 # CUDA's compiler, for the kernels of gpu/cuda: it needs no GPU. Into the same folder, as the wheels say.
 compiler=(nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-cccl==13.0.85)

@@ -148,6 +148,7 @@ node: artifact rundir training; none
 provisioner: resources; none
 pusher: checkpoint push; none
 watcher: job node nodeclaim part pod server workspace; none
+web: none; none
 nobody: Authorization Violation
 unsaid: claimend statusseen trouble" "$(timeout 20 python3 "$here/bus_rights.py" "$(jq -r .nats "$KAIRO_HOME/run/ports.json")" "$KAIRO_HOME/secrets")"
 

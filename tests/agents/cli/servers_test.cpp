@@ -10,7 +10,7 @@ using namespace kairo;
 
 TEST_CASE("deploy/chart/files/nats_users.conf is nats_config()'s, with passwords from outside") {
   cli::NatsPlan plan{4222, "/data", {}, {}};
-  for (const char* user : {"watcher", "provisioner", "launcher", "node", "pusher", "admin"})
+  for (const char* user : {"watcher", "provisioner", "launcher", "node", "pusher", "web", "admin"})
     plan.passwords[user] = std::string("of ") + user;
   std::string wanted = cli::nats_config(plan);
   wanted = wanted.substr(wanted.find("authorization {"));
