@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agents/cli/printers.h"
+#include "agents/transfer/url.h"
 #include "schemas/base/clock.h"
 
 namespace kairo::web {
@@ -39,6 +40,10 @@ Json shown_workspace(const Json& object) {
   if (const auto inference = out.find("inference");
       inference != out.end() && inference->is_object())
     inference->erase("template");
+  // A data set's address may hold a password or a token.
+  if (const Json::json_pointer urls("/tuning/input/urls"); out.contains(urls))
+    for (Json& url : out[urls])
+      if (url.is_string()) url = transfer::redacted_text(url.get<std::string>());
   out.erase("apiVersion");
   out.erase("kind");
   return out;

@@ -10,7 +10,8 @@
 #include "schemas/run_generated.h"
 
 namespace kairo::web {
-// A Workspace without what nobody watches: managedFields, pod templates.
+// A Workspace without what nobody watches (managedFields, pod templates) or nobody may see
+// (passwords and tokens in its data set's addresses).
 nlohmann::json shown_workspace(const nlohmann::json& object);
 std::string progress_json(const wire::ProgressT& progress);
 std::string curve_json(const wire::CurveT& curve);

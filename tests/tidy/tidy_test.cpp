@@ -53,7 +53,7 @@ const std::vector<Layer> layers = {
      {"schemas/", "agents/runtime/agent.h", "agents/runtime/decision.h", "agents/pusher/"}},
     {"agents/web/",
      {"schemas/", "agents/bus/", "agents/cluster/", "agents/runtime/", "agents/cli/family.h",
-      "agents/cli/printers.h", "agents/web/"}},
+      "agents/cli/printers.h", "agents/transfer/url.h", "agents/web/"}},
     // The rim: these put the parts together.
     {"agents/cli/", {"schemas/", "agents/"}},
     {"agents/main.cpp", {"schemas/", "state/", "agents/"}},

@@ -17,6 +17,10 @@ TEST_CASE("a Workspace without bookkeeping and pod templates") {
       web::shown_workspace(object).dump() ==
       R"({"inference":{"preset":{"name":"p"}},"metadata":{"name":"a","namespace":"d","uid":"u"}})");
   CHECK(web::shown_workspace(Json("text")).dump() == "{}");
+  const Json tuned = Json::parse(R"({"tuning":{"input":{"urls":[
+    "https://user:word@host.example/rows.jsonl?sig=secret#x", 7]}}})");
+  CHECK(web::shown_workspace(tuned).dump() ==
+        R"({"tuning":{"input":{"urls":["https://host.example/rows.jsonl",7]}}})");
 }
 TEST_CASE("a curve in columns; what is no number is null") {
   wire::CurveT c;
