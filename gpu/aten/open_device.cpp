@@ -33,6 +33,7 @@ Result<OpenedDevice> tried(Device device, const std::string& of_torch,
   device.self_test = test.text() + (flashes ? ", flash attention too" : "") + " (" +
                      std::to_string(clock.monotonic_ms() - began) + " ms)";
   device.by_kernels = kernels && test.given_up.empty();
+  device.by_flash = flashes;
   device.make = [of_torch, kernels, flashes,
                  given_up = test.given_up](int threads) -> Result<std::unique_ptr<Ops>> {
     auto made = computing(of_torch, threads, kernels);

@@ -34,6 +34,7 @@ struct Device {
   // For one engine or generator. unavailable: it does not compute what it should.
   std::function<Result<std::unique_ptr<Ops>>(int threads)> make;
   bool by_kernels = false;  // kairo's kernels compute all but products
+  bool by_flash = false;    // and libtorch's flash kernels attention in bf16
   std::string gpu{};  // its uuid, as NVIDIA's tools write it: "GPU-..."; "" = none, or not known
 };
 using DevicePtr = std::shared_ptr<const Device>;  // null: the CPU

@@ -314,6 +314,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
       options.budget_bytes, options.as_before,         options.keeps_best,  options.data_bytes,
       type == Type::bf16,   options.device != nullptr, options.limits,      ranks};
   request.by_kernels = options.device != nullptr && options.device->by_kernels;
+  request.by_flash = options.device != nullptr && options.device->by_flash;
   const bool has_memory = options.device != nullptr && options.device->free_bytes > 0;
   if (request.budget_bytes == 0)
     request.budget_bytes =

@@ -29,4 +29,16 @@ constexpr std::int64_t partial_gradients(std::int64_t threads, std::int64_t kv_h
                                          std::int64_t longest, std::int64_t dim) {
   return threads > kv_heads ? 2 * threads * longest * dim : 0;
 }
+// Bytes that libtorch's flash attention takes for a while to train: the output once more and its
+// sums, the gradients of output, queries, keys and values in bf16, with a head of keys for each
+// head of queries where several share one, and a row's sums and dq in fp32, with 128 rows more for
+// each of the segments. Read in its allocations; not measured on a GPU.
+constexpr std::int64_t flash_to_train(std::int64_t tokens, std::int64_t segments,
+                                      std::int64_t queries, std::int64_t keys, std::int64_t dim) {
+  const std::int64_t unit = dim <= 128 ? 32 : 64, padded = tokens + 128 * segments,
+                     dim_padded = (dim + unit - 1) / unit * unit;
+  const std::int64_t halves =
+      tokens * dim * (3 * queries + 2 * keys) + (queries == keys ? 0 : 2 * tokens * queries * dim);
+  return 2 * halves + 4 * queries * (tokens + padded + padded * dim_padded);
+}
 }  // namespace kairo::gpu

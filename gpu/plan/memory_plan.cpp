@@ -99,11 +99,22 @@ std::int64_t device_rounding_bytes(const ModelConfig& c, const LoraLayout& lora,
   return buffer_bytes(T * std::max(qkv, gate_up)) +
          factor_bytes(T * std::max(c.hidden, qkv), true) + factor_bytes(T * rank, true);
 }
+// As gpu/aten/flash_ops.cpp.
+bool takes_flash(const ModelConfig& c, const MemoryRequest& r) {
+  return r.by_flash && r.in_bf16 && !c.interleaved && c.attention_cap == 0 && c.head_dim % 8 == 0 &&
+         c.head_dim <= 256;
+}
+// Of a bag of T tokens whose rows are half as long as the longest, on an average.
+std::int64_t flash_bytes(const ModelConfig& c, const MemoryRequest& r, std::int64_t T) {
+  const std::int64_t segments = 1 + 2 * T / std::max<std::int64_t>(1, r.longest_row);
+  return flash_to_train(T, segments, c.heads, c.kv_heads, c.head_dim);
+}
 // What gpu/aten/ takes for a while within one call: the largest of its calls.
 std::int64_t operator_bytes(const ModelConfig& c, const LoraLayout& lora, const MemoryRequest& r,
                             const MemoryPlan& plan) {
   const std::int64_t T = plan.microbatch_tokens, longest = r.longest_row;
-  if (r.by_kernels) return buffer_bytes(2 * T * c.heads);  // attention's scratch
+  if (r.by_kernels)  // attention's scratch
+    return buffer_bytes(2 * T * c.heads) + (takes_flash(c, r) ? flash_bytes(c, r, T) : 0);
   constexpr std::int64_t query_rows = 128,
                          piece = 1 << 24;  // as attention.cpp, parts.cpp have them
   const std::int64_t attention =  // scores, probabilities, their gradients, slopes; widened rows

@@ -27,6 +27,7 @@ struct MemoryRequest {
   PlanLimits limits = {};   // of the attempt that is gone on from: kept
   std::int64_t ranks = 1;   // that sum their gradients
   bool by_kernels = false;  // kairo's kernels compute all but products; else libtorch's operators
+  bool by_flash = false;    // attention in bf16 by libtorch's flash kernels, where they take it
 };
 struct MemoryPlan {
   enum class Part : std::uint8_t { program, weights, adapter, activations };

@@ -235,6 +235,32 @@ TEST_CASE("plans: the cheapest that fits, and ever smaller ones where a device h
   CHECK(plan.cached_layers == 0);
 }
 
+TEST_CASE("plans: flash attention's own memory counts where it is used, in bf16") {
+  // 4096 tokens in 8 segments, 32 heads of 128 over 8 of keys: output and its gradient and dq
+  // 3 x 32 MiB, dk and dv 16, those for each head 64; of sums 3 x 512 KiB and 128 x 32 x 4 x 8
+  // bytes of them for the segments, of dq (4096 + 8 x 128) x 32 x 128 x 4 = 80 MiB.
+  CHECK(flash_to_train(4096, 8, 32, 8, 128) ==
+        ((96 + 16 + 64 + 80) << 20) + 2 * 4096 * 32 * 4 + 8 * 128 * 32 * 4);
+  CHECK(flash_to_train(100, 1, 2, 2, 80) == 2 * 100 * 80 * 10 + 4 * 2 * (100 + 228 + 228 * 96));
+  const auto config = load_model_config(test::golden("tiny_llama")).value();
+  const auto lora = make_lora_layout(config, 4, 1.0, {"all-linear"}).value();
+  MemoryRequest request;
+  request.tokens_per_step = request.longest_row = 512;
+  request.on_device = request.by_kernels = request.in_bf16 = true;
+  const auto operators = [&] {
+    const MemoryPlan plan = smallest_plan(config, lora, request);
+    for (const auto& item : plan.items)
+      if (item.what == "operators' own") return item.bytes;
+    return std::int64_t{0};
+  };
+  const std::int64_t without = operators();
+  request.by_flash = true;
+  CHECK(operators() - without ==
+        flash_to_train(512, 3, config.heads, config.kv_heads, config.head_dim));
+  request.in_bf16 = false;
+  CHECK(operators() == without);
+}
+
 TEST_CASE("a large buffer takes whole huge pages, a small one what it holds") {
   CHECK(buffer_bytes(0) == 0);
   CHECK(buffer_bytes(1) == 64);
