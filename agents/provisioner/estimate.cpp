@@ -2,9 +2,11 @@
 // weights + adapter and moments + activations + the program.
 #include "agents/provisioner/estimate.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "gpu/formats/model_config.h"
@@ -18,12 +20,12 @@ constexpr double nf4_bytes = 0.5 + (1.0 + 4.0 / 256) / 64;
 
 struct Parts {
   double weights, adapter, activations, program;
-  Need need(const char* kind) const {
+  Need need(const char* kind, const char* beside = "program") const {
     const double sum = weights + adapter + activations + program;
     char text[160];
     std::snprintf(text, sizeof text,
-                  "%s %.1f GiB, adapter and moments %.1f, activations %.1f, program %.1f", kind,
-                  weights / gib_bytes, adapter / gib_bytes, activations / gib_bytes,
+                  "%s %.1f GiB, adapter and moments %.1f, activations %.1f, %s %.1f", kind,
+                  weights / gib_bytes, adapter / gib_bytes, activations / gib_bytes, beside,
                   program / gib_bytes);
     return {static_cast<std::int64_t>(sum), text};
   }
@@ -36,33 +38,44 @@ namespace {
 constexpr std::int64_t rank = 16, row_tokens = 2048;
 constexpr int threads = 16;
 
-// The trainer's own plan on a CPU, with everything given up that can be.
-Need planned(const gpu::ModelConfig& config, gpu::Method method) {
+// A run on a GPU plans with nine tenths of what is free of its memory once a process has opened it;
+// both lie in "program and reserve", which is never less than the first of these.
+constexpr double gpu_program_bytes = 1.5 * gib_bytes, gpu_opened_bytes = 0.5 * gib_bytes;
+
+// The trainer's own plan, with everything given up that can be: in fp32 on a CPU; on a GPU in bf16,
+// with kairo's kernels and flash attention.
+Need planned(const gpu::ModelConfig& config, gpu::Method method, bool on_cpu) {
   const gpu::LoraLayout lora =
       gpu::lay_out(config, rank, 1, [](std::int64_t, gpu::Module) { return true; });
   gpu::MemoryRequest request;
   request.method = method;
   request.tokens_per_step = request.longest_row = row_tokens;
   request.threads = threads;
+  request.on_device = request.in_bf16 = request.by_kernels = request.by_flash = !on_cpu;
   const gpu::MemoryPlan plan = gpu::smallest_plan(config, lora, request);
   const auto bytes = [&plan](gpu::MemoryPlan::Part part) {
     return static_cast<double>(plan.bytes_of(part));
   };
   using Part = gpu::MemoryPlan::Part;
   return Parts{bytes(Part::weights), bytes(Part::adapter), bytes(Part::activations),
-               bytes(Part::program)}
-      .need(method == gpu::Method::qlora ? "NF4 weights" : "weights");
+               on_cpu ? bytes(Part::program)
+                      : std::max(gpu_program_bytes, bytes(Part::program) + gpu_opened_bytes +
+                                                        static_cast<double>(plan.peak_bytes()) / 9)}
+      .need(method == gpu::Method::qlora ? "NF4 weights" : "weights",
+            on_cpu ? "program" : "program and reserve");
 }
-// By preset and method, of the presets whose sizes the catalogue has.
-const std::map<std::pair<std::string, std::string>, Need>& all_planned() {
+// By preset, method and whether on a CPU, of the presets whose sizes the catalogue has.
+const std::map<std::tuple<std::string, std::string, bool>, Need>& all_planned() {
   static const auto plans = [] {
-    std::map<std::pair<std::string, std::string>, Need> out;
+    std::map<std::tuple<std::string, std::string, bool>, Need> out;
     for (const catalogue::Preset& preset : catalogue::presets()) {
       if (preset.config.empty()) continue;
       const auto config = gpu::parse_model_config(preset.config, preset.name);
       if (!config.ok()) continue;
-      out[{preset.name, "lora"}] = planned(config.value(), gpu::Method::lora);
-      out[{preset.name, "qlora"}] = planned(config.value(), gpu::Method::qlora);
+      for (const bool on_cpu : {false, true}) {
+        out[{preset.name, "lora", on_cpu}] = planned(config.value(), gpu::Method::lora, on_cpu);
+        out[{preset.name, "qlora", on_cpu}] = planned(config.value(), gpu::Method::qlora, on_cpu);
+      }
     }
     return out;
   }();
@@ -80,9 +93,9 @@ std::string why_not_native(const catalogue::Preset& preset) {
 }
 
 Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu) {
-  if (on_cpu)
-    if (const auto found = all_planned().find({preset.name, method}); found != all_planned().end())
-      return found->second;
+  if (const auto found = all_planned().find({preset.name, method, on_cpu});
+      found != all_planned().end())
+    return found->second;
   const double parameters = static_cast<double>(preset.parameters);
   const double wide = on_cpu ? 4 : 2;
   Parts parts{};
@@ -94,7 +107,7 @@ Need tuning_need(const catalogue::Preset& preset, const std::string& method, boo
   parts.adapter = 0.036 * parameters * (16 + 12);
   // A step's tokens through one layer group that is kept, in proportion to the model's width.
   parts.activations = std::sqrt(parameters) * 2048 * 16 * wide;
-  parts.program = on_cpu ? 0.4 * gib_bytes : 1.5 * gib_bytes;
+  parts.program = on_cpu ? 0.4 * gib_bytes : gpu_program_bytes;
   return parts.need(method == "qlora" ? "NF4 weights" : "weights");
 }
 

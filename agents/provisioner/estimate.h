@@ -14,8 +14,9 @@ struct Need {
   std::int64_t memory_bytes = 0;  // of the CPU's or the GPU's memory, where the model runs
   std::string why;                // "1.3 GiB: NF4 weights 0.2, ..." for the message
 };
-// on_cpu: fp32 compute in main memory, by the trainer's own memory plan where the catalogue has the
-// model's sizes (in bf16, which not every node's CPU gains by, it needs less); else bf16 on GPUs.
+// By the trainer's own memory plan where the catalogue has the model's sizes. on_cpu: fp32 compute
+// in main memory (in bf16, which not every node's CPU gains by, it needs less); else bf16 on one
+// GPU.
 Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu);
 // stored_bytes: of the files on the node, which our own engine maps as they are on a CPU; 0: not
 // known, fp32 is assumed.

@@ -63,14 +63,14 @@ TEST_CASE("provisioner: a model that no GPU of the machine holds is not bought f
   Desk desk;
   wire::WorkspaceT w = wished("Standard_NV36ads_A10_v5");
   w.version = 2;
-  w.tuning->preset = "llama-3.1-8b-instruct";
+  w.tuning->preset = "phi-4";
   w.tuning->method = "lora";
   desk.hear(std::move(w));
   CHECK(desk.decide() == "");
   CHECK(desk.record.resources->reason == "InsufficientMemory");
   CHECK(desk.record.resources->message ==
-        "llama-3.1-8b-instruct needs about 29.5 GiB on one GPU to tune (lora) (weights 15.0 GiB, "
-        "adapter and moments 7.5, activations 5.5, program 1.5); a GPU of Standard_NV36ads_A10_v5 "
+        "phi-4 needs about 36.8 GiB on one GPU to tune (lora) (weights 27.5 GiB, adapter and "
+        "moments 0.9, activations 2.7, program and reserve 5.6); a GPU of Standard_NV36ads_A10_v5 "
         "has 24.0 GiB; use one of Standard_NC24ads_A100_v4, Standard_NC40ads_H100_v5, "
         "Standard_NCC40ads_H100_v5");
 }

@@ -107,10 +107,47 @@ TEST_CASE("estimate: a tuning on a CPU needs the trainer's smallest plan") {
   }
 }
 
-TEST_CASE("estimate: what the catalogue has no sizes of, and GPUs, are guessed") {
+TEST_CASE("estimate: a tuning on a GPU needs what its smallest plan leaves of a GPU, too") {
+  const auto& p = preset("llama-3.1-8b-instruct");
+  const auto config = gpu::parse_model_config(p.config, p.name).value();
+  const auto lora = gpu::lay_out(config, 16, 1, [](std::int64_t, gpu::Module) { return true; });
+  gpu::MemoryRequest request;
+  request.tokens_per_step = request.longest_row = 2048;
+  request.on_device = request.in_bf16 = request.by_kernels = request.by_flash = true;
+  const gpu::MemoryPlan plan = gpu::smallest_plan(config, lora, request);
+  const std::int64_t free_bytes = tuning_need(p, "lora", false).memory_bytes - (1 << 29);
+  CHECK(free_bytes / 10 * 9 ==
+        doctest::Approx(static_cast<double>(plan.peak_bytes())).epsilon(1e-6));
+  struct Row {
+    const char* preset;
+    std::string method, bytes, why;
+  };
+  for (const Row& row :
+       {Row{"smollm2-135m-instruct", "lora", "2.1 GiB",
+            "weights 0.3 GiB, adapter and moments 0.1, activations 0.2, program and reserve 1.5"},
+        Row{"llama-3.1-8b-instruct", "lora", "21.5 GiB",
+            "weights 15.2 GiB, adapter and moments 0.7, activations 1.9, program and reserve 3.7"},
+        Row{"llama-3.1-8b-instruct", "qlora", "10.4 GiB",
+            "NF4 weights 5.5 GiB, adapter and moments 0.7, activations 1.9, program and reserve "
+            "2.3"},
+        Row{"phi-3-mini-128k-instruct", "qlora", "5.7 GiB",
+            "NF4 weights 2.2 GiB, adapter and moments 0.4, activations 1.4, program and reserve "
+            "1.7"},
+        Row{"llama-3.3-70b-instruct", "qlora", "56.0 GiB",
+            "NF4 weights 37.7 GiB, adapter and moments 3.5, activations 6.7, program and reserve "
+            "8.1"}}) {
+    CAPTURE(row.preset);
+    CAPTURE(row.method);
+    const Need need = tuning_need(preset(row.preset), row.method, false);
+    CHECK(gib(need.memory_bytes) == row.bytes);
+    CHECK(need.why == row.why);
+  }
+}
+
+TEST_CASE("estimate: what the catalogue has no sizes of is guessed") {
   CHECK(tuning_need(preset("gpt-oss-20b"), "qlora", true).why ==
         "NF4 weights 8.6 GiB, adapter and moments 12.9, activations 14.3, program 0.4");
-  CHECK(tuning_need(preset("smollm2-135m-instruct"), "lora", false).why ==
-        "weights 0.3 GiB, adapter and moments 0.1, activations 0.7, program 1.5");
+  CHECK(tuning_need(preset("gpt-oss-20b"), "qlora", false).why ==
+        "NF4 weights 7.4 GiB, adapter and moments 12.9, activations 7.2, program 1.5");
 }
 }  // namespace kairo::provisioner
