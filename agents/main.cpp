@@ -293,10 +293,15 @@ int main(int argc, char** argv) {
   sub->add_flag("--raw", chat.raw, "POST /chat, and print the reply as it comes");
   sub = command("explain", "What a field means", [&] { return cli::explain(field); });
   sub->add_option("field", field, "e.g. workspace.tuning");
+  cli::EstimateOptions planned;
   sub = command("estimate", "Memory, tokens, steps and time of a tuning, before it starts",
-                [&] { return cli::estimate(context, files, program_dir()); });
+                [&] { return cli::estimate(context, files, program_dir(), planned); });
   sub->add_option("-f,--filename", files, "The Workspace's YAML, or - for standard input")
       ->required();
+  sub->add_option("--device", planned.device,
+                  "cpu, cuda (whether or not a GPU is here); default: what this machine has")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
+  sub->add_option("--gpu-memory", planned.gpu_memory, "GiB of the GPU to plan for");
   sub = command("completion", "Shell completion (bash or zsh)", [&] {
     std::cout << cli::completion(shell);
     return ok();

@@ -105,6 +105,21 @@ int refuse(const std::string& code, const std::string& why) {
   return static_cast<int>(TuneExit::permanent);
 }
 
+// What a run would compute on, to plan for; it need not be there. gib 0: of the memory that is free
+// here; without a GPU, enough. Null: the CPU.
+DevicePtr planned_device(const std::string& name, double gib) {
+  if (name == "cpu") return nullptr;
+  const auto facts = open_cuda();
+  if (name == "auto" && gib == 0 && !facts.ok()) return nullptr;
+  Device device{"cuda", facts.ok() ? facts.value().text() : "a GPU", {}, 0, {}};
+  device.by_kernels = device.by_flash = true;
+  constexpr double gib_bytes = 1 << 30;
+  device.free_bytes = gib > 0      ? static_cast<std::int64_t>(gib * gib_bytes)
+                      : facts.ok() ? facts.value().free_bytes
+                                   : 0;
+  return std::make_shared<const Device>(std::move(device));
+}
+
 int estimate(const TuneInput& input, TuneJob job, bool as_json) {
   const SystemClock clock;
   Dataset data;
@@ -173,6 +188,7 @@ int run(int argc, char** argv) {
   TuneJob job;
   int gpus = 0;
   std::string gguf, model_dir, import_as = "stored", device = "auto";
+  double gpu_memory = 0;
   bool as_json = false;
   auto* train_command = app.add_subcommand("train", "Fine-tune; resumes from --state");
   auto* estimate_command =
@@ -195,6 +211,16 @@ int run(int argc, char** argv) {
   train_command->add_option("--copy-to", job.copy_dir, "Folder that gets a copy of the adapter");
   estimate_command->add_option("--state", job.state_dir,
                                "Folder of the run to come: keeps the tokenised rows for it");
+  estimate_command
+      ->add_option("--device", device,
+                   "What would compute: cpu, cuda (whether or not a GPU is here), auto: cuda where "
+                   "it can be used")
+      ->check(CLI::IsMember({"cpu", "cuda", "auto"}))
+      ->capture_default_str();
+  estimate_command
+      ->add_option("--gpu-memory", gpu_memory,
+                   "GiB of the GPU to plan for; 0: what is free here, without a GPU enough")
+      ->check(CLI::Range(0.0, 65536.0));
   estimate_command->add_flag("--json", as_json, "One JSON object");
   import_command->add_option("gguf", gguf, "The file")->required();
   import_command->add_option("dir", model_dir, "The folder to make")->required();
@@ -220,7 +246,10 @@ int run(int argc, char** argv) {
   }
   signals.let_go();  // Ctrl-C ends what leaves nothing behind
   if (self_test_command->parsed()) return self_test(device);
-  if (estimate_command->parsed()) return estimate(input, std::move(job), as_json);
+  if (estimate_command->parsed()) {
+    job.device = planned_device(device, gpu_memory);
+    return estimate(input, std::move(job), as_json);
+  }
   return import(gguf, model_dir, import_as == "f32" ? ImportAs::f32 : ImportAs::stored);
 }
 }  // namespace

@@ -5,6 +5,7 @@
 #include "gpu/engine/tune.h"
 
 namespace kairo::gpu {
-std::string estimate_text(const TuneJob& job, const TuneEstimate& estimate);  // one line
+// One line; of a device its plan's lines, too.
+std::string estimate_text(const TuneJob& job, const TuneEstimate& estimate);
 std::string estimate_json(const TuneJob& job, const TuneEstimate& estimate);  // one object
 }  // namespace kairo::gpu

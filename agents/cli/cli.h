@@ -67,9 +67,12 @@ Status status(Context& context);
 Status dashboard(Context& context);
 // Serves a folder's files on loopback until Ctrl-C: data sets for a local Workspace.
 Status serve_files(Context& context, const std::string& folder, int port);
+struct EstimateOptions {  // as kairo-tune's; "" = its default
+  std::string device, gpu_memory;
+};
 // Memory, tokens, steps and time, by kairo-tune on the Workspace's own data set and configuration.
 Status estimate(Context& context, const std::vector<std::string>& files,
-                const std::string& program_dir);
+                const std::string& program_dir, const EstimateOptions& options = {});
 struct PullModelOptions {
   std::string name;               // of the catalogue
   std::string image;              // instead of the preset's own sources; "" = none

@@ -89,17 +89,19 @@ Status run(const std::vector<std::string>& argv) {
 }  // namespace
 
 Status estimate(Context& context, const std::vector<std::string>& files,
-                const std::string& program_dir) {
+                const std::string& program_dir, const EstimateOptions& options) {
   const Job job = TRY(job_of(files));
   const auto* preset = catalogue::find_preset(job.preset);
   if (preset == nullptr)
     return Error{Code::invalid, "preset '" + job.preset + "' is not in the catalogue"};
   const std::string model = models_dir() + "/" + preset->name;
   if (!fs::exists(model + "/config.json")) {  // from the catalogue alone
-    const auto need = provisioner::tuning_need(*preset, job.method, true);
+    const bool on_cpu = options.device != "cuda" && options.gpu_memory.empty();
+    const auto need = provisioner::tuning_need(*preset, job.method, on_cpu);
     return Error{Code::not_found,
-                 job.preset + " needs about " + provisioner::gib(need.memory_bytes) + " (" +
-                     need.why + "); tokens and time need its weights, which are not in " + model};
+                 job.preset + " needs about " + provisioner::gib(need.memory_bytes) +
+                     (on_cpu ? " (" : " of a GPU (") + need.why +
+                     "); tokens and time need its weights, which are not in " + model};
   }
   const Scratch scratch;
   if (scratch.path.empty())
@@ -116,7 +118,19 @@ Status estimate(Context& context, const std::vector<std::string>& files,
   fetch.stop = &context.stop;
   TRY(transfer::fetch(fetch));
   std::ofstream(scratch.path + "/training_config.yaml") << job.config;
-  return run({program_dir + "/kairo-tune", "estimate", "--model", model, "--data", fetch.to,
-              "--config", scratch.path + "/training_config.yaml", "--method", job.method});
+  std::vector<std::string> argv = {program_dir + "/kairo-tune",
+                                   "estimate",
+                                   "--model",
+                                   model,
+                                   "--data",
+                                   fetch.to,
+                                   "--config",
+                                   scratch.path + "/training_config.yaml",
+                                   "--method",
+                                   job.method};
+  for (const auto& [flag, value] :
+       {std::pair{"--device", options.device}, std::pair{"--gpu-memory", options.gpu_memory}})
+    if (!value.empty()) argv.insert(argv.end(), {flag, value});
+  return run(argv);
 }
 }  // namespace kairo::cli

@@ -13,6 +13,8 @@ namespace {
 // adapters' gradients, the optimizer. Measured on SmolLM2 with rank 16 on all modules.
 constexpr double beside_products = 1.32;
 
+constexpr std::int64_t no_bound = std::int64_t{1} << 50;
+
 // Whole epochs take every row once; only the rest is walked through.
 TuneEstimate counts_of(const TuneJob& job) {
   TuneEstimate e;
@@ -55,6 +57,28 @@ double seconds_of(const TuneEstimate& e, const TuneJob& job, const ModelConfig& 
                             2;
   return beside_products * (training + evaluation * static_cast<double>(e.evaluations));
 }
+// As Engine::load, of a device that need not be there.
+Result<MemoryPlan> plan_on(const Device& device, const TuneJob& job, const EngineOptions& options,
+                           const ModelConfig& config, const LoraLayout& lora,
+                           std::int64_t& least_bytes) {
+  MemoryRequest request;
+  request.method = job.method;
+  request.tokens_per_step = options.tokens_per_step;
+  request.longest_row = options.longest_row;
+  request.threads = threads_of(options);
+  request.keeps_best = options.keeps_best;
+  request.in_bf16 = options.type == Type::bf16;
+  request.on_device = true;
+  request.by_kernels = device.by_kernels;
+  request.by_flash = device.by_flash;
+  request.budget_bytes = job.budget_bytes > 0    ? job.budget_bytes
+                         : device.free_bytes > 0 ? device.free_bytes / 10 * 9
+                                                 : no_bound;
+  MemoryPlan plan = TRY(plan_memory(config, lora, request));
+  if (plan.budget_bytes == no_bound) plan.budget_bytes = plan.peak_bytes();
+  least_bytes = smallest_plan(config, lora, request).peak_bytes();
+  return plan;
+}
 }  // namespace
 
 std::optional<TuneFailure> estimate_tune(const TuneJob& job, TuneEstimate& e) {
@@ -66,6 +90,15 @@ std::optional<TuneFailure> estimate_tune(const TuneJob& job, TuneEstimate& e) {
   LoraLayout lora = std::move(made).value();
   lora.dropout = job.dropout;
   const EngineOptions options = engine_options(job);
+  e = counts_of(job);
+  if (!job.held_out.empty()) e.evaluations = job.evaluation.count_all(job.total_steps);
+  if (job.device != nullptr) {
+    auto plan = plan_on(*job.device, job, options, config.value(), lora, e.least_bytes);
+    if (!plan.ok()) return model_failure(plan.error());
+    e.peak_bytes = plan.value().peak_bytes();
+    e.on_device = std::move(plan).value();
+    return std::nullopt;
+  }
   const int threads = job.threads > 0 ? job.threads : usable_cores();
   const std::int64_t budget = job.budget_bytes > 0 ? job.budget_bytes : available_bytes() / 10 * 9;
   const Products products = products_of(options, config.value(), threads).products;
@@ -74,8 +107,6 @@ std::optional<TuneFailure> estimate_tune(const TuneJob& job, TuneEstimate& e) {
       {job.method, options.tokens_per_step, options.longest_row, threads, budget, ComputeShape{},
        options.keeps_best, options.data_bytes, products != Products::fp32});
   if (!plan.ok()) return model_failure(plan.error());
-  e = counts_of(job);
-  if (!job.held_out.empty()) e.evaluations = job.evaluation.count_all(job.total_steps);
   e.peak_bytes = plan.value().peak_bytes();
   if (e.tokens > 0 && e.steps > 0)
     e.seconds = seconds_of(e, job, config.value(), plan.value(), products);

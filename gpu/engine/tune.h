@@ -77,9 +77,13 @@ struct TuneEstimate {
   std::int64_t evaluations = 0;
   std::int64_t peak_bytes = 0;
   double seconds = 0;  // on this machine, now, evaluations included: products are timed for two
+  // Of a job with a device, whose time is not known: its plan, and what the smallest one takes.
+  std::optional<MemoryPlan> on_device;
+  std::int64_t least_bytes = 0;
 };
 // The failures that the run would have before its first step, but for those of the weights' files,
-// which are not read here.
+// which are not read here. A device is planned for, not used: without free_bytes one that has room
+// for all.
 std::optional<TuneFailure> estimate_tune(const TuneJob& job, TuneEstimate& out);
 // Whether rows, settings and model go together.
 std::optional<TuneFailure> check_job(const TuneJob& job);

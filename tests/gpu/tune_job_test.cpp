@@ -148,20 +148,36 @@ TEST_CASE_FIXTURE(Folders, "tune job: rows that are held out are evaluated, and 
   CHECK(job.held_out[0].tokens.data() == data.held_out_rows[0].tokens.data());
   CHECK(job.evaluation.every == 3);
   CHECK(job.evaluation.at_end);
-  const TuneEstimate e{900, 500, 6, 2, 200 << 20, 12.4};
+  const TuneEstimate e{900, 500, 6, 2, 200 << 20, 12.4, {}, 0};
   CHECK(estimate_text(job, e) ==
         "3 rows (1 more held out), 6 steps, 2 evaluations, 900 tokens (500 trained), peak 200 MiB, "
         "about 12 s");
   CHECK(estimate_json(job, e) ==
         R"({"rows":3,"truncated":0,"dropped":0,"held_out":1,"tokens":900,"trained_tokens":500,)"
         R"("steps":6,"evaluations":2,"peak_bytes":209715200,"seconds":12.4})");
+  TuneEstimate planned = e;
+  planned.seconds = 0;
+  planned.least_bytes = 150 << 20;
+  planned.on_device = MemoryPlan{1, 512, 2, 64, 4, 200 << 20, {{"NF4 weights", 200 << 20, {}}}};
+  CHECK(estimate_text(job, planned) ==
+        "3 rows (1 more held out), 6 steps, 2 evaluations, 900 tokens (500 trained), peak 200 MiB "
+        "on the device, at the least 150 MiB\n"
+        "memory plan: peak 200 MiB of 200; 512 tokens at a time, 2 layers kept, 64 rows of logits, "
+        "NF4 weights of 1 layers dequantised once\n"
+        "  NF4 weights: 200 MiB");
+  CHECK(estimate_json(job, planned) ==
+        R"({"rows":3,"truncated":0,"dropped":0,"held_out":1,"tokens":900,"trained_tokens":500,)"
+        R"("steps":6,"evaluations":2,"peak_bytes":209715200,"device":"cpu",)"
+        R"("least_bytes":157286400,"microbatch_tokens":512,"kept_layers":2,"cached_layers":1,)"
+        R"("memory":[{"what":"NF4 weights","bytes":209715200}]})");
   job.truncated = 2;
   job.dropped = 5;
   CHECK(estimate_text(job, e).find("3 rows (2 truncated, 5 more without a target dropped, 1 more "
                                    "held out), 6 steps") == 0);
   REQUIRE(prepare_all(with("seed: 1", "1")) == "");
   CHECK(job.held_out.empty());
-  CHECK(estimate_text(job, {900, 500, 6, 0, 200 << 20, 12.4}).find("4 rows, 6 steps, 900") == 0);
+  CHECK(estimate_text(job, {900, 500, 6, 0, 200 << 20, 12.4, {}, 0}).find("4 rows, 6 steps, 900") ==
+        0);
   CHECK(prepare_all(with("eval_strategy: steps", "1")) ==
         "bad_config training_config.yaml: TrainingArguments.eval_strategy: steps needs rows that "
         "are held out; set DatasetConfig.train_test_split below 1 (now 1), or eval_strategy to no");

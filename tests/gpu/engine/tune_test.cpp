@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "gpu/aten/aten_ops.h"
 #include "gpu/engine/machine.h"
 #include "gpu/formats/files.h"
 #include "gpu/formats/model_config.h"
@@ -324,5 +325,36 @@ TEST_CASE_FIXTURE(TuneBench, "the estimate counts tokens and steps exactly") {
   for (const auto& row : rows.tokens) in_epoch += static_cast<std::int64_t>(row.size());
   REQUIRE_FALSE(estimate_tune(epochs, e));
   CHECK(e.tokens == in_epoch * 1'000'000'000);
+}
+
+TEST_CASE_FIXTURE(TuneBench, "the estimate of a device is what the engine plans there") {
+  TuneJob j = job("estimate");
+  j.budget_bytes = 0;
+  Device device{"aten-cpu", "a device", "", std::int64_t{2} << 30,
+                [](int threads) -> Result<std::unique_ptr<Ops>> {
+                  return std::unique_ptr<Ops>(make_aten_ops("cpu", threads));
+                }};
+  device.by_kernels = device.by_flash = true;
+  j.device = std::make_shared<const Device>(device);
+  TuneEstimate e;
+  REQUIRE_FALSE(estimate_tune(j, e));
+  REQUIRE(e.on_device);
+  const auto engine = Engine::load(engine_options(j));
+  REQUIRE_MESSAGE(engine.ok(), engine.error().what);
+  CHECK(e.on_device->text() == engine.value()->plan().text());
+  CHECK(e.peak_bytes == e.on_device->peak_bytes());
+  CHECK(e.least_bytes < e.peak_bytes);
+  CHECK(e.seconds == 0);
+  CHECK(e.steps == 9);
+
+  device.free_bytes = 0;  // a device that is not here: room for all
+  j.device = std::make_shared<const Device>(device);
+  REQUIRE_FALSE(estimate_tune(j, e));
+  CHECK(e.on_device->budget_bytes == e.peak_bytes);
+  device.free_bytes = e.least_bytes;  // nine tenths of it are planned with
+  j.device = std::make_shared<const Device>(device);
+  const auto failed = estimate_tune(j, e);
+  REQUIRE(failed);
+  CHECK(failed->code == "out_of_memory");
 }
 }  // namespace kairo::gpu
