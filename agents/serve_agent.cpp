@@ -56,6 +56,7 @@ struct Parts {
   std::unique_ptr<node::Fetches> fetches;
   std::unique_ptr<node::Checkpoints> checkpoints;
   std::unique_ptr<node::GpuTeller> gpus;
+  std::unique_ptr<node::ProgressSensor> progress;
   std::unique_ptr<pusher::Uploader> uploader;
   std::unique_ptr<pusher::CheckpointPushes> checkpoint_pushes;
   watcher::Workspaces workspaces;
@@ -227,7 +228,6 @@ Status wire_gpus(Parts& p) {
     TRY(node::amend(settings.xids, text));
   }
   p.gpus = std::make_unique<node::GpuTeller>(std::move(settings), *p.cluster, p.config.node);
-  p.options.more_metrics = [&p] { return p.gpus->metrics(); };
   p.options.sensors.push_back([&p](const std::atomic<bool>& stop) {
     for (; !stop; pause(500, stop))
       if (const auto node = p.loop->node(p.config.node); node && p.tenure->term() != 0)
@@ -258,12 +258,16 @@ Status wire_node(Parts& p) {
       transfer::RegistryOptions{});
   p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, *p.cluster, observe, p.config.node,
                                                   p.fetches.get(), p.checkpoints.get());
-  p.options.sensors.push_back([&p, observe](const std::atomic<bool>& stop) {
+  node::Utilization utilization;
+  if (p.gpus) utilization = [&p](const std::string& gpu) { return p.gpus->utilization(gpu); };
+  p.progress = std::make_unique<node::ProgressSensor>(*p.run_dirs, observe, p.config.node, p.clock,
+                                                      utilization);
+  p.options.more_metrics = [&p] {
+    return (p.gpus ? p.gpus->metrics() : std::string()) + p.progress->metrics();
+  };
+  p.options.sensors.push_back([&p](const std::atomic<bool>& stop) {
     while (!stop && p.tenure->term() == 0) pause(20, stop);
-    node::Utilization utilization;
-    if (p.gpus) utilization = [&p](const std::string& gpu) { return p.gpus->utilization(gpu); };
-    node::ProgressSensor sensor(*p.run_dirs, observe, p.config.node, p.clock, utilization);
-    for (; !stop; pause(250, stop)) sensor.look();
+    for (; !stop; pause(250, stop)) p.progress->look();
   });
   p.options.sensors.push_back([&p](const std::atomic<bool>& stop) { tell_models(p, stop); });
   p.options.sensors.push_back([&p](const std::atomic<bool>& stop) { tell_curves(p, stop); });

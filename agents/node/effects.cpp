@@ -180,5 +180,15 @@ void ProgressSensor::look() {
     observe_(runtime::fact_about(run, training_of(self_, run.revision, *progress)));
   }
   told_ = std::move(seen);
+  std::vector<TrainingSeen> trainings;
+  for (const RunKey& run : runs.value())
+    if (const auto told = told_.find(dirs_.progress_file(run)); told != told_.end())
+      trainings.push_back({run.ns, run.name, told->second.progress});
+  const std::lock_guard lock(mutex_);
+  seen_ = std::move(trainings);
+}
+std::string ProgressSensor::metrics() const {
+  const std::lock_guard lock(mutex_);
+  return training_metrics(seen_, clock_.now_ms());
 }
 }  // namespace kairo::node

@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <mutex>
 #include <string>
 
 #include "agents/cluster/cluster.h"
@@ -9,6 +10,7 @@
 #include "agents/node/models.h"
 #include "agents/node/run_dirs.h"
 #include "agents/node/stall.h"
+#include "agents/node/training_metrics.h"
 #include "agents/runtime/agent.h"
 #include "schemas/base/clock.h"
 
@@ -46,7 +48,7 @@ class NodeEffects final : public runtime::Effects {
 using Utilization = std::function<std::optional<std::uint64_t>(const std::string& gpu)>;
 
 // Reads every run's progress.jsonl and observes what is new, and what has been silent for too long.
-// One thread.
+// One thread, but for metrics().
 class ProgressSensor {
  public:
   // utilization: null where no GPU is seen; nothing is taken for hung then.
@@ -57,13 +59,16 @@ class ProgressSensor {
         self_(std::move(self)),
         clock_(clock),
         utilization_(std::move(utilization)) {}
-  void look();  // call it a few times a second
+  void look();                  // call it a few times a second
+  std::string metrics() const;  // of what it saw last (training_metrics.h)
 
  private:
   RunDirs& dirs_;
   const Observe observe_;
   const std::string self_;
   const Clock& clock_;
+  mutable std::mutex mutex_;
+  std::vector<TrainingSeen> seen_;  // under mutex_
   const Utilization utilization_;
   struct Told {
     std::string stamp;  // of the file when it was read

@@ -68,7 +68,7 @@ launcher=$(kubectl -n $ns get pod -l app.kubernetes.io/component=launcher -o jso
   kubectl get --raw "/api/v1/namespaces/$ns/pods/$launcher:8080/proxy/metrics"
   until_true 120 curl -sf -m 5 "http://$ip/metrics"
   curl -sf -m 5 "http://$ip/metrics"
-  cat tests/agents/node/golden/gpus.prom # of a node with GPUs, as a unit test has it
+  cat tests/agents/node/golden/{gpus,trainings}.prom # of a node with GPUs, as unit tests have it
 } >"$work/metrics"
 same "each metric of the page is there" "" "$(for name in $known; do grep -q "^$name" "$work/metrics" || echo "$name"; done)"
 same "each rule asks for a metric of the table" "" "$(sed -n "/^groups:/,/^\`\`\`/p" docs/operations.md | grep -o 'kairo_[a-z_]*' | sort -u |

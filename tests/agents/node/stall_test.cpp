@@ -4,6 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <sstream>
+
+#include "agents/node/training_metrics.h"
+
 namespace kairo::node {
 namespace {
 std::string line(const char* phase, unsigned step, std::int64_t at_ms, unsigned attempt = 1) {
@@ -90,6 +95,38 @@ TEST_CASE("stalls in a row are counted as long as no step comes between") {
   CHECK(stalls_at(119, 4) == 4);
   CHECK(stalls_at(121, 5) == 1);
   CHECK(stalls_at(121, 6) == 2);
+}
+
+TEST_CASE(
+    "trainings as metrics: the device, joined to a GPU's figures by its UUID; the self-test") {
+  const auto seen = [](const char* ns, const char* workspace, wire::RunPhase phase,
+                       const char* device, const char* gpu, const char* self_test,
+                       std::int64_t at_ms = 1'000) {
+    TrainingSeen out{ns, workspace, {}};
+    out.last.phase = phase;
+    out.last.at_ms = at_ms;
+    out.last.device = device;
+    out.last.gpu = gpu;
+    out.last.self_test = self_test;
+    return out;
+  };
+  using enum wire::RunPhase;
+  const std::string agree = "self-test: 141 trials against the CPU agree (812 ms)";
+  const std::vector<TrainingSeen> trainings = {
+      seen("default", "on-gpu", Training, "NVIDIA H200, compute capability 9.0, 139 GiB",
+           "GPU-8a6f", agree.c_str()),
+      seen("default", "done", Done, "NVIDIA H200", "GPU-8a6f", agree.c_str()),
+      seen("default", "begins", Tokenizing, "", "", ""),
+      seen("team", "on-cpu", Loading, "", "", ""),
+      seen("team", "moved", Training, "NVIDIA H200", "GPU-2", agree.c_str(), 999),
+      seen("team", "slower", Saving, "a \"new\" GPU", "GPU-1",
+           "self-test: 141 trials against the CPU; norm of 3 x 65: libtorch computes it instead")};
+  std::stringstream golden;
+  golden << std::ifstream(std::string(KAIRO_SOURCE_DIR) +
+                          "/tests/agents/node/golden/trainings.prom")
+                .rdbuf();
+  CHECK(training_metrics(trainings, 3'601'000) == golden.str());
+  CHECK(training_metrics({trainings[1], trainings[2]}, 3'601'000) == "");
 }
 }  // namespace
 }  // namespace kairo::node
