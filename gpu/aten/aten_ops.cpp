@@ -16,6 +16,7 @@
 #include "gpu/aten/device_memory.h"
 #include "gpu/aten/frozen.h"
 #include "gpu/aten/parts.h"
+#include "gpu/aten/side_copy.h"
 #include "gpu/engine/device.h"
 
 namespace kairo::gpu {
@@ -64,6 +65,20 @@ class AtenOps final : public Ops {
     const std::int64_t bytes = 4 * m.rows * m.cols;
     on_device([&] { of_host(copy.data(), bytes).copy_(t_.flat(m.data, at::kByte, bytes)); });
     return copy.data();
+  }
+
+  Buffer make_host(std::int64_t floats) override {
+    return t_.device().is_cpu() ? Buffer(floats) : on_device([&] { return pinned_.take(floats); });
+  }
+  std::unique_ptr<Copying> copy_out(float* host, const Mat& m) override {
+    KAIRO_ASSERT(m.is_dense() && m.type == Type::f32, "what is copied lies in one piece, in fp32");
+    const std::int64_t bytes = 4 * m.rows * m.cols;
+    return on_device([&]() -> std::unique_ptr<Copying> {
+      const at::Tensor to = of_host(host, bytes), from = t_.flat(m.data, at::kByte, bytes);
+      if (!t_.device().is_cpu()) return std::make_unique<SideCopy>(to, from);
+      to.copy_(from);
+      return nullptr;
+    });
   }
 
   void gemm(const Mat& c, const Factor& a, const Factor& b, float alpha, float beta) override {
@@ -288,6 +303,7 @@ class AtenOps final : public Ops {
 
   Tensors t_;
   std::shared_ptr<DeviceMemory> memory_;
+  PinnedMemory pinned_;
   Owner owner_;
   int threads_;
   bool sums_in_fp32_ = false;

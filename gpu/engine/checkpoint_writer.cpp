@@ -4,6 +4,8 @@
 #include <ctime>
 #include <utility>
 
+#include "gpu/engine/device.h"
+
 namespace kairo::gpu {
 namespace {
 double thread_processor_ms() {
@@ -24,14 +26,11 @@ CheckpointWriter::~CheckpointWriter() {
   thread_.join();
 }
 
-Status CheckpointWriter::begin(const CheckpointState& state, const CheckpointBuffers& buffers,
+Status CheckpointWriter::begin(const CheckpointState& state, StateCopyPtr copy,
                                const Parameters& best) {
   TRY(finish());
   state_ = state;
-  const std::span<const float> parts[] = {buffers.parameters, buffers.first_moment,
-                                          buffers.second_moment};
-  for (std::size_t i = 0; i < copies_.size(); ++i)
-    copies_[i].assign(parts[i].begin(), parts[i].end());
+  copy_ = std::move(copy);
   best_ = best;
   {
     const std::lock_guard lock(mutex_);
@@ -67,9 +66,11 @@ void CheckpointWriter::run() {
     changed_.wait(lock, [this] { return is_busy_ || is_ending_; });
     if (!is_busy_) return;
     lock.unlock();
-    CheckpointBuffers buffers{copies_[0], copies_[1], copies_[2], {}};
-    if (best_) buffers.best_parameters = *best_;
-    const Status written = write_(state_, buffers);
+    const Status written = caught([&] {
+      CheckpointBuffers buffers = copy_->wait();
+      if (best_) buffers.best_parameters = *best_;
+      return write_(state_, buffers);
+    });
     lock.lock();
     processor_ms_ = thread_processor_ms();
     if (!written.ok() && !error_) error_ = written.error();

@@ -1,7 +1,6 @@
-// gpu/engine/checkpoint_writer.h - checkpoints beside the training: the state is copied, then
-// hashed, written and synced on a thread of its own.
+// gpu/engine/checkpoint_writer.h - checkpoints beside the training: a copy of the state is waited
+// for, hashed, written and synced on a thread of its own.
 #pragma once
-#include <array>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "gpu/engine/state_copy.h"
 #include "gpu/formats/checkpoint.h"
 #include "schemas/base/result.h"
 
@@ -23,11 +23,10 @@ class CheckpointWriter {  // one caller
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
   ~CheckpointWriter();  // awaits the write in flight
-  // Awaits a write in flight; then copies the buffers, which may change when this returns. best:
-  // the parameters to keep beside them, or null. The first error of any write before: that, and
+  // Awaits a write in flight; then writes the copy, which is nobody else's until that has ended.
+  // best: the parameters to keep beside it, or null. The first error of any write before: that, and
   // nothing is begun.
-  Status begin(const CheckpointState& state, const CheckpointBuffers& buffers,
-               const Parameters& best);
+  Status begin(const CheckpointState& state, StateCopyPtr copy, const Parameters& best);
   bool is_busy() const;
   Status status() const;        // of the writes that have ended: the first error
   Status finish();              // the same, once nothing is in flight
@@ -42,7 +41,7 @@ class CheckpointWriter {  // one caller
   std::optional<Error> error_;
   double processor_ms_ = 0;
   CheckpointState state_;  // the writer's while it is busy, as what follows
-  std::array<std::vector<float>, 3> copies_;
+  StateCopyPtr copy_;
   Parameters best_;
   std::thread thread_;  // last: it uses all of the above
 };

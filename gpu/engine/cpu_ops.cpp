@@ -40,6 +40,11 @@ class CpuOps final : public Ops {
   bool takes(Stored) const override { return true; }
   const void* placed_bytes(const void* host, std::int64_t) override { return host; }
   const float* seen(const Mat& m) override { return dense(m); }
+  Buffer make_host(std::int64_t floats) override { return Buffer(floats); }
+  std::unique_ptr<Copying> copy_out(float* host, const Mat& m) override {
+    std::copy_n(dense(m), m.rows * m.cols, host);
+    return nullptr;
+  }
 
   void gemm(const Mat& c, const Factor& a, const Factor& b, float alpha, float beta) override {
     const std::int64_t K = a.turned ? a.mat.rows : a.mat.cols;

@@ -13,6 +13,7 @@
 #include "gpu/engine/mat.h"
 #include "gpu/engine/products.h"
 #include "gpu/engine/ranks.h"
+#include "gpu/engine/state_copy.h"
 #include "gpu/formats/adapter.h"
 #include "gpu/formats/checkpoint.h"
 #include "gpu/formats/model_config.h"
@@ -82,6 +83,9 @@ class Engine {  // one thread at a time; the same calls give the same bytes
   virtual std::string memory_note() const { return {}; }
   // Flat buffers in the order of layout(). Valid until the next update or restore.
   virtual CheckpointBuffers state() const = 0;
+  // The same as it is now, on its way beside the steps that follow. One copy at a time: the one
+  // before has been waited for, and is not read any more.
+  virtual StateCopyPtr copy_state() { return copy_of(state()); }
   virtual std::span<const float> gradient() const = 0;
   // invalid: another size. Replaces parameters and moments, zeroes the gradient.
   virtual Status restore(const CheckpointBuffers& state) = 0;

@@ -90,6 +90,10 @@ class ForwardOps : public Ops {
     return base_->placed_bytes(host, bytes);
   }
   const float* seen(const Mat& m) override { return base_->seen(m); }
+  Buffer make_host(std::int64_t floats) override { return base_->make_host(floats); }
+  std::unique_ptr<Copying> copy_out(float* host, const Mat& m) override {
+    return base_->copy_out(host, m);
+  }
   void gemm(const Mat& c, const Factor& a, const Factor& b, float alpha, float beta) override {
     base_->gemm(c, a, b, alpha, beta);
   }

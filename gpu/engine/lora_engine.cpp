@@ -59,6 +59,7 @@ class LoraEngine final : public Engine {
 
   double update(const Update& u, std::int64_t step) override {
     if (ranks_ != nullptr) sum_gradients();
+    if (copy_ != nullptr) copy_->finish_first();
     const double norm = ops_->length(flat(gradient_));
     const double clip =
         u.gradient_norm_max > 0 ? std::min(1.0, u.gradient_norm_max / (norm + 1e-6)) : 1.0;
@@ -72,6 +73,11 @@ class LoraEngine final : public Engine {
 
   CheckpointBuffers state() const override {
     return {seen(parameters_), seen(first_), seen(second_)};
+  }
+  StateCopyPtr copy_state() override {
+    if (copy_ == nullptr) copy_ = std::make_shared<StateOnHost>(*ops_, lora_.parameters);
+    copy_->begin(*ops_, {flat(parameters_), flat(first_), flat(second_)});
+    return copy_;
   }
   std::span<const float> gradient() const override { return seen(gradient_); }
 
@@ -94,6 +100,7 @@ class LoraEngine final : public Engine {
       if (part.size() != size)
         return Error{Code::invalid, "restore: the checkpoint has " + std::to_string(part.size()) +
                                         " values, the adapter " + std::to_string(size)};
+    if (copy_ != nullptr) copy_->finish_first();
     const auto take = [&](Buffer& to, std::span<const float> from) {
       Buffer host(lora_.parameters);
       std::ranges::copy(from, host.data());
@@ -240,7 +247,8 @@ class LoraEngine final : public Engine {
   PlanLimits limits_;
   std::string note_;
   RanksPtr ranks_;
-  std::vector<float> sums_;  // of the ranks' gradients
+  std::vector<float> sums_;            // of the ranks' gradients
+  std::shared_ptr<StateOnHost> copy_;  // the last one
   Buffer parameters_, gradient_, first_, second_;
   std::unique_ptr<Pass> pass_;
 };

@@ -25,6 +25,14 @@ struct Factor {
 inline Factor turned(const Mat& m) {
   return {m, true};
 }
+// Of values on their way to the host.
+class Copying {
+ public:
+  virtual ~Copying() = default;
+  // What is called from now on runs after it. Of the device's thread, as all calls.
+  virtual void finish_first() = 0;
+  virtual void wait() = 0;  // until the values are there; another thread may
+};
 // The first argument is what a call writes. Pointers and views are the device's, but for those that
 // placed() takes and seen() gives. Calls run in their order; a value is there when seen() returns.
 // No aliasing unless a call says so. One thread at a time; the same calls give the same bytes.
@@ -51,6 +59,11 @@ class Ops {
   }
   // A dense view's values for the host, valid until the buffer is written again.
   virtual const float* seen(const Mat& m) = 0;
+  // Memory of the host that copy_out() fills well; as its other memory for all else.
+  virtual Buffer make_host(std::int64_t floats) = 0;
+  // host = a dense view's values as they are now. The calls that follow may run beside it, up to
+  // one that writes the view, before which there must be finish_first(). Null: they are there.
+  virtual std::unique_ptr<Copying> copy_out(float* host, const Mat& m) = 0;
 
   // Products, with sums in fp32. Both factors are of one type.
   // c = alpha a b + beta c; c is not read when beta is 0, and then may be bf16.

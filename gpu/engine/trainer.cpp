@@ -62,8 +62,7 @@ class Training {
     report_.evaluated = start.evaluated;
     for (const auto& row : data.held_out)
       held_out_tokens_ += static_cast<std::int64_t>(row.tokens.size());
-    const auto bytes = engine.state().parameters.size_bytes();
-    times_.next = first_save_ms(static_cast<std::int64_t>(3 * bytes));
+    times_.next = first_save_ms(3 * 4 * engine.layout().parameters);
   }
   Result<Trained> run(const std::function<bool()>& should_stop);
 
@@ -193,7 +192,10 @@ Status Training::save() {
   const CheckpointState state{settings_.fingerprint, report_.step,    report_.tokens,
                               report_.loss,          engine_.shape(), report_.evaluated,
                               engine_.limits()};
-  TRY(paused([&] { return writer_.begin(state, engine_.state(), best_); }));
+  TRY(paused([&] {
+    const Status before = writer_.finish();  // whose copy's memory is taken again
+    return before.ok() ? writer_.begin(state, engine_.copy_state(), best_) : before;
+  }));
   times_.copied_at = pace_.trained_ms();
   saved_step_ = report_.step;
   ++checkpoints_;

@@ -40,13 +40,15 @@ TEST_CASE("the state at the copy is written while the training changes it") {
   {
     CheckpointWriter writer(disk.write());
     CHECK_FALSE(writer.is_busy());
-    REQUIRE(writer.begin(at(1), {p, m, v}, nullptr).ok());
+    REQUIRE(writer.begin(at(1), copy_of({p, m, v, {}}), nullptr).ok());
     p[0] = 10;
     v[1] = 60;
     CHECK(writer.is_busy());
     CHECK(disk.written.empty());
     disk.turn.set_value();
-    REQUIRE(writer.begin(at(2), {p, m, v}, std::make_shared<const std::vector<float>>(2)).ok());
+    REQUIRE(
+        writer.begin(at(2), copy_of({p, m, v, {}}), std::make_shared<const std::vector<float>>(2))
+            .ok());
     p[0] = 100;
   }  // awaits the second
   CHECK(disk.written ==
@@ -60,10 +62,10 @@ TEST_CASE("a write that failed is told by every call after it, and nothing is wr
     return Error{Code::unavailable, "no space"};
   });
   const std::vector<float> x = {1};
-  REQUIRE(writer.begin(at(1), {x, x, x}, nullptr).ok());
+  REQUIRE(writer.begin(at(1), copy_of({x, x, x, {}}), nullptr).ok());
   CHECK(writer.finish().error().what == "no space");
   CHECK(writer.status().error().code == Code::unavailable);
-  CHECK_FALSE(writer.begin(at(2), {x, x, x}, nullptr).ok());
+  CHECK_FALSE(writer.begin(at(2), copy_of({x, x, x, {}}), nullptr).ok());
   CHECK(calls == 1);
 }
 

@@ -265,4 +265,61 @@ TEST_CASE_FIXTURE(TuneBench, "a step's host looks at its device once: for the lo
   engine->update({1e-3}, 1);  // the norm of the gradient is the device's own call
   CHECK(waits.looks == 2);
 }
+
+namespace {
+// A device whose copies to the host are made as late as they may be.
+class LateOps final : public ForwardOps {
+ public:
+  explicit LateOps(std::unique_ptr<Ops> base) : ForwardOps(std::move(base), {}) {}
+  std::unique_ptr<Copying> copy_out(float* host, const Mat& m) override {
+    return std::make_unique<Late>(*this, host, m);
+  }
+
+ private:
+  struct Late final : Copying {
+    Late(LateOps& of, float* to, const Mat& from) : ops(of), host(to), mat(from) {}
+    void finish_first() override {
+      if (!is_done) std::ranges::copy_n(ops.seen(mat), mat.rows * mat.cols, host);
+      is_done = true;
+    }
+    void wait() override { finish_first(); }
+    LateOps& ops;
+    float* host;
+    Mat mat;
+    bool is_done = false;
+  };
+};
+}  // namespace
+
+TEST_CASE_FIXTURE(TuneBench, "a copy for a checkpoint is the state when it was asked for") {
+  EngineOptions o = engine_options(job("late"));
+  o.device = std::make_shared<const Device>(Device{
+      "aten-cpu", "late", "", 0, [&](int threads) -> Result<std::unique_ptr<Ops>> {
+        return std::unique_ptr<Ops>(std::make_unique<LateOps>(make_aten_ops("cpu", threads)));
+      }});
+  const auto engine = Engine::load(o).value();
+  const auto all = job("late").rows;
+  const auto step = [&](std::int64_t n) {
+    REQUIRE(engine->accumulate(all, 1, n - 1).ok());
+    engine->update({1e-2}, n);
+  };
+  const auto values = [](const CheckpointBuffers& s) {
+    std::vector<float> out(s.parameters.begin(), s.parameters.end());
+    out.insert(out.end(), s.first_moment.begin(), s.first_moment.end());
+    out.insert(out.end(), s.second_moment.begin(), s.second_moment.end());
+    return out;
+  };
+  step(1);
+  const auto after_one = values(engine->state());
+  const auto copy = engine->copy_state();
+  step(2);
+  CHECK(values(copy->wait()) == after_one);
+  const auto after_two = values(engine->state());
+  CHECK(after_two != after_one);
+  const auto again = engine->copy_state();  // into the same memory
+  const std::span<const float> one = after_one;
+  const std::size_t n = one.size() / 3;
+  REQUIRE(engine->restore({one.first(n), one.subspan(n, n), one.last(n), {}}).ok());
+  CHECK(values(again->wait()) == after_two);
+}
 }  // namespace kairo::gpu

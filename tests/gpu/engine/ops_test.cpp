@@ -125,6 +125,14 @@ void check_rows(Ops& ops) {
   CHECK(d.get(to) == Values{4.5f, 0, 11.5f, 0});
   CHECK(d.get(to.columns_at(2, 2)) == Values{beside, beside, beside, beside});
 
+  Buffer host = ops.make_host(4);
+  const Mat values = d.put(2, 2, {1, 2, 3, 4});
+  const auto copying = ops.copy_out(host.data(), values);
+  if (copying != nullptr) copying->finish_first();
+  ops.zero(values);
+  if (copying != nullptr) copying->wait();
+  CHECK(Values(host.data(), host.data() + 4) == Values{1, 2, 3, 4});
+
   const std::array<std::uint8_t, 1> packed = {0x7f};  // zero, and the largest level
   const std::array<std::uint8_t, 1> scales = {255};   // 1 of the dynamic map
   const std::array<float, 1> group_scales = {2};

@@ -21,9 +21,12 @@ struct FakeClock final : Clock {
 // Each step adds one to the parameter and takes step_ms. -log p of a row is told by loss_at.
 class Counter final : public Engine {
  public:
-  Counter() { plan_.microbatch_tokens = 100; }
+  Counter() {
+    plan_.microbatch_tokens = 100;
+    layout_.parameters = 1;
+  }
   Result<double> accumulate(std::span<const TrainRow>, std::int64_t, std::int64_t) override {
-    while (waits_for_disk && saved < copies - 1) std::this_thread::yield();  // the first is no copy
+    while (waits_for_disk && saved < copies) std::this_thread::yield();
     clock.ms += step_ms;
     return 1.0;
   }
