@@ -65,6 +65,13 @@ std::string progress_json(const wire::ProgressT& p) {
                {"resumed_from", p.resumed_from}});
 }
 
+bool is_even(const wire::CurveT& c) {
+  const std::size_t n = c.last.size();
+  const auto has_n = [n](const auto&... columns) { return ((columns.size() == n) && ...); };
+  return has_n(c.first, c.min, c.mean, c.max, c.learning_rate, c.grad_norm, c.tokens_per_second,
+               c.tokens, c.at_ms);
+}
+
 std::string curve_json(const wire::CurveT& c) {
   Json out = {{"first", c.first},
               {"last", c.last},

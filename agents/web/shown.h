@@ -14,6 +14,8 @@ namespace kairo::web {
 // (passwords and tokens in its data set's addresses).
 nlohmann::json shown_workspace(const nlohmann::json& object);
 std::string progress_json(const wire::ProgressT& progress);
+// Its columns have one length, as schemas/curve.fbs says: of others nothing is shown.
+bool is_even(const wire::CurveT& curve);
 std::string curve_json(const wire::CurveT& curve);
 std::string spark_json(const wire::CurveT& curve);  // at most 32 means, evenly
 // Of core/v1's Events about one Workspace: newest first, the same words once.

@@ -144,7 +144,7 @@ void Sight::take_training(const bus::Message& message) {
 }
 void Sight::take_curve(const bus::Message& message) {
   const auto curve = decode<wire::CurveT>(message.bytes, wire::CurveIdentifier());
-  if (!curve.ok() || curve.value().last.empty()) return;
+  if (!curve.ok() || curve.value().last.empty() || !is_even(curve.value())) return;
   {
     const std::lock_guard lock(mutex_);
     curves_[curve.value().uid] = message.bytes;

@@ -69,10 +69,10 @@ test("every state has its word, its reason and its remedy in the list", () => lo
   const rows = await page.locator("table.list tbody tr").allInnerTexts();
   const row = (name: string) => rows.find((r) => r.split(/\s/).includes(name))!.replace(/\s+/g, " ");
   const wanted: [string, RegExp][] = [
-    ["big", /Waiting.*no node has what it needs: 2 GPUs of 80 GB, and n3 has 1 free → wait until pip-2 is done/],
+    ["big", /Waiting.*no node has what it needs: 2 GPUs of 80 GB, and n3 has 1 free; wait until pip-2 is done/],
     ["pip", /Training.*240\/400.*0\.6251.*336.*\(12:03 UTC\).*n1/], ["fetch", /Downloading.*1\.2 of 4\.0 GB/],
-    ["push", /Pushing.*refused the user name or the password → correct Secret default\/reg/],
-    ["done", /Succeeded.*localhost:5055\/adapters\/done:0\.1 sha256:93c1/], ["bad", /Failed.*row 812 has no "messages" → correct the row/],
+    ["push", /Pushing.*refused the user name or the password; correct Secret default\/reg/],
+    ["done", /Succeeded.*localhost:5055\/adapters\/done:0\.1 sha256:93c1/], ["bad", /Failed.*row 812 has no "messages"; correct the row/],
     ["lost", /node n4 silent for 2m/], ["team-a/hung", /Stalled.*the training hung/], ["pip-server", /Ready.*chat with pip/]];
   for (const [name, words] of wanted) assert.match(row(name), words);
   assert.match(rows[0]!, /Failed/, "what needs a look stands first");

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "./api.ts";
 import { Ago, useNow } from "./bits.tsx";
 import type { KubeEvent, Workspace } from "./types.ts";
-import { path } from "./words.ts";
+import { path, stateOf } from "./words.ts";
 
 const every_ms = 3_000;
 // What `path` answers, now and every few seconds while the tab is seen.
@@ -73,7 +73,7 @@ const lines_kept = 5_000;
 
 // Follows only while the reader is at the end and has selected nothing.
 export function Log({ w }: { w: Workspace }) {
-  const [isOpen, setOpen] = useState(false);
+  const [isOpen, setOpen] = useState(stateOf(w).tone === "bad"); // its last lines say why
   const [container, choose] = useState("");
   const held = useRef({ pod: "", container: "", text: "", offset: 0 });
   const box = useRef<HTMLPreElement>(null);

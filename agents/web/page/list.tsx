@@ -1,12 +1,25 @@
 // agents/web/page/list.tsx - all Workspaces: state in a word, why it waits, how far it is.
+import { useMemo } from "preact/hooks";
 import { Badge, Bar, memo, Spark, useNow } from "./bits.tsx";
 import { age, both, clock, loss, short } from "./format.ts";
 import { go, href, parse, type Route } from "./route.ts";
 import { silentNode, silentTrainer } from "./silence.ts";
 import { now, type State, type Train } from "./state.ts";
 import type { Workspace } from "./types.ts";
-import { path, presetOf, stateOf, whyOf } from "./words.ts";
+import { path, presetOf, stateOf, whyOf, type Word } from "./words.ts";
 
+// What does not change while an object is the same: a thousand are drawn each second.
+interface Fixed {
+  id: string; // namespace/name
+  tone: Word["tone"];
+  born: number;
+}
+const kept = new WeakMap<Workspace, Fixed>();
+function fixed(w: Workspace): Fixed {
+  let out = kept.get(w);
+  if (!out) kept.set(w, (out = { id: path(w), tone: stateOf(w).tone, born: Date.parse(w.metadata.creationTimestamp) }));
+  return out;
+}
 const order = { bad: 0, wait: 1, run: 2, off: 3, good: 4 };
 // By what needs a look first, then the newest first. Every word of the filter must be somewhere.
 export function selected(state: State, filter: string): Workspace[] {
@@ -17,9 +30,10 @@ export function selected(state: State, filter: string): Workspace[] {
       const text = `${path(w)} ${stateOf(w).word} ${presetOf(w)} ${w.status?.workerNodes ?? ""}`.toLowerCase();
       return wanted.every((word) => text.includes(word));
     })
-    .map((w) => ({ w, tone: order[stateOf(w).tone], born: w.metadata.creationTimestamp }))
-    .sort((a, b) => a.tone - b.tone || (a.born < b.born ? 1 : a.born > b.born ? -1 : path(a.w) < path(b.w) ? -1 : 1))
-    .map(({ w }) => w);
+    .sort((x, y) => {
+      const [a, b] = [fixed(x), fixed(y)];
+      return order[a.tone] - order[b.tone] || b.born - a.born || (a.id < b.id ? -1 : 1);
+    });
 }
 
 // Reads the address as it is then: one function for all rows and draws.
@@ -32,9 +46,10 @@ function toggle(id: string): void {
 function words(state: State, w: Workspace, mono: number): { old: string; silence: string; eta: string } {
   const at = now(state, mono);
   const train = state.trains.get(w.metadata.uid);
-  const isOver = stateOf(w).tone === "good";
+  const { tone, born } = fixed(w);
+  const isOver = tone === "good";
   return {
-    old: age(at - Date.parse(w.metadata.creationTimestamp)),
+    old: age(at - born),
     silence: isOver ? "" : silentNode(state, w, mono) || silentTrainer(state, w, train, mono),
     eta: w.status?.tuning?.phase === "Training" ? etaOf(w, train, at) : "",
   };
@@ -44,7 +59,7 @@ export function List({ route }: { route: Route }) {
   const { state, mono } = useNow();
   const filter = route.query.get("q") ?? "";
   const chosen = (route.query.get("compare") ?? "").split(",").filter(Boolean);
-  const rows = selected(state, filter);
+  const rows = useMemo(() => selected(state, filter), [state.workspaces, filter]);
   const set = (key: string, value: string) => go({ ...route, query: withKey(route.query, key, value) });
   return (
     <main id="main">
@@ -90,7 +105,7 @@ export function List({ route }: { route: Route }) {
                 workspace={w}
                 train={state.trains.get(w.metadata.uid)}
                 spark={state.sparks.get(w.metadata.uid)}
-                isChosen={chosen.includes(path(w))}
+                isChosen={chosen.includes(fixed(w).id)}
                 toggle={toggle}
                 {...words(state, w, mono)}
               />
@@ -190,7 +205,7 @@ function WhyCell({ w, silence }: { w: Workspace; silence: string }) {
     return (
       <span title={`${why.reason}: ${[why.what, ...why.remedies].join("; ")}`}>
         {why.what}
-        {why.remedies.length > 0 && <span class="remedy"> → {why.remedies.join("; ")}</span>}
+        {why.remedies.length > 0 && <span class="remedy">; {why.remedies.join("; ")}</span>}
       </span>
     );
   const artifact = w.status?.artifact;

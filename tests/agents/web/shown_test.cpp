@@ -45,6 +45,9 @@ TEST_CASE("a curve in columns; what is no number is null") {
         R"("max":[0.7,0.26],"mean":[0.6,null],"min":[0.5,0.25],"tokens":[100,200],)"
         R"("tokens_per_second":[300.0,301.0]})");
   CHECK(web::spark_json(c) == "[0.6,null]");
+  CHECK(web::is_even(c));
+  c.tokens.pop_back();
+  CHECK_FALSE(web::is_even(c));
   for (int i = 0; i < 998; ++i) c.mean.push_back(static_cast<float>(i));
   const Json spark = Json::parse(web::spark_json(c));
   CHECK(spark.size() == 32);
