@@ -167,29 +167,34 @@ const Row = memo(function Row({ workspace: w, train, spark, isChosen, toggle, ol
       <td role="cell">
         <Badge {...stateOf(w)} />
       </td>
-      <td role="cell" class="why">
+      {/* before the first step the words have the figures' room */}
+      <td role="cell" class="why" colSpan={step === 0 ? 5 : 1}>
         <WhyCell w={w} silence={silence} />
       </td>
-      <td role="cell" class="num" data-name="step">
-        {total > 0 && (
-          <>
-            {isTraining && <Bar part={step / total} label={`${step} of ${total} steps`} />} {step}/{total}
-          </>
-        )}
-      </td>
-      <td role="cell" class="num" data-name="loss">
-        {step > 0 && lastLoss !== undefined && (
-          <>
-            <Spark values={spark ?? []} /> {loss(lastLoss)}
-          </>
-        )}
-      </td>
-      <td role="cell" class="num" data-name="tokens/s">
-        {isTraining && step > 0 ? short(Math.round(train?.progress.tokens_per_second ?? tuning?.tokensPerSecond ?? 0)) : ""}
-      </td>
-      <td role="cell" class="num live" data-name="ETA">
-        {isTraining && (silence ? <s>{eta}</s> : eta)}
-      </td>
+      {step > 0 && (
+        <>
+          <td role="cell" class="num" data-name="step">
+            {total > 0 && (
+              <>
+                {isTraining && <Bar part={step / total} label={`${step} of ${total} steps`} />} {step}/{total}
+              </>
+            )}
+          </td>
+          <td role="cell" class="num" data-name="loss">
+            {lastLoss !== undefined && (
+              <>
+                <Spark values={spark ?? []} /> {loss(lastLoss)}
+              </>
+            )}
+          </td>
+          <td role="cell" class="num" data-name="tokens/s">
+            {isTraining && step > 0 ? short(Math.round(train?.progress.tokens_per_second ?? tuning?.tokensPerSecond ?? 0)) : ""}
+          </td>
+          <td role="cell" class="num live" data-name="ETA">
+            {isTraining && (silence ? <s>{eta}</s> : eta)}
+          </td>
+        </>
+      )}
       <td role="cell" data-name="node">{(w.status?.workerNodes ?? []).join(", ")}</td>
       <td role="cell" class="num" data-name="age">
         <time dateTime={w.metadata.creationTimestamp} title={both(Date.parse(w.metadata.creationTimestamp))}>{old}</time>
