@@ -254,6 +254,10 @@ TEST_CASE("the kernel's log tells the same once") {
   log << "kernel: NVRM: Xid (PCI:0000:1c:00): 62, pid=1, name=python" << std::endl;
   CHECK(within(2'000, [&] { return trouble(watch, 1).starts_with("Xid 62 "); }));
   CHECK(trouble(watch, 0) == "");
+  std::filesystem::rename(scene.file("kern.log"), scene.file("kern.log.1"));  // it is rotated
+  std::ofstream next(scene.file("kern.log"));
+  next << "kernel: NVRM: Xid (PCI:0000:1b:00): 62, pid=1, name=python" << std::endl;
+  CHECK(within(2'000, [&] { return trouble(watch, 0).starts_with("Xid 62 "); }));
 }
 
 TEST_CASE("a GPU that is lost is known by its error, and found again when it is back") {

@@ -4,6 +4,7 @@
 #include "agents/node/gpu/gpu_watch.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "agents/node/gpu/kernel_log.h"
 
@@ -182,10 +184,19 @@ void keep_open(const std::shared_ptr<Shared>& shared) {
   }
 }
 
+// Whether another file has its name by now: a log that was rotated.
+bool is_rotated(int file, const std::string& path) {
+  struct stat ours {
+  }, named{};
+  return ::fstat(file, &ours) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         (ours.st_ino != named.st_ino || ours.st_dev != named.st_dev);
+}
 // /dev/kmsg gives a record a read, at its end EAGAIN; a file gives bytes, at its end none.
 template <class Shared>
 void follow_log(const std::shared_ptr<Shared>& shared) {
-  const int file = ::open(shared->settings.kernel_log.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const std::string& path = shared->settings.kernel_log;
+  constexpr int how = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
+  int file = ::open(path.c_str(), how);
   if (file < 0) return;  // it may not be read here: the driver's own events tell as much
   (void)::lseek(file, 0, SEEK_END);
   std::string bytes, line;
@@ -194,6 +205,11 @@ void follow_log(const std::shared_ptr<Shared>& shared) {
     const ssize_t got = ::read(file, bytes.data(), bytes.size());
     if (got <= 0) {
       if (!shared->pause(200)) break;
+      if (!is_rotated(file, path)) continue;
+      if (const int next = ::open(path.c_str(), how); next >= 0) {
+        ::close(std::exchange(file, next));
+        line.clear();
+      }
       continue;
     }
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
