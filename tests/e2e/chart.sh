@@ -29,6 +29,7 @@ bad "a level that is none" log=loud "/log"
 bad "a password in the URL" bus.external.url=nats://u:p@h:4222 "bus/external/url"
 bad "a storage size without unit" nats.storage.size=4G "nats/storage/size"
 bad "a relative host path" node.hostPath=kairo/ "node/hostPath"
+bad "a kernel's log that is no path" node.kernelLog=kern.log "node/kernelLog"
 bad "no label at all" node.anyLabel=null "anyLabel"
 bad "a name that is none" "pusher.secrets={A_B}" "pusher/secrets/0"
 bad "a hub that is no address" models.hub=ftp://hub "models/hub"
@@ -89,7 +90,7 @@ dry() { # NAME SETTINGS...: what is rendered is taken by the server
 }
 dry "three servers, cert-manager" nats.replicas=3,bus.tls.from=cert-manager,nats.storage.storageClass=fast
 dry "a NATS of one's own" bus.external.url=tls://nats.example.org:4222,bus.external.caSecret=nats-ca,bus.external.replicas=3,bus.cluster=blue
-dry "another path, registries with passwords" 'node.hostPath=/data/kairo,image.pullSecrets={pull},networkPolicies.metricsFrom.team=obs'
+dry "another path, the kernel's log, registries with passwords" 'node.hostPath=/data/kairo,node.kernelLog=/var/log/kern.log,node.kernelLogGroup=4,image.pullSecrets={pull},networkPolicies.metricsFrom.team=obs'
 dry "the least" admission.policies=false,networkPolicies.enabled=false,priorityClass.name=,watcher.replicas=1,bus.passwords=own,bus.tls.from=own
 
 source tests/e2e/chart_rights.sh
