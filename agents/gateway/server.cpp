@@ -12,7 +12,7 @@
 
 namespace kairo::gateway {
 namespace {
-constexpr int connections_waiting_max = 512, read_s = 60, keep_alive_s = 30;
+constexpr int connections_waiting_max = 512, read_s = 60, keep_alive_s = 10;
 constexpr std::size_t piece_bytes = 256 << 10;
 constexpr std::uint64_t drained_bytes_max = 1ULL << 30;
 constexpr const char* form_type = "x-kairo-content-type";

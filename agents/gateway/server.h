@@ -15,7 +15,7 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   int port = 0;  // 0 = any
   Keys keys;
-  int threads = 64;
+  int threads = 128;  // a connection holds one while it is used, and keep_alive_s after
 };
 struct Handlers {
   std::function<Reply(const Request&)> api;   // below /v1, with a key
