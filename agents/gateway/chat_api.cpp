@@ -81,7 +81,7 @@ Reply ChatApi::complete(const Request& request, const std::string& path) {
   if (!read.ok()) return reply(read.error());
   Json body = std::move(read).value();
   const auto named = body.find("model");
-  if (named == body.end() || !named->is_string() || *named == "")
+  if (named == body.end() || !named->is_string() || named->get_ref<const std::string&>().empty())
     return reply(Refusal{400, "model is missing: GET /v1/models lists what there is", "model"});
   const std::string model = named->get<std::string>();
   const Json stream = body.value("stream", Json());
@@ -129,11 +129,12 @@ struct ChatApi::Pipe {
   std::string text, trouble;
   bool has_head = false, has_ended = false, is_left = false;
 };
-Reply ChatApi::streamed(const Served& served, const std::string& path, const std::string& body,
-                        const std::string& model) {
+// Asks in a thread of its own, which ends soon after nobody listens any more.
+std::shared_ptr<std::thread> ChatApi::ask_into(const std::shared_ptr<Pipe>& pipe,
+                                               const Served& served, const std::string& path,
+                                               const std::string& body) {
   constexpr std::size_t ahead_max = 1 << 20;  // a client that reads slowly holds its server back
-  const auto pipe = std::make_shared<Pipe>();
-  const auto asker = std::make_shared<std::thread>([this, pipe, served, path, body] {
+  return std::make_shared<std::thread>([this, pipe, served, path, body] {
     const Status done = upstream_.post(
         served.address, path, body,
         [&](const UpstreamHead& head) {
@@ -155,6 +156,11 @@ Reply ChatApi::streamed(const Served& served, const std::string& path, const std
     pipe->has_ended = true;
     pipe->changed.notify_all();
   });
+}
+Reply ChatApi::streamed(const Served& served, const std::string& path, const std::string& body,
+                        const std::string& model) {
+  const auto pipe = std::make_shared<Pipe>();
+  const auto asker = ask_into(pipe, served, path, body);
   // Ends the asking, whoever lets go of it last.
   const std::shared_ptr<void> guard(nullptr, [pipe, asker](void*) {
     {

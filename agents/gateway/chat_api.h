@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 
 #include "agents/cluster/cluster.h"
 #include "agents/gateway/chat_route.h"
@@ -34,6 +35,8 @@ class ChatApi {  // thread-safe
   Answer<Served> server_of(const std::string& model, std::int64_t deadline_ms);
   Status make(const Wanted& wanted);
   struct Pipe;
+  std::shared_ptr<std::thread> ask_into(const std::shared_ptr<Pipe>& pipe, const Served& served,
+                                        const std::string& path, const std::string& body);
   Reply whole(const Served& served, const std::string& path, const std::string& body,
               const std::string& model);
   Reply streamed(const Served& served, const std::string& path, const std::string& body,

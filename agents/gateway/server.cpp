@@ -91,11 +91,10 @@ class Httplib final : public HttpServer {
     http_.Put(".*", with_body);
     http_.Patch(".*", with_body);
     http_.set_exception_handler(
-        // NOLINTNEXTLINE(performance-unnecessary-value-param): httplib's signature
         [](const httplib::Request& request, httplib::Response& response, std::exception_ptr why) {
           std::string what = "unknown";
           try {
-            std::rethrow_exception(why);
+            std::rethrow_exception(std::move(why));
           } catch (const std::exception& e) {
             what = e.what();
           } catch (...) {
