@@ -108,21 +108,24 @@ Status LauncherEffects::check_tuning(const wire::CommandT& command) {
 }
 
 // Created where nothing is: that needs no look before. What is there is touched only when it is
-// this Workspace's. The Job comes first: its pod waits for volume, claim and template by itself.
+// this Workspace's. The Job comes first, and what is shared is looked at behind it; but a node's
+// first pod in a namespace would look for a claim that is not there, and be tried again seconds
+// later, so volume and claim are made before that. A failure is told behind the Job.
 Status LauncherEffects::apply_tuning(const wire::CommandT& command) {
   TRY(check_tuning(command));
   const Plan plan = plan_tuning(command, settings_);
+  const wire::ApplyTuningT& body = *command.body.AsApplyTuning();
+  const std::vector<cluster::Apply> volume = run_volume(command.ns, *body.resources, *body.run_dir);
+  if (!shared_.has_seen(volume)) static_cast<void>(shared_.make(volume, body.since_ms));
   for (const cluster::Apply& object : plan.own) {
     const auto made = cluster_.create(object);
     const bool is_taken = !made.ok() && made.error().code == Code::conflict;
     if (is_taken)
-      TRY(apply(command, {command.body.AsApplyTuning()->workspace->queue.empty()
-                              ? object
-                              : without_suspend(object)}));
+      TRY(apply(command, {body.workspace->queue.empty() ? object : without_suspend(object)}));
     else
       TRY(made);
   }
-  return shared_.make(plan.shared, command.body.AsApplyTuning()->since_ms);
+  return shared_.make(plan.shared, body.since_ms);
 }
 // Before its time, so nobody waits for it: what fails here is made, or told, behind the Job.
 Status LauncherEffects::make_volume(const wire::CommandT& command) {

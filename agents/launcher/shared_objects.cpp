@@ -2,6 +2,7 @@
 // at.
 #include "agents/launcher/shared_objects.h"
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -12,7 +13,7 @@
 namespace kairo::launcher {
 namespace {
 constexpr std::int64_t volume_trust_ms = 60'000;
-constexpr std::chrono::milliseconds binder_time(300);
+constexpr std::chrono::milliseconds binder_look(20), binder_time(1'000);
 constexpr const char* owner = "/metadata/ownerReferences/0/uid";
 }  // namespace
 
@@ -24,6 +25,10 @@ std::mutex& SharedObjects::turn(const Key& key) {
   const cluster::Ref& ref = key.first;
   return turns_[std::hash<std::string>{}(ref.kind.kind + "/" + ref.ns + "/" + ref.name) %
                 turns_.size()];
+}
+bool SharedObjects::has_seen(const std::vector<cluster::Apply>& objects) const {
+  return std::ranges::all_of(
+      objects, [&](const cluster::Apply& object) { return was_ever_there(key_of(object)); });
 }
 bool SharedObjects::was_ever_there(const Key& key) const {
   const std::lock_guard lock(mutex_);
@@ -63,11 +68,18 @@ Status SharedObjects::make_if_absent(const cluster::Apply& object) {
   const auto made = cluster_.create(object);
   if (!made.ok())
     return made.error().code == Code::conflict ? look_at_taken(object) : Status(made.error());
-  // Kubernetes' binder first writes that a new volume is Available. A claim that comes meanwhile
-  // makes it write the volume twice at once: it loses one write to the other then, and looks at the
-  // claim again after 15 s only. It needs some 20 ms; the pod is tried again after a second.
-  if (object.ref.kind == cluster::volumes && text_at(made.value(), "/status/phase") == "Pending")
-    std::this_thread::sleep_for(binder_time);
+  return object.ref.kind == cluster::volumes ? wait_for_binder(object, made.value()) : ok();
+}
+// Kubernetes' binder first writes that a new volume is Available. A claim that comes meanwhile
+// makes it write the volume twice at once: it loses one write to the other then, and looks at the
+// claim again after 15 s only. It needs some 20 ms, on a busy machine more; where none is (a bare
+// API server), nobody waits long.
+Status SharedObjects::wait_for_binder(const cluster::Apply& volume, std::string seen) {
+  for (auto waited = binder_look; waited <= binder_time; waited += binder_look) {
+    if (text_at(seen, "/status/phase") != "Pending") break;
+    std::this_thread::sleep_for(binder_look);
+    seen = TRY(cluster_.get(volume.ref));
+  }
   return ok();
 }
 // A template is the user's own by now. A volume and its claim are right when they are of the same

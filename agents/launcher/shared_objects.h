@@ -19,6 +19,7 @@ class SharedObjects {  // thread-safe
   // since_ms: the Workspace that needs them was known then, Unix time; 0 = look, whatever was seen.
   // unavailable: an object of another node is in the way.
   Status make(const std::vector<cluster::Apply>& objects, std::int64_t since_ms);
+  bool has_seen(const std::vector<cluster::Apply>& objects) const;  // each of them, ever
 
  private:
   using Key = std::pair<cluster::Ref, std::string>;  // the uid of the Node object that owns it
@@ -27,6 +28,7 @@ class SharedObjects {  // thread-safe
   bool was_there(const Key& key, std::int64_t since_ms) const;
   bool was_ever_there(const Key& key) const;
   Status make_if_absent(const cluster::Apply& object);
+  Status wait_for_binder(const cluster::Apply& volume, std::string seen);
   Status look_at_taken(const cluster::Apply& object);
 
   cluster::Cluster& cluster_;

@@ -11,7 +11,8 @@ namespace kairo::test {
 class CountedCluster final : public cluster::Cluster {
  public:
   explicit CountedCluster(cluster::Cluster& real) : real_(real) {}
-  std::string calls;  // "patch create get"
+  std::string calls;                 // "patch create get"
+  std::vector<std::string> created;  // kinds
   bool refuses_patches = false;
   cluster::Apply (*keeps)(cluster::Apply) = nullptr;  // what the server makes of it
   bool has_binder = false;  // a new volume is Pending until it has seen it, as in Kubernetes
@@ -21,6 +22,7 @@ class CountedCluster final : public cluster::Cluster {
   }
   Result<std::string> create(const cluster::Apply& a) override {
     note("create");
+    created.push_back(a.ref.kind.kind);
     auto made = real_.create(a);
     if (!has_binder || a.ref.kind != cluster::volumes || !made.ok()) return made;
     return std::string(made.value()).insert(1, R"("status":{"phase":"Pending"},)");
