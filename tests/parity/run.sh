@@ -24,3 +24,9 @@ python3 "$here/bf16.py" "$1/tests/gpu/train_bench" "$smollm2" "$work/rows" || [ 
 echo "parity: conversations with the tokenizers and templates of real models (a minute)"
 "$cache/oracle/bin/python" "$here/chats.py" "$cache/chats" "$work/chats" 2>"$work/log" || { tail -n 20 "$work/log" >&2; exit 1; }
 "$1/tests/gpu/hf/parity_chats" "$work/chats" "$cache/chats/llama"
+echo "parity: answers of SmolLM2 and of a tuned adapter under JSON schemas, judged by jsonschema (some minutes)"
+mkdir -p "$work/tuned"
+sed -n '/^    training_config:/,/^---/{/^---/d;s/^    //;p}' "$root/examples/quickstart/workspace.yaml" >"$work/tuned/config.yaml"
+"$1/kairo-tune" train --model "$smollm2" --data "$root/examples/quickstart/data/pip.jsonl" --config "$work/tuned/config.yaml" \
+  --method qlora --output "$work/tuned/adapter" --state "$work/tuned/run" 2>"$work/log" || { tail -n 20 "$work/log" >&2; exit 1; }
+"$cache/oracle/bin/python" "$here/schema_answers.py" "$1/kairo-serve" "$smollm2" "$work/tuned/adapter"

@@ -4,7 +4,7 @@
 set -eu
 cache=${KAIRO_CACHE:-$HOME/.cache/kairo}
 venv=$cache/oracle
-stamp=$venv/installed-6
+stamp=$venv/installed-7
 [ -e "$stamp" ] && exit 0
 python3 -m venv "$venv"
 find_links=
@@ -12,6 +12,6 @@ find_links=
 # shellcheck disable=SC2086
 "$venv/bin/pip" install --quiet --disable-pip-version-check $find_links \
   torch==2.11.0 transformers==5.24.0 trl==1.16.0 peft==0.21.2 accelerate==1.15.0 bitsandbytes==0.50.2 \
-  tokenizers==0.23.3 safetensors==0.8.0 numpy==2.4.6 pyarrow==26.0.1 gguf==0.19.0
+  tokenizers==0.23.3 safetensors==0.8.0 numpy==2.4.6 pyarrow==26.0.1 gguf==0.19.0 jsonschema==4.26.0
 "$venv/bin/python" -c 'import torch, transformers, peft, bitsandbytes; print(torch.__version__)'
 touch "$stamp"
