@@ -29,7 +29,7 @@ show() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 free_from() { local port=$1; until is_free "$port"; do port=$((port + 1)); done; echo "$port"; }
 
-say "1. Start kairo: the bus, a registry, a cluster of one machine, five agents"
+say "1. Start kairo: the bus, a registry, a cluster of one machine, the agents, the page"
 if kairo status >/dev/null 2>&1; then
   registry=$(jq -r .registry "$home/run/ports.json")
 else
