@@ -54,9 +54,6 @@ struct Update {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   double gradient_norm_max = 0;  // 0 = no clipping
 };
-int threads_of(const EngineOptions& options);
-// Whose products the options come to: on a CPU they are timed for that (products.h).
-ProductChoice products_of(const EngineOptions& options, const ModelConfig& config, int threads);
 class Engine {  // one thread at a time; the same calls give the same bytes
  public:
   // not_found, invalid, corrupt: the model's files. unavailable: not enough memory.
@@ -96,7 +93,4 @@ class Engine {  // one thread at a time; the same calls give the same bytes
   virtual const ProductChoice& products() const = 0;
   virtual ComputeShape shape() const = 0;  // all that the last bits depend on beside the input
 };
-// The adapter's matrices under peft's names; views into state().parameters.
-std::vector<TensorToWrite> adapter_tensors(const LoraLayout& layout,
-                                           std::span<const float> parameters);
 }  // namespace kairo::gpu

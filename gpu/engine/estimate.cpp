@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "gpu/engine/buffer.h"
-#include "gpu/engine/machine.h"
+#include "gpu/engine/engine_request.h"
 #include "gpu/engine/torch_cpu.h"
 #include "gpu/engine/tune.h"
 #include "gpu/model/lora_choice.h"
@@ -58,22 +58,10 @@ double seconds_of(const TuneEstimate& e, const TuneJob& job, const ModelConfig& 
   return beside_products * (training + evaluation * static_cast<double>(e.evaluations));
 }
 // As Engine::load, of a device that need not be there.
-Result<MemoryPlan> plan_on(const Device& device, const TuneJob& job, const EngineOptions& options,
-                           const ModelConfig& config, const LoraLayout& lora,
+Result<MemoryPlan> plan_on(EngineOptions options, const ModelConfig& config, const LoraLayout& lora,
                            std::int64_t& least_bytes) {
-  MemoryRequest request;
-  request.method = job.method;
-  request.tokens_per_step = options.tokens_per_step;
-  request.longest_row = options.longest_row;
-  request.threads = threads_of(options);
-  request.keeps_best = options.keeps_best;
-  request.in_bf16 = options.type == Type::bf16;
-  request.on_device = true;
-  request.by_kernels = device.by_kernels;
-  request.by_flash = device.by_flash;
-  request.budget_bytes = job.budget_bytes > 0    ? job.budget_bytes
-                         : device.free_bytes > 0 ? device.free_bytes / 10 * 9
-                                                 : no_bound;
+  if (options.budget_bytes == 0 && options.device->free_bytes == 0) options.budget_bytes = no_bound;
+  const MemoryRequest request = memory_request(options, options.type, threads_of(options));
   MemoryPlan plan = TRY(plan_memory(config, lora, request));
   if (plan.budget_bytes == no_bound) plan.budget_bytes = plan.peak_bytes();
   least_bytes = smallest_plan(config, lora, request).peak_bytes();
@@ -93,19 +81,16 @@ std::optional<TuneFailure> estimate_tune(const TuneJob& job, TuneEstimate& e) {
   e = counts_of(job);
   if (!job.held_out.empty()) e.evaluations = job.evaluation.count_all(job.total_steps);
   if (job.device != nullptr) {
-    auto plan = plan_on(*job.device, job, options, config.value(), lora, e.least_bytes);
+    auto plan = plan_on(options, config.value(), lora, e.least_bytes);
     if (!plan.ok()) return model_failure(plan.error());
     e.peak_bytes = plan.value().peak_bytes();
     e.on_device = std::move(plan).value();
     return std::nullopt;
   }
-  const int threads = job.threads > 0 ? job.threads : usable_cores();
-  const std::int64_t budget = job.budget_bytes > 0 ? job.budget_bytes : available_bytes() / 10 * 9;
+  const int threads = threads_of(options);
   const Products products = products_of(options, config.value(), threads).products;
-  const auto plan = plan_memory(
-      config.value(), lora,
-      {job.method, options.tokens_per_step, options.longest_row, threads, budget, ComputeShape{},
-       options.keeps_best, options.data_bytes, products != Products::fp32});
+  const Type type = products == Products::fp32 ? Type::f32 : Type::bf16;
+  const auto plan = plan_memory(config.value(), lora, memory_request(options, type, threads));
   if (!plan.ok()) return model_failure(plan.error());
   e.peak_bytes = plan.value().peak_bytes();
   if (e.tokens > 0 && e.steps > 0)

@@ -5,9 +5,10 @@
 #include <utility>
 
 #include "gpu/engine/engine.h"
-#include "gpu/engine/machine.h"
+#include "gpu/engine/engine_request.h"
 #include "gpu/engine/pass.h"
 #include "gpu/engine/torch_cpu.h"
+#include "gpu/engine/train_rows.h"
 #include "gpu/model/lora_choice.h"
 #include "gpu/plan/attention_rows.h"
 #include "schemas/base/log.h"
@@ -154,7 +155,7 @@ class LoraEngine final : public Engine {
   template <class RunBatch>
   Result<double> in_batches(std::span<const TrainRow> rows,
                             const std::optional<DropoutStep>& dropout, const RunBatch& run_batch) {
-    for (const auto& row : rows) TRY(check(row));
+    for (const auto& row : rows) TRY(check_row(row, config_, longest_));
     double loss = 0;
     const auto why = out_of_memory([&] { loss = of_own_rows(rows, dropout, run_batch); });
     if (why) throw DeviceFailure(true, *why);
@@ -176,7 +177,7 @@ class LoraEngine final : public Engine {
         run_batch(batch);
         batch = {};
       }
-      append(batch, rows[r], inputs);
+      append_row(batch, rows[r], inputs, pass_->layers());
       for (std::int64_t i = 0; dropout && i < inputs; ++i)
         batch.dropout_keys.push_back(dropout_token_key(*dropout, static_cast<std::int64_t>(r), i));
     }
@@ -192,37 +193,6 @@ class LoraEngine final : public Engine {
     ops_->copy(flat(gradient_),
                Mat::f32(const_cast<float*>(ops_->placed(std::span<const float>(sums_))), 1,
                         lora_.parameters));
-  }
-  // Tokens that must run: those before the last target. The last one predicts it.
-  static std::int64_t inputs_of(const TrainRow& row) {
-    std::size_t last = row.trained.size();
-    while (last > 1 && row.trained[last - 1] == 0) --last;
-    return last > 1 ? static_cast<std::int64_t>(last) - 1 : 0;
-  }
-  void append(TrainBatch& batch, const TrainRow& row, std::int64_t inputs) const {
-    const auto base = static_cast<std::int32_t>(batch.T());
-    const auto tokens = static_cast<std::int64_t>(row.tokens.size());
-    for (std::int32_t i = 0; i < inputs; ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      batch.add(row.tokens[at], i, pass_->layers().angle(i, tokens));
-      if (row.trained[at + 1] == 0) continue;
-      batch.predicting.push_back(base + i);
-      batch.targets.push_back(row.tokens[at + 1]);
-    }
-    batch.end_segment();
-  }
-  Status check(const TrainRow& row) const {
-    if (row.tokens.size() != row.trained.size())
-      return Error{Code::invalid, "a row's tokens and mask differ in length"};
-    if (inputs_of(row) > std::min(longest_, config_.positions))
-      return Error{Code::invalid, "a row has " + std::to_string(row.tokens.size()) +
-                                      " tokens, more than planned or than the model's positions"};
-    for (const auto token : row.tokens)
-      if (token < 0 || token >= config_.vocab)
-        return Error{Code::invalid, "token " + std::to_string(token) +
-                                        " is not in the model's vocabulary of " +
-                                        std::to_string(config_.vocab)};
-    return ok();
   }
   Mat flat(const Buffer& b) const { return Mat::f32(b.data(), 1, lora_.parameters); }
   std::span<const float> seen(const Buffer& b) const {
@@ -280,27 +250,6 @@ Result<Weights> load_weights(Ops& ops, const EngineOptions& options, const Model
 }
 }  // namespace
 
-int threads_of(const EngineOptions& options) {
-  if (options.threads > 0) return options.threads;
-  return std::max(1, usable_cores() / (options.ranks == nullptr ? 1 : options.ranks->count()));
-}
-
-// On a CPU the widest product of a layer is timed.
-ProductChoice products_of(const EngineOptions& options, const ModelConfig& config, int threads) {
-  const std::int64_t tokens = std::max(options.tokens_per_step, options.longest_row);
-  const LinearShape shape = shape_of(config, Group::gate_up);
-  if (options.device != nullptr) {
-    const Products products = options.type == Type::f32 ? Products::fp32 : Products::device;
-    return {
-        products, 0,
-        "products: " + std::string(name_of(products)) + ", computed on " + options.device->name};
-  }
-  if (options.type == Type::f32) return fp32_products(tokens, shape, threads);
-  if (options.products)
-    return {*options.products, 0, "products: " + std::string(name_of(*options.products))};
-  return choose_products(tokens, shape, threads, options.as_before.products);
-}
-
 Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   ModelConfig config = TRY(load_model_config(options.model_dir));
   TRY(check_training(config));
@@ -316,18 +265,8 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
     products.products = static_cast<Products>(options.ranks->least(
         options.ranks->rank() == 0 ? static_cast<std::int64_t>(products.products) : INT64_MAX));
   const Type type = products.products == Products::fp32 ? Type::f32 : Type::bf16;
-  const int ranks = options.ranks == nullptr ? 1 : options.ranks->count();
-  MemoryRequest request{
-      options.method,       options.tokens_per_step,   options.longest_row, threads,
-      options.budget_bytes, options.as_before,         options.keeps_best,  options.data_bytes,
-      type == Type::bf16,   options.device != nullptr, options.limits,      ranks};
-  request.by_kernels = options.device != nullptr && options.device->by_kernels;
-  request.by_flash = options.device != nullptr && options.device->by_flash;
-  const bool has_memory = options.device != nullptr && options.device->free_bytes > 0;
-  if (request.budget_bytes == 0)
-    request.budget_bytes =
-        (has_memory ? options.device->free_bytes : available_bytes() / ranks) / 10 * 9;
-  if (ranks > 1) request.budget_bytes = options.ranks->least(request.budget_bytes);
+  MemoryRequest request = memory_request(options, type, threads);
+  if (options.ranks != nullptr) request.budget_bytes = options.ranks->least(request.budget_bytes);
   MemoryPlan plan = TRY(plan_memory(config, lora, request));
   const std::int64_t scores = type == Type::bf16
                                   ? scores_to_train_bf16(options.longest_row, config.head_dim)
@@ -343,20 +282,5 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
                                              std::move(weights), options);
   engine->start();
   return std::unique_ptr<Engine>(std::move(engine));
-}
-
-std::vector<TensorToWrite> adapter_tensors(const LoraLayout& layout,
-                                           std::span<const float> parameters) {
-  std::vector<TensorToWrite> tensors;
-  const auto part = [&](std::int64_t offset, std::int64_t rows, std::int64_t cols) {
-    return parameters.subspan(static_cast<std::size_t>(offset),
-                              static_cast<std::size_t>(rows * cols));
-  };
-  for (const auto& m : layout.modules) {
-    const std::string name = "base_model.model." + m.path;
-    tensors.push_back({name + ".lora_A.weight", {m.rank, m.in}, part(m.a_offset, m.rank, m.in)});
-    tensors.push_back({name + ".lora_B.weight", {m.out, m.rank}, part(m.b_offset, m.out, m.rank)});
-  }
-  return tensors;
 }
 }  // namespace kairo::gpu

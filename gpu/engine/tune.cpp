@@ -4,27 +4,19 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <optional>
 #include <utility>
 
 #include "gpu/engine/progress.h"
-#include "gpu/formats/adapter.h"
+#include "gpu/engine/tune_result.h"
 #include "gpu/formats/files.h"
-#include "gpu/model/target_match.h"
 #include "gpu/plan/step_flops.h"
-#include "schemas/base/digest.h"
 #include "schemas/base/log.h"
 
 namespace kairo::gpu {
 namespace {
-namespace fs = std::filesystem;
 using wire::RunPhase;
-constexpr const char *completed_file = "/fine_tuning_completed.txt",
-                     *config_file = "/adapter_config.json",
-                     *adapter_file = "/adapter_model.safetensors",
-                     *checkpoints_folder = "/checkpoints";
-constexpr std::int64_t completed_bytes_max = 1 << 12;
+constexpr const char* checkpoints_folder = "/checkpoints";
 
 using Phase = std::optional<TuneFailure>;  // empty: the phase went well
 
@@ -93,27 +85,16 @@ class Run {
     if (!written.ok()) log::error("progress", {{"why", written.error().what}});
     return exit_of(failure.code);
   }
-  // Whether the output folder holds this very run's result. What another run said is removed.
   Phase look_for_result(bool& done) {
-    const std::string path = job_.output_dir + completed_file;
-    const auto text = read_file(path, completed_bytes_max);
-    if (!text.ok() && text.error().code == Code::not_found) return std::nullopt;
-    std::error_code error;
-    done = text.ok() && text.value() == completed_text() &&
-           fs::exists(job_.output_dir + adapter_file, error);
-    if (done) {
-      log::info("already completed", {{"file", path}});
-      const wire::ProgressT& last = progress_->last();
-      if (last.step == line_.total_steps && last.total_steps == line_.total_steps) line_ = last;
-      line_.step = line_.total_steps;
-      line_.eta_ms = 0;
-      return std::nullopt;
-    }
-    log::warn("the output folder holds another run's result, which will be replaced",
-              {{"file", path}});
-    fs::remove(path, error);
-    if (error) return said(write_error("remove", path, error.value()));
-    return said(sync_folder(job_.output_dir));
+    const auto found = find_result(job_, fingerprint_);
+    if (!found.ok()) return write_failure(found.error());
+    done = found.value();
+    if (!done) return std::nullopt;
+    const wire::ProgressT& last = progress_->last();
+    if (last.step == line_.total_steps && last.total_steps == line_.total_steps) line_ = last;
+    line_.step = line_.total_steps;
+    line_.eta_ms = 0;
+    return std::nullopt;
   }
   Phase load(const std::function<bool()>& should_stop) {
     const std::string checkpoints = job_.state_dir + checkpoints_folder;
@@ -178,48 +159,17 @@ class Run {
     return std::nullopt;
   }
   Phase save() {
-    AdapterConfig config;
-    config.base_model = job_.base_model;
-    config.rank = job_.rank;
-    config.alpha = job_.alpha;
-    config.use_rslora = job_.use_rslora;
-    config.dropout = job_.dropout;
-    config.targets = job_.targets;
-    if (is_all_linear(config.targets)) config.targets.names = {};
-    for (const auto& module : engine_->layout().modules) {  // as peft writes all-linear
-      auto& names = config.targets.names;
-      const std::string name = name_of(engine_->config(), module.module);
-      if (is_all_linear(job_.targets) && std::ranges::find(names, name) == names.end())
-        names.push_back(name);
-    }
     std::span<const float> parameters = engine_->state().parameters;
     if (best_ && line_.best_step != line_.step) {
       parameters = *best_;
       log::info("the adapter is that of the best step",
                 {{"step", std::to_string(line_.best_step)}});
     }
-    const auto tensors = adapter_tensors(engine_->layout(), parameters);
-    if (auto failed = said(write_adapter(job_.output_dir, config, tensors))) return failed;
-    return said(write_file(job_.output_dir + completed_file, completed_text()));
+    return said(write_result(job_, fingerprint_, *engine_, parameters));
   }
-  // Again after a restart, too: the result is whole in output_dir before the first byte is copied.
-  Phase copy() {
-    if (job_.copy_dir.empty()) return std::nullopt;
-    std::error_code ignored;
-    fs::remove(job_.copy_dir + completed_file, ignored);  // of another run; ours comes last
-    for (const char* file : {config_file, adapter_file, completed_file})
-      if (const auto done = copy_file(job_.output_dir + file, job_.copy_dir + file); !done.ok()) {
-        TuneFailure failure = write_failure(done.error());
-        failure.message = "the output volume: " + without_folder(failure.message, job_.copy_dir);
-        return failure;
-      }
-    return std::nullopt;
-  }
+  Phase copy() { return said(copy_result(job_)); }
 
  private:
-  std::string completed_text() const {
-    return "Fine-tuning completed.\nrun " + sha256_hex(fingerprint_ + " " + job_.base_model) + "\n";
-  }
   Status write() { return progress_ == nullptr ? ok() : progress_->write(line_); }
   static TuneFailure stopped() { return {"stopped", "asked to stop"}; }
   static Phase said(const Status& status) {

@@ -107,7 +107,7 @@ const std::vector<Ban> bans = {
     {"rand()", {}, "a seeded generator"},
 };
 constexpr int lines_max = 400, decide_lines_max = 200;
-constexpr std::size_t columns_max = 100;
+constexpr std::size_t columns_max = 100, step_lines_max = 300;
 
 const Layer* layer_of(const std::string& path) {
   const Layer* best = nullptr;
@@ -193,6 +193,22 @@ TEST_CASE("tests say what they prove") {
     CHECK(lines[0].starts_with("// "));
     CHECK_MESSAGE(lines.size() <= lines_max, "the file has more than " << lines_max << " lines");
   }
+}
+
+TEST_CASE("a training step is read in short files") {
+  static const std::regex row("^\\| `(gpu/[^`]+)` \\|");
+  bool is_there = false;
+  int files = 0;
+  for (const std::string& line : lines_of(fs::path(KAIRO_SOURCE_DIR) / "ARCHITECTURE.md")) {
+    if (line.starts_with("## ")) is_there = line.starts_with("## One step");
+    std::smatch match;
+    if (!is_there || !std::regex_search(line, match, row)) continue;
+    const std::string path = match[1];
+    CAPTURE(path);
+    CHECK(lines_of(fs::path(KAIRO_SOURCE_DIR) / path).size() < step_lines_max);
+    ++files;
+  }
+  CHECK(files == 9);
 }
 
 TEST_CASE("paths named in the map exist") {

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "gpu/engine/torch_cpu.h"
+#include "gpu/engine/tune_result.h"
 #include "gpu/kernels/nf4.h"
 #include "tests/gpu/support.h"
 

@@ -11,6 +11,7 @@
 #include "gpu/aten/aten_ops.h"
 #include "gpu/engine/engine.h"
 #include "gpu/engine/generator.h"
+#include "gpu/engine/tune_result.h"
 #include "gpu/formats/adapter.h"
 #include "gpu/formats/files.h"
 #include "tests/gpu/aten/emulated.h"
