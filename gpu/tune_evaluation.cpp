@@ -37,7 +37,7 @@ Status check(const TrainingConfig& config, std::size_t held_out) {
   if (held_out > 0) return ok();
   const std::string remedy =
       " needs rows that are held out; set DatasetConfig.train_test_split below 1 (now " +
-      text_of(config.train_test_split) + ")";
+      text_of(config.train_test_split) + ") or DatasetConfig.validation_file";
   if (is_timed) return bad("eval_strategy: " + s.strategy + remedy + ", or eval_strategy to no");
   if (s.on_start) return bad("eval_on_start: true" + remedy + ", or eval_on_start to false");
   return ok();

@@ -169,6 +169,12 @@ std::optional<TuneFailure> prepare_tune_job(TuneJob& job, Dataset& data, const T
                   ? Result<std::string>(input.data)
                   : place_of("DatasetConfig.dataset_path", c.dataset_path, "/mnt/data", input);
   if (!path.ok()) return TuneFailure{"bad_config", path.error().what};
+  if (!c.validation_file.empty()) {
+    auto held_out =
+        place_of("DatasetConfig.validation_file", c.validation_file, "/mnt/data", input);
+    if (!held_out.ok()) return TuneFailure{"bad_config", held_out.error().what};
+    load.held_out = std::move(held_out).value();
+  }
   auto loaded = load_dataset(path.value(), c, text, load);
   if (!loaded.ok())
     return TuneFailure{loaded.error().code == Code::conflict ? "stopped" : "bad_data",

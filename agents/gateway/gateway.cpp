@@ -46,7 +46,8 @@ struct Api {
     if (request.method != "GET") return false;
     if (path.size() == 1)
       return path[0] == "healthz" || path[0] == "readyz" || path[0] == "metrics";
-    return path.size() == 4 && path[0] == "v1" && path[1] == "files" && path[3] == "rows.jsonl";
+    return path.size() == 4 && path[0] == "v1" && path[1] == "files" &&
+           (path[3] == "rows.jsonl" || path[3] == "validation.jsonl");
   }
   Reply v1(const Request& request) {
     ++asked;

@@ -39,6 +39,8 @@ std::string number(double value) {
   if (e != std::string::npos && text.find('.') == std::string::npos) text.insert(e, ".0");
   return text;
 }
+// After every epoch, and at the end.
+constexpr const char* evaluates = "\n    eval_strategy: epoch";
 // The settings, in the trainer's terms; those of examples/quickstart but for what the job says.
 std::string training_config(const NewJob& job) {
   const Resolved& s = job.settings;
@@ -60,9 +62,10 @@ std::string training_config(const NewJob& job) {
          "\n    lr_scheduler_type: linear\n"
          "    warmup_steps: 5\n"
          "    seed: " +
-         std::to_string(job.seed) +
-         "\n  DatasetConfig:\n"
-         "    train_test_split: 1\n";
+         std::to_string(job.seed) + (job.validation_url.empty() ? "" : evaluates) +
+         "\n  DatasetConfig:\n" +
+         (job.validation_url.empty() ? "    train_test_split: 1\n"
+                                     : "    validation_file: validation.jsonl\n");
 }
 Json hyperparameters_text(const Hyperparameters& asked) {
   const auto either = [](const auto& value) { return value ? Json(*value) : Json("auto"); };
@@ -95,6 +98,8 @@ cluster::Apply job_workspace(const Place& place, const NewJob& job) {
   Json metadata = metadata_of(place, job.id, "job");
   Json notes = identity_of(job);
   notes["kairo.dev/openai-training-file"] = job.request.training_file;
+  if (!job.request.validation_file.empty())
+    notes["kairo.dev/openai-validation-file"] = job.request.validation_file;
   notes["kairo.dev/openai-seed"] = std::to_string(job.seed);
   notes["kairo.dev/openai-asked"] = dumped(hyperparameters_text(job.request.asked));
   notes["kairo.dev/openai-hyperparameters"] =
@@ -103,6 +108,8 @@ cluster::Apply job_workspace(const Place& place, const NewJob& job) {
               {"learning_rate_multiplier", job.settings.learning_rate_multiplier}});
   if (!job.request.suffix.empty()) notes["kairo.dev/openai-suffix"] = job.request.suffix;
   metadata["annotations"] = std::move(notes);
+  Json urls = Json::array({job.data_url});
+  if (!job.validation_url.empty()) urls.push_back(job.validation_url);
   const Json object = {
       {"apiVersion", "kaito.sh/v1beta1"},
       {"kind", "Workspace"},
@@ -112,7 +119,7 @@ cluster::Apply job_workspace(const Place& place, const NewJob& job) {
        {{"preset", {{"name", job.request.model}}},
         {"method", "qlora"},
         {"config", job.id},
-        {"input", {{"urls", Json::array({job.data_url})}}},
+        {"input", {{"urls", urls}}},
         {"output",
          {{"image", job_image(place, job.id)}, {"imagePushSecret", place.registry_secret}}}}}};
   return as_apply(cluster::workspaces, object);

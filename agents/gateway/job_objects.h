@@ -26,7 +26,8 @@ struct NewJob {
   JobRequest request;
   Resolved settings;
   std::int64_t seed = 0, made_ms = 0;
-  std::string data_url;  // of the rows; it may hold a token
+  std::string data_url;        // of the rows; it may hold a token
+  std::string validation_url;  // likewise, ending in /validation.jsonl?...; "" = none
   std::string request_digest, owner;
 };
 // ftjob-..., 24 characters of a-z and 0-9 behind it: a name that Kubernetes takes.

@@ -105,8 +105,9 @@ Answer<JobRequest> parse_job(const Json& body) {
   out.model = preset->name;
   out.training_file = TRY(text_in(body, "training_file"));
   if (out.training_file.empty()) return wrong("training_file", "is missing");
-  if (!TRY(text_in(body, "validation_file")).empty())
-    return wrong("validation_file", "is not evaluated by this server; leave it out");
+  out.validation_file = TRY(text_in(body, "validation_file"));
+  if (!out.validation_file.empty() && out.validation_file == out.training_file)
+    return wrong("validation_file", "is the training file; rows that were trained on say nothing");
   if (has(body, "integrations") && !body["integrations"].empty())
     return wrong("integrations", "are not spoken to by this server; leave them out");
   out.suffix = TRY(text_in(body, "suffix"));

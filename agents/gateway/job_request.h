@@ -14,13 +14,14 @@ struct Hyperparameters {  // nullopt = "auto"
 struct JobRequest {
   std::string model;  // a preset's name, whatever of its names was given
   std::string training_file, suffix;
+  std::string validation_file;  // "" = none
   std::optional<std::int64_t> seed;
   Json metadata;  // an object, or null
   Hyperparameters asked;
   bool by_method = false;  // they stood in method.supervised
 };
-// What this server does not do is refused by the field's name: validation_file, integrations,
-// methods dpo and reinforcement.
+// What this server does not do is refused by the field's name: integrations, methods dpo and
+// reinforcement.
 Answer<JobRequest> parse_job(const Json& body);
 
 // What a training runs with. The rules (docs/from-openai.md names them):

@@ -95,18 +95,30 @@ Json event(const JobState& job, const std::string& mark, std::int64_t at_s, cons
           {"type", "message"},
           {"data", Json::object()}};
 }
+// All rows of the validation file are evaluated each time: both losses are one.
+void add_validation(Json& metrics, const Point& point) {
+  if (point.validation_loss <= 0) return;
+  for (const char* key : {"valid_loss", "full_valid_loss"})
+    metrics[key] = short_number(point.validation_loss);
+}
 Json step_event(const JobState& job, const Point& point) {
   char mark[24], text[96];
   std::snprintf(mark, sizeof mark, "s%09lld", static_cast<long long>(point.step));
   std::snprintf(text, sizeof text, "Step %lld of %lld: training loss %.4f",
                 static_cast<long long>(point.step), static_cast<long long>(point.total_steps),
                 point.loss);
-  Json out = event(job, mark, point.at_ms / 1000, "info", text);
+  std::string message = text;
+  if (point.validation_loss > 0) {
+    std::snprintf(text, sizeof text, ", validation loss %.4f", point.validation_loss);
+    message += text;
+  }
+  Json out = event(job, mark, point.at_ms / 1000, "info", message);
   out["type"] = "metrics";
   out["data"] = {{"step", point.step},
                  {"train_loss", short_number(point.loss)},
                  {"total_steps", point.total_steps},
                  {"train_mean_token_accuracy", nullptr}};  // not measured
+  add_validation(out["data"], point);
   return out;
 }
 Json hyperparameters(const Json& workspace, const std::string& status) {
@@ -134,8 +146,16 @@ std::vector<Point> points_in(const std::string& lines) {
     const Json& loss = in(line, {"loss"});
     if (step <= 0 || !loss.is_number() || by_step.size() >= points_max) continue;
     if (words(line, {"phase"}) != "Training" && by_step.contains(step)) continue;
-    by_step[step] = {step, count(line, {"total_steps"}), count(line, {"tokens"}),
-                     count(line, {"at_ms"}), loss.get<double>()};
+    const double before = by_step[step].validation_loss;
+    by_step[step] = {step,
+                     count(line, {"total_steps"}),
+                     count(line, {"tokens"}),
+                     count(line, {"at_ms"}),
+                     loss.get<double>(),
+                     before};
+    const Json& evaluated = in(line, {"eval_loss"});
+    if (count(line, {"eval_step"}) == step && evaluated.is_number())
+      by_step[step].validation_loss = evaluated.get<double>();
   }
   std::vector<Point> out;
   for (const auto& [step, point] : by_step) out.push_back(point);
@@ -177,7 +197,7 @@ Json job_json(const JobState& job, std::int64_t now_s) {
   const std::int64_t eta_s = count(w, {"status", "tuning", "etaSeconds"});
   const Json settings = hyperparameters(w, status);
   const bool has_succeeded = status == "succeeded";
-  const std::string seed = note(w, "seed");
+  const std::string seed = note(w, "seed"), validation = note(w, "validation-file");
   Json out = {
       {"id", id},
       {"object", "fine_tuning.job"},
@@ -188,7 +208,7 @@ Json job_json(const JobState& job, std::int64_t now_s) {
       {"organization_id", "org-kairo"},
       {"status", status},
       {"training_file", note(w, "training-file")},
-      {"validation_file", nullptr},
+      {"validation_file", validation.empty() ? Json() : Json(validation)},
       {"result_files", has_succeeded ? Json::array({result_file_id(id)}) : Json::array()},
       {"trained_tokens", has_succeeded && !job.points.empty() && job.points.back().tokens > 0
                              ? Json(job.points.back().tokens)
@@ -239,13 +259,15 @@ std::vector<Json> job_checkpoints(const JobState& job) {
                       : in(job.workspace, {"status", "tuning", "loss"}).is_number()
                           ? in(job.workspace, {"status", "tuning", "loss"}).get<double>()
                           : 0;
+  Json metrics = {{"step", step}, {"train_loss", short_number(loss)}};
+  if (has_points) add_validation(metrics, job.points.back());
   return {{{"id", "ftckpt_" + tail_of(id_in(job.workspace))},
            {"object", "fine_tuning.job.checkpoint"},
            {"created_at", finished_s(job)},
            {"fine_tuned_model_checkpoint", model_name(job.workspace)},
            {"fine_tuning_job_id", id_in(job.workspace)},
            {"step_number", step},
-           {"metrics", {{"step", step}, {"train_loss", short_number(loss)}}}}};
+           {"metrics", metrics}}};
 }
 
 Json model_json(const std::string& id, std::int64_t created, const std::string& owner) {
@@ -255,9 +277,13 @@ std::string result_csv(const std::vector<Point>& points) {
   std::string out = "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy\n";
   for (const Point& point : points) {
     char line[64];
-    std::snprintf(line, sizeof line, "%lld,%.6g,,,\n", static_cast<long long>(point.step),
-                  point.loss);
+    std::snprintf(line, sizeof line, "%lld,%.6g,,", static_cast<long long>(point.step), point.loss);
     out += line;
+    if (point.validation_loss > 0) {
+      std::snprintf(line, sizeof line, "%.6g", point.validation_loss);
+      out += line;
+    }
+    out += ",\n";
   }
   return out;
 }

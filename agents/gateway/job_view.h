@@ -10,6 +10,7 @@ namespace kairo::gateway {
 struct Point {  // of a training
   std::int64_t step = 0, total_steps = 0, tokens = 0, at_ms = 0;
   double loss = 0;
+  double validation_loss = 0;  // of the evaluation after this step; 0 = there was none
 };
 // From lines of progress.jsonl (schemas/run.fbs): each step once, the last that was said of it.
 std::vector<Point> points_in(const std::string& lines);

@@ -118,17 +118,10 @@ Answer<Json> JobsApi::create(const Json& body, const std::string& owner, bool is
     for (const Entry& other : others)
       if (other.request_digest == job.request_digest && clock_.now_ms() - other.made_ms < retry_ms)
         return get(other.id);
-  const auto file = files_.find(job.request.training_file);
-  if (!file)
-    return Refusal{400,
-                   "training_file " + job.request.training_file.substr(0, 100) +
-                       " does not exist; upload it first",
-                   "training_file"};
-  if (file->purpose != "fine-tune")
-    return Refusal{400,
-                   "training_file " + file->id + " has the purpose " + file->purpose +
-                       "; upload it with the purpose fine-tune",
-                   "training_file"};
+  const StoredFile file = TRY(file_of("training_file", job.request.training_file));
+  std::optional<StoredFile> validation;
+  if (!job.request.validation_file.empty())
+    validation = TRY(file_of("validation_file", job.request.validation_file));
   const auto active = std::count_if(others.begin(), others.end(), [&](const Entry& other) {
     return other.is_active && other.owner == owner;
   });
@@ -144,27 +137,48 @@ Answer<Json> JobsApi::create(const Json& body, const std::string& owner, bool is
   const auto* preset = catalogue::find_preset(job.request.model);
   job.id = "ftjob-" + random_word(24);
   job.made_ms = clock_.now_ms();
-  job.settings = resolved(job.request.asked, file->rows.rows, preset->parameters);
+  job.settings = resolved(job.request.asked, file.rows.rows, preset->parameters);
   job.seed =
       job.request.seed.value_or(static_cast<std::int64_t>(std::random_device{}() & 0x7fffffffU));
-  job.data_url = rules_.self_url + "/v1/files/" + file->id + "/rows.jsonl?token=" + file->token;
-  return start(job, *file);
+  job.data_url = url_of(file, "rows.jsonl");
+  if (validation) job.validation_url = url_of(*validation, "validation.jsonl");
+  return start(job, file, validation);
+}
+Answer<StoredFile> JobsApi::file_of(const char* field, const std::string& id) {
+  const auto file = files_.find(id);
+  if (!file)
+    return Refusal{
+        400, std::string(field) + " " + id.substr(0, 100) + " does not exist; upload it first",
+        field};
+  if (file->purpose == "fine-tune") return *file;
+  return Refusal{400,
+                 std::string(field) + " " + file->id + " has the purpose " + file->purpose +
+                     "; upload it with the purpose fine-tune",
+                 field};
+}
+std::string JobsApi::url_of(const StoredFile& file, const char* name) const {
+  return rules_.self_url + "/v1/files/" + file.id + "/" + name + "?token=" + file.token;
 }
 // The settings first: nothing may start with others. A file that cannot be trained makes a job that
 // has failed, and no Workspace.
-Answer<Json> JobsApi::start(const NewJob& job, const StoredFile& file) {
+Answer<Json> JobsApi::start(const NewJob& job, const StoredFile& file,
+                            const std::optional<StoredFile>& validation) {
   const Place& place = rules_.place;
   cluster::Apply workspace = job_workspace(place, job);
   JobState state{Json::parse(workspace.json), {}};
   state.workspace["metadata"]["creationTimestamp"] = rfc3339(job.made_ms);
   const Json answer = job_json(state, job.made_ms / 1000);
-  const FileFault fault = fault_of(file.rows, "supervised", file.id);
+  FileFault fault = fault_of(file.rows, "supervised", "training", file.id);
+  const char* param = "training_file";
+  if (fault.code.empty() && validation) {
+    fault = fault_of(validation->rows, "supervised", "validation", validation->id);
+    param = "validation_file";
+  }
   if (!fault.code.empty()) {
     Json failed = answer;
     failed["status"] = "failed";
     failed["finished_at"] = job.made_ms / 1000;
-    failed["error"] = {
-        {"code", fault.code}, {"message", fault.message}, {"param", "training_file"}};
+    failed["error"] = {{"code", fault.code}, {"message", fault.message}, {"param", param}};
     std::vector<Json> events = job_events(state);
     events.erase(events.begin());  // "is good"
     Json last = events.front();

@@ -2,6 +2,7 @@
 // result file. The truth is the cluster's: nothing of a job is kept here.
 #pragma once
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,11 @@ class JobsApi {  // thread-safe
   };
   Answer<Job> find(const std::string& id);
   Answer<std::vector<Entry>> entries();  // newest first
-  Answer<Json> start(const NewJob& job, const StoredFile& file);
+  // A file of purpose fine-tune that `field` of a request names.
+  Answer<StoredFile> file_of(const char* field, const std::string& id);
+  std::string url_of(const StoredFile& file, const char* name) const;
+  Answer<Json> start(const NewJob& job, const StoredFile& file,
+                     const std::optional<StoredFile>& validation);
   cluster::Cluster& cluster_;
   FileStore& files_;
   const Seen& seen_;

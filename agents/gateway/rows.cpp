@@ -235,18 +235,21 @@ RowsVerdict RowsCheck::finish() {
   return out_;
 }
 
-FileFault fault_of(const RowsVerdict& rows, const std::string& method, const std::string& file_id) {
-  const std::string begin = "The training file " + file_id + " is invalid: ";
-  if (!rows.wrong.empty()) return {"invalid_training_file", begin + rows.wrong};
+FileFault fault_of(const RowsVerdict& rows, const std::string& method, const std::string& role,
+                   const std::string& file_id) {
+  const std::string code = "invalid_" + role + "_file",
+                    begin = "The " + role + " file " + file_id + " ";
+  if (!rows.wrong.empty()) return {code, begin + "is invalid: " + rows.wrong};
   if (rows.rows > 0 && rows.dialect != Dialect::chat && rows.dialect != Dialect::completions)
-    return {"invalid_training_file",
-            begin + "its rows are " + name_of(rows.dialect) + " rows, which method " + method +
-                " does not take; it takes chat rows (messages), or prompt and completion"};
-  if (rows.rows < rows_min)
-    return {"invalid_n_examples", "The training file " + file_id + " has " +
-                                      std::to_string(rows.rows) +
+    return {code, begin + "is invalid: its rows are " + name_of(rows.dialect) +
+                      " rows, which method " + method +
+                      " does not take; it takes chat rows (messages), or prompt and completion"};
+  const std::int64_t least = role == "training" ? rows_min : 1;
+  if (rows.rows < least)
+    return {"invalid_n_examples", begin + "has " + std::to_string(rows.rows) +
                                       (rows.rows == 1 ? " example; " : " examples; ") +
-                                      std::to_string(rows_min) + " are needed"};
+                                      std::to_string(least) + (least == 1 ? " is" : " are") +
+                                      " needed"};
   return {};
 }
 }  // namespace kairo::gateway

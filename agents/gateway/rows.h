@@ -26,12 +26,13 @@ class RowsCheck {
   std::string rest_;
   std::int64_t lines_ = 0;
 };
-// Whether a file with this verdict can train by `method` ("supervised"): the code and message of
-// job.error, "" when it can. param names which of the job's files it is.
+// Whether a file with this verdict can be what `role` ("training", "validation") says of a job by
+// `method` ("supervised"): the code and message of job.error, "" when it can.
 struct FileFault {
   std::string code, message;
 };
-FileFault fault_of(const RowsVerdict& rows, const std::string& method, const std::string& file_id);
+FileFault fault_of(const RowsVerdict& rows, const std::string& method, const std::string& role,
+                   const std::string& file_id);
 // What is wrong with one row; "" = nothing. dialect: which one it is of, when it is of one.
 std::string wrong_row(std::string_view line, Dialect& dialect);
 }  // namespace kairo::gateway

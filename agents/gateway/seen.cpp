@@ -81,6 +81,8 @@ void Seen::note_step(const Json& workspace) const {
                      {"step", tuning["step"]},
                      {"total_steps", tuning.value("totalSteps", Json(0))},
                      {"loss", tuning.value("loss", Json(0))},
+                     {"eval_step", tuning.value("evalStep", Json(0))},
+                     {"eval_loss", tuning.value("evalLoss", Json(0))},
                      {"at_ms", SystemClock().now_ms()}};
   std::ofstream out(steps_ + "/" + member_text(workspace, "/metadata/uid"), std::ios::app);
   out << line.dump() << "\n";

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "gpu/data/example.h"
 #include "gpu/data/masks.h"
@@ -189,11 +190,12 @@ Status split(const TrainingConfig& config, Dataset& data) {
   return ok();
 }
 
-Result<Dataset> tokenise_files(const std::string& dir_or_file,
-                               const std::vector<std::string>& files, const TrainingConfig& config,
-                               const Tokenizer& tokenizer, const LoadOptions& options) {
-  Dataset out;
+// The rows of all files, which go to out.rows.
+Status tokenise_files(const std::string& dir_or_file, const std::vector<std::string>& files,
+                      const TrainingConfig& config, const Tokenizer& tokenizer,
+                      const LoadOptions& options, Dataset& out) {
   std::size_t tokens = 0;
+  const std::size_t dropped_before = std::exchange(out.dropped, 0);
   std::string why;
   for (const auto& path : files) {
     FileRows rows(path, config, tokenizer, options.threads, out, tokens, why);
@@ -216,7 +218,44 @@ Result<Dataset> tokenise_files(const std::string& dir_or_file,
                      " rows has an answer within max_length " + std::to_string(config.max_length) +
                      " tokens; raise TrainingArguments.max_length, or set "
                      "DatasetConfig.loss_on: all"};
+  out.dropped += dropped_before;
+  return ok();
+}
+struct DataFiles {
+  std::vector<std::string> trained, held_out;
+  std::vector<std::string> all() const {
+    std::vector<std::string> out = trained;
+    out.insert(out.end(), held_out.begin(), held_out.end());
+    return out;
+  }
+};
+Result<DataFiles> files_of(const std::string& dir_or_file, const std::string& extension,
+                           const std::string& held_out) {
+  DataFiles out;
+  out.trained = TRY(data_files(dir_or_file, extension));
+  if (held_out.empty()) return out;
+  out.held_out = TRY(data_files(held_out, extension));
+  std::erase_if(out.trained, [&](const std::string& path) {
+    return std::ranges::any_of(out.held_out, [&](const std::string& other) {
+      return fs::path(path).lexically_normal() == fs::path(other).lexically_normal();
+    });
+  });
+  if (out.trained.empty())
+    return Error{Code::invalid, "load data " + dir_or_file + ": DatasetConfig.validation_file " +
+                                    "names all of its files; leave one to train on"};
+  return out;
+}
+Result<Dataset> tokenise_all(const std::string& dir_or_file, const DataFiles& files,
+                             const TrainingConfig& config, const Tokenizer& tokenizer,
+                             const LoadOptions& options) {
+  Dataset out;
+  TRY(tokenise_files(dir_or_file, files.trained, config, tokenizer, options, out));
   TRY(split(config, out));
+  if (!files.held_out.empty()) {
+    std::vector<Row> trained = std::exchange(out.rows, {});
+    TRY(tokenise_files(options.held_out, files.held_out, config, tokenizer, options, out));
+    out.held_out_rows = std::exchange(out.rows, std::move(trained));
+  }
   out.digest = digest_of(out);
   return out;
 }
@@ -224,10 +263,10 @@ Result<Dataset> tokenise_files(const std::string& dir_or_file,
 
 Result<Dataset> load_dataset(const std::string& dir_or_file, const TrainingConfig& config,
                              const Tokenizer& tokenizer, const LoadOptions& options) {
-  const auto files = TRY(data_files(dir_or_file, config.dataset_extension));
+  const auto files = TRY(files_of(dir_or_file, config.dataset_extension, options.held_out));
   if (options.cache_file.empty())
-    return tokenise_files(dir_or_file, files, config, tokenizer, options);
-  const auto key = rows_key(files, options.made_by);
+    return tokenise_all(dir_or_file, files, config, tokenizer, options);
+  const auto key = rows_key(files.all(), options.made_by);
   if (key.ok()) {
     auto kept = load_rows(options.cache_file, key.value());
     if (kept.ok()) {
@@ -236,7 +275,7 @@ Result<Dataset> load_dataset(const std::string& dir_or_file, const TrainingConfi
       return kept;
     }
   }
-  Dataset made = TRY(tokenise_files(dir_or_file, files, config, tokenizer, options));
+  Dataset made = TRY(tokenise_all(dir_or_file, files, config, tokenizer, options));
   if (!key.ok()) return made;
   const auto saved = save_rows(options.cache_file, key.value(), made);
   if (!saved.ok()) log::warn("rows are not kept for the next start", {{"why", saved.error().what}});

@@ -18,14 +18,15 @@ struct Row {
 };
 struct Dataset {
   std::vector<Row> rows;           // to train on, in file order; each has at least one target
-  std::vector<Row> held_out_rows;  // kept from training by train_test_split; likewise
+  std::vector<Row> held_out_rows;  // kept from training by the configuration; likewise
   std::string digest;              // SHA-256 of all token rows and targets, in hex
   std::size_t truncated = 0;       // rows that were cut to max_length
   std::size_t dropped = 0;         // rows without a target after the cut
   std::size_t nulls_dropped = 0;   // members of messages and tools that Arrow had filled in
 };
 struct LoadOptions {
-  int threads = 1;                    // that tokenise; the rows are the same for any number
+  int threads = 1;       // that tokenise; the rows are the same for any number
+  std::string held_out;  // a file or folder whose rows are held out; empty: as the split says
   std::function<bool()> should_stop;  // asked before every row, by the calling thread; may be empty
   // Where the rows are kept for the next start; empty: nowhere. A file that is there and is not of
   // the same data and made_by is replaced.
@@ -42,6 +43,7 @@ struct LoadOptions {
 // back to plain text. not_found: nothing there. invalid: no rows, unknown columns, a wrong type:
 // names file, row and what is accepted. corrupt: a damaged parquet file. conflict: should_stop
 // said so.
+// Files of options.held_out are not trained on, though dir_or_file hold them.
 Result<Dataset> load_dataset(const std::string& dir_or_file, const TrainingConfig& config,
                              const Tokenizer& tokenizer, const LoadOptions& options = {});
 }  // namespace kairo::gpu

@@ -34,6 +34,7 @@ std::vector<Setting> data_settings() {
       {s, "response_column", text(&C::response_column)},
       {s, "messages_column", text(&C::messages_column)},
       {s, "train_test_split", take_split},
+      {s, "validation_file", text(&C::validation_file)},
       {s, "loss_on", take_loss_on},
   };
   for (const auto* key : {"mlm", "mlm_probability", "pad_to_multiple_of", "return_tensors",

@@ -100,6 +100,12 @@ Status check_together(const Value& sections, const TrainingConfig& config) {
         "stored as NF4: set it to nf4");
   if (!config.context_column.empty() && config.response_column.empty())
     return bad("DatasetConfig.context_column is set without response_column: set both");
+  const Value* data = sections.find("DatasetConfig");
+  if (!config.validation_file.empty() && data->find("train_test_split") != nullptr &&
+      config.train_test_split < 1)
+    return bad(
+        "DatasetConfig.validation_file and a train_test_split below 1 would both hold rows out; "
+        "leave train_test_split out, or validation_file");
   if (config.max_steps == 0)
     return bad("TrainingArguments.max_steps: 0 must be at least 1, or -1 for whole epochs");
   return ok();
@@ -129,6 +135,7 @@ Result<TrainingConfig> parse_training_config(std::string_view text) {
   if (sections->kind == Kind::null) return config;
   TRY(take_all(*sections, config));
   TRY(check_together(*sections, config));
+  if (!config.validation_file.empty()) config.train_test_split = 1;
   return config;
 }
 }  // namespace kairo::gpu

@@ -64,6 +64,8 @@ struct TrainingConfig {
   std::uint64_t shuffle_seed = 42;
   std::string context_column, response_column, messages_column;  // empty: found by their names
   double train_test_split = 0.8;  // share of the rows to train on, in (0, 1]
+  // A file or folder of the data whose rows are held out, all of them; train_test_split is 1 then.
+  std::string validation_file;
   std::optional<LossOn> loss_on;  // unset: answer where a row has one, else all, but for these:
   // TrainingArguments; false: rows of prompt and completion, or conversations, train every token
   std::optional<bool> completion_only_loss, assistant_only_loss;

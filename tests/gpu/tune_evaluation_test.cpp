@@ -97,7 +97,7 @@ TEST_CASE("what cannot be done is refused: field, value, remedy") {
   const Case cases[] = {
       {"steps without rows", "eval_strategy: steps",
        "eval_strategy: steps needs rows that are held out; set DatasetConfig.train_test_split "
-       "below 1 (now 0.8), or eval_strategy to no",
+       "below 1 (now 0.8) or DatasetConfig.validation_file, or eval_strategy to no",
        0},
       {"epoch without rows", "eval_strategy: epoch", "eval_strategy: epoch needs rows", 0},
       {"start without rows", "eval_on_start: true", "eval_on_start: true needs rows", 0},

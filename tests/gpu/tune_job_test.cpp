@@ -180,5 +180,6 @@ TEST_CASE_FIXTURE(Folders, "tune job: rows that are held out are evaluated, and 
         0);
   CHECK(prepare_all(with("eval_strategy: steps", "1")) ==
         "bad_config training_config.yaml: TrainingArguments.eval_strategy: steps needs rows that "
-        "are held out; set DatasetConfig.train_test_split below 1 (now 1), or eval_strategy to no");
+        "are held out; set DatasetConfig.train_test_split below 1 (now 1) or "
+        "DatasetConfig.validation_file, or eval_strategy to no");
 }

@@ -140,6 +140,10 @@ def bad_jobs(good):
         "type": "reinforcement", "reinforcement": {"grader": {}}}), 400, "method", words="reinforcement")
     refused("jobs.create: 51 epochs", lambda: create(model=MODEL, training_file=good.id, hyperparameters={"n_epochs": 51}), 400)
     refused("jobs.create: suffix of 65", lambda: create(model=MODEL, training_file=good.id, suffix="x" * 65), 400, "suffix")
+    refused("jobs.create: validates by what it trains on", lambda: create(
+        model=MODEL, training_file=good.id, validation_file=good.id), 400, "validation_file")
+    refused("jobs.create: no validation file", lambda: create(
+        model=MODEL, training_file=good.id, validation_file="file-no"), 400, "validation_file")
     refused("jobs.create: another purpose", lambda: create(
         model=MODEL, training_file=upload(ROWS, "user_data").id), 400, "training_file")
     chat = json.loads(ROWS.splitlines()[0])
@@ -166,7 +170,8 @@ def bad_jobs(good):
 
 def a_job(good):
     jobs = client.fine_tuning.jobs
-    job = jobs.create(model=MODEL, training_file=good.id, suffix="conf", seed=11, metadata={"who": "conformance"},
+    held_out = upload(b"\n".join(ROWS.splitlines()[:8]))
+    job = jobs.create(model=MODEL, training_file=good.id, validation_file=held_out.id, suffix="conf", seed=11, metadata={"who": "conformance"},
                       method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 1}}})
     check("jobs.create: id", job.id.startswith("ftjob-"), job.id)
     same("jobs.create: object", "fine_tuning.job", job.object)
@@ -192,12 +197,16 @@ def a_job(good):
     check("events: newest first", events[0].created_at >= events[-1].created_at and "created" in events[-1].message, events)
     metrics = [e for e in events if e.type == "metrics"]
     check("events: losses", metrics and metrics[0].data["train_loss"] > 0 and metrics[0].data["total_steps"] > 0, metrics)
+    same("a job: its validation file", held_out.id, job.validation_file)
+    check("events: the last step's validation loss", metrics[0].data.get("full_valid_loss", 0) > 0, metrics[0])
     same("events: pages", [e.id for e in events], [e.id for e in jobs.list_events(job.id, limit=3)])
     points = jobs.checkpoints.list(job.id).data
     same("checkpoints: the last is the model", job.fine_tuned_model, points[0].fine_tuned_model_checkpoint)
+    check("checkpoints: its validation loss", (points[0].metrics.full_valid_loss or 0) > 0, points[0].metrics)
     same("checkpoints: of this job", job.id, points[0].fine_tuning_job_id)
     csv = base64.b64decode(client.files.content(job.result_files[0]).read()).decode()
     check("result: header", csv.startswith("step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy\n"), csv[:80])
+    check("result: the last line's validation loss", csv.splitlines()[-1].split(",")[3] not in ("", "0"), csv[-80:])
     check("result: a line a step", len(csv.splitlines()) > 1, csv)
     same("result: purpose", "fine-tune-results", client.files.retrieve(job.result_files[0]).purpose)
     return job

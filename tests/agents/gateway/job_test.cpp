@@ -56,7 +56,10 @@ TEST_CASE("what a request may not say") {
        "model: model gpt-4o-mini does not exist or is not tuned here; GET /v1/models lists those "
        "that are"},
       {"a validation file", R"({"model": "phi-4", "training_file": "f", "validation_file": "g"})",
-       "validation_file: validation_file is not evaluated by this server; leave it out"},
+       ""},
+      {"its own validation", R"({"model": "phi-4", "training_file": "f", "validation_file": "f"})",
+       "validation_file: validation_file is the training file; rows that were trained on say "
+       "nothing"},
       {"dpo", R"({"model": "phi-4", "training_file": "f", "method": {"type": "dpo"}})",
        "method: method dpo is not trained by this server; use supervised, with chat rows of the "
        "preferred answers"},
@@ -149,6 +152,24 @@ TEST_CASE("a job as a Workspace and its settings") {
         "  DatasetConfig:\n"
         "    train_test_split: 1\n");
 }
+TEST_CASE("a validation file is the Workspace's second one, evaluated after every epoch") {
+  NewJob job = new_job();
+  job.request.validation_file = "file-v";
+  job.validation_url = "http://127.0.0.1:1/v1/files/file-v/validation.jsonl?token=t";
+  const Json object = Json::parse(job_workspace(the_place, job).json);
+  CHECK(object["tuning"]["input"]["urls"] ==
+        Json::array({job.data_url, "http://127.0.0.1:1/v1/files/file-v/validation.jsonl?token=t"}));
+  CHECK(object["metadata"]["annotations"]["kairo.dev/openai-validation-file"] == "file-v");
+  const std::string settings =
+      Json::parse(job_settings(the_place, job).json)["data"]["training_config.yaml"]
+          .get<std::string>();
+  CHECK(
+      settings.ends_with("    seed: 7\n"
+                         "    eval_strategy: epoch\n"
+                         "  DatasetConfig:\n"
+                         "    validation_file: validation.jsonl\n"));
+  CHECK(job_json(JobState{object, {}}, 0)["validation_file"] == "file-v");
+}
 TEST_CASE("a Workspace as a job") {
   const Json fresh = job_json(state(""), 1764500000);
   CHECK(fresh["status"] == "validating_files");
@@ -219,6 +240,24 @@ TEST_CASE("events are newest first, checkpoints and the result are the last step
         "1,2.5,,,\n24,0.5,,,\n");
   CHECK(job_of_result(result_file_id(the_job)) == the_job);
   CHECK(job_of_result("file-a1") == "");
+}
+TEST_CASE("what an evaluation has shown stands at its step") {
+  JobState done = state(succeeded);
+  done.points =
+      points_in(R"({"phase": "Training", "step": 1, "total_steps": 2, "loss": 2.5})"
+                "\n"
+                R"({"phase": "Training", "step": 2, "total_steps": 2, "loss": 0.5, "eval_step": 2,)"
+                R"( "eval_loss": 0.75})"
+                "\n"
+                R"({"phase": "Done", "step": 2, "total_steps": 2, "loss": 0.5, "eval_step": 2,)"
+                R"( "eval_loss": 0.75})");
+  CHECK(result_csv(done.points).ends_with("1,2.5,,,\n2,0.5,,0.75,\n"));
+  CHECK(job_checkpoints(done).at(0)["metrics"] ==
+        parsed(R"({"step": 2, "train_loss": 0.5, "valid_loss": 0.75, "full_valid_loss": 0.75})"));
+  const Json last = job_events(done)[2], first = job_events(done)[3];
+  CHECK(last["message"] == "Step 2 of 2: training loss 0.5000, validation loss 0.7500");
+  CHECK(last["data"]["valid_loss"] == 0.75);
+  CHECK_FALSE(first["data"].contains("valid_loss"));
 }
 TEST_CASE("what a waiting job says") {
   const Json event = job_events(state(R"({"state": "Pending", "conditions": [{"type":

@@ -69,6 +69,22 @@ TEST_CASE("a job is a Workspace and its settings; another gateway knows it") {
   CHECK(other.get(job).value() == o.jobs.get(job).value());
   CHECK(other.list({}).value()["data"][0]["id"] == job);
 }
+TEST_CASE("a validation file is looked at as the training file is") {
+  Office o;
+  Json body = Office::body(o.file(10));
+  body["validation_file"] = o.file(1);
+  const std::string job = id_of_job(o.jobs.create(body, "alice", false));
+  CHECK(o.jobs.get(job).value()["validation_file"] == body["validation_file"]);
+  body["validation_file"] = "file-none";
+  CHECK(o.jobs.create(body, "alice", false).error().message ==
+        "validation_file file-none does not exist; upload it first");
+  body["validation_file"] = o.file(1, "assistants");
+  CHECK(o.jobs.create(body, "alice", false).error().param == "validation_file");
+  body["validation_file"] = o.file(0);
+  const std::string failed = id_of_job(o.jobs.create(body, "alice", false));
+  CHECK(o.jobs.get(failed).value()["error"]["param"] == "validation_file");
+  CHECK(o.jobs.get(failed).value()["error"]["code"] == "invalid_n_examples");
+}
 TEST_CASE("a retried create is the first one's job") {
   Office o;
   const Json body = Office::body(o.file(10));

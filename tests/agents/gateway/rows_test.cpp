@@ -122,14 +122,18 @@ TEST_CASE("whether a file can train") {
   const RowsVerdict ten{10, Dialect::chat, ""};
   const RowsVerdict dpo{10, Dialect::preference, ""};
   const RowsVerdict bad{10, Dialect::chat, "example 2: x"};
-  CHECK(fault_of(ten, "supervised", "file-a").code == "");
-  CHECK(fault_of(nine, "supervised", "file-a").code == "invalid_n_examples");
-  CHECK(fault_of(nine, "supervised", "file-a").message ==
+  CHECK(fault_of(ten, "supervised", "training", "file-a").code == "");
+  CHECK(fault_of(nine, "supervised", "training", "file-a").code == "invalid_n_examples");
+  CHECK(fault_of(nine, "supervised", "training", "file-a").message ==
         "The training file file-a has 9 examples; 10 are needed");
-  CHECK(fault_of(bad, "supervised", "file-a").message ==
+  CHECK(fault_of(nine, "supervised", "validation", "file-a").code == "");
+  CHECK(fault_of({}, "supervised", "validation", "file-a").message ==
+        "The validation file file-a has 0 examples; 1 is needed");
+  CHECK(fault_of(bad, "supervised", "validation", "file-a").code == "invalid_validation_file");
+  CHECK(fault_of(bad, "supervised", "training", "file-a").message ==
         "The training file file-a is invalid: example 2: x");
-  CHECK(fault_of(dpo, "supervised", "file-a").code == "invalid_training_file");
-  CHECK(fault_of(dpo, "supervised", "file-a").message ==
+  CHECK(fault_of(dpo, "supervised", "training", "file-a").code == "invalid_training_file");
+  CHECK(fault_of(dpo, "supervised", "training", "file-a").message ==
         "The training file file-a is invalid: its rows are preference rows, which method "
         "supervised does not take; it takes chat rows (messages), or prompt and completion");
 }

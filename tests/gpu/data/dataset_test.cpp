@@ -180,7 +180,7 @@ TEST_CASE("dataset: folders below, hidden names, an extension, a stop") {
   CHECK(prompts(config) == "bxy");
   int rows = 0;
   const auto stopped =
-      load_dataset(folder.path(), config, t, {1, [&] { return ++rows > 2; }, "", ""});
+      load_dataset(folder.path(), config, t, {1, "", [&] { return ++rows > 2; }, "", ""});
   REQUIRE_FALSE(stopped.ok());
   CHECK(stopped.error().code == Code::conflict);
 }
@@ -224,6 +224,34 @@ TEST_CASE("dataset: cut rows, split, order of files, digest") {
   REQUIRE(parquet.ok());
   CHECK(marked(parquet.value().rows[1], t) ==
         "<|im_start|>user\nHi 1<|im_end|>\n<|im_start|>assistant\n[éé<|im_end|>]\n");
+}
+
+TEST_CASE("dataset: a file of the data is held out") {
+  const test::TempFolder folder;
+  const auto t = tiny(test::chatml);
+  const auto put = [&](const std::string& name, const std::string& rows) {
+    REQUIRE(write_file(folder.path() + "/" + name, "prompt,completion\n" + rows).ok());
+  };
+  put("a.csv", "a,1\n");
+  put("v.csv", "v,2\nw,3\n");
+  put("z.csv", "z,4\n");
+  LoadOptions options;
+  options.held_out = folder.path() + "/v.csv";
+  const auto got = load_dataset(folder.path(), whole(), t, options);
+  REQUIRE(got.ok());
+  REQUIRE(got.value().rows.size() == 2);
+  REQUIRE(got.value().held_out_rows.size() == 2);
+  CHECK(marked(got.value().rows[1], t) == "z[4<|im_end|>]");
+  CHECK(marked(got.value().held_out_rows[0], t) == "v[2<|im_end|>]");
+  CHECK(got.value().digest != load_dataset(folder.path(), whole(), t).value().digest);
+  put("v.csv", "v,2\nw,5\n");
+  CHECK(got.value().digest != load_dataset(folder.path(), whole(), t, options).value().digest);
+  options.held_out = folder.path();
+  const auto all = load_dataset(folder.path(), whole(), t, options);
+  REQUIRE_FALSE(all.ok());
+  CHECK(all.error().what.ends_with("names all of its files; leave one to train on"));
+  options.held_out = folder.path() + "/y.csv";
+  CHECK(load_dataset(folder.path(), whole(), t, options).error().code == Code::not_found);
 }
 
 TEST_CASE("dataset: configured columns") {

@@ -156,6 +156,9 @@ TEST_CASE("training config: refused values name field and value") {
        "\"3\" must be a map"},
       {"split 0", with("DatasetConfig", "train_test_split: 0"), "above 0 and at most 1"},
       {"split above 1", with("DatasetConfig", "train_test_split: 1.01"), "above 0 and at most 1"},
+      {"held out twice",
+       with("DatasetConfig", "validation_file: v.jsonl\n    train_test_split: 0.9"),
+       "leave train_test_split out, or validation_file"},
       {"loss_on", with("DatasetConfig", "loss_on: some"), "\"some\" must be answer or all"},
       {"half a pair", with("DatasetConfig", "context_column: a"), "set both"},
       {"no steps", with("TrainingArguments", "max_steps: 0"), "must be at least 1, or -1"},
@@ -176,6 +179,10 @@ TEST_CASE("training config: values that mean the same") {
   CHECK(parse_training_config(with("TrainingArguments", "learning_rate: '2e-5'"))
             .value()
             .learning_rate == 2e-5);
+  for (const std::string split : {"", "\n    train_test_split: 1"})
+    CHECK(parse_training_config(with("DatasetConfig", "validation_file: v.jsonl" + split))
+              .value()
+              .train_test_split == 1);
   CHECK(parse_training_config(with("LoraConfig", "target_modules: all-linear"))
             .value()
             .targets.names == std::vector<std::string>{"all-linear"});
