@@ -260,8 +260,9 @@ Status wire_node(Parts& p) {
                                                   p.fetches.get(), p.checkpoints.get());
   node::Utilization utilization;
   if (p.gpus) utilization = [&p](const std::string& gpu) { return p.gpus->utilization(gpu); };
-  p.progress = std::make_unique<node::ProgressSensor>(*p.run_dirs, observe, p.config.node, p.clock,
-                                                      utilization);
+  p.progress = std::make_unique<node::ProgressSensor>(
+      *p.run_dirs, observe, p.config.node, p.clock, utilization,
+      [&p] { return p.loop->last_facts(wire::FactBody::Training); });
   p.options.more_metrics = [&p] {
     return (p.gpus ? p.gpus->metrics() : std::string()) + p.progress->metrics();
   };

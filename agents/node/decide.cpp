@@ -46,7 +46,7 @@ void give_up(Decision& d, const wire::RecordT& record, const wire::RunT& run,
              const std::string& self) {
   const wire::TrainingT* training = runtime::of_node(record.trainings, self);
   if (training == nullptr || training->revision != run.revision ||
-      training->stalls <= stalls_max)
+      training->stalled.empty() || training->stalls <= stalls_max)
     return;
   wire::ArtifactT artifact;
   artifact.revision = run.revision;

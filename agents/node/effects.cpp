@@ -146,13 +146,9 @@ Status NodeEffects::check(const wire::CommandT& command, const wire::CheckArtifa
   return ok();
 }
 
-void ProgressSensor::look_for_stall(const RunKey& run, Told& told) {
-  if (!utilization_ || !told.stall.is_watched()) return;
-  const auto stall = told.stall.look(utilization_(told.stall.gpu()), clock_.monotonic_ms());
-  if (!stall) return;
+void ProgressSensor::tell(const RunKey& run, const Told& told) {
   wire::TrainingT training = training_of(self_, run.revision, told.progress);
-  training.stalled = stall->words;
-  training.stalls = stall->count;
+  told.stall.say(training);
   observe_(runtime::fact_about(run, std::move(training)));
 }
 
@@ -160,14 +156,25 @@ void ProgressSensor::look() {
   const auto runs = dirs_.list();
   if (!runs.ok()) return;
   std::map<std::string, Told> seen;
+  std::optional<std::vector<wire::FactT>> words;
   for (const RunKey& run : runs.value()) {
     const std::string file = dirs_.progress_file(run);
     const std::string stamp = stamp_of(file);
     if (stamp.empty()) continue;  // not begun
+    const auto before = told_.find(file);
+    if (before == told_.end() && utilization_ && last_words_) {
+      if (!words) words = last_words_();
+      if (!words) continue;  // what it said of this run is not known yet
+    }
     Told& told = seen[file];
-    if (const auto before = told_.find(file); before != told_.end()) told = before->second;
+    if (before != told_.end())
+      told = before->second;
+    else if (words)
+      told.stall = StallWatch::recalled(*words, run.uid, run.revision, self_);
     if (told.stamp == stamp) {  // most runs are over: one stat each
-      look_for_stall(run, told);
+      const bool is_hung = utilization_ && told.stall.is_watched() &&
+                           told.stall.look(utilization_(told.stall.gpu()), clock_.monotonic_ms());
+      if (is_hung) tell(run, told);
       continue;
     }
     told.stamp = stamp;
@@ -177,7 +184,7 @@ void ProgressSensor::look() {
     told.progress = *progress;
     const bool may_stall = utilization_ && !progress->gpu.empty();
     told.stall.moved(*progress, may_stall ? patience_ms(tail) : 0, clock_.monotonic_ms());
-    observe_(runtime::fact_about(run, training_of(self_, run.revision, *progress)));
+    tell(run, told);
   }
   told_ = std::move(seen);
   std::vector<TrainingSeen> trainings;

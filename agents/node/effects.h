@@ -46,19 +46,23 @@ class NodeEffects final : public runtime::Effects {
 
 // How much the GPU of this uuid is used, in percent; nullopt: not known.
 using Utilization = std::function<std::optional<std::uint64_t>(const std::string& gpu)>;
+// The last word about each training, as the agent's store has it; nullopt: it is not read yet.
+using LastWords = std::function<std::optional<std::vector<wire::FactT>>()>;
 
 // Reads every run's progress.jsonl and observes what is new, and what has been silent for too long.
 // One thread, but for metrics().
 class ProgressSensor {
  public:
-  // utilization: null where no GPU is seen; nothing is taken for hung then.
+  // utilization: null where no GPU is seen; nothing is taken for hung then. last_words: how often
+  // a run has hung outlives this process; null: it does not.
   ProgressSensor(RunDirs& dirs, Observe observe, std::string self, const Clock& clock,
-                 Utilization utilization = nullptr)
+                 Utilization utilization = nullptr, LastWords last_words = nullptr)
       : dirs_(dirs),
         observe_(std::move(observe)),
         self_(std::move(self)),
         clock_(clock),
-        utilization_(std::move(utilization)) {}
+        utilization_(std::move(utilization)),
+        last_words_(std::move(last_words)) {}
   void look();                  // call it a few times a second
   std::string metrics() const;  // of what it saw last (training_metrics.h)
 
@@ -70,12 +74,13 @@ class ProgressSensor {
   mutable std::mutex mutex_;
   std::vector<TrainingSeen> seen_;  // under mutex_
   const Utilization utilization_;
+  const LastWords last_words_;
   struct Told {
     std::string stamp;  // of the file when it was read
     wire::ProgressT progress;
     StallWatch stall;
   };
-  void look_for_stall(const RunKey& run, Told& told);
+  void tell(const RunKey& run, const Told& told);
   std::map<std::string, Told> told_;  // by progress file
 };
 }  // namespace kairo::node

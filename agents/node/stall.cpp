@@ -30,7 +30,25 @@ std::int64_t patience_ms(std::string_view lines) {
   return std::clamp<std::int64_t>(5 * slow, stall_ms_min, 24 * 3'600'000);
 }
 
+StallWatch StallWatch::recalled(const std::vector<wire::FactT>& words, const std::string& uid,
+                                const std::string& revision, const std::string& node) {
+  StallWatch out;
+  for (const wire::FactT& fact : words) {
+    const wire::TrainingT* said = fact.body.AsTraining();
+    if (fact.uid != uid || said == nullptr || said->node != node || said->revision != revision)
+      continue;
+    if (said->progress) out.last_ = *said->progress;
+    out.words_ = said->stalled;
+    out.count_ = said->stalls;
+    out.counted_step_ = said->stalls_step;
+    out.counted_attempt_ = said->stalls_attempt;
+  }
+  return out;
+}
+
 void StallWatch::moved(const wire::ProgressT& last, std::int64_t patience, std::int64_t now_ms) {
+  if (last_ != last) words_.clear();
+  if (last.step > counted_step_) count_ = 0;
   last_ = last;
   patience_ms_ = patience;
   moved_ms_ = busy_ms_ = now_ms;
@@ -41,18 +59,23 @@ bool StallWatch::is_watched() const {
          counted_attempt_ != last_.attempt;
 }
 
-std::optional<Stall> StallWatch::look(std::optional<std::uint64_t> utilization,
-                                      std::int64_t now_ms) {
+bool StallWatch::look(std::optional<std::uint64_t> utilization, std::int64_t now_ms) {
   if (!utilization || *utilization > 0) busy_ms_ = now_ms;
   const std::int64_t idle_ms = now_ms - std::max(moved_ms_, busy_ms_);
-  if (!is_watched() || idle_ms < patience_ms_) return std::nullopt;
-  const bool is_same_step = count_ > 0 && last_.step <= counted_step_;
-  count_ = is_same_step ? count_ + 1 : 1;
-  counted_step_ = is_same_step ? std::max(counted_step_, last_.step) : last_.step;
+  if (!is_watched() || idle_ms < patience_ms_) return false;
+  counted_step_ = count_ > 0 ? std::max(counted_step_, last_.step) : last_.step;
+  ++count_;
   counted_attempt_ = last_.attempt;
-  return Stall{"no step since " + rfc3339(last_.at_ms) + " (step " + std::to_string(last_.step) +
-                   " of " + std::to_string(last_.total_steps) + "), and its GPU (" + last_.device +
-                   ") has been idle for " + std::to_string(idle_ms / 1'000) + " s",
-               count_};
+  words_ = "no step since " + rfc3339(last_.at_ms) + " (step " + std::to_string(last_.step) +
+           " of " + std::to_string(last_.total_steps) + "), and its GPU (" + last_.device +
+           ") has been idle for " + std::to_string(idle_ms / 1'000) + " s";
+  return true;
+}
+
+void StallWatch::say(wire::TrainingT& training) const {
+  training.stalled = words_;
+  training.stalls = count_;
+  training.stalls_step = counted_step_;
+  training.stalls_attempt = counted_attempt_;
 }
 }  // namespace kairo::node

@@ -161,6 +161,7 @@ std::optional<std::vector<wire::FactT>> Loop::last_facts(wire::FactBody kind) co
     if (kind == wire::FactBody::Pod) add(r.pod());
     if (kind == wire::FactBody::Server) add(r.server());
     if (kind == wire::FactBody::Part) add_each(r.parts());
+    if (kind == wire::FactBody::Training) add_each(r.trainings());
     if (kind == wire::FactBody::NodeClaim) add_each(r.claims());
   }
   return out;

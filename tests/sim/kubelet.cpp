@@ -183,7 +183,8 @@ bool KubeletModel::train(Pod& pod) {
   };
   if (pod.urls.ends_with("/bad")) return fails(2, "Error", true);
   DiskModel& disk = machines_.disk(pod.node);
-  if (!disk.adapters.contains(pod.key) && machines_.ill.contains(pod.node)) return true;
+  const bool is_stuck = machines_.hung || machines_.ill.contains(pod.node);
+  if (!disk.adapters.contains(pod.key) && is_stuck) return true;
   if (!disk.adapters.contains(pod.key)) {  // else its trainer sees it and ends at once
     if (dice_.fault(20)) return fails(137, "OOMKilled", false);
     unsigned& step = disk.steps[pod.key];
@@ -248,6 +249,7 @@ bool KubeletModel::run(Pod& pod) {
       wrong = "two at a time for one Workspace: " + name + " and " + pod.name;
   pod.stage = Stage::running;
   pod.was_bound = true;
+  if (!pod.is_server) ++machines_.disk(pod.node).attempts[pod.key];
   if (const auto step = disk.steps.find(pod.key); !pod.is_server)
     begun[pod.key] = step == disk.steps.end() ? 0 : step->second;
   is_late_ = true;  // controllers look again, be it that the pod's object shows what it did before

@@ -28,6 +28,7 @@ class DiskModel final : public node::RunDirs {
   std::map<std::string, node::RunKey> current;  // by uid
   std::map<std::string, std::string> adapters;  // uid/revision -> what it was trained from
   std::map<std::string, unsigned> steps;        // uid/revision -> the last checkpoint
+  std::map<std::string, unsigned> attempts;     // uid/revision -> processes that have begun
 
  private:
   Dice& dice_;
@@ -59,6 +60,7 @@ struct Machines {
   unsigned losses = 0;
   std::set<std::string> ill;  // their GPUs compute nothing
   unsigned illnesses = 0;
+  bool hung = false;  // no training makes a step, wherever it runs
 
  private:
   Dice& dice_;

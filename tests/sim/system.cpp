@@ -183,33 +183,6 @@ void System::start(Agent& agent) {
         selection));
 }
 
-// What node::ProgressSensor does, on the model's disk.
-void System::sense(Agent& agent) {
-  std::map<std::string, unsigned> told;
-  DiskModel& disk = machines_.disk(agent.node);
-  for (const node::RunKey& run : disk.list().value()) {
-    const auto step = disk.steps.find(DiskModel::key_of(run));
-    if (step == disk.steps.end()) continue;
-    told.insert(*step);
-    if (const auto before = agent.sensed.find(step->first);
-        before != agent.sensed.end() && before->second == step->second)
-      continue;
-    wire::TrainingT training;
-    training.node = agent.node;
-    training.revision = run.revision;
-    training.progress = std::make_unique<wire::ProgressT>();
-    training.progress->phase = wire::RunPhase::Training;
-    training.progress->step = step->second;
-    wire::FactT fact;
-    fact.uid = run.uid;
-    fact.ns = run.ns;
-    fact.name = run.name;
-    fact.body.Set(std::move(training));
-    agent.loop->observe(std::move(fact), true);
-  }
-  agent.sensed = std::move(told);
-}
-
 bool System::step(Agent& agent, Part part) {
   const bool is_of_node = agent.name == "node" || agent.name == "pusher";
   if (is_of_node && machines_.is_lost(agent.node)) return false;

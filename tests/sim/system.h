@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "agents/node/stall.h"
 #include "agents/provisioner/terms.h"
 #include "agents/runtime/loop.h"
 #include "agents/watcher/sources.h"
@@ -38,7 +39,11 @@ struct Agent {  // one process; dies and comes back
   std::unique_ptr<runtime::Relay> relay;
   std::unique_ptr<runtime::Loop> loop;
   std::vector<std::unique_ptr<watcher::Source>> sources;  // the watcher only
-  std::map<std::string, unsigned> sensed;  // the node agent only: run -> step that was said
+  struct Sensed {
+    wire::ProgressT progress;
+    node::StallWatch stall;
+  };
+  std::map<std::string, Sensed> sensed;  // the node agent only: by run, what was said
 };
 
 class System {
@@ -49,6 +54,8 @@ class System {
   std::string live(int acts);
   // A training whose node is lost with its disk when a checkpoint is safe: what broke, or "".
   std::string live_through_a_lost_disk();
+  // A training each process of which hangs, while the node's agent dies now and then: the same.
+  std::string live_through_hangs();
   const std::map<std::string, std::uint64_t>& crashes() const { return dice_.crashes; }
   std::string trace() const { return dice_.journal.digest(); }  // equal seeds, equal traces
 

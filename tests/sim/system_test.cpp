@@ -86,3 +86,9 @@ TEST_CASE("system: a node lost with its disk takes the steps since the last chec
     CHECK(sim::System(seed).live_through_a_lost_disk() == "");
   }
 }
+TEST_CASE("system: a training that hangs is started four times, whatever becomes of its agent") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    CHECK(sim::System(seed).live_through_hangs() == "");
+  }
+}

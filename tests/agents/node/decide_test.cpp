@@ -176,6 +176,9 @@ TEST_CASE("node: a training that hangs a fourth time without a step between has 
         "the training hangs: 4 times in a row it was ended without a step between, the last time "
         "with no step since ...; look at its log and at the GPU, then make the Workspace anew");
   CHECK(artifact.place == planned(1).place);
+  training.stalled = "";  // the count is kept while the next process goes on
+  CHECK(kinds(decided(with())) == "");
+  training.stalled = "no step since ...";
   training.revision = "rev0";
   CHECK(kinds(decided(with())) == "");
 }

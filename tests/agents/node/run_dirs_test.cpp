@@ -233,6 +233,58 @@ TEST_CASE("a file's tail is bounded; changed bytes never crash the reader") {
   }
   CHECK(read > 1000);
 }
+TEST_CASE("a training that hangs is counted on by the next process of the agent") {
+  const Bench b;
+  REQUIRE(b.dirs->prepare(b.run).ok());
+  const std::string file = b.dirs->progress_file(b.run);
+  const auto write = [&](unsigned attempt) {
+    fs::create_directories(fs::path(file).parent_path());
+    std::ofstream(file, std::ios::app)
+        << R"({"phase":"Training","step":7,"total_steps":9,)"
+        << R"("at_ms":1764000000000,"gpu":"GPU-1","attempt":)" << attempt << "}\n";
+  };
+  std::vector<wire::FactT> said;
+  test::FakeClock clock;
+  bool is_read = true;
+  const auto sensor = [&] {
+    return ProgressSensor(
+        *b.dirs, [&](wire::FactT fact) { said.push_back(std::move(fact)); }, "n1", clock,
+        [](const std::string&) { return std::optional<std::uint64_t>(0); },
+        [&]() -> std::optional<std::vector<wire::FactT>> {
+          if (!is_read) return std::nullopt;
+          return std::vector<wire::FactT>(said.empty() ? said.begin() : said.end() - 1, said.end());
+        });
+  };
+  const auto last = [&]() -> const wire::TrainingT& { return *said.back().body.AsTraining(); };
+  write(1);
+  {
+    auto first = sensor();
+    first.look();
+    REQUIRE(said.size() == 1);
+    CHECK(last().stalls == 0);
+    clock.advance(600'000);
+    first.look();
+    REQUIRE(said.size() == 2);
+    CHECK(last().stalls == 1);
+    CHECK(last().stalled.starts_with("no step since 2025-11-24T16:00:00Z (step 7 of 9)"));
+  }
+  auto second = sensor();
+  is_read = false;
+  second.look();
+  CHECK(said.size() == 2);  // nothing is said before it is known what was
+  is_read = true;
+  second.look();
+  REQUIRE(said.size() == 3);
+  CHECK(*said[1].body.AsTraining() == last());  // the same once more, which is no news
+  write(2);
+  second.look();
+  CHECK(last().stalled == "");
+  CHECK(last().stalls == 1);
+  clock.advance(600'000);
+  second.look();
+  CHECK(last().stalls == 2);
+}
+
 TEST_CASE("a run is removed when no pod of its Workspace can write there any more") {
   Bench b;
   test::FakeClock clock;

@@ -51,10 +51,13 @@ TEST_CASE("what is hung, and what is not") {
   w.moved(progress(120), 40'000, 1'000);
   CHECK(w.is_watched());
   CHECK_FALSE(w.look(0, 40'999));
-  const auto stall = w.look(0, 41'000);
-  REQUIRE(stall);
-  CHECK(stall->count == 1);
-  CHECK(stall->words ==
+  REQUIRE(w.look(0, 41'000));
+  wire::TrainingT training;
+  w.say(training);
+  CHECK(training.stalls == 1);
+  CHECK(training.stalls_step == 120);
+  CHECK(training.stalls_attempt == 1);
+  CHECK(training.stalled ==
         "no step since 2025-11-24T16:00:00Z (step 120 of 400), and its GPU (NVIDIA H200, compute "
         "capability 9.0, 139 GiB) has been idle for 40 s");
   CHECK_FALSE(w.look(0, 99'000));  // told once
@@ -86,8 +89,10 @@ TEST_CASE("stalls in a row are counted as long as no step comes between") {
   StallWatch w;
   const auto stalls_at = [&](unsigned step, unsigned attempt) {
     w.moved(progress(step, attempt), 30'000, 0);
-    const auto stall = w.look(0, 30'000);
-    return stall ? stall->count : 0;
+    CHECK(w.look(0, 30'000));
+    wire::TrainingT training;
+    w.say(training);
+    return training.stalls;
   };
   CHECK(stalls_at(120, 1) == 1);
   CHECK(stalls_at(100, 2) == 2);  // from its checkpoint, and not even so far
@@ -95,6 +100,57 @@ TEST_CASE("stalls in a row are counted as long as no step comes between") {
   CHECK(stalls_at(119, 4) == 4);
   CHECK(stalls_at(121, 5) == 1);
   CHECK(stalls_at(121, 6) == 2);
+}
+
+TEST_CASE("stalls are counted on by an agent that begins anew, from its own last word") {
+  const auto word = [](const StallWatch& w, const wire::ProgressT& last) {
+    wire::FactT fact;
+    fact.uid = "uid-1";
+    wire::TrainingT training;
+    training.node = "n1";
+    training.revision = "rev1";
+    training.progress = std::make_unique<wire::ProgressT>(last);
+    w.say(training);
+    fact.body.Set(std::move(training));
+    return fact;
+  };
+  StallWatch w;
+  w.moved(progress(120), 30'000, 0);
+  CHECK(w.look(0, 30'000));
+  w.moved(progress(100, 2), 30'000, 40'000);
+  CHECK(w.look(0, 70'000));
+  std::vector<wire::FactT> words(1);
+  words[0] = word(w, progress(100, 2));
+  const auto again = [&](const char* uid, const char* revision, const char* node,
+                         const wire::ProgressT& last) {
+    StallWatch out = StallWatch::recalled(words, uid, revision, node);
+    out.moved(last, 30'000, 0);
+    return out;
+  };
+  wire::TrainingT said;
+  StallWatch same = again("uid-1", "rev1", "n1", progress(100, 2));
+  CHECK_FALSE(same.look(0, 99'000));  // of this process it was told
+  same.say(said);
+  CHECK(said.stalls == 2);  // and it still stands
+  CHECK(said.stalled.starts_with("no step since 2025-11-24T16:00:00Z (step 100 of 400)"));
+  StallWatch next = again("uid-1", "rev1", "n1", progress(120, 3));
+  next.say(said);
+  CHECK(said.stalled == "");
+  CHECK(said.stalls == 2);  // what is said meanwhile does not lose the count
+  CHECK(next.look(0, 30'000));
+  next.say(said);
+  CHECK(said.stalls == 3);
+  CHECK(said.stalls_step == 120);
+  CHECK(said.stalls_attempt == 3);
+  again("uid-1", "rev1", "n1", progress(121, 3)).say(said);
+  CHECK(said.stalls == 0);  // a step came between
+  for (const auto& [uid, revision, node] :
+       {std::tuple("uid-2", "rev1", "n1"), {"uid-1", "rev2", "n1"}, {"uid-1", "rev1", "n2"}}) {
+    StallWatch other = again(uid, revision, node, progress(120, 3));
+    CHECK(other.look(0, 30'000));
+    other.say(said);
+    CHECK(said.stalls == 1);
+  }
 }
 
 TEST_CASE(
