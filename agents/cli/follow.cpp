@@ -24,7 +24,8 @@ class Screen {  // one line that changes on a terminal; only news elsewhere
   void show(const Json& workspace) {
     const std::string waiting = waiting_for(workspace);
     std::string line = progress_line(workspace.dump(), terminal_ ? 24 : 0);
-    if (line.empty() || line == "Waiting" || line == "Preparing" || line == "Queued")
+    if (line.empty() || line == "Waiting" || line == "Preparing" || line == "Queued" ||
+        line == "Paused")
       line = (line.empty() ? "Waiting" : line) + (waiting.empty() ? "" : "  " + waiting);
     if (workspace.value(Json::json_pointer("/status/state"), "") == "Running" && !waiting.empty())
       line += "  " + waiting;

@@ -117,11 +117,8 @@ struct Api {
     if (is_get && path[4] == "events") return reply(jobs.events(path[3], request.query));
     if (is_get && path[4] == "checkpoints") return reply(jobs.checkpoints(path[3], request.query));
     if (is_post && path[4] == "cancel") return reply(jobs.cancel(path[3]));
-    if (is_post && (path[4] == "pause" || path[4] == "resume")) {
-      const auto job = jobs.get(path[3]);
-      if (!job.ok()) return reply(job.error());
-      return reply(Refusal{400, "a job cannot be paused on this server: cancel it, or let it run"});
-    }
+    if (is_post && (path[4] == "pause" || path[4] == "resume"))
+      return reply(jobs.pause(path[3], path[4] == "pause"));
     return unknown(request);
   }
 };

@@ -173,6 +173,7 @@ std::string job_status(const Json& workspace) {
   if (state == "Succeeded") return "succeeded";
   if (state == "Failed") return "failed";
   if (!words(workspace, {"metadata", "deletionTimestamp"}).empty()) return "cancelled";
+  if (words(workspace, {"metadata", "annotations", "kairo.dev/paused"}) == "true") return "paused";
   if (state == "Running") return "running";
   return state.empty() ? "validating_files" : "queued";
 }

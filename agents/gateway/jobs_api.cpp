@@ -257,6 +257,23 @@ Answer<Json> JobsApi::cancel(const std::string& id) {
   return job.json;
 }
 
+Answer<Json> JobsApi::pause(const std::string& id, bool is_paused) {
+  const Job job = TRY(find(id));
+  const std::string status = job.json.value("status", "");
+  const char* verb = is_paused ? "paused" : "resumed";
+  if (is_over(status))
+    return Refusal{400, "job " + id + " is " + status + " already: it cannot be " + verb};
+  const Json patch = {
+      {"metadata",
+       {{"annotations", {{"kairo.dev/paused", is_paused ? Json("true") : Json(nullptr)}}}}}};
+  const std::string now =
+      TRY(cluster_.patch({{cluster::workspaces, rules_.place.ns, id}, patch.dump(), ""}));
+  JobState state{Json::parse(now, nullptr, false), job.points};
+  Json out = job_json(state, clock_.now_ms() / 1000);
+  if (!is_paused) out["status"] = "queued";  // as OpenAI answers it
+  return out;
+}
+
 Answer<Json> JobsApi::delete_model(const std::string& model) {
   for (const auto& [name, workspace] : *seen_.now()) {
     if (text_at(workspace, "/metadata/labels/kairo.dev~1openai") != "job" ||

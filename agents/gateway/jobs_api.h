@@ -29,6 +29,8 @@ class JobsApi {  // thread-safe
   Answer<Json> list(const Query& query);
   Answer<Json> get(const std::string& id);
   Answer<Json> cancel(const std::string& id);
+  // A paused job writes its checkpoint and gives its GPU's memory back; it keeps its node.
+  Answer<Json> pause(const std::string& id, bool is_paused);
   Answer<Json> events(const std::string& id, const Query& query);
   Answer<Json> checkpoints(const std::string& id, const Query& query);
   Answer<Json> delete_model(const std::string& model);

@@ -103,7 +103,8 @@ Plan plan_tuning(const wire::CommandT& command, const Settings& settings) {
   job["spec"] = {{"backoffLimit", 6},
                  {"completions", 1},  // said, so that it is ours: somebody may edit it
                  {"parallelism", 1},
-                 {"suspend", !w.queue.empty()},  // Kueue lets it go, and takes it back
+                 // Kueue lets it go, and takes it back; or the user does
+                 {"suspend", !w.queue.empty() || runtime::is_paused(w)},
                  {"podReplacementPolicy", "Failed"},
                  {"podFailurePolicy", pod_failure_policy},
                  {"template", {{"metadata", pod_metadata(command, w)}, {"spec", spec}}}};

@@ -37,6 +37,14 @@ bool lacks_a_claim(const wire::RecordT& record) {
 // The pod may be there before its claim, which is made behind the Job.
 constexpr std::int64_t claim_ms_max = runtime::unseen_ms_max;
 
+wire::ApplyTuningT tuning_of(const wire::RecordT& record) {
+  wire::ApplyTuningT out;
+  out.workspace = copy(*record.workspace);
+  out.resources = copy(*record.resources);
+  if (const auto* dir = runtime::run_dir_of(record)) out.run_dir = copy(*dir);
+  return out;
+}
+
 template <class Apply>
 void want_parts(Decision& d, const wire::RecordT& record, std::int64_t now_ms,
                 const std::string& key, Apply apply) {
@@ -125,6 +133,14 @@ void want_volume(Decision& d, const wire::RecordT& record) {
 }
 void want_job(Decision& d, const wire::RecordT& record, std::int64_t now_ms) {
   want<wire::ApplyTuningT>(d, record, now_ms, "job", record.job, false);
+  const wire::WorkspaceT& w = *record.workspace;
+  if (!exists(record.job) || !is_of_wish(record, record.job) || record.job->finished) return;
+  const bool is_held = runtime::is_paused(w);
+  if (!w.queue.empty() || record.job->suspended == is_held) return;
+  const bool is_asked =
+      ask(d, record, "pause", wish_of(record) + (is_held ? " paused" : " goes on"), w.revision,
+          tuning_of(record), {record.job->version, 0, now_ms});
+  if (is_asked) d.wake_at_ms = now_ms + runtime::unseen_ms_max + 1;
 }
 void want_server(Decision& d, const wire::RecordT& record, std::int64_t now_ms) {
   want<wire::ApplyInferenceT>(d, record, now_ms, "server", record.server, true);

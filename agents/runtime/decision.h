@@ -137,11 +137,16 @@ inline const wire::CheckpointT* checkpoint_of(const wire::RecordT& record,
     if (one->revision == revision && one->step > (out == nullptr ? 0 : out->step)) out = one.get();
   return out;
 }
+constexpr const char* paused = "kairo.dev/paused";                      // annotation: true
 constexpr const char* keep_checkpoints = "kairo.dev/keep-checkpoints";  // annotation: true, false
 inline std::string annotation_of(const wire::WorkspaceT& w, const std::string& key) {
   for (const auto& annotation : w.annotations)
     if (annotation->key == key) return annotation->value;
   return {};
+}
+// The user holds its training back. In a queue that is Kueue's to say.
+inline bool is_paused(const wire::WorkspaceT& w) {
+  return w.tuning && w.queue.empty() && annotation_of(w, paused) == "true";
 }
 // KAITO made it (no revision of ours stands on it), for what the Workspace wishes now.
 template <class Workload>

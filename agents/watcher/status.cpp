@@ -104,6 +104,8 @@ class Story {
   }
   bool is_suspended() const { return job() != nullptr && job()->suspended && !job()->finished; }
   std::string suspension() const {
+    if (runtime::is_paused(*r_.workspace))
+      return std::string("it is paused: remove the annotation ") + runtime::paused;
     const std::string& queue = r_.workspace->queue;
     return queue.empty() ? "its Job is suspended"
                          : "its Job waits in queue '" + queue + "' for Kueue to admit it";
@@ -116,7 +118,7 @@ class Story {
   }
   std::string failure() const;
   std::string stalled() const;  // it makes no step: what was seen; or empty
-  std::string retry() const;  // why the last attempt of a Job that goes on has failed; or empty
+  std::string retry() const;    // why the last attempt of a Job that goes on has failed; or empty
   Verdict job_started() const;
   Verdict tuning_succeeded() const;
   Verdict inference_ready() const;
@@ -248,7 +250,7 @@ std::string Story::phase() const {
   if (has_failed()) return "Failed";
   if (artifact() != nullptr || (push() != nullptr && push()->state != wire::PushState::Waiting))
     return "Pushing";
-  if (is_suspended()) return "Queued";
+  if (is_suspended()) return runtime::is_paused(*r_.workspace) ? "Paused" : "Queued";
   if (!stalled().empty()) return "Stalled";
   const auto* p = progress();
   if (p != nullptr && job() != nullptr) {
@@ -307,7 +309,8 @@ void tell_tuning(wire::StatusT& status, const Story& story) {
     out.total_steps = p->total_steps;
     out.epoch = p->epoch;
     out.loss = p->loss;
-    out.tokens_per_second = p->tokens_per_second;
+    const bool is_held = story.is_suspended();  // nobody knows for how long
+    if (!is_held) out.tokens_per_second = p->tokens_per_second;
     out.attempt = p->attempt;
     out.resumed_from = p->resumed_from;
     out.rows = p->rows;
@@ -320,7 +323,7 @@ void tell_tuning(wire::StatusT& status, const Story& story) {
     out.best_eval_loss = p->best_eval_loss;
     out.device = p->device;
     out.self_test = p->self_test;
-    if (p->eta_ms >= 0) out.eta_seconds = (p->eta_ms + 999) / 1000;
+    if (p->eta_ms >= 0 && !is_held) out.eta_seconds = (p->eta_ms + 999) / 1000;
   }
   out.checkpoint = story.checkpoint();
   if (out.phase == "Done") out.eta_seconds = 0;

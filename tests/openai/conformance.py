@@ -215,10 +215,13 @@ def a_job(good):
 def stopping(good):
     jobs = client.fine_tuning.jobs
     job = jobs.create(model=MODEL, training_file=good.id, hyperparameters={"n_epochs": 50})
-    refused("jobs.pause: refused in words", lambda: jobs.pause(job.id), 400, words="cannot be paused")
+    same("jobs.pause", "paused", jobs.pause(job.id).status)
+    same("jobs.retrieve: paused", "paused", jobs.retrieve(job.id).status)
+    same("jobs.resume", "queued", jobs.resume(job.id).status)
     job = jobs.cancel(job.id)
     same("jobs.cancel", "cancelled", job.status)
     same("jobs.retrieve: cancelled", "cancelled", jobs.retrieve(job.id).status)
+    refused("jobs.pause: of a cancelled one", lambda: jobs.pause(job.id), 400, words="cannot be paused")
     same("jobs.cancel: twice", "cancelled", jobs.cancel(job.id).status)
     same("events of a cancelled job", "The job is cancelled", jobs.list_events(job.id).data[0].message)
     refused("checkpoint permissions", lambda: client.fine_tuning.checkpoints.permissions.retrieve("ft:x"), 403)

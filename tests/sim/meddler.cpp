@@ -83,8 +83,15 @@ void Meddler::hold(const std::string& name) {
   patch(cluster::workspaces, name, {{"metadata", {{"finalizers", finalizers}}}});
 }
 
+void Meddler::pause(const std::string& name, bool is_paused) {
+  patch(cluster::workspaces, name,
+        {{"metadata",
+          {{"annotations", {{"kairo.dev/paused", is_paused ? Json("true") : Json(nullptr)}}}}}});
+}
+
 void Meddler::let_go() {
   for (const char* name : {"a", "b"}) {
+    pause(name, false);
     const Json w = object(cluster::workspaces, name);
     Json kept = Json::array();
     for (const Json& f : at(w, "/metadata/finalizers"))
@@ -135,7 +142,7 @@ void Meddler::forge(const std::string& name) {
 
 void Meddler::act() {
   const std::string name = dice_.below(2) == 0 ? "a" : "b";
-  switch (dice_.below(9)) {
+  switch (dice_.below(10)) {
     case 0:
       return delete_workload();
     case 1:
@@ -152,6 +159,9 @@ void Meddler::act() {
       ++jobs_ended_;  // its pod ends
       return patch(cluster::jobs, name, {{"spec", {{"suspend", true}}}});
     case 7:
+      ++jobs_ended_;
+      return pause(name, dice_.below(2) == 0);
+    case 8:
       return remove(cluster::services, dice_.below(2) == 0 ? name : name + "-headless");
     default:
       return forge(name);

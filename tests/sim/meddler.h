@@ -24,6 +24,7 @@ class Meddler {
   void overwrite_status(const std::string& name);
   void take_finalizer(const std::string& name);
   void hold(const std::string& name);
+  void pause(const std::string& name, bool is_paused);  // a training; a server does not care
   void patch(const cluster::Kind& kind, const std::string& name, const Json& change,
              const char* subresource = "");
   void remove(const cluster::Kind& kind, const std::string& name);

@@ -180,8 +180,12 @@ WorkloadStep decide_job(const Json& job, const std::vector<Json>& pods, std::int
     for (const Json& pod : pods)
       if (phase_of(pod) != "Succeeded" && phase_of(pod) != "Failed")
         out.remove.push_back(text(pod, {"metadata", "name"}));
-  } else if (n.active == 0 && text(job, {"metadata", "deletionTimestamp"}).empty() &&
-             !flag(job, {"spec", "suspend"})) {
+  } else if (flag(job, {"spec", "suspend"})) {
+    for (const Json& pod : pods)
+      if (phase_of(pod) != "Succeeded" && phase_of(pod) != "Failed" &&
+          text(pod, {"metadata", "deletionTimestamp"}).empty())
+        out.remove.push_back(text(pod, {"metadata", "name"}));
+  } else if (n.active == 0 && text(job, {"metadata", "deletionTimestamp"}).empty()) {
     const std::int64_t doublings = std::clamp<std::int64_t>(n.failed - 1, 0, 16);
     std::int64_t due =
         n.failed == 0 ? 0 : n.last_end_ms + std::min(backoff_ms << doublings, backoff_ms_max);

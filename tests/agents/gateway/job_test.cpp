@@ -197,6 +197,9 @@ TEST_CASE("the states of a Workspace in OpenAI's words") {
   CHECK(job_status(state(succeeded).workspace) == "succeeded");
   CHECK(job_status(state(R"({"state": "Failed"})").workspace) == "failed");
   JobState leaving = state(R"({"state": "Running"})");
+  JobState paused = state(R"({"state": "Running"})");
+  paused.workspace["metadata"]["annotations"]["kairo.dev/paused"] = "true";
+  CHECK(job_status(paused.workspace) == "paused");
   leaving.workspace["metadata"]["deletionTimestamp"] = "2026-11-30T10:00:00Z";
   CHECK(job_status(leaving.workspace) == "cancelled");
   const Json running =

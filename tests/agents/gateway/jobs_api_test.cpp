@@ -85,6 +85,23 @@ TEST_CASE("a validation file is looked at as the training file is") {
   CHECK(o.jobs.get(failed).value()["error"]["param"] == "validation_file");
   CHECK(o.jobs.get(failed).value()["error"]["code"] == "invalid_n_examples");
 }
+TEST_CASE("a job is paused by its Workspace's annotation, and resumed") {
+  Office o;
+  const std::string job = id_of_job(o.jobs.create(Office::body(o.file(10)), "alice", false));
+  const auto note = [&] {
+    const Json w = Json::parse(o.cluster.get({cluster::workspaces, "default", job}).value());
+    return w["metadata"]["annotations"].value("kairo.dev/paused", "none");
+  };
+  CHECK(o.jobs.pause(job, true).value()["status"] == "paused");
+  CHECK(note() == "true");
+  CHECK(o.jobs.get(job).value()["status"] == "paused");
+  CHECK(o.jobs.pause(job, false).value()["status"] == "queued");
+  CHECK(note() == "none");
+  REQUIRE(o.jobs.cancel(job).ok());
+  CHECK(o.jobs.pause(job, true).error().message ==
+        "job " + job + " is cancelled already: it cannot be paused");
+  CHECK(o.jobs.pause("ftjob-none", true).error().status == 404);
+}
 TEST_CASE("a retried create is the first one's job") {
   Office o;
   const Json body = Office::body(o.file(10));

@@ -38,6 +38,18 @@ wire::PartT part(std::uint64_t version, const std::string& name, bool exists = t
 wire::PartT lost(std::uint64_t version) {
   return part(version, "w", false);
 }
+wire::WorkspaceT paused(wire::WorkspaceT w) {
+  w.annotations.push_back(label("kairo.dev/paused", "true"));
+  return w;
+}
+wire::WorkspaceT queued(wire::WorkspaceT w) {
+  w.queue = "team-a";
+  return w;
+}
+wire::JobT held(wire::JobT job) {
+  job.suspended = true;
+  return job;
+}
 wire::WorkspaceT unfinalized(wire::WorkspaceT w) {
   w.finalized = false;
   return w;
@@ -198,6 +210,19 @@ TEST_CASE("launcher: one record, one step") {
        record(serving(1), ready(1), of_kaito(server(3, ""), "1")), "Publish:run"},
       {"KAITO's server of another revision goes first",
        record(serving(1), ready(1), of_kaito(server(3, ""), "7")), "RemoveWorkload Publish:run"},
+      {"paused while it runs", marked(with(paused(tuning(1)), job(3)), "job", "rev1/n1/uid-n1"),
+       "Publish:run ApplyTuning"},
+      {"paused already", marked(with(paused(tuning(1)), held(job(3))), "job", "rev1/n1/uid-n1"),
+       "Publish:run"},
+      {"goes on", marked(with(tuning(1), held(job(3))), "job", "rev1/n1/uid-n1"),
+       "Publish:run ApplyTuning"},
+      {"that was asked for",
+       marked(marked(with(tuning(1), held(job(3))), "job", "rev1/n1/uid-n1"), "pause",
+              "rev1/n1/uid-n1 goes on", 3),
+       "Publish:run"},
+      {"in a queue it is Kueue's to say",
+       marked(with(queued(paused(tuning(1))), held(job(3))), "job", "rev1/n1/uid-n1"),
+       "Publish:run"},
       {"another controller's Job is left alone", with(tuning(1), job(3, "")), "Publish:run"},
       {"another controller's server is left alone", with(serving(1), server(3, "")), "Publish:run"},
       {"leaving, never started", record(leaving(tuning(1))), "ReleaseRun"},

@@ -33,7 +33,8 @@ struct Bench {
 
   // since: the Workspace was known that long before now
   Status apply(const std::string& uid = "u1", std::int64_t since_ms_ago = 0,
-               const std::string& secret = "", const std::string& queue = "") {
+               const std::string& secret = "", const std::string& queue = "",
+               bool is_paused = false) {
     wire::CommandT command;
     command.uid = uid;
     command.ns = "d";
@@ -43,6 +44,7 @@ struct Bench {
     body.workspace = std::make_unique<wire::WorkspaceT>(tuning(1));
     body.workspace->tuning->output->image_push_secret = secret;
     body.workspace->queue = queue;
+    if (is_paused) body.workspace->annotations.push_back(label("kairo.dev/paused", "true"));
     body.resources = std::make_unique<wire::ResourcesT>(ready(1));
     body.run_dir = std::make_unique<wire::RunDirT>(run_dir(1));
     if (since_ms_ago >= 0) body.since_ms = clock.now_ms() - since_ms_ago;
@@ -118,6 +120,14 @@ TEST_CASE("launcher: an edited Job of its own is made right") {
   Bench b;
   REQUIRE(b.apply().ok());
   REQUIRE(b.real.patch({b.job, R"({"spec":{"suspend":true}})", ""}).ok());
+  REQUIRE(b.apply().ok());
+  CHECK(b.at(b.job)["spec"]["suspend"] == false);
+}
+TEST_CASE("launcher: a paused training's Job is suspended, and goes on when it is not") {
+  Bench b;
+  REQUIRE(b.apply().ok());
+  REQUIRE(b.apply("u1", 0, "", "", true).ok());
+  CHECK(b.at(b.job)["spec"]["suspend"] == true);
   REQUIRE(b.apply().ok());
   CHECK(b.at(b.job)["spec"]["suspend"] == false);
 }

@@ -162,6 +162,17 @@ TEST_CASE("status: a Job that is held back says by whom, before its first step a
         "the tuning goes on from its checkpoint then");
   const auto plain = watcher::compose(record(tuning(1), ready(1), held), 5);
   CHECK(plain.conditions[2]->message == "Tuning job has not started: its Job is suspended");
+  wire::WorkspaceT paused = tuning(1);
+  paused.annotations.push_back(label("kairo.dev/paused", "true"));
+  const auto said =
+      watcher::compose(record(paused, ready(1), held, training(wire::RunPhase::Stopped, 7)), 5);
+  CHECK(said.tuning->phase == "Paused");
+  CHECK(said.tuning->step == 7);
+  CHECK(said.tuning->eta_seconds == -1);
+  CHECK(said.tuning->tokens_per_second == 0);
+  CHECK(said.conditions[3]->message ==
+        "workspace has not completed yet: it is paused: remove the annotation kairo.dev/paused; "
+        "the tuning goes on from its checkpoint then");
 }
 
 TEST_CASE("status: a server that does not come up has KAITO's class of the reason, and its words") {

@@ -135,6 +135,15 @@ TEST_CASE("Jobs") {
        0,
        now + 1'000},
       {"suspended", R"({"suspend":true})", "{}", {}, 0, 0, "", 0, 0},
+      {"suspended while it runs",
+       R"({"suspend":true})",
+       "{}",
+       {pod("a", "Failed", 1), pod("b", "Running")},
+       0,
+       1,
+       "",
+       1,
+       0},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
