@@ -7,7 +7,7 @@ export interface Word {
   word: string;
   tone: Tone;
 }
-const waits = new Set(["Waiting", "Queued", "Preparing", "Pending", "NotReady", "Retrying", "Stopped"]);
+const waits = new Set(["Waiting", "Queued", "Paused", "Preparing", "Pending", "NotReady", "Retrying", "Stopped"]);
 
 export function stateOf(w: Workspace): Word {
   const state = w.status?.state ?? "";
@@ -45,7 +45,7 @@ export function whyOf(w: Workspace): Why | undefined {
   const whole = condition(w, "WorkspaceSucceeded");
   if (tone === "bad" && whole) c = whole;
   // It is started again, or its last push failed: said where the whole is told.
-  if (!c && whole?.status === "False" && / after: |: its Job /.test(whole.message)) c = whole;
+  if (!c && whole?.status === "False" && / after: |: its Job |: it is paused/.test(whole.message)) c = whole;
   if (w.metadata.deletionTimestamp) c = condition(w, "WorkspaceDeleting") ?? c;
   if (!c) return undefined;
   const [what = "", ...rest] = sentences(c.message);
@@ -84,6 +84,7 @@ const place: Record<string, Phase> = {
   Training: "train",
   Stalled: "train",
   Stopped: "train",
+  Paused: "train",
   Saving: "save",
   Pushing: "push",
   Done: "done",
