@@ -58,6 +58,7 @@ const std::vector<Layer> layers = {
     {"agents/cli/", {"schemas/", "agents/"}},
     {"agents/main.cpp", {"schemas/", "state/", "agents/"}},
     {"agents/config.", {"schemas/", "agents/"}},
+    {"agents/init_containers.", {"schemas/", "agents/"}},
     {"agents/settings.", {"schemas/", "agents/settings."}},
     {"agents/role.", {"agents/"}},
     {"agents/kube_lease.",
