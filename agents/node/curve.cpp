@@ -40,6 +40,8 @@ void CurveBuilder::cut(std::uint32_t after) {
 
 void CurveBuilder::take(const wire::ProgressT& line) {
   if (line.attempt > attempt()) {
+    // What is said before an attempt trains does not know yet which step it goes on from.
+    if (line.phase != wire::RunPhase::Training) return;
     if (!attempts_.empty()) cut(line.resumed_from);
     if (attempts_.size() == attempts_max) attempts_.erase(attempts_.begin());
     wire::CurveAttemptT attempt;
@@ -48,13 +50,16 @@ void CurveBuilder::take(const wire::ProgressT& line) {
     attempts_.push_back(attempt);
   }
   if (line.attempt < attempt()) return;
+  if (!line.settings.empty()) settings_ = line.settings;
   if (line.eval_loss > 0 && (evals_.empty() || line.eval_step > evals_.back().step)) {
     wire::CurveEvalT eval;
     eval.step = line.eval_step;
     eval.loss = line.eval_loss;
     if (evals_.size() < evals_max) evals_.push_back(eval);
   }
-  const bool is_step = line.step > last_step() && std::isfinite(line.loss) && line.at_ms > 0;
+  // The first line of an attempt tells the step that it goes on from, and no loss.
+  const bool is_step = line.step > std::max(last_step(), line.resumed_from) &&
+                       std::isfinite(line.loss) && line.at_ms > 0;
   if (!is_step) return;
   points_.push_back({line.step, line.step, 1, line.loss, line.loss, line.learning_rate,
                      line.grad_norm, line.tokens_per_second, static_cast<double>(line.loss),
@@ -66,6 +71,7 @@ wire::CurveT CurveBuilder::curve(std::size_t buckets_max) const {
   std::vector<Point> buckets = points_;
   while (buckets.size() > buckets_max) buckets = paired(buckets);
   wire::CurveT out;
+  out.settings = settings_;
   for (const auto& a : attempts_) out.attempts.push_back(std::make_unique<wire::CurveAttemptT>(a));
   for (const auto& e : evals_) out.evals.push_back(std::make_unique<wire::CurveEvalT>(e));
   for (const Point& p : buckets) {

@@ -35,6 +35,7 @@ class CurveBuilder {
   std::vector<Point> points_;
   std::vector<wire::CurveAttemptT> attempts_;
   std::vector<wire::CurveEvalT> evals_;
+  std::string settings_;  // as the last line that had them said
 };
 
 // Whole lines of a file that grows; the torn tail waits for its rest.

@@ -9,6 +9,7 @@
 namespace kairo::node {
 namespace {
 using Json = nlohmann::json;
+constexpr std::size_t settings_bytes_max = 4096;
 
 template <class N>
 N number(const Json& line, const char* key, N otherwise = 0) {
@@ -22,6 +23,15 @@ std::string text(const Json& line, const char* key) {
   std::size_t end = std::min<std::size_t>(out.size(), 4096);
   while (end > 0 && end < out.size() && (out[end] & 0xc0) == 0x80) --end;  // between characters
   return out.substr(0, end);
+}
+// An object without objects in it, which nobody has to write by recursion; "" = there is none.
+std::string flat(const Json& line, const char* key) {
+  const auto found = line.find(key);
+  if (found == line.end() || !found->is_object()) return {};
+  for (const Json& value : *found)
+    if (value.is_structured()) return {};
+  std::string out = found->dump(-1, ' ', false, Json::error_handler_t::replace);
+  return out.size() <= settings_bytes_max ? out : std::string();
 }
 std::optional<wire::ProgressT> read(std::string_view raw) {
   const Json line = Json::parse(raw, nullptr, false);
@@ -61,6 +71,7 @@ std::optional<wire::ProgressT> read(std::string_view raw) {
   out.gpu = text(line, "gpu");
   out.code = text(line, "code");
   out.message = text(line, "message");
+  out.settings = flat(line, "settings");
   return out;
 }
 }  // namespace

@@ -23,43 +23,53 @@ T number_of(const nlohmann::json& line, const char* key) {
 }
 // The last whole line; attempt 0: none.
 wire::ProgressT last_line(const std::string& text) {
-  wire::ProgressT last;
   std::size_t end = text.rfind('\n');
   while (end != std::string::npos && end > 0) {
     const std::size_t begin = text.rfind('\n', end - 1);
     const std::size_t from = begin == std::string::npos ? 0 : begin + 1;
-    const auto line = parse_json_object(std::string_view(text).substr(from, end - from));
+    if (const auto line = parse_progress(std::string_view(text).substr(from, end - from)))
+      return *line;
     end = begin;
-    if (!line.ok()) continue;
-    const auto& l = line.value();
-    last.attempt = number_of<std::uint32_t>(l, "attempt");
-    if (last.attempt == 0) continue;
-    for (const auto phase : wire::EnumValuesRunPhase())
-      if (l.value("phase", nlohmann::json()) == wire::EnumNameRunPhase(phase)) last.phase = phase;
-    last.step = number_of<std::uint32_t>(l, "step");
-    last.total_steps = number_of<std::uint32_t>(l, "total_steps");
-    last.epoch = number_of<float>(l, "epoch");
-    last.loss = number_of<float>(l, "loss");
-    last.learning_rate = number_of<float>(l, "learning_rate");
-    last.grad_norm = number_of<float>(l, "grad_norm");
-    last.tokens = number_of<std::uint64_t>(l, "tokens");
-    last.rows = number_of<std::uint32_t>(l, "rows");
-    last.held_out_rows = number_of<std::uint32_t>(l, "held_out_rows");
-    last.dropped_rows = number_of<std::uint32_t>(l, "dropped_rows");
-    last.truncated_rows = number_of<std::uint32_t>(l, "truncated_rows");
-    last.eval_step = number_of<std::uint32_t>(l, "eval_step");
-    last.eval_loss = number_of<float>(l, "eval_loss");
-    last.best_step = number_of<std::uint32_t>(l, "best_step");
-    last.best_eval_loss = number_of<float>(l, "best_eval_loss");
-    return last;
   }
-  return last;
+  return {};
 }
 // JSON has no infinities: a value that cannot be said is 0.
 double finite(float value) {
   return std::isfinite(value) ? static_cast<double>(value) : 0.0;
 }
 }  // namespace
+
+std::optional<wire::ProgressT> parse_progress(std::string_view text) {
+  const auto parsed = parse_json_object(text);
+  if (!parsed.ok()) return std::nullopt;
+  const auto& l = parsed.value();
+  wire::ProgressT out;
+  out.attempt = number_of<std::uint32_t>(l, "attempt");
+  if (out.attempt == 0) return std::nullopt;
+  for (const auto phase : wire::EnumValuesRunPhase())
+    if (l.value("phase", nlohmann::json()) == wire::EnumNameRunPhase(phase)) out.phase = phase;
+  out.step = number_of<std::uint32_t>(l, "step");
+  out.total_steps = number_of<std::uint32_t>(l, "total_steps");
+  out.epoch = number_of<float>(l, "epoch");
+  out.loss = number_of<float>(l, "loss");
+  out.learning_rate = number_of<float>(l, "learning_rate");
+  out.grad_norm = number_of<float>(l, "grad_norm");
+  out.tokens = number_of<std::uint64_t>(l, "tokens");
+  out.tokens_per_second = number_of<float>(l, "tokens_per_second");
+  out.at_ms = number_of<std::int64_t>(l, "at_ms");
+  out.resumed_from = number_of<std::uint32_t>(l, "resumed_from");
+  out.rows = number_of<std::uint32_t>(l, "rows");
+  out.held_out_rows = number_of<std::uint32_t>(l, "held_out_rows");
+  out.dropped_rows = number_of<std::uint32_t>(l, "dropped_rows");
+  out.truncated_rows = number_of<std::uint32_t>(l, "truncated_rows");
+  out.eval_step = number_of<std::uint32_t>(l, "eval_step");
+  out.eval_loss = number_of<float>(l, "eval_loss");
+  out.best_step = number_of<std::uint32_t>(l, "best_step");
+  out.best_eval_loss = number_of<float>(l, "best_eval_loss");
+  if (l.contains("code") && l["code"].is_string()) out.code = l["code"].get<std::string>();
+  if (l.contains("settings") && l["settings"].is_object()) out.settings = l["settings"].dump();
+  return out;
+}
 
 std::string progress_json(const wire::ProgressT& p, const std::string& memory) {
   nlohmann::ordered_json line = {{"phase", wire::EnumNameRunPhase(p.phase)},
@@ -96,6 +106,8 @@ std::string progress_json(const wire::ProgressT& p, const std::string& memory) {
                                    {"code", &p.code},
                                    {"message", &p.message}})
     if (!words->empty()) line[key] = *words;
+  if (auto settings = parse_json_object<nlohmann::ordered_json>(p.settings); settings.ok())
+    line["settings"] = std::move(settings).value();
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -109,7 +121,9 @@ ProgressFile::ProgressFile(ProgressFile&& other) noexcept
       device_(std::move(other.device_)),
       self_test_(std::move(other.self_test_)),
       gpu_(std::move(other.gpu_)),
-      memory_(std::move(other.memory_)) {}
+      memory_(std::move(other.memory_)),
+      settings_(std::move(other.settings_)),
+      hear_(std::move(other.hear_)) {}
 ProgressFile::~ProgressFile() {
   if (fd_ >= 0) ::close(fd_);
 }
@@ -129,6 +143,8 @@ Result<ProgressFile> ProgressFile::open(const std::string& dir, const Clock& clo
   const std::string text = old.ok() ? old.value() : "";
   file.last_ = last_line(text);
   file.attempt_ = file.last_.attempt + 1;
+  file.last_.resumed_from = 0;
+  file.last_.code = file.last_.settings = "";
   if (!text.empty() && text.back() != '\n') TRY(file.append("\n"));
   return file;
 }
@@ -153,7 +169,10 @@ Status ProgressFile::write(wire::ProgressT line) {
   line.device = device_;
   line.self_test = self_test_;
   line.gpu = gpu_;
-  return append(progress_json(line, memory_) + "\n");
+  if (line.phase == wire::RunPhase::Training) line.settings = std::exchange(settings_, "");
+  TRY(append(progress_json(line, memory_) + "\n"));
+  if (hear_) hear_(line);
+  return ok();
 }
 
 // One write: a reader sees a whole line or a torn tail, never a mix.

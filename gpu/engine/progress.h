@@ -2,7 +2,11 @@
 // (schemas/run.fbs).
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "schemas/base/clock.h"
 #include "schemas/base/result.h"
@@ -25,6 +29,10 @@ class ProgressFile {
   const wire::ProgressT& last() const { return last_; }
   // What the lines from now on say, too, of the device that computes; gpu: its uuid.
   void say_device(std::string name, std::string self_test, std::string gpu);
+  // A flat JSON object that the next line of the phase Training says: what it trains with.
+  void say_settings(std::string json) { settings_ = std::move(json); }
+  // Is told each line as it was written, in the writer's thread; it must not take long.
+  void tell(std::function<void(const wire::ProgressT&)> hear) { hear_ = std::move(hear); }
   // Likewise: what a device's too little memory has changed.
   void say_memory(std::string what) { memory_ = std::move(what); }
   // Fills in at_ms, attempt and rss_bytes. Lines of the phase Training come at most five a second,
@@ -41,8 +49,11 @@ class ProgressFile {
   wire::ProgressT last_;
   std::int64_t written_at_ = -1;
   float written_eval_loss_ = 0;
-  std::string device_, self_test_, gpu_, memory_;
+  std::string device_, self_test_, gpu_, memory_, settings_;
+  std::function<void(const wire::ProgressT&)> hear_;
 };
 // Without the newline. memory: said if it is not empty.
 std::string progress_json(const wire::ProgressT& line, const std::string& memory = "");
+// What such a line says but for words of a device and of a failure; none: it is no whole line.
+std::optional<wire::ProgressT> parse_progress(std::string_view line);
 }  // namespace kairo::gpu

@@ -39,6 +39,7 @@ struct Schedule {
 };
 // transformers' lr_scheduler_type. invalid: another one; names them all, or says why not.
 Result<ScheduleKind> parse_schedule(const std::string& name);
+std::string name_of(ScheduleKind kind);
 // lr_scheduler_kwargs: names and values as written. peak: the learning rate. invalid: a name that
 // the kind does not take (names those that it does), a value out of its range, or one that is
 // missing.

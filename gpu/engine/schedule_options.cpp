@@ -121,6 +121,12 @@ Error bad(const std::string& what) {
 }
 }  // namespace
 
+std::string name_of(ScheduleKind kind) {
+  for (const Kind& k : kinds())
+    if (k.kind == kind) return std::string(k.name);
+  return "";
+}
+
 std::string ScheduleOptions::text() const {
   std::string out;
   for (const double v : {num_cycles, power, lr_end, min_lr_ratio, min_lr_rate, warmup_lr_rate})

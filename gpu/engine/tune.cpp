@@ -56,6 +56,7 @@ class Run {
     if (job_.device != nullptr && progress_ != nullptr)
       progress_->say_device(job_.device->name, job_.device->self_test, job_.device->gpu);
     if (auto failed = check_job(job_)) return failed;
+    if (progress_ != nullptr) progress_->say_settings(settings_json(job_));
     fingerprint_ = fingerprint(job_);
     line_.total_steps = static_cast<std::uint32_t>(job_.total_steps);
     line_.rows = static_cast<std::uint32_t>(job_.rows.size());
@@ -272,6 +273,7 @@ TuneExit run_tune(TuneJob job, const PrepareJob& prepare, const Clock& clock,
     return exit_of(write_failure(opened.error()).code);
   }
   ProgressFile progress = std::move(opened).value();
+  progress.tell(job.on_line);
   Run run(std::move(job), &progress);
   bool done = false;
   if (auto failed = run.say(RunPhase::Starting)) return run.end(*failed);

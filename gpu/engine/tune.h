@@ -12,6 +12,7 @@
 #include "gpu/engine/trainer.h"
 #include "schemas/base/clock.h"
 #include "schemas/base/result.h"
+#include "schemas/run_generated.h"
 
 namespace kairo::gpu {
 // Everything is decided: no defaults are filled in below here.
@@ -45,6 +46,8 @@ struct TuneJob {
   RowsOfStep rows_of_step;
   EvaluationPlan evaluation;         // of held_out; without rows there: none
   std::int64_t steps_per_epoch = 0;  // each takes every row once; 0: rows_of_step knows no epochs
+  // Of the rank that writes: each line of progress.jsonl as it was written. It must not take long.
+  std::function<void(const wire::ProgressT&)> on_line;
 };
 // Process exit codes; the run's owner decides by them whether to start again.
 enum class TuneExit : std::uint8_t {
@@ -88,6 +91,9 @@ std::optional<TuneFailure> estimate_tune(const TuneJob& job, TuneEstimate& out);
 // Whether rows, settings and model go together.
 std::optional<TuneFailure> check_job(const TuneJob& job);
 TuneFailure model_failure(const Error& error);
+// What it trains with, as people compare runs by it: a flat JSON object, under the names of
+// training_config.yaml where that has one.
+std::string settings_json(const TuneJob& job);
 // Hex of everything that decides the parameters after step n.
 std::string fingerprint(const TuneJob& job);
 // The largest step's (of the first ten thousand steps and ten million rows) and the longest row's

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "agents/node/curves.h"
+#include "agents/node/progress.h"
 #include "schemas/base/codec.h"
 #include "tests/support/fake_clock.h"
 
@@ -49,6 +50,43 @@ TEST_CASE("each step once: lines that come twice, evaluations, what a resume doe
   REQUIRE(c.attempts.size() == 2);
   CHECK(c.attempts[1]->attempt == 2);
   CHECK(c.attempts[1]->from_step == 4);
+}
+// What a process says before it trains has no step, nor the one that it goes on from.
+TEST_CASE("a resume as kairo-tune says it keeps what was before") {
+  CurveBuilder b;
+  for (std::uint32_t step = 1; step <= 6; ++step) b.take(at(step, 1));
+  wire::ProgressT starting = at(0, 0, 2);
+  starting.phase = wire::RunPhase::Starting;
+  b.take(starting);
+  CHECK(b.curve().last == Steps{1, 2, 3, 4, 5, 6});
+  wire::ProgressT begins = at(4, 0, 2, 4);  // its first line of training: no loss yet
+  begins.settings = R"({"r":8})";
+  b.take(begins);
+  b.take(at(5, 7, 2, 4));
+  const auto c = b.curve();
+  CHECK(c.last == Steps{1, 2, 3, 4, 5});
+  CHECK(c.mean.back() == 7);
+  CHECK(c.settings == R"({"r":8})");
+  wire::ProgressT done = at(5, 7, 3);  // a third one finds that all is done
+  done.phase = wire::RunPhase::Done;
+  b.take(done);
+  CHECK(b.curve().last == Steps{1, 2, 3, 4, 5});
+}
+TEST_CASE("settings are a flat object of a page at most") {
+  const auto settings_of = [](const std::string& said) {
+    return last_progress(R"({"phase":"Training","settings":)" + said + "}\n").value().settings;
+  };
+  CHECK(settings_of(R"({"r":8,"method":"lora"})") == R"({"method":"lora","r":8})");
+  CHECK(settings_of(R"({"r":{"deep":1}})").empty());
+  CHECK(settings_of(R"([8])").empty());
+  CHECK(settings_of(R"({"long":")" + std::string(5'000, 'x') + R"("})").empty());
+}
+TEST_CASE("a checkpoint from elsewhere: the step that it goes on from has no loss here") {
+  CurveBuilder b;
+  b.take(at(400, 0, 1, 400));
+  b.take(at(401, 2, 1, 400));
+  CHECK(b.curve().last == Steps{401});
+  CHECK(b.curve().mean == std::vector<float>{2});
 }
 TEST_CASE("small: neighbours become one, and their least and most stay") {
   CurveBuilder b;

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -76,6 +77,15 @@ TEST_CASE_FIXTURE(TuneBench, "a run ends with an adapter, the sentinel and a Don
   CHECK(lines.back()["attempt"] == 1);
   CHECK(lines.back()["loss"].get<double>() > 0);
   CHECK(lines.back()["tokens"].get<int>() > 0);
+  const auto settings = std::count_if(lines.begin(), lines.end(),
+                                      [](const json& line) { return line.contains("settings"); });
+  CHECK(settings == 1);
+  const auto training = std::find_if(lines.begin(), lines.end(),
+                                     [](const json& line) { return line["phase"] == "Training"; });
+  CHECK((*training)["settings"]["r"] == 4);
+  CHECK((*training)["settings"]["learning_rate"] == 1e-2);
+  CHECK((*training)["settings"]["rows_per_step"] == 3);
+  CHECK((*training)["settings"]["target_modules"] == "q_proj v_proj down_proj");
   const auto adapter = load_adapter(j.output_dir);
   REQUIRE_MESSAGE(adapter.ok(), adapter.error().what);
   CHECK(adapter.value().config.targets.names ==
