@@ -16,6 +16,7 @@
 #include "gpu/engine/tune.h"
 #include "gpu/formats/files.h"
 #include "gpu/formats/gguf.h"
+#include "gpu/tune_events.h"
 #include "gpu/tune_job.h"
 #include "gpu/tune_report.h"
 #include "schemas/base/log.h"
@@ -80,10 +81,13 @@ Result<RanksPtr> take_ranks(int gpus, const std::string& device) {
   return ranks;
 }
 
-int train(const TuneInput& input, TuneJob job, const std::string& device, StopSignals& signals) {
+int train(const TuneInput& input, TuneJob job, const std::string& device, StopSignals& signals,
+          const std::string& logs) {
   const std::function<bool()> should_stop = [&] { return signals.came(); };
   const SystemClock clock;
   Dataset data;
+  EventFiles events(logs, job.state_dir + "/progress.jsonl");
+  if (!logs.empty()) job.on_line = [&events](const wire::ProgressT& line) { events.take(line); };
   const auto end = run_tune(
       std::move(job),
       [&](TuneJob& j) {
@@ -187,7 +191,7 @@ int run(int argc, char** argv) {
   TuneInput input;
   TuneJob job;
   int gpus = 0;
-  std::string gguf, model_dir, import_as = "stored", device = "auto";
+  std::string gguf, model_dir, import_as = "stored", device = "auto", logs;
   double gpu_memory = 0;
   bool as_json = false;
   auto* train_command = app.add_subcommand("train", "Fine-tune; resumes from --state");
@@ -209,6 +213,8 @@ int run(int argc, char** argv) {
                    "cpu: so many processes, 0 is one")
       ->check(CLI::Range(0, gpus_max));
   train_command->add_option("--copy-to", job.copy_dir, "Folder that gets a copy of the adapter");
+  train_command->add_option("--logs", logs,
+                            "Folder for TensorBoard's event files, which follow the training");
   estimate_command->add_option("--state", job.state_dir,
                                "Folder of the run to come: keeps the tokenised rows for it");
   estimate_command
@@ -242,7 +248,7 @@ int run(int argc, char** argv) {
       return static_cast<int>(TuneExit::internal);
     }
     job.ranks = std::move(ranks).value();
-    return train(input, std::move(job), device, signals);
+    return train(input, std::move(job), device, signals, logs);
   }
   signals.let_go();  // Ctrl-C ends what leaves nothing behind
   if (self_test_command->parsed()) return self_test(device);

@@ -50,8 +50,14 @@ Json trainer(const wire::CommandT& command, const wire::ApplyTuningT& apply,
       Json::array({"kairo-tune", "train", "--model", "/workspace/weights", "--data", "/mnt/data",
                    "--config", "/mnt/config/training_config.yaml", "--output", "/mnt/results",
                    "--state", "/mnt/state", "--method", tuning.method, "--name", tuning.preset});
-  if (!tuning.output->volume.empty())
+  const bool has_volume = !tuning.output->volume.empty();
+  if (has_volume)
     for (const char* word : {"--copy-to", copy_to}) arguments.push_back(word);
+  // Where a user's TensorBoard finds them, under the name that it shows.
+  constexpr std::size_t shown = 12;
+  arguments.push_back("--logs");
+  arguments.push_back((has_volume ? copy_to : "/mnt/state") + ("/logs/" + command.ns) + "/" +
+                      command.name + "/r" + command.revision.substr(0, shown));
   return {{"name", command.name},
           {"image", engine_image_for(*apply.resources, settings)},
           {"command", arguments},
