@@ -25,6 +25,8 @@ struct Context {
   std::function<Result<std::pair<int, std::string>>(
       const std::string& service, const std::string& path, const std::string& body)>
       post = {};
+  // Of a cluster, for kubectl: as they were given; "" = its own choice. And where kairo is.
+  std::string kubeconfig = {}, kube_context = {}, system_ns = "kairo-system";
 };
 // not_found: no `kairo up` holds this home. What waits for an answer asks this when none comes.
 // Another cluster is never the local one: ok.
@@ -63,8 +65,16 @@ struct UpOptions {
 Status up(Context& context, const UpOptions& options, const std::string& program_dir);
 Status down(Context& context, bool purge);
 Status status(Context& context);
-// Prints the page's address with its token; on a terminal of a desktop opens it too.
+// Prints the page's address with its token; on a terminal of a desktop opens it too. In a cluster
+// it forwards a port of loopback to the page until Ctrl-C.
 Status dashboard(Context& context);
+struct ExportOptions {
+  std::string name;
+  std::string as = "csv";  // csv, jsonl or tensorboard
+  std::string output;      // a file; of tensorboard a folder. "" = standard output, "logs"
+};
+// A tuning's whole curve, all attempts, for other programs. not_found: no step of it is known.
+Status export_curve(Context& context, const ExportOptions& options);
 // Serves a folder's files on loopback until Ctrl-C: data sets for a local Workspace.
 Status serve_files(Context& context, const std::string& folder, int port);
 struct EstimateOptions {  // as kairo-tune's; "" = its default

@@ -4,8 +4,8 @@
 namespace kairo::cli {
 namespace {
 constexpr const char* verbs =
-    "up down status dashboard apply get describe logs wait chat delete events explain estimate "
-    "pull-model version completion files";
+    "up down status dashboard apply get describe logs wait chat delete events export explain "
+    "estimate pull-model version completion files";
 constexpr const char* kinds =
     "workspaces jobs pods services statefulsets configmaps secrets nodes events";
 constexpr const char* bash =
@@ -18,7 +18,7 @@ _kairo() {
     2,get,* | 2,describe,* | 2,delete,*) COMPREPLY=($(compgen -W "@kinds" -- "$word"));;
     *,get,* | *,describe,* | *,delete,*)
       COMPREPLY=($(compgen -W "$(_kairo_names "${COMP_WORDS[2]}")" -- "$word"));;
-    2,logs,* | 2,wait,* | 2,chat,* | 2,events,*)
+    2,logs,* | 2,wait,* | 2,chat,* | 2,events,* | 2,export,*)
       COMPREPLY=($(compgen -W "$(_kairo_names workspaces)" -- "$word"));;
     2,completion,*) COMPREPLY=($(compgen -W "bash zsh" -- "$word"));;
     *) COMPREPLY=($(compgen -f -- "$word"));;
@@ -34,7 +34,7 @@ _kairo() {
     *,-f | *,--filename) _files;;
     3,get,* | 3,describe,* | 3,delete,*) compadd -- @kinds;;
     *,get,* | *,describe,* | *,delete,*) _kairo_names $words[3];;
-    3,logs,* | 3,wait,* | 3,chat,* | 3,events,*) _kairo_names workspaces;;
+    3,logs,* | 3,wait,* | 3,chat,* | 3,events,* | 3,export,*) _kairo_names workspaces;;
     3,completion,*) compadd -- bash zsh;;
     *) _files;;
   esac

@@ -297,21 +297,6 @@ Status down(Context& context, bool purge) {
   return ok();
 }
 
-Status dashboard(Context& context) {
-  TRY(must_run(context));
-  const std::string address = page_address(context.home, TRY(read_ports(context.home)));
-  std::cout << address << "\n";
-  const std::string opener = isatty(STDOUT_FILENO) == 1 ? find_program("xdg-open") : "";
-  if (opener.empty()) return ok();
-  const pid_t child = fork();  // it may go on in the foreground, as a browser's first window does
-  if (child == 0) {
-    setsid();
-    execl(opener.c_str(), "xdg-open", address.c_str(), nullptr);
-    _exit(1);
-  }
-  return ok();
-}
-
 Status must_run(const Context& context) {
   if (!context.is_local || running_pid(context.home) > 0) return ok();
   return Error{

@@ -183,6 +183,14 @@ void HttpServer::serve_objects() {
     if (curve.empty()) return say(reply, not_found, "no step of this run is known yet");
     answer(reply, Result<std::string>(curve));
   });
+  server_.Get(one + "/curve.bin", [this](const Request& asked, Response& reply) {
+    const auto uid = uid_of(cluster_, which(asked));
+    if (!uid.ok()) return answer(reply, uid);
+    const std::string curve = sight_.curve_bytes(uid.value());
+    if (curve.empty()) return say(reply, not_found, "no step of this run is known yet");
+    reply.set_header("Cache-Control", "no-store");
+    reply.set_content(curve, "application/octet-stream");
+  });
   server_.Get(one + "/events", [this](const Request& asked, Response& reply) {
     answer(reply, events_of(cluster_, which(asked)));
   });

@@ -161,14 +161,14 @@ void Sight::tell_time() {
   }
 }
 
+std::string Sight::curve_bytes(const std::string& uid) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = curves_.find(uid);
+  return found == curves_.end() ? "" : found->second;
+}
 std::string Sight::curve(const std::string& uid) const {
-  std::string bytes;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = curves_.find(uid);
-    if (found == curves_.end()) return {};
-    bytes = found->second;
-  }
+  const std::string bytes = curve_bytes(uid);
+  if (bytes.empty()) return {};
   const auto curve = decode<wire::CurveT>(bytes, wire::CurveIdentifier());
   return curve.ok() ? curve_json(curve.value()) : "";
 }

@@ -31,6 +31,8 @@ class Sight {  // threads of its own, from start() to the end of `stop`
   void start();
   // The curve of a Workspace's run, as JSON; "": none was said.
   std::string curve(const std::string& uid) const;
+  // The same as the bus has it: a Curve of schemas/curve.fbs.
+  std::string curve_bytes(const std::string& uid) const;
   // Why not everything is seen; "" = it is.
   std::string trouble() const;
 

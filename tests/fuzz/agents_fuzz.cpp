@@ -7,6 +7,7 @@
 
 #include "agents/admission/admit.h"
 #include "agents/admission/admit_config.h"
+#include "agents/cli/curve_text.h"
 #include "agents/cli/printers.h"
 #include "agents/cli/yaml.h"
 #include "agents/cluster/api_errors.h"
@@ -49,6 +50,19 @@
 
 using namespace kairo;
 namespace {
+wire::CurveT curve() {
+  wire::CurveT out;
+  out.settings = R"({"r":8})";
+  out.attempts.push_back(std::make_unique<wire::CurveAttemptT>());
+  out.attempts.back()->attempt = 1;
+  out.evals.push_back(std::make_unique<wire::CurveEvalT>());
+  out.evals.back()->step = 2;
+  out.first = out.last = {1, 2};
+  out.min = out.mean = out.max = out.learning_rate = out.grad_norm = out.tokens_per_second = {2, 1};
+  out.tokens = {10, 20};
+  out.at_ms = {1, 2};
+  return out;
+}
 nlohmann::json parsed(const std::string& bytes) {
   return nlohmann::json::parse(bytes, nullptr, false);
 }
@@ -270,8 +284,17 @@ TEST_CASE("agents' decoders") {
          (void)node::amend(xids, b);
        }},
       {"progress",
-       {"{\"phase\":\"Training\",\"step\":7,\"loss\":1.5}\n"},
+       {"{\"phase\":\"Training\",\"step\":7,\"loss\":1.5,\"settings\":{\"r\":8}}\n"},
        [](const std::string& b) { (void)node::last_progress(b); }},
+      {"a curve",
+       {encode(curve(), wire::CurveIdentifier())},
+       [](const std::string& b) {
+         const auto got = decode<wire::CurveT>(b, wire::CurveIdentifier());
+         if (!got.ok() || !cli::check_columns(got.value()).ok()) return;
+         (void)cli::curve_csv(got.value());
+         (void)cli::curve_jsonl(got.value());
+         (void)cli::curve_event_files(got.value(), cli::RunEnd::succeeded);
+       }},
       {"docker config",
        {R"({"auths":{"r.io/t":{"auth":"dTpw"},"*.io":{"username":"u","password":
         "p","identitytoken":"t"}}})"},
