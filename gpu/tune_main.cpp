@@ -19,6 +19,7 @@
 #include "gpu/tune_events.h"
 #include "gpu/tune_job.h"
 #include "gpu/tune_report.h"
+#include "gpu/tune_status_post.h"
 #include "schemas/base/log.h"
 
 namespace kairo::gpu {
@@ -87,7 +88,16 @@ int train(const TuneInput& input, TuneJob job, const std::string& device, StopSi
   const SystemClock clock;
   Dataset data;
   EventFiles events(logs, job.state_dir + "/progress.jsonl");
-  if (!logs.empty()) job.on_line = [&events](const wire::ProgressT& line) { events.take(line); };
+  const bool writes = job.ranks == nullptr || job.ranks->rank() == 0;
+  const auto told = writes ? status_post_of([](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  })
+                           : nullptr;
+  job.on_line = [&](const wire::ProgressT& line) {
+    if (!logs.empty()) events.take(line);
+    if (told != nullptr) told->take(line);
+  };
   const auto end = run_tune(
       std::move(job),
       [&](TuneJob& j) {
