@@ -225,6 +225,8 @@ Result<AgentConfig> agent_config(const std::string& agent, const Settled& settle
   if (!settled["state-dir"].empty()) out.state_dir = settled["state-dir"] + "/" + process;
   out.runs_dir = either(settled["runs-dir"], out.runs_dir);
   out.image = settled["image"];
+  out.gateway = settled["openai-url"];
+  while (out.gateway.ends_with('/')) out.gateway.pop_back();
   out.engine_image = settled["engine-image"];
   out.cuda_engine_image = settled["cuda-engine-image"];
   out.vllm_image = settled["vllm-image"];

@@ -28,6 +28,7 @@ struct AgentConfig {
   node::CacheSettings models;               // of the node agent
   std::string hub_token_file;               // "" = none
   std::string nvml, kernel_log, xid_table;  // files; "" = the usual place; "none" = off
+  std::string gateway;                      // of the launcher: openai-url; "" = there is none
   // "" = the launcher's own
   std::string image, engine_image, cuda_engine_image, vllm_image;
   std::string image_volumes;   // "", "auto", "never", "always"

@@ -10,14 +10,15 @@
 #include "agents/transfer/pull.h"
 
 namespace kairo {
-Status run_fetch(const std::string& to, bool allow_loopback, const std::atomic<bool>& stop) {
+Status run_fetch(const FetchFlags& flags, const std::atomic<bool>& stop) {
   transfer::FetchOptions options;
   std::istringstream urls(environment("DATA_URLS"));
   for (std::string url; urls >> url;) options.urls.push_back(url);
   if (options.urls.empty())
     return Error{Code::invalid, "DATA_URLS is empty: give the URLs, separated by blanks"};
-  options.to = to;
-  options.allow_loopback = allow_loopback;
+  options.to = flags.to;
+  options.allow_loopback = flags.allow_loopback;
+  options.gateway = flags.gateway;
   options.stop = &stop;
   return transfer::fetch(options);
 }

@@ -7,8 +7,12 @@
 #include "schemas/base/result.h"
 
 namespace kairo {
+struct FetchFlags {  // as transfer::FetchOptions
+  std::string to, gateway;
+  bool allow_loopback = false;
+};
 // The data set named by DATA_URLS, whole or not at all. invalid: the variable is empty.
-Status run_fetch(const std::string& to, bool allow_loopback, const std::atomic<bool>& stop);
+Status run_fetch(const FetchFlags& flags, const std::atomic<bool>& stop);
 // An image's /data. config_dir: of docker configurations; "" = nobody's.
 Status run_pull(const std::string& image, const std::string& to, const std::string& config_dir,
                 const std::atomic<bool>& stop);

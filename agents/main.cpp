@@ -318,7 +318,7 @@ int main(int argc, char** argv) {
   sub->add_option("--image", weights.image, "From this image or artifact of a registry");
   for (const Setting& s : settings())
     if (of_weights.contains(s.name)) add_setting(*sub, s);
-  bool allow_loopback = false;
+  FetchFlags fetched;
   sub = command("agent", "Run one agent", [&]() -> Status {
     const Settled settled = TRY(read_settings(flags));
     log::start(agent, settled["log"]);
@@ -342,9 +342,10 @@ int main(int argc, char** argv) {
     return run_cluster(context.home);
   });
   sub = command("fetch", "Fetch the data set named by DATA_URLS (a Job's init container)",
-                [&] { return run_fetch(to, allow_loopback, stop_requested); });
-  sub->add_option("--to", to)->required();
-  sub->add_flag("--allow-loopback", allow_loopback);
+                [&] { return run_fetch(fetched, stop_requested); });
+  sub->add_option("--to", fetched.to)->required();
+  sub->add_flag("--allow-loopback", fetched.allow_loopback);
+  sub->add_option("--gateway", fetched.gateway);
   sub = command("pull", "Pull an image's /data (a pod's init container)",
                 [&] { return run_pull(image, to, config_dir, stop_requested); });
   sub->add_option("--image", image)->required();

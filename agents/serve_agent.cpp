@@ -301,6 +301,7 @@ Status wire_effects(Parts& p, const std::atomic<bool>& stop) {
     launcher::Settings settings;
     settings.listen = p.config.is_local ? "127.0.0.1" : "0.0.0.0";
     settings.allow_loopback = settings.checks_secrets = p.config.is_local;
+    settings.gateway = p.config.gateway;
     if (!p.config.image.empty()) settings.image = p.config.image;
     if (!p.config.engine_image.empty()) settings.engine_image = p.config.engine_image;
     if (!p.config.cuda_engine_image.empty())

@@ -256,7 +256,9 @@ const std::vector<Setting>& settings() {
       {"openai-instance-type", "KAIRO_OPENAI_INSTANCE_TYPE", "none: nodes that are there",
        "Machine type of the gateway's Workspaces"},
       {"openai-url", "KAIRO_OPENAI_URL", "the gateway's own on loopback",
-       "By which address pods fetch the files that were uploaded", a_hub},
+       "By which address pods fetch the files that were uploaded; of the launcher too, "
+       "which lets a data set of this very address be at a private one",
+       a_hub},
       {"openai-files-limit", "KAIRO_OPENAI_FILES_LIMIT", "`50GiB`", "Most bytes of one key's files",
        an_amount},
       {"openai-jobs-limit", "KAIRO_OPENAI_JOBS_LIMIT", "`16`",

@@ -23,6 +23,9 @@ struct Settings {
   std::string vllm_image = "docker.io/vllm/vllm-openai:v0.25.1";
   std::string listen = "0.0.0.0";  // of the inference server; local mode: 127.0.0.1
   bool allow_loopback = false;     // data sets from loopback URLs: local mode only
+  // The gateway's address (openai-url); "" = there is none. Data sets that lie there, and no
+  // others, may be fetched from a private address.
+  std::string gateway;
   ImageVolumes image_volumes = ImageVolumes::by_node;
   bool checks_secrets = true;  // false: it may not read them; kubelet and pusher say what lacks
 };

@@ -1,4 +1,6 @@
 // agents/launcher/plan_tuning.cpp - the tuning Job.
+#include <algorithm>
+
 #include "agents/cluster/kinds.h"
 #include "agents/launcher/manifest.h"
 #include "agents/launcher/run_volume.h"
@@ -35,6 +37,12 @@ Json input_container(const wire::DataSourceT& input, const Settings& settings, V
   for (const std::string& url : input.urls) urls += (urls.empty() ? "" : " ") + url;
   Json command = Json::array({"kairo", "fetch", "--to", "/mnt/data"});
   if (settings.allow_loopback) command.push_back("--allow-loopback");
+  const auto is_of_gateway = [&](const std::string& url) {
+    return !settings.gateway.empty() && url.starts_with(settings.gateway + "/");
+  };
+  if (std::any_of(input.urls.begin(), input.urls.end(), is_of_gateway))
+    for (const std::string& word : {std::string("--gateway"), settings.gateway})
+      command.push_back(word);
   // By environment as in KAITO, not as arguments: a URL may carry a token in its query.
   return {{"name", "data-downloader"},
           {"image", settings.image},

@@ -62,6 +62,16 @@ bool is_loopback_address(const sockaddr& address) {
   if (is_mapped4(ip)) return ip[12] == 127;
   return word_at(ip, 0) == 0 && word_at(ip, 4) == 0 && word_at(ip, 8) == 0 && word_at(ip, 12) == 1;
 }
+bool is_private_address(const sockaddr& address) {
+  const auto is_private4 = [](std::uint32_t ip) {
+    return ip >> 24 == 10 || ip >> 20 == 0xac1 || ip >> 16 == 0xc0a8 || ip >> 22 == 0x191;
+  };
+  if (address.sa_family == AF_INET) return is_private4(ip4_of(address));
+  if (address.sa_family != AF_INET6) return false;
+  const Ip6 ip = ip6_of(address);
+  if (is_mapped4(ip)) return is_private4(word_at(ip, 12));
+  return (ip[0] & 0xfe) == 0xfc && word_at(ip, 0) != 0xfd000ec2;
+}
 bool is_public_address(const sockaddr& address) {
   if (address.sa_family == AF_INET) return is_public4(ip4_of(address));
   return address.sa_family == AF_INET6 && is_public6(ip6_of(address));

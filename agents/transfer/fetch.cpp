@@ -84,6 +84,7 @@ class Download {  // of one URL; one thread
  private:
   Status attempt();
   Result<HttpAnswer> follow(HttpCall call);
+  Reach reach_of(const Url& url) const;
   Status take(const HttpAnswer& answer);
   Status on_bytes(int status, std::string_view bytes);
   Error too_large(std::uint64_t bytes) const {
@@ -131,8 +132,18 @@ Status Download::run() {
   note_.is_whole = true;
   return write_note(note_path_, note_);
 }
+// Of this hop. Loopback is for who writes it: what redirects there was asked for by such a name.
+Reach Download::reach_of(const Url& url) const {
+  const auto first = parse_url(url_);
+  if (options_.allow_loopback && first.ok() && is_loopback_host(first.value().host))
+    return Reach::internet_or_loopback;
+  const auto gateway = parse_url(options_.gateway);
+  return gateway.ok() && is_same_origin(url, gateway.value()) ? Reach::internet_or_private
+                                                              : Reach::internet;
+}
 Result<HttpAnswer> Download::follow(HttpCall call) {
   for (int hop = 0; hop < hops_max; ++hop) {
+    call.reach = reach_of(call.url);
     HttpAnswer answer = TRY(http_.perform(call));
     const bool is_redirect = answer.status >= 301 && answer.status <= 308 && answer.status != 304 &&
                              answer.status != 305 && answer.status != 306;
@@ -153,8 +164,6 @@ Status Download::on_bytes(int status, std::string_view bytes) {
 Status Download::attempt() {
   HttpCall call;
   call.url = TRY(parse_url(url_));
-  const bool is_local = options_.allow_loopback && is_loopback_host(call.url.host);
-  call.reach = is_local ? Reach::internet_or_loopback : Reach::internet;
   call.body_bytes_max = 64 << 10;
   if (note_.validator.empty() && part_.size() > 0) TRY(part_.restart());
   if (part_.size() > 0)

@@ -15,6 +15,9 @@ struct FetchOptions {
   // Local mode: a URL that names localhost, 127.0.0.0/8 or [::1] itself may be on this machine, and
   // redirect there. Private and link-local addresses stay refused.
   bool allow_loopback = false;
+  // The gateway of this cluster, as its operator has named it to the launcher: what has its very
+  // scheme, host and port may be at a private address; a redirect from it to elsewhere may not.
+  std::string gateway;
   std::uint64_t bytes_max = 20ULL << 30;    // of one file
   int tries = 3;                            // of one file; broken transfers go on where they broke
   std::int64_t backoff_ms = 2'000;          // before the second try; doubles

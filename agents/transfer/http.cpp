@@ -126,6 +126,8 @@ bool is_allowed(Reach reach, const sockaddr& address) {
       return is_public_address(address);
     case Reach::internet_or_loopback:
       return is_public_address(address) || is_loopback_address(address);
+    case Reach::internet_or_private:
+      return is_public_address(address) || is_private_address(address);
   }
   return false;
 }

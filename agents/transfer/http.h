@@ -20,7 +20,7 @@
 namespace kairo::transfer {
 // Which addresses may be connected to, judged after the name was resolved. `internet` leaves out
 // loopback, private, link-local (metadata), multicast and reserved ones.
-enum class Reach : std::uint8_t { anywhere, internet, internet_or_loopback };
+enum class Reach : std::uint8_t { anywhere, internet, internet_or_loopback, internet_or_private };
 struct HttpAnswer {
   int status = 0;
   std::map<std::string, std::vector<std::string>> headers;  // names in lower case

@@ -85,6 +85,25 @@ TEST_CASE("tuning: a local machine, data by URL, KAITO's defaults for the method
   same_as_golden("tuning_local.txt", made);
 }
 
+TEST_CASE("tuning: only a data set of the cluster's gateway may be at a private address") {
+  const auto fetches_by = [](const std::string& url, const std::string& gateway) {
+    const wire::CommandT command =
+        tuning_command([&](wire::WorkspaceT& w) { w.tuning->input->urls = {url}; });
+    Settings settings;
+    settings.gateway = gateway;
+    const Json job = Json::parse(plan_tuning(command, settings).own.at(0).json);
+    return job["spec"]["template"]["spec"]["initContainers"][0]["command"].dump();
+  };
+  const std::string gateway = "http://kairo-gateway.kairo-system.svc";
+  const std::string plain = R"(["kairo","fetch","--to","/mnt/data"])";
+  CHECK(fetches_by(gateway + "/v1/files/file-1/rows.jsonl?token=t", gateway) ==
+        R"(["kairo","fetch","--to","/mnt/data","--gateway",")" + gateway + R"("])");
+  CHECK(fetches_by("https://example.org/rows.jsonl", gateway) == plain);
+  CHECK(fetches_by(gateway + ".example.org/rows.jsonl", gateway) == plain);
+  CHECK(fetches_by(gateway + "@example.org/rows.jsonl", gateway) == plain);
+  CHECK(fetches_by(gateway + "/v1/files/file-1/rows.jsonl", "") == plain);
+}
+
 TEST_CASE("tuning: KAITO's number of the revision; the first one's, while none is noted") {
   const auto number = [](const char* noted) {
     const wire::CommandT command = tuning_command([&](wire::WorkspaceT& w) {

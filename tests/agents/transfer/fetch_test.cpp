@@ -3,12 +3,15 @@
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <httplib.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "agents/transfer/address.h"
 #include "agents/transfer/http.h"
@@ -239,4 +242,91 @@ TEST_CASE("no proxy is asked for what is on this machine") {
   CHECK(body_of("registry.example") == "through a proxy");
   unsetenv("http_proxy");
   unsetenv("no_proxy");
+}
+TEST_CASE("fetch: which addresses are of a network of one's own") {
+  const auto is_private = [](const std::string& text) {
+    sockaddr_storage storage{};
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
+    storage.ss_family = AF_INET;
+    if (inet_pton(AF_INET, text.c_str(), &v4->sin_addr) != 1) {
+      storage.ss_family = AF_INET6;
+      inet_pton(AF_INET6, text.c_str(), &v6->sin6_addr);
+    }
+    return is_private_address(*reinterpret_cast<sockaddr*>(&storage));
+  };
+  for (const char* address :
+       {"10.96.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "100.127.255.255",
+        "fc00::1", "fd12::1", "::ffff:10.0.0.1"}) {
+    CAPTURE(address);
+    CHECK(is_private(address));
+  }
+  for (const char* address :
+       {"8.8.8.8", "127.0.0.1", "169.254.169.254", "172.32.0.1", "100.128.0.1", "192.169.0.1",
+        "0.0.0.0", "224.0.0.1", "168.63.129.16", "::1", "fe80::1", "fd00:ec2::254",
+        "::ffff:127.0.0.1", "2606:4700::1111"}) {
+    CAPTURE(address);
+    CHECK_FALSE(is_private(address));
+  }
+}
+// This machine's own address on its network; "" where it has none.
+std::string own_private_address() {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return {};
+  std::string out;
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
+    if (!is_private_address(*one->ifa_addr)) continue;
+    char text[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(one->ifa_addr)->sin_addr, text, sizeof text);
+    out = text;
+  }
+  freeifaddrs(all);
+  return out;
+}
+TEST_CASE("fetch: the cluster's gateway, and nothing else beside it, may be at a private address") {
+  const std::string host = own_private_address();
+  if (host.empty()) {
+    MESSAGE("SKIP this machine has no private IPv4 address");
+    return;
+  }
+  httplib::Server server;
+  server.Get("/rows.jsonl", [](const httplib::Request&, httplib::Response& r) {
+    r.set_content("{}", "text/plain");
+  });
+  std::string elsewhere;
+  server.Get("/away.jsonl",
+             [&](const httplib::Request&, httplib::Response& r) { r.set_redirect(elsewhere); });
+  const int port = server.bind_to_any_port("0.0.0.0");
+  std::thread serving([&] { server.listen_after_bind(); });
+  const std::string base = "http://" + host + ":" + std::to_string(port);
+  const auto code_of = [&](const std::string& url, const std::string& gateway) {
+    const test::TempDir dir;
+    FetchOptions options = options_for(dir.path, {url});
+    options.allow_loopback = false;
+    options.gateway = gateway;
+    const Status done = fetch(options);
+    return done.ok() ? std::string("fetched")
+           : done.error().what.find("has a loopback, private or link-local address") !=
+                   std::string::npos
+               ? std::string("refused")
+               : done.error().what;
+  };
+  const std::string loopback = "http://127.0.0.1:" + std::to_string(port);
+  CHECK(code_of(base + "/rows.jsonl", base) == "fetched");
+  CHECK(code_of(base + "/rows.jsonl", "") == "refused");
+  CHECK(code_of(base + "/rows.jsonl", "http://" + host) == "refused");  // another port
+  CHECK(code_of(base + "/rows.jsonl", "https://" + host + ":" + std::to_string(port)) == "refused");
+  CHECK(code_of(base + "/rows.jsonl", "http://kairo-gateway.kairo-system.svc") == "refused");
+  CHECK(code_of(base + "/rows.jsonl", "nonsense") == "refused");
+  CHECK(code_of(loopback + "/rows.jsonl", loopback) == "refused");  // no Service is there
+  for (const std::string& target :
+       {loopback + "/rows.jsonl", std::string("http://169.254.169.254/")}) {
+    elsewhere = target;
+    CHECK(code_of(base + "/away.jsonl", base) == "refused");
+  }
+  elsewhere = base + "/rows.jsonl";
+  CHECK(code_of(base + "/away.jsonl", base) == "fetched");
+  server.stop();
+  serving.join();
 }
