@@ -96,7 +96,8 @@ Result<std::string> viewer_token(const Context& context, const std::string& kube
                                         ": " + one_line(said) +
                                         "; put a token that may list Workspaces into "
                                         "KAIRO_PAGE_TOKEN"};
-  return one_line(said);
+  const std::string words = one_line(said);  // warnings come before it
+  return words.substr(words.rfind(' ') + 1);
 }
 }  // namespace
 

@@ -36,6 +36,9 @@ bad "a hub that is no address" models.hub=ftp://hub "models/hub"
 bad "image volumes sometimes" imageVolumes=sometimes "/imageVolumes"
 bad "a rhythm that is none" pusher.checkpointEvery=often "pusher/checkpointEvery"
 bad "an amount that is none" models.limit=much "models/limit"
+bad "a gateway without keys" gateway.enabled=true,gateway.registry=registry.example.org/openai "gateway/keysSecret"
+bad "a gateway without a registry" gateway.enabled=true,gateway.keysSecret=keys "gateway/registry"
+bad "a gateway's registry with a scheme" gateway.registry=https://registry.example.org/openai "gateway/registry"
 bash deploy/kustomize/render.sh "$kube/helm" >"$work/kairo.yaml"
 holds "deploy/kustomize/kairo.yaml is the chart's (render.sh)" diff deploy/kustomize/kairo.yaml "$work/kairo.yaml"
 
@@ -91,10 +94,12 @@ dry() { # NAME SETTINGS...: what is rendered is taken by the server
 dry "three servers, cert-manager" nats.replicas=3,bus.tls.from=cert-manager,nats.storage.storageClass=fast
 dry "a NATS of one's own" bus.external.url=tls://nats.example.org:4222,bus.external.caSecret=nats-ca,bus.external.replicas=3,bus.cluster=blue
 dry "another path, the kernel's log, registries with passwords" 'node.hostPath=/data/kairo,node.kernelLog=/var/log/kern.log,node.kernelLogGroup=4,image.pullSecrets={pull},networkPolicies.metricsFrom.team=obs'
+dry "OpenAI's API" gateway.enabled=true,gateway.keysSecret=keys,gateway.registry=registry.example.org/openai,gateway.registrySecret=push,gateway.storage.storageClass=fast,gateway.from.team=ml
 dry "the least" admission.policies=false,networkPolicies.enabled=false,priorityClass.name=,watcher.replicas=1,bus.passwords=own,bus.tls.from=own
 
 source tests/e2e/chart_rights.sh
 source tests/e2e/chart_agents.sh
+source tests/e2e/chart_gateway.sh
 
 run_page '^## Away' '^never$'
 same "nothing of it is left in the namespace" "" "$(kubectl get deploy,ds,sts,cm,secret,sa,svc,netpol,pdb,role,rolebinding -n $ns -o name | grep kairo)"

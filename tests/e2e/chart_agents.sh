@@ -41,7 +41,7 @@ for agent in watcher provisioner launcher node pusher; do
   named env "${lease[@]}" KAIRO_MODE=kubeconfig KAIRO_KUBECONFIG="$work/$agent.kubeconfig" KAIRO_BUS_URL="tls://kairo-nats.$ns.svc:$port" \
     KAIRO_BUS_PASSWORD_FILE="$bus/$agent.password" KAIRO_BUS_CA_FILE="$bus/ca.crt" KAIRO_STATE_DIR="$work/state" \
     KAIRO_RUNS_DIR="$work/runs" KAIRO_MODELS="$work/models" KAIRO_HEALTH_ADDRESS="127.0.0.1:${health[$agent]}" KAIRO_BUS_REPLICAS=1 \
-    KAIRO_ENGINE_IMAGE=registry.example.org/kairo-engine:1 kairo agent "$agent" 2>"$work/$agent.log" &
+    KAIRO_ENGINE_IMAGE=registry.example.org/kairo-engine:1 KAIRO_OPENAI_URL="http://kairo-gateway.$ns.svc" kairo agent "$agent" 2>"$work/$agent.log" &
   children+=($!)
 done
 for agent in "${!health[@]}"; do
@@ -52,6 +52,8 @@ if until_true 30 kubectl get job first-tuning; then pass "a Workspace goes to it
 fi
 same "the Job's image is the one that was named" registry.example.org/kairo-engine:1 \
   "$(kubectl get job first-tuning -o jsonpath='{.spec.template.spec.containers[0].image}')"
+same "its fetch may reach no private address" '["kairo","fetch","--to","/mnt/data"]' \
+  "$(kubectl get job first-tuning -o json | jq -c '.spec.template.spec.initContainers[0].command')"
 # The page, with its own token; a viewer's decides what is shown.
 kubectl create token kairo-web -n $ns >"$work/web.token"
 kubeconfig "$work/web.token" >"$work/web.kubeconfig"
@@ -70,6 +72,34 @@ same "a token that nobody made" "The API server does not know this token (any mo
   "$(shown nonsense workspaces | tr '\n' ' ')"
 same "an account without the right" "system:serviceaccount:$ns:kairo-launcher may not list workspaces of all namespaces; a ClusterRoleBinding to kairo-viewer allows it  403" \
   "$(shown "$(cat "$work/launcher.token")" workspaces | tr '\n' ' ')"
+# The page's commands for a cluster. kubectl is the real one but for its port-forward, which wants a pod: this one leads to the page.
+mkdir -p "$work/forward"
+cat >"$work/forward/kubectl" <<SH
+#!/bin/bash
+case " \$* " in *" port-forward svc/kairo-web :80 --address 127.0.0.1 "*" -n $ns "*) ;; *) exec "$kube/kubectl" "\$@" ;; esac
+echo "Forwarding from 127.0.0.1:$page_port -> 8080"
+exec -a "\$0" sleep 60
+SH
+chmod +x "$work/forward/kubectl"
+of_cluster() { PATH=$work/forward:$PATH timeout 30 kairo "$@" --kubeconfig "$work/admin.kubeconfig" 2>&1; }
+same "export, before a step is known" "error: workspace first-tuning: no step of its training is known yet; \`kairo wait first-tuning\` follows it" "$(of_cluster export first-tuning)"
+for step in 1 2 3; do
+  echo "{\"phase\":\"Training\",\"step\":$step,\"total_steps\":3,\"loss\":0.$step,\"attempt\":1,\"at_ms\":176400000${step}000}"
+done >"$(find "$work/runs/default" -type d -name state | head -n 1)/progress.jsonl"
+has_curve() { [ "$(of_cluster export first-tuning | tail -n +2 | cut -d , -f 1-3 | paste -sd ' ')" = "1,1,0.1 2,1,0.2 3,1,0.3" ]; }
+holds "export, by the node agent, the bus, the page and a port-forward" until_true 30 has_curve
+same "without kubectl" "error: kubectl is not on PATH; it opens the way to the page's Service (a port-forward)" \
+  "$(PATH=$(dirname "$(command -v kairo)") kairo export first-tuning --kubeconfig "$work/admin.kubeconfig" 2>&1)"
+holds "in another namespace there is no such page" grep -q 'kubectl create token kairo-viewer -n default: .*not found.*KAIRO_PAGE_TOKEN$' \
+  <(of_cluster export first-tuning --kairo-namespace default)
+PATH=$work/forward:$PATH kairo dashboard --kubeconfig "$work/admin.kubeconfig" >"$work/dashboard.out" 2>&1 &
+dashboard=$!
+holds "dashboard says the address" until_true 20 grep -qE "^http://127.0.0.1:$page_port/#token=.{100,}" "$work/dashboard.out"
+same "with a token that the page takes" first-tuning "$(shown "$(sed -n 's/.*#token=//p' "$work/dashboard.out")" workspaces | sed 's/ 200$//' | jq -r '.items[].metadata.name')"
+holds "through a port-forward" pgrep -f "$work/forward/kubectl"
+kill "$dashboard"
+wait "$dashboard"
+same "it ends, and the port-forward with it" "" "$(pgrep -f "$work/forward/kubectl")"
 same "nobody was refused" "" "$(grep -h forbidden "$work"/*.log | head -n 3)"
 same "the node says which models it has" smollm2-135m-instruct "$(kubectl get node gpu-1 -o jsonpath='{.metadata.annotations.kairo\.dev/models}')"
 

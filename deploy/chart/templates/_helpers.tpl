@@ -17,6 +17,10 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "kairo.busUrl" -}}
 {{ .Values.bus.external.url | default (printf "tls://kairo-nats.%s.svc:4222" .Release.Namespace) }}
 {{- end }}
+{{- /* By which pods of any namespace fetch what was uploaded; the launcher knows it too. */ -}}
+{{- define "kairo.gatewayUrl" -}}
+http://kairo-gateway.{{ .Release.Namespace }}.svc
+{{- end }}
 {{- define "kairo.caSecret" -}}
 {{ if include "kairo.hasNats" . }}kairo-nats-tls{{ else }}{{ .Values.bus.external.caSecret }}{{ end }}
 {{- end }}
