@@ -51,8 +51,7 @@ std::string about_instance_type(const wire::WorkspaceT& w, const catalogue::Pres
   std::string out = " instanceType " + retired->name + " (" + std::to_string(retired->gpus) + "x " +
                     retired->gpu + ", compute capability " + retired->compute_capability + ") is " +
                     retired->reason + ", and the CUDA build needs " + capability_needed() +
-                    " or newer; in a cluster use " +
-                    retired->successor;
+                    " or newer; in a cluster use " + retired->successor;
   const auto fits =
       catalogue::skus_that_fit(static_cast<double>(need.memory_bytes) / 1073741824.0, "azure", 3);
   std::string others;
@@ -191,7 +190,8 @@ const std::string& preset_of(const wire::WorkspaceT& w) {
 Need need_of(const wire::WorkspaceT& w, const catalogue::Preset& preset, bool on_cpu,
              std::int64_t stored_bytes) {
   if (w.tuning) return tuning_need(preset, w.tuning->method, on_cpu);
-  return serving_need(preset, w.inference->adapters.size(), on_cpu, stored_bytes);
+  const bool is_own = on_cpu || !by_vllm(w, preset);
+  return serving_need(preset, w.inference->adapters.size(), on_cpu, is_own ? stored_bytes : 0);
 }
 std::int64_t gpu_memory_of(const std::string& instance_type) {
   const auto* sku = catalogue::find_sku(instance_type);

@@ -116,7 +116,7 @@ Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on
   const double parameters = static_cast<double>(preset.parameters);
   Parts parts{};
   parts.weights = parameters * (on_cpu ? 4 : 2);
-  if (on_cpu && stored_bytes > 0) parts.weights = static_cast<double>(stored_bytes);
+  if (stored_bytes > 0) parts.weights = static_cast<double>(stored_bytes);
   parts.adapter = static_cast<double>(adapters) * 0.036 * parameters * 4;
   parts.activations = std::sqrt(parameters) * 8192 * (on_cpu ? 8 : 4);  // KV cache
   parts.program = on_cpu ? 0.4 * gib_bytes : 1.5 * gib_bytes;

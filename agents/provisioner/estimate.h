@@ -18,8 +18,8 @@ struct Need {
 // in main memory (in bf16, which not every node's CPU gains by, it needs less); else bf16 on one
 // GPU.
 Need tuning_need(const catalogue::Preset& preset, const std::string& method, bool on_cpu);
-// stored_bytes: of the files on the node, which our own engine maps as they are on a CPU; 0: not
-// known, fp32 is assumed.
+// stored_bytes: of the files on the node, which our own engine computes with as they are, on a CPU
+// and on a GPU; 0: not known, or another engine's: fp32 is assumed on a CPU, bf16 on a GPU.
 Need serving_need(const catalogue::Preset& preset, std::size_t adapters, bool on_cpu,
                   std::int64_t stored_bytes = 0);
 // GPUs of one node that vLLM needs, a power of two, by KAITO's estimate; 0: they do not do.

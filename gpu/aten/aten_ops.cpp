@@ -51,7 +51,6 @@ class AtenOps final : public Ops {
     on_device([&] { t_.flat(out.data(), at::kByte, bytes).copy_(of_host(host, bytes)); });
     return out;
   }
-  bool takes(Stored kind) const override { return !is_quantised(kind); }
   const void* placed_bytes(const void* host, std::int64_t bytes) override {
     Buffer out = held(host, bytes);
     const void* data = out.data();
@@ -127,11 +126,8 @@ class AtenOps final : public Ops {
         [&] { t_.of(to).index_copy_(0, t_.indices(rows, from.rows).to(at::kLong), t_.of(from)); });
   }
   void decode(const Mat& to, const Frozen& from, const std::int32_t* rows) override {
-    on_device([&] {
-      const at::Tensor table =
-          from.nf4 ? values_of(*from.nf4, from.rows, from.cols, Type::f32) : aten::stored(t_, from);
-      t_.of(to).copy_(table.index_select(0, t_.indices(rows, to.rows)));
-    });
+    on_device(
+        [&] { t_.of(to).copy_(aten::rows_of(t_, *tables_, from, t_.indices(rows, to.rows))); });
   }
   void dequantise(const Mat& to, const Nf4View& from) override {
     on_device([&] { t_.of(to).copy_(values_of(from, to.rows, to.cols, to.type)); });

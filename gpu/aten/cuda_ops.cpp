@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "gpu/aten/aten_ops.h"
@@ -21,6 +20,13 @@ std::int32_t kind(Activation how) {
          : how == Activation::geglu ? kairo_geglu
                                     : kairo_gelu;
 }
+std::int32_t kind(Stored of) {
+  if (of == Stored::f32) return kairo_f32;
+  if (!is_quantised(of)) return of == Stored::bf16 ? kairo_bf16 : kairo_f16;
+  return kairo_q8_0 + static_cast<std::int32_t>(of) - static_cast<std::int32_t>(Stored::q8_0);
+}
+static_assert(kairo_q6_k - kairo_q8_0 ==
+              static_cast<std::int32_t>(Stored::q6_k) - static_cast<std::int32_t>(Stored::q8_0));
 KairoHeads heads_of(const Heads& h) {
   return {h.queries, h.keys, h.dim, h.window, h.scale, h.cap, h.interleaved ? 1 : 0};
 }
@@ -71,8 +77,7 @@ class CudaOps final : public ForwardOps {
     std::int64_t column = 0;
     for (const Frozen& w : stacked) {
       const Mat to = y.columns_at(column, w.rows);
-      const auto own = frozen_of(w);
-      if (!own || !ran(Call::frozen, k_.frozen, mat(to), mat(x), *own))
+      if (!ran(Call::frozen, k_.frozen, mat(to), mat(x), frozen_of(w)))
         ForwardOps::frozen(to, x, std::span(&w, 1));
       column += w.rows;
     }
@@ -225,21 +230,21 @@ class CudaOps final : public ForwardOps {
   KairoNf4 nf4(const Nf4View& w) const {
     return {w.packed, w.scales, w.group_scales, map_.data(), w.offset};
   }
-  std::optional<KairoFrozen> frozen_of(const Frozen& w) const {
+  KairoFrozen frozen_of(const Frozen& w) const {
     KairoFrozen out{w.data, {}, w.rows, w.cols, kairo_f32};
     if (w.nf4) {
       out.nf4 = nf4(*w.nf4);
       out.kind = kairo_nf4;
-    } else if (w.kind == Stored::bf16 || w.kind == Stored::f16) {
-      out.kind = w.kind == Stored::bf16 ? kairo_bf16 : kairo_f16;
-    } else if (w.kind != Stored::f32) {
-      return std::nullopt;
+    } else {
+      out.kind = kind(w.kind);
     }
     return out;
   }
   bool decoded(const Mat& to, const Frozen& from, const std::int32_t* rows) {
     if (from.nf4) return ran(Call::decode, k_.decode_nf4, mat(to), nf4(*from.nf4), rows);
-    if (from.kind != Stored::f32 && from.kind != Stored::bf16) return false;
+    if (is_quantised(from.kind))
+      return ran(Call::decode, k_.decode_blocks, mat(to), frozen_of(from), rows);
+    if (from.kind == Stored::f16) return false;
     const Type type = from.kind == Stored::f32 ? Type::f32 : Type::bf16;
     return ran(Call::decode, k_.gather, mat(to),
                mat(Mat::of(type, from.data, from.rows, from.cols)), rows);

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <array>
 
+#include "gpu/aten/blocks.h"
+
 namespace kairo::gpu::aten {
 namespace {
 // Rows of a product at a time, with zeros where there are fewer: the kernel, and so the order of
@@ -24,7 +26,7 @@ at::Tensor copied(const Tensors& t, std::span<const float> values) {
       .to(t.device());
 }
 at::ScalarType scalar_of(Stored kind) {
-  KAIRO_ASSERT(!is_quantised(kind), "blocks are decoded when they are loaded");
+  KAIRO_ASSERT(!is_quantised(kind), "blocks are no numbers");
   return kind == Stored::f32 ? at::kFloat : kind == Stored::bf16 ? at::kBFloat16 : at::kHalf;
 }
 // put(first row, rows, their product with b) for the rows of a; b: (K, N), a: (T, K).
@@ -68,19 +70,41 @@ at::Tensor stored(const Tensors& t, const Frozen& w) {
   return t.view(w.data, scalar_of(w.kind), {w.rows, w.cols}, {w.cols, 1});
 }
 
+namespace {
+at::Tensor bytes_of(const Tensors& t, const Frozen& w) {
+  return t.view(w.data, at::kByte, {w.rows, w.row_bytes()}, {w.row_bytes(), 1});
+}
+// Rows [begin, begin + count) in fp32.
+at::Tensor some_rows(const Tensors& t, const at::Tensor& nf4, const Frozen& w, std::int64_t begin,
+                     std::int64_t count) {
+  if (w.nf4) return nf4.narrow(0, begin, count);
+  if (!is_quantised(w.kind)) return wide(stored(t, w).narrow(0, begin, count));
+  return block_values(w.kind, bytes_of(t, w).narrow(0, begin, count));
+}
+at::Tensor all_of_nf4(const Tensors& t, const Nf4Tables& tables, const Frozen& w) {
+  if (!w.nf4) return {};
+  return nf4_values(t, tables, *w.nf4, w.rows * w.cols, at::kFloat).view({w.rows, w.cols});
+}
+}  // namespace
+
+at::Tensor rows_of(const Tensors& t, const Nf4Tables& tables, const Frozen& w,
+                   const at::Tensor& rows) {
+  if (w.nf4) return all_of_nf4(t, tables, w).index_select(0, rows);
+  if (!is_quantised(w.kind)) return wide(stored(t, w).index_select(0, rows));
+  return block_values(w.kind, bytes_of(t, w).index_select(0, rows));
+}
+
 void product(const Tensors& t, const Nf4Tables& tables, const Mat& y, const Mat& x,
              std::span<const Frozen> stacked) {
   const at::Tensor in = t.of(x);
   std::int64_t column = 0;
   for (const Frozen& w : stacked) {
     KAIRO_ASSERT(w.cols == x.cols, "stacked matrices multiply the same rows");
-    const at::Tensor matrix =
-        w.nf4 ? nf4_values(t, tables, *w.nf4, w.rows * w.cols, at::kFloat).view({w.rows, w.cols})
-              : stored(t, w);
+    const at::Tensor nf4 = all_of_nf4(t, tables, w);
     const std::int64_t step = std::max<std::int64_t>(1, widened_at_once / w.cols);
     for (std::int64_t begin = 0; begin < w.rows; begin += step) {
       const std::int64_t count = std::min(step, w.rows - begin);
-      const at::Tensor turned = wide(matrix.narrow(0, begin, count)).t();
+      const at::Tensor turned = some_rows(t, nf4, w, begin, count).t();
       const Mat to = y.columns_at(column + begin, count);
       in_tiles(t, in, turned, [&](std::int64_t row, std::int64_t rows, const at::Tensor& sums) {
         t.of(to.rows_at(row, rows)).copy_(sums);

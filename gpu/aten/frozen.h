@@ -17,6 +17,9 @@ at::Tensor nf4_values(const Tensors& t, const Nf4Tables& tables, const Nf4View& 
                       at::ScalarType type);
 // (rows, cols) as it is stored, of plain kinds.
 at::Tensor stored(const Tensors& t, const Frozen& w);
+// Rows of a matrix in fp32: those that are named, whatever it is stored as.
+at::Tensor rows_of(const Tensors& t, const Nf4Tables& tables, const Frozen& w,
+                   const at::Tensor& rows);
 // y = x w^T as Ops::frozen says.
 void product(const Tensors& t, const Nf4Tables& tables, const Mat& y, const Mat& x,
              std::span<const Frozen> stacked);

@@ -3,8 +3,7 @@
 //
 // A lane has 8 values of every 256 of a row, in their order, and the lanes' sums are added in one
 // order: a row's bits are the same whatever rows are beside it and however many a block takes.
-#include <cuda_fp16.h>
-
+#include "gpu/cuda/blocks.h"
 #include "gpu/cuda/nf4.h"
 
 namespace kairo::cuda {
@@ -63,6 +62,15 @@ struct OfNf4 {
   __device__ __forceinline__ void read(std::int64_t r, std::int64_t k, Nf4Levels& levels,
                                        float (&out)[lane_values]) const {
     nf4_run(w, (r * cols + k) / lane_values, levels, out);
+  }
+};
+template <class Kind>
+struct OfBlocks {
+  const std::uint8_t* data;
+  std::int64_t cols;
+  __device__ __forceinline__ void read(std::int64_t r, std::int64_t k, Nf4Levels&,
+                                       float (&out)[lane_values]) const {
+    eight_of_blocks<Kind>(data, (r * cols + k) / lane_values, out);
   }
 };
 
@@ -163,6 +171,13 @@ extern "C" std::int32_t kairo_cuda_frozen(KairoMat y, KairoMat x, KairoFrozen w,
     if (!is_aligned(w.nf4.packed, 4)) return kairo_cuda_unfit;
     return launch_frozen(y, x, OfNf4{w.nf4, w.cols}, stream);
   }
+  if (w.kind >= kairo_q8_0)
+    return with_block_kind(w.kind, [&](auto kind) -> std::int32_t {
+      using Kind = decltype(kind);
+      if (w.cols % Kind::values != 0 || !is_aligned(w.data, 2)) return kairo_cuda_unfit;
+      return launch_frozen(y, x, OfBlocks<Kind>{static_cast<const std::uint8_t*>(w.data), w.cols},
+                           stream);
+    });
   if (!is_aligned(w.data, 16)) return kairo_cuda_unfit;
   if (w.kind == kairo_f32)
     return launch_frozen(y, x, OfF32{static_cast<const float*>(w.data), w.cols}, stream);

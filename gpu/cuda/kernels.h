@@ -13,8 +13,18 @@
 // once. No aliasing unless a call says so. The same call gives the same bytes.
 extern "C" {
 enum : std::int32_t { kairo_f32 = 0, kairo_bf16 = 1, kairo_f16 = 2, kairo_nf4 = 3 };
+enum : std::int32_t {  // GGUF's blocks (gpu/formats/stored.h), in its order
+  kairo_q8_0 = 4,
+  kairo_q4_0,
+  kairo_q4_1,
+  kairo_q5_0,
+  kairo_q5_1,
+  kairo_q4_k,
+  kairo_q5_k,
+  kairo_q6_k
+};
 enum : std::int32_t { kairo_swiglu = 0, kairo_geglu = 1, kairo_gelu = 2 };
-enum : std::int32_t { kairo_cuda_abi_now = 2, kairo_cuda_unfit = -1 };
+enum : std::int32_t { kairo_cuda_abi_now = 3, kairo_cuda_unfit = -1 };
 enum : std::int64_t { kairo_square_sum_scratch = 1024, kairo_low_rank_parts_max = 16 };
 
 // (rows, cols), row-major; ld: values from one row to the next.
@@ -28,7 +38,7 @@ struct KairoNf4 {  // gpu/kernels/nf4.h; map: its dynamic_map(), 256 values
   const float *group_scales, *map;
   float offset;
 };
-struct KairoFrozen {  // gpu/kernels/frozen.h: (rows, cols), dense; kind: kairo_f32, ... kairo_nf4
+struct KairoFrozen {  // gpu/kernels/frozen.h: (rows, cols), dense; kind: kairo_f32, ... kairo_q6_k
   const void* data;
   KairoNf4 nf4;
   std::int64_t rows, cols;
@@ -77,8 +87,12 @@ std::int32_t kairo_cuda_dequantise(KairoMat to, KairoNf4 from, void* stream);
 std::int32_t kairo_cuda_decode_nf4(KairoMat to, KairoNf4 from, const std::int32_t* rows,
                                    void* stream);
 
+// Rows of a matrix in blocks, whose data is aligned to 2.
+std::int32_t kairo_cuda_decode_blocks(KairoMat to, KairoFrozen from, const std::int32_t* rows,
+                                      void* stream);
+
 // y = x w^T in fp32. No row changes a bit of another's. Columns in whole eights, data aligned to 16
-// bytes, NF4's to 4.
+// bytes, NF4's to 4, blocks to 2.
 std::int32_t kairo_cuda_frozen(KairoMat y, KairoMat x, KairoFrozen w, void* stream);
 
 std::int32_t kairo_cuda_norm(KairoMat out, KairoMat inverse, KairoMat x, KairoMat weight, float eps,
@@ -128,7 +142,7 @@ std::int32_t kairo_cuda_adamw(KairoMat p, KairoMat g, KairoMat m, KairoMat v,
 // clang-format off
 #define KAIRO_CUDA_LAUNCHES(X)                                                                    \
   X(zero) X(copy) X(add) X(add_row) X(gather) X(scatter) X(softcap) X(dequantise) X(decode_nf4)   \
-  X(frozen) X(norm) X(norm_backward) X(layer_norm) X(layer_norm_backward) X(rope) X(gate)         \
-  X(gate_backward) X(dropout) X(dropout_add) X(add_low_rank) X(attention) X(attention_backward)   \
-  X(cached_attention) X(cross_entropy) X(square_sum) X(adamw)
+  X(decode_blocks) X(frozen) X(norm) X(norm_backward) X(layer_norm) X(layer_norm_backward)        \
+  X(rope) X(gate) X(gate_backward) X(dropout) X(dropout_add) X(add_low_rank) X(attention)         \
+  X(attention_backward) X(cached_attention) X(cross_entropy) X(square_sum) X(adamw)
 // clang-format on

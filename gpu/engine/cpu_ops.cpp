@@ -37,7 +37,6 @@ class CpuOps final : public Ops {
   Buffer make(std::int64_t floats, Pages pages) override { return Buffer(floats, pages); }
   Buffer adopt(Buffer host) override { return host; }
   Buffer held(const void* host, std::int64_t bytes) override { return Buffer::view(host, bytes); }
-  bool takes(Stored) const override { return true; }
   const void* placed_bytes(const void* host, std::int64_t) override { return host; }
   const float* seen(const Mat& m) override { return dense(m); }
   Buffer make_host(std::int64_t floats) override { return Buffer(floats); }

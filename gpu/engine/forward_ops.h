@@ -85,7 +85,6 @@ class ForwardOps : public Ops {
   Buffer make(std::int64_t floats, Pages pages) override { return base_->make(floats, pages); }
   Buffer adopt(Buffer host) override { return base_->adopt(std::move(host)); }
   Buffer held(const void* host, std::int64_t bytes) override { return base_->held(host, bytes); }
-  bool takes(Stored kind) const override { return base_->takes(kind); }
   const void* placed_bytes(const void* host, std::int64_t bytes) override {
     return base_->placed_bytes(host, bytes);
   }

@@ -48,8 +48,6 @@ class Ops {
   // The same of what is only read, e.g. a mapped file's bytes at any alignment. Where nothing is
   // copied the host's must stay as long as what is returned.
   virtual Buffer held(const void* host, std::int64_t bytes) = 0;
-  // Whether frozen() and decode() take matrices that are stored so. Plain ones are always taken.
-  virtual bool takes(Stored kind) const = 0;
   virtual const void* placed_bytes(const void* host, std::int64_t bytes) = 0;
   // Small inputs of one round, valid until the next enter(); they must stay as long.
   template <class T>

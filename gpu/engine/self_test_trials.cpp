@@ -20,6 +20,9 @@ std::string named(const std::string& shape, Type type) {
   return shape + (type == Type::f32 ? ", fp32" : ", bf16");
 }
 constexpr std::array<Type, 2> both = {Type::f32, Type::bf16};
+constexpr std::array<Stored, 8> all_blocks = {Stored::q8_0, Stored::q4_0, Stored::q4_1,
+                                              Stored::q5_0, Stored::q5_1, Stored::q4_k,
+                                              Stored::q5_k, Stored::q6_k};
 
 void add_rows(std::vector<Trial>& out) {
   for (const std::int64_t cols : {1, 31, 577}) {
@@ -97,6 +100,25 @@ void add_rows(std::vector<Trial>& out) {
         d.say(to);
       });
     }
+  }
+}
+
+void add_blocks(std::vector<Trial>& out) {
+  for (const Stored kind : all_blocks) {
+    const std::string shape = "5 x 768 in " + std::string(name_of(kind));
+    out.push_back({Call::decode, shape, exact, [kind](Desk& d) {
+                     const Frozen table = d.blocks(kind, 5, 768);
+                     const Mat to = d.put(3, 768);
+                     d.ops.decode(to, table, d.placed<std::int32_t>({4, 0, 4}));
+                     d.say(to);
+                   }});
+    out.push_back({Call::frozen, shape, in_fp32, [kind](Desk& d) {
+                     for (const std::int64_t rows : {1, 11}) {
+                       const Mat y = d.put(rows, 5);
+                       d.ops.frozen(y, d.put(rows, 768), d.blocks(kind, 5, 768));
+                       d.say(y);
+                     }
+                   }});
   }
 }
 
@@ -279,6 +301,7 @@ std::vector<Trial> self_test_trials() {
   std::vector<Trial> out;
   add_rows(out);
   add_products(out);
+  add_blocks(out);
   add_parts(out);
   add_attention(out);
   return out;

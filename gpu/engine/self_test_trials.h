@@ -58,6 +58,15 @@ class Desk {
       out.push_back(static_cast<std::uint8_t>(128 + 127 * next()));
     return out;
   }
+  // A matrix in GGUF's blocks, whose scales are ordinary numbers.
+  Frozen blocks(Stored kind, std::int64_t rows, std::int64_t cols) {
+    const std::int64_t block = bytes_per_block(kind), count = rows * cols / values_per_block(kind);
+    std::vector<std::uint8_t> out = bytes(count * block);
+    for (std::size_t i = 0; i < out.size(); i += static_cast<std::size_t>(block))
+      for (const std::int64_t upper : {1, 3, 209})  // the upper byte of an f16, or just a byte
+        if (upper < block) out[i + static_cast<std::size_t>(upper)] &= 0xbfu;
+    return Frozen::of(kind, held(std::move(out)), rows, cols);
+  }
   void say(const Mat& m) { say_only(m.columns_at(0, m.ld)); }
   void say_only(const Mat& whole) {  // not what lies beside
     memory_.push_back(ops.make(whole.rows * whole.cols));

@@ -74,12 +74,6 @@ Result<Frozen> Weights::map(const std::string& name, std::int64_t rows, std::int
   const std::array<std::int64_t, 2> shape = {rows, cols};
   TRY(folder_->check(name, shape));
   const StoredTensor stored = folder_->stored(name);
-  if (!ops_->takes(stored.kind)) {
-    Buffer plain(rows * cols);
-    TRY(folder_->read(name, shape, plain.span()));
-    folder_->release(name);
-    return Frozen::of(Stored::f32, own(std::move(plain), rows, cols).data, rows, cols);
-  }
   owned_.push_back(ops_->held(stored.bytes.data(), static_cast<std::int64_t>(stored.bytes.size())));
   const void* held = owned_.back().data();
   if (held != stored.bytes.data()) folder_->release(name);

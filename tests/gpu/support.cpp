@@ -90,6 +90,16 @@ TempFolder::~TempFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
+std::vector<std::byte> random_blocks(Stored kind, std::int64_t values, std::uint32_t seed) {
+  const auto block = static_cast<std::size_t>(bytes_per_block(kind));
+  std::vector<std::byte> out(static_cast<std::size_t>(values / values_per_block(kind)) * block);
+  std::uint32_t state = seed;
+  for (auto& b : out) b = static_cast<std::byte>((state = state * 1664525u + 1013904223u) >> 24);
+  for (std::size_t i = 0; i < out.size(); i += block)
+    for (const std::size_t upper : {1, 3, 209})  // the upper byte of an f16, or just a byte
+      if (upper < block) out[i + upper] &= std::byte{0xbf};
+  return out;
+}
 double largest_difference(std::span<const float> a, std::span<const float> b) {
   KAIRO_ASSERT(a.size() == b.size(), "comparable sizes");
   double largest = 0;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gpu/formats/safetensors.h"
+#include "gpu/formats/stored.h"
 
 namespace kairo::gpu::test {
 std::string golden(const std::string& name);  // path in tests/gpu/golden
@@ -46,6 +47,8 @@ class TempFolder {
  private:
   std::string path_;
 };
+// Random blocks of so many values, with scales that are ordinary numbers.
+std::vector<std::byte> random_blocks(Stored kind, std::int64_t values, std::uint32_t seed);
 double largest_difference(std::span<const float> a, std::span<const float> b);
 // |a - b| / |b|, Euclidean; 0 when both are zero.
 double relative_difference(std::span<const float> a, std::span<const float> b);

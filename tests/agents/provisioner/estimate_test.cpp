@@ -56,14 +56,15 @@ TEST_CASE("estimate: the presets of a family that the engine runs, and no others
             .starts_with("an engine for its family: kairo's own has llama, mistral"));
 }
 
-TEST_CASE("estimate: a server on a CPU needs its weights as they are stored, a tuning does not") {
+TEST_CASE("estimate: a server needs its weights as they are stored, on a CPU and on a GPU") {
   const catalogue::Preset& smollm2 = preset("smollm2-135m-instruct");
   const Need wide = serving_need(smollm2, 0, true);
   const Need stored = serving_need(smollm2, 0, true, 96'614'944);
   CHECK(wide.memory_bytes - stored.memory_bytes == smollm2.parameters * 4 - 96'614'944);
   CHECK(stored.why.starts_with("weights 0.1 GiB, "));
-  CHECK(serving_need(smollm2, 0, false, 96'614'944).memory_bytes ==
-        serving_need(smollm2, 0, false).memory_bytes);
+  CHECK(serving_need(smollm2, 0, false).memory_bytes -
+            serving_need(smollm2, 0, false, 96'614'944).memory_bytes ==
+        smollm2.parameters * 2 - 96'614'944);
 }
 
 TEST_CASE("estimate: a tuning on a CPU needs the trainer's smallest plan") {

@@ -150,13 +150,52 @@ void check_rows(Ops& ops) {
        {Frozen::of(Stored::bf16, d.held(bf16), 2, 2), Frozen::of(Stored::f16, d.held(f16), 2, 2),
         Frozen::of(Stored::f32, d.held(f32), 2, 2)}) {
     CAPTURE(name_of(of.kind));
-    REQUIRE(ops.takes(of.kind));
     ops.decode(picked, of, d.rows({1, 0, 1}));
     CHECK(d.get(picked) == Values{3, -0.5f, 1, 2, 3, -0.5f});
     const Mat y = d.room(1, 2);
     ops.frozen(y, d.put(1, 2, {2, 4}), of);
     check_near(d.get(y), {10, 4});
   }
+}
+
+// A row of a block of each kind: the first values, by hand from ggml's layout.
+void check_blocks(Ops& ops) {
+  Desk d(ops);
+  const auto first = [&](Stored kind, std::vector<std::uint8_t> bytes, std::int64_t count) {
+    bytes.resize(static_cast<std::size_t>(bytes_per_block(kind)));
+    const std::int64_t cols = values_per_block(kind);
+    const Mat to = d.room(2, cols);
+    const Frozen table = Frozen::of(kind, d.held(bytes), 1, cols);
+    ops.decode(to, table, d.rows({0, 0}));
+    Values all = d.get(to);
+    CHECK(std::equal(all.begin(), all.begin() + cols, all.begin() + cols));
+    const Mat y = d.room(1, 1);
+    ops.frozen(y, d.put(1, cols, Values(static_cast<std::size_t>(cols), 1)), table);
+    float sum = 0;
+    for (std::int64_t i = 0; i < cols; ++i) sum += all[static_cast<std::size_t>(i)];
+    check_near(d.get(y), {sum});
+    all.resize(static_cast<std::size_t>(count));
+    return all;
+  };
+  // 0x3800 is 0.5, 0x3c00 is 1.
+  CHECK(first(Stored::q8_0, {0, 0x38, 2, 0xff, 0x80}, 4) == Values{1, -0.5f, -64, 0});
+  CHECK(first(Stored::q4_0, {0, 0x38, 0x9f, 0x08}, 3) == Values{3.5f, 0, -4});
+  CHECK(first(Stored::q4_1, {0, 0x38, 0, 0x3c, 0x9f, 0x08}, 3) == Values{8.5f, 5, 1});
+  CHECK(first(Stored::q5_0, {0, 0x38, 2, 0, 0, 0, 0x9f, 0x08}, 3) == Values{-0.5f, 4, -8});
+  CHECK(first(Stored::q5_1, {0, 0x38, 0, 0x3c, 2, 0, 0, 0, 0x9f, 0x08}, 3) == Values{8.5f, 13, 1});
+  // Scale 3, minimum 2; then the nibbles.
+  std::vector<std::uint8_t> pairs = {0, 0x38, 0, 0x3c, 3, 0, 0, 0, 2};
+  pairs.resize(16);
+  std::vector<std::uint8_t> nibbles = pairs;
+  nibbles.push_back(0x9f);
+  CHECK(first(Stored::q4_k, nibbles, 2) == Values{20.5f, -2});
+  pairs.resize(48);
+  pairs[16] = 1;  // the first value's fifth bit
+  pairs.push_back(0x9f);
+  CHECK(first(Stored::q5_k, pairs, 2) == Values{44.5f, -2});
+  std::vector<std::uint8_t> q6(210);
+  q6[0] = 0x9f, q6[128] = 3, q6[192] = 0xfe, q6[209] = 0x38;  // 63 - 32 times -2 times 0.5
+  CHECK(first(Stored::q6_k, q6, 2) == Values{-31, 32});
 }
 
 void check_parts(Ops& ops) {
@@ -279,6 +318,7 @@ void check_all_calls(Ops& ops) {
   check_products(ops);
   check_rows(ops);
   check_parts(ops);
+  check_blocks(ops);
   check_attention(ops);
   check_step(ops);
 }

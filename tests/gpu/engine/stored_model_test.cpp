@@ -5,11 +5,14 @@
 #include <list>
 #include <random>
 
+#include "gpu/aten/aten_ops.h"
+#include "gpu/engine/forward_ops.h"
 #include "gpu/engine/generator.h"
 #include "gpu/engine/products.h"
 #include "gpu/engine/torch_cpu.h"
 #include "gpu/formats/safetensors.h"
 #include "gpu/kernels/nf4.h"
+#include "tests/gpu/aten/emulated.h"
 #include "tests/gpu/engine/tune_bench.h"
 
 namespace kairo::gpu {
@@ -17,7 +20,7 @@ namespace {
 using namespace test;
 
 // Random blocks whose scales are of the size of weights: half precision from 2^-8 to 2^-7.
-std::vector<std::byte> random_blocks(Stored kind, std::int64_t values, std::mt19937& random) {
+std::vector<std::byte> weight_blocks(Stored kind, std::int64_t values, std::mt19937& random) {
   const auto bytes = static_cast<std::size_t>(bytes_per_block(kind));
   const auto blocks = static_cast<std::size_t>(values / values_per_block(kind));
   std::vector<std::byte> out(blocks * bytes);
@@ -41,7 +44,7 @@ void write_both(const std::string& dir) {
     values.emplace_back(static_cast<std::size_t>(t.count()));
     if (t.shape.size() == 2) {
       const Stored kind = kinds[stored.size() % std::size(kinds)];
-      blocks.push_back(random_blocks(kind, t.count(), random));
+      blocks.push_back(weight_blocks(kind, t.count(), random));
       stored.push_back({t.name, t.shape, {kind, blocks.back()}});
       dequantise_blocks(kind, blocks.back(), values.back());
     } else {
@@ -84,13 +87,32 @@ void write_nf4(const std::string& from, const std::string& to) {
   REQUIRE(write_file(to + "/config.json", read_file(from + "/config.json", 1 << 20).value()).ok());
   REQUIRE(write_tensors(to + "/model.safetensors", tensors).ok());
 }
-std::vector<float> logits_of(const std::string& dir, ServedWeights weights) {
+// Counts what a device holds of files.
+class HeldBytes final : public ForwardOps {
+ public:
+  HeldBytes(std::unique_ptr<Ops> base, std::int64_t& bytes)
+      : ForwardOps(std::move(base), {}), bytes_(bytes) {}
+  Buffer held(const void* host, std::int64_t bytes) override {
+    bytes_ += bytes;
+    return ForwardOps::held(host, bytes);
+  }
+  Buffer adopt(Buffer host) override {
+    bytes_ += 4 * host.size();
+    return ForwardOps::adopt(std::move(host));
+  }
+
+ private:
+  std::int64_t& bytes_;
+};
+std::vector<float> logits_of(const std::string& dir, ServedWeights weights,
+                             DevicePtr device = nullptr) {
   GeneratorOptions options;
   options.model_dir = dir;
   options.weights = weights;
   options.slots = 1;
   options.context_tokens = 16;
   options.threads = 1;
+  options.device = std::move(device);
   auto generator = Generator::load(options);
   REQUIRE_MESSAGE(generator.ok(), generator.error().what);
   const std::vector<std::int32_t> tokens = {5, 9, 3, 77, 12};
@@ -111,6 +133,77 @@ TEST_CASE_FIXTURE(TuneBench,
   const auto nf4 = logits_of(dir, ServedWeights::nf4);
   CHECK(nf4 == logits_of(dir + "nf4", ServedWeights::stored));
   CHECK(nf4 != stored);
+}
+
+TEST_CASE_FIXTURE(TuneBench,
+                  "a device keeps blocks as they are, and computes with the bits of their values") {
+  const std::string dir = folder.path() + "/model";
+  write_both(dir);
+  std::int64_t held = 0;
+  const auto on = [&](bool has_kernels) {
+    return std::make_shared<const Device>(
+        Device{"cuda", "a device", "", 0,
+               [&held, has_kernels](int threads) -> Result<std::unique_ptr<Ops>> {
+                 std::unique_ptr<Ops> ops = make_aten_ops("cpu", threads);
+                 if (has_kernels) ops = make_cuda_ops("cpu", threads, emulated_kernels());
+                 return std::unique_ptr<Ops>(std::make_unique<HeldBytes>(std::move(ops), held));
+               }});
+  };
+  for (const bool has_kernels : {false, true}) {
+    CAPTURE(has_kernels);
+    held = 0;
+    const auto in_blocks = logits_of(dir, ServedWeights::stored, on(has_kernels));
+    const std::int64_t blocks = held;
+    held = 0;
+    const auto wide = logits_of(dir + "32", ServedWeights::stored, on(has_kernels));
+    CHECK(largest_difference(in_blocks, wide) == 0);
+    CHECK(relative_difference(in_blocks, logits_of(dir, ServedWeights::stored)) < 1e-5);
+    // A quarter for Q8_0 and an eighth or so for the others; norms stay.
+    CHECK(blocks > 0);
+    CHECK(blocks * 4 < held);
+  }
+}
+
+namespace {
+int launched = 0;
+CudaKernels counted_kernels() {
+  CudaKernels kernels = emulated_kernels();
+#define KAIRO_COUNTED(name)                              \
+  {                                                      \
+    [[maybe_unused]] static decltype(kernels.name) real; \
+    real = kernels.name;                                 \
+    kernels.name = [](auto... args) -> std::int32_t {    \
+      ++launched;                                        \
+      return real(args...);                              \
+    };                                                   \
+  }
+  KAIRO_CUDA_LAUNCHES(KAIRO_COUNTED)
+#undef KAIRO_COUNTED
+  return kernels;
+}
+}  // namespace
+
+TEST_CASE("a token that is generated on a device is 14 launches a layer, and four") {
+  GeneratorOptions options;
+  options.model_dir = golden("tiny_llama");
+  options.slots = 1;
+  options.context_tokens = 16;
+  options.threads = 1;
+  options.device = std::make_shared<const Device>(
+      Device{"cuda", "the emulator", "", 0, [](int threads) -> Result<std::unique_ptr<Ops>> {
+               return std::unique_ptr<Ops>(make_cuda_ops("cpu", threads, counted_kernels()));
+             }});
+  auto generator = Generator::load(options);
+  REQUIRE_MESSAGE(generator.ok(), generator.error().what);
+  const auto feed = [&](std::vector<std::int32_t> tokens) {
+    launched = 0;
+    const std::vector<Feed> feeds = {{0, tokens, -1}};
+    REQUIRE(generator.value()->feed(feeds).ok());
+    return launched;
+  };
+  const int layers = static_cast<int>(load_model_config(golden("tiny_llama")).value().layers);
+  CHECK(feed({5, 9, 3}) == 14 * layers + 4);
+  CHECK(feed({77}) == 14 * layers + 4);  // docs/serving.md says what follows from it
 }
 
 TEST_CASE_FIXTURE(TuneBench, "blocks train to the bits of their values, in fp32, bf16 and NF4") {

@@ -46,17 +46,6 @@ std::vector<float> product(const std::vector<float>& x, std::int64_t tokens, con
                     threads);
   return y;
 }
-// Blocks whose scales are ordinary numbers.
-std::vector<std::byte> blocks_of(Stored kind, std::int64_t values, std::uint32_t seed) {
-  const std::int64_t block = bytes_per_block(kind);
-  std::vector<std::byte> out(sized(values / values_per_block(kind) * block));
-  std::uint32_t state = seed;
-  for (auto& b : out) b = static_cast<std::byte>((state = state * 1664525u + 1013904223u) >> 24);
-  for (std::size_t i = 0; i < out.size(); i += sized(block))
-    for (const std::int64_t upper : {1, 3, 209})  // the upper byte of an f16, or just a byte
-      if (upper < block) out[i + sized(upper)] &= std::byte{0xbf};
-  return out;
-}
 }  // namespace
 
 TEST_CASE("frozen product: the stated order of sums, at every count around its tiles") {
@@ -112,7 +101,7 @@ TEST_CASE("frozen product: every kind multiplies what a reader of the file would
     const auto kind = static_cast<Stored>(k);
     CAPTURE(std::string(name_of(kind)));
     constexpr std::int64_t tokens = 3, out = 21, in = 512;
-    const auto blocks = blocks_of(kind, out * in, 17);
+    const auto blocks = test::random_blocks(kind, out * in, 17);
     std::vector<float> plain(sized(out * in));
     dequantise_blocks(kind, blocks, plain);
     const Frozen frozen = Frozen::of(kind, blocks.data(), out, in);
