@@ -72,6 +72,7 @@ class Training {
            settings_.evaluation.is_due(report_.step, report_.total_steps);
   }
   Status step();
+  std::string not_finite() const;  // of the step that was done last, for people
   Status evaluate(const std::function<bool()>& should_stop);
   Status save_if_due();
   Status save();
@@ -121,10 +122,7 @@ Status Training::step() {
   update.learning_rate = report_.learning_rate = learning_rate(settings_.schedule, report_.step);
   report_.gradient_norm = engine_.update(update, report_.step + 1);
   if (!std::isfinite(report_.loss) || !std::isfinite(report_.gradient_norm))
-    return Error{Code::invalid, "training: loss " + std::to_string(report_.loss) + " at step " +
-                                    std::to_string(report_.step + 1) +
-                                    " is not finite; lower learning_rate (now " +
-                                    std::to_string(settings_.schedule.peak) + ")"};
+    return Error{Code::invalid, not_finite()};
   ++report_.step;
   report_.tokens += bag.tokens;
   report_.epoch = settings_.epochs * static_cast<double>(report_.step) /
@@ -132,6 +130,15 @@ Status Training::step() {
   pace_.add_step(bag.tokens, clock_.monotonic_ms() - began);
   say();
   return ok();
+}
+
+// Its gradient is gone, but the first moment has taken it in.
+std::string Training::not_finite() const {
+  const std::string where = last_not_finite(engine_.layout(), engine_.state().first_moment);
+  return "training: at step " + std::to_string(report_.step + 1) + " loss (" +
+         std::to_string(report_.loss) + ") or gradient (" + std::to_string(report_.gradient_norm) +
+         ") is not finite" + (where.empty() ? "" : ", from " + where + " backwards") +
+         "; lower learning_rate (now " + std::to_string(settings_.schedule.peak) + ")";
 }
 
 // Nothing is known when it was asked to stop on the way.

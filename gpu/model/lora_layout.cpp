@@ -84,6 +84,18 @@ LoraLayout lay_out(const ModelConfig& config, std::int64_t rank, double scale,
   return layout;
 }
 
+std::string last_not_finite(const LoraLayout& layout, std::span<const float> values) {
+  const auto are_finite = [&](std::int64_t first, std::int64_t count) {
+    const auto part =
+        values.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+    return std::ranges::all_of(part, [](float value) { return std::isfinite(value); });
+  };
+  for (auto m = layout.modules.rbegin(); m != layout.modules.rend(); ++m)
+    if (!are_finite(m->a_offset, m->rank * m->in) || !are_finite(m->b_offset, m->out * m->rank))
+      return m->path;
+  return {};
+}
+
 void initialise_lora(std::span<float> parameters, const LoraLayout& layout, std::uint64_t seed,
                      LoraInit init) {
   std::fill(parameters.begin(), parameters.end(), 0.0f);

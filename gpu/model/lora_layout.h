@@ -48,6 +48,9 @@ std::int64_t widest_in(const LoraLayout& layout);  // of all groups
 using IsAdapted = std::function<bool(std::int64_t, Module)>;
 LoraLayout lay_out(const ModelConfig& config, std::int64_t rank, double scale,
                    const IsAdapted& is_adapted);
+// The path of the last adapted module, in the order of the forward pass, of whose values one is not
+// finite: where a gradient went wrong first. "": all are.
+std::string last_not_finite(const LoraLayout& layout, std::span<const float> values);
 // The start of training, reproducible everywhere: B = 0 and A uniform in +-1/sqrt(in), as peft does
 // with init_lora_weights = true, but from a counter: value i of a module's A is
 //   u = splitmix64(fnv1a64(path) ^ seed, i) >> 40;  (2 u / 2^24 - 1) / sqrt(in).

@@ -274,7 +274,7 @@ TEST_CASE_FIXTURE(TuneBench, "every failure has a code, a message and an exit co
        [](TuneJob& j) { j.budget_bytes = 1 << 20; }},
       {"no steps", "bad_config", "no optimizer step", TuneExit::permanent,
        [](TuneJob& j) { j.total_steps = 0; }},
-      {"diverges", "bad_config", "learning_rate", TuneExit::permanent,
+      {"diverges", "bad_config", "is not finite, from model.layers.", TuneExit::permanent,
        [](TuneJob& j) { j.learning_rate = 1e38, j.update.gradient_norm_max = 0; }}};
   for (const auto& c : cases) {
     CAPTURE(c.name);

@@ -59,6 +59,20 @@ TEST_CASE("targets match by suffix; the lowest adapted group is known") {
   }
 }
 
+TEST_CASE("the last module of the forward pass whose gradient is not finite") {
+  const std::vector<std::string> targets = {"q_proj", "v_proj"};
+  const auto layout = make_lora_layout(tiny(), 4, 2.0, targets).value();
+  std::vector<float> values(static_cast<std::size_t>(layout.parameters), 1.0f);
+  CHECK(last_not_finite(layout, values) == "");
+  const auto spoil = [&](std::int64_t at, float value) {
+    values[static_cast<std::size_t>(at)] = value;
+  };
+  spoil(layout.modules[0].a_offset, INFINITY);
+  CHECK(last_not_finite(layout, values) == "model.layers.0.self_attn.q_proj");
+  spoil(layout.modules[3].b_offset + 4 * layout.modules[3].out - 1, NAN);
+  CHECK(last_not_finite(layout, values) == "model.layers.1.self_attn.v_proj");
+}
+
 TEST_CASE("targets and ranks that cannot be") {
   struct Row {
     std::string name;
