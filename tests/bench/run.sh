@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tests/bench/run.sh - speed and memory, through the real parts, against peers in the same run.
 #
-# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover standby lost kube loop push rows train checkpoints serve"
+# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover standby lost kube loop push rows train checkpoints serve gpus"
 # chooses (control: the first eight, whose figures end in a table beside their goals); KAIRO_OLD_BUILD=folder of an older
 # build's programs: those with it too, before ours, in the same run.
 # BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_TUNINGS=100, BENCH_PODS=3000, BENCH_PUSH_MB=200, BENCH_STEPS=12,
@@ -11,14 +11,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 set -euo pipefail
 trap 'status=$?; set +e; finish >/dev/null; exit $status' EXIT
 control_topics="apply many memory recover standby lost kube loop"
-only=${BENCH_ONLY:-$control_topics push rows train checkpoints serve}
+only=${BENCH_ONLY:-$control_topics push rows train checkpoints serve gpus}
 only=${only//control/$control_topics}
 applies=${BENCH_APPLIES:-50} many=${BENCH_MANY:-1000} push_mb=${BENCH_PUSH_MB:-200} steps=${BENCH_STEPS:-12} chats=${BENCH_CHATS:-10000}
 began=$SECONDS by=
 for topic in $only; do
   case $topic in
-    apply | many | memory | recover | standby | lost | kube | loop | push | rows | train | checkpoints | serve) ;;
-    *) echo "BENCH_ONLY: no topic $topic; there are: $control_topics push rows train checkpoints serve" >&2; exit 2 ;;
+    apply | many | memory | recover | standby | lost | kube | loop | push | rows | train | checkpoints | serve | gpus) ;;
+    *) echo "BENCH_ONLY: no topic $topic; there are: $control_topics push rows train checkpoints serve gpus" >&2; exit 2 ;;
   esac
 done
 wants() { # any of the topics
@@ -231,6 +231,14 @@ serve() {
   for port in "${servers[@]}"; do stop_newest_child; done
 }
 
+gpus() {
+  needs ranks_bench gpus_bench
+  title "gpus: what several GPUs of a node cost beside their computing, of which no GPU is needed to see"
+  note "an adapter's gradients summed over two processes in shared memory, once a step; the median of nine"
+  "$build/tests/bench/ranks_bench"
+  note "the node agent's look at eight GPUs each second, by a driver that is played"
+  "$build/tests/bench/gpus_bench" 10
+}
 rows() {
   local by threads count tokens seconds cores
   cores=$(env -u OMP_NUM_THREADS nproc)
@@ -326,4 +334,5 @@ if wants rows; then rows; fi
 if wants train; then train; fi
 if wants checkpoints; then checkpoints; fi
 if wants serve; then serve; fi
+if wants gpus; then gpus; fi
 printf '\nbench: done in %s s\n' "$((SECONDS - began))"
