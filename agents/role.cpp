@@ -5,6 +5,7 @@
 #include "agents/node/decide.h"
 #include "agents/provisioner/decide.h"
 #include "agents/pusher/decide.h"
+#include "agents/runtime/tuned.h"
 #include "agents/watcher/decide.h"
 
 namespace kairo {
@@ -14,6 +15,7 @@ runtime::Role role_of(const std::string& agent, const provisioner::Terms& terms,
   if (agent == "watcher") {  // its sources compare what the cluster has with what it has heard
     runtime::Role out{watcher::decide};
     out.keeps_what_it_hears = true;
+    out.names = runtime::named_tunings;
     return out;
   }
   if (agent == "provisioner")
@@ -30,8 +32,13 @@ runtime::Role role_of(const std::string& agent, const provisioner::Terms& terms,
               return provisioner::may_concern(record, name, before, after, terms);
             }};
   if (agent == "launcher") return {launcher::decide, {FactBody::Run}};
-  if (agent == "node")
-    return {node::decide, {FactBody::RunDir, FactBody::Training, FactBody::Artifact}};
+  if (agent == "node") {
+    runtime::Role out{
+        node::decide,
+        {FactBody::RunDir, FactBody::Training, FactBody::Artifact, FactBody::Serving}};
+    out.names = runtime::named_tunings;
+    return out;
+  }
   return {[checkpoint_every_ms](const wire::RecordT& record, const runtime::View& view) {
             return pusher::decide(record, view, checkpoint_every_ms);
           },

@@ -14,6 +14,7 @@
 #include "agents/cluster/kube_cluster.h"
 #include "agents/kube_lease.h"
 #include "agents/launcher/effects.h"
+#include "agents/node/adapter_keeper.h"
 #include "agents/node/curves.h"
 #include "agents/node/effects.h"
 #include "agents/node/fetches.h"
@@ -55,6 +56,8 @@ struct Parts {
   std::unique_ptr<node::ModelCache> models;
   std::unique_ptr<node::Fetches> fetches;
   std::unique_ptr<node::Checkpoints> checkpoints;
+  std::unique_ptr<node::RunDirs> served_dirs;  // of the keeper
+  std::unique_ptr<node::AdapterKeeper> adapters;
   std::unique_ptr<node::GpuTeller> gpus;
   std::unique_ptr<node::ProgressSensor> progress;
   std::unique_ptr<pusher::Uploader> uploader;
@@ -235,6 +238,27 @@ Status wire_gpus(Parts& p) {
   });
   return ok();
 }
+// Two at a time: a registry that is slow holds up one server.
+void wire_adapters(Parts& p) {
+  constexpr int at_once = 2;
+  p.served_dirs = node::make_run_dirs(p.config.runs_dir, p.config.models.folder);
+  p.adapters = std::make_unique<node::AdapterKeeper>(node::AdapterKeeper::Deps{
+      *p.served_dirs, p.clock, [&p](wire::FactT fact) { p.observe(std::move(fact)); },
+      p.config.node,
+      [&p](const std::string& ns, const std::string& secret) {
+        return node::pull_config(*p.cluster, ns, secret, "output.imagePushSecret");
+      }});
+  for (int i = 0; i < at_once; ++i)
+    p.options.sensors.push_back([&p](const std::atomic<bool>& stop) {
+      for (; !stop; pause(50, stop))
+        while (!stop && p.tenure->term() != 0 && p.adapters->step()) continue;
+    });
+  p.options.sensors.push_back([&p](const std::atomic<bool>& stop) {
+    for (; !stop; pause(1'000, stop))
+      if (p.tenure->term() != 0) p.adapters->look();
+    p.adapters->stop();
+  });
+}
 // For whoever watches a run: what becomes of it does not hang on them, so they need no outbox.
 void tell_curves(Parts& p, const std::atomic<bool>& stop) {
   node::CurveSensor sensor(*p.run_dirs, p.clock, [&p](const std::string& to, const std::string& b) {
@@ -256,8 +280,10 @@ Status wire_node(Parts& p) {
         return node::pull_config(*p.cluster, ns, secret);
       },
       transfer::RegistryOptions{});
-  p.effects = std::make_unique<node::NodeEffects>(*p.run_dirs, *p.cluster, observe, p.config.node,
-                                                  p.fetches.get(), p.checkpoints.get());
+  wire_adapters(p);
+  p.effects =
+      std::make_unique<node::NodeEffects>(*p.run_dirs, *p.cluster, observe, p.config.node,
+                                          p.fetches.get(), p.checkpoints.get(), p.adapters.get());
   node::Utilization utilization;
   if (p.gpus) utilization = [&p](const std::string& gpu) { return p.gpus->utilization(gpu); };
   p.progress = std::make_unique<node::ProgressSensor>(

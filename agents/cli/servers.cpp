@@ -53,7 +53,7 @@ std::vector<std::string> publish_rights(const bus::Names& names, const std::stri
   if (agent == "provisioner") facts({"resources"});
   if (agent == "launcher") facts({"run"});
   if (agent == "node") {
-    facts({"rundir", "training", "artifact"});
+    facts({"rundir", "training", "artifact", "serving"});
     out.push_back(names.subject("kairo.curves.>"));
   }
   if (agent == "pusher") facts({"push", "checkpoint"});

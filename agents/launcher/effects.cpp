@@ -67,6 +67,7 @@ Status LauncherEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::ExplainEnd:
     case wire::CommandBody::PushCheckpoint:
     case wire::CommandBody::DropCheckpoint:
+    case wire::CommandBody::ServeAdapters:
     case wire::CommandBody::Publish:
     case wire::CommandBody::SetFinalizer:
     case wire::CommandBody::SaveRevision:

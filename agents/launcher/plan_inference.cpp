@@ -10,6 +10,8 @@
 namespace kairo::launcher {
 namespace {
 constexpr std::int64_t grace_seconds = 30;  // Kubernetes' own
+// Where the node agent puts adapters while the server runs (kairo.dev/adapters-from).
+constexpr const char* coming_adapters = "/workspace/adapters";
 
 bool is_load_balanced(const wire::WorkspaceT& w) {
   return runtime::annotation_of(w, "kaito.sh/enablelb") == "True";
@@ -93,7 +95,7 @@ Json native_container(const wire::CommandT& command, const Settings& settings,
   const wire::ApplyInferenceT& apply = *command.body.AsApplyInference();
   Json words = Json::array({"kairo-serve", "--model", "/workspace/weights", "--name",
                             apply.workspace->inference->preset, "--host", settings.listen, "--port",
-                            std::to_string(serving_port)});
+                            std::to_string(serving_port), "--runtime-adapters", coming_adapters});
   for (const ServedAdapter& adapter : adapters) {
     words.push_back("--adapter");
     words.push_back(adapter.name + "=" + adapter.path +
@@ -153,6 +155,7 @@ Plan plan_inference(const wire::CommandT& command, const Settings& settings,
       {"terminationGracePeriodSeconds", w.grace_seconds >= 0 ? w.grace_seconds : grace_seconds}};
   const auto adapters = mount_adapters(apply, settings, volumes, spec);
   const bool is_native = apply.resources->runtime.empty();
+  if (is_native) mount_run(volumes, *apply.run_dir, "adapters", coming_adapters, true);
   Json server = is_native ? native_container(command, settings, adapters, words)
                           : vllm_container(command, settings, adapters, words, volumes);
   server["ports"] = Json::array({{{"containerPort", serving_port}}});

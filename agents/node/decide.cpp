@@ -1,6 +1,7 @@
 // agents/node/decide.cpp - prepare, check what a finished run left, clean up.
 #include "agents/node/decide.h"
 
+#include "agents/node/adapters_wanted.h"
 #include "agents/runtime/decision.h"
 
 namespace kairo::node {
@@ -114,6 +115,7 @@ Decision decide(const wire::RecordT& record, const runtime::View& view) {
       tell_trouble(d, record, *trouble, view.self);
     return d;
   }
+  want_adapters(d, record, view);
   const wire::JobT* job = record.job.get();
   const bool ended = job != nullptr && job->revision == run.revision && job->finished &&
                      job->succeeded > 0 && (job->place.empty() || job->place == run.place);

@@ -49,6 +49,8 @@ Status NodeEffects::perform(const wire::CommandT& command) {
       return remove(command, *command.body.AsRemoveRun()->run);
     case wire::CommandBody::CheckArtifact:
       return check(command, *command.body.AsCheckArtifact());
+    case wire::CommandBody::ServeAdapters:
+      return serve_adapters(command, *command.body.AsServeAdapters());
     case wire::CommandBody::NONE:
     case wire::CommandBody::BuyNode:
     case wire::CommandBody::GiveUpNodes:
@@ -94,6 +96,11 @@ Status NodeEffects::prepare(const wire::CommandT& command, const wire::PrepareRu
   dir.place = run.place;
   observe_(runtime::fact_about(command, std::move(dir)));
   return ok();
+}
+
+Status NodeEffects::serve_adapters(const wire::CommandT& command,
+                                   const wire::ServeAdaptersT& wish) {
+  return adapters_ == nullptr ? ok() : adapters_->want(command, wish);
 }
 
 // A pod can outlive what made it (a StatefulSet that somebody deletes), and a fact about it may

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "agents/cluster/cluster.h"
+#include "agents/node/adapters.h"
 #include "agents/node/checkpoints.h"
 #include "agents/node/models.h"
 #include "agents/node/run_dirs.h"
@@ -20,21 +21,24 @@ using Observe = std::function<void(wire::FactT)>;  // thread-safe; the runtime p
 class NodeEffects final : public runtime::Effects {
  public:
   // self: the node that this is. models: who fetches weights; null: they are put here by hand.
-  // checkpoints: null: none are brought here.
+  // checkpoints: null: none are brought here. adapters: null: none come while a server runs.
   NodeEffects(RunDirs& dirs, cluster::Cluster& cluster, Observe observe, std::string self,
-              Models* models = nullptr, Checkpoints* checkpoints = nullptr)
+              Models* models = nullptr, Checkpoints* checkpoints = nullptr,
+              Adapters* adapters = nullptr)
       : dirs_(dirs),
         cluster_(cluster),
         observe_(std::move(observe)),
         self_(std::move(self)),
         models_(models),
-        checkpoints_(checkpoints) {}
+        checkpoints_(checkpoints),
+        adapters_(adapters) {}
   Status perform(const wire::CommandT& command) override;
 
  private:
   Status prepare(const wire::CommandT& command, const wire::PrepareRunT& body);
   Status remove(const wire::CommandT& command, const wire::RunT& run);
   Status check(const wire::CommandT& command, const wire::CheckArtifactT& check);
+  Status serve_adapters(const wire::CommandT& command, const wire::ServeAdaptersT& wish);
   Status check_unused(const wire::CommandT& command);
   RunDirs& dirs_;
   cluster::Cluster& cluster_;
@@ -42,6 +46,7 @@ class NodeEffects final : public runtime::Effects {
   const std::string self_;
   Models* const models_;
   Checkpoints* const checkpoints_;
+  Adapters* const adapters_;
 };
 
 // How much the GPU of this uuid is used, in percent; nullopt: not known.

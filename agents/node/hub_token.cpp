@@ -40,9 +40,8 @@ Result<std::string> hub_token(cluster::Cluster& cluster, const std::string& ns,
 }
 
 Result<std::string> pull_config(cluster::Cluster& cluster, const std::string& ns,
-                                const std::string& secret) {
-  const std::string which =
-      "Secret '" + secret + "' of presetOptions.imagePullSecrets in namespace '" + ns + "'";
+                                const std::string& secret, const std::string& field) {
+  const std::string which = "Secret '" + secret + "' of " + field + " in namespace '" + ns + "'";
   const std::string how = "kubectl create secret docker-registry " + secret +
                           " --docker-server=... --docker-username=... --docker-password=...";
   std::string text =

@@ -11,7 +11,8 @@ namespace kairo::node {
 // such Secret, or no such key. invalid: kairo may not read it.
 Result<std::string> hub_token(cluster::Cluster& cluster, const std::string& ns,
                               const std::string& secret);
-// The docker config of a Secret of presetOptions.imagePullSecrets. Errors as above.
+// The docker config of a Secret; field: of the Workspace, that names it. Errors as above.
 Result<std::string> pull_config(cluster::Cluster& cluster, const std::string& ns,
-                                const std::string& secret);
+                                const std::string& secret,
+                                const std::string& field = "presetOptions.imagePullSecrets");
 }  // namespace kairo::node

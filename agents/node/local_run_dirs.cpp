@@ -104,7 +104,7 @@ Result<std::string> LocalRunDirs::prepare(const RunKey& run) {
   fs::create_directories(volume(run), error);
   if (error) return disk("create " + volume(run), error);
   TRY(adopt(run));
-  for (const char* part : {"weights", "data", "state", "results"}) {
+  for (const char* part : {"weights", "data", "state", "results", "adapters"}) {
     fs::create_directories(dir / part, error);
     if (error) return disk("create " + (dir / part).string(), error);
   }

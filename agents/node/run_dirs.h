@@ -6,6 +6,7 @@
 //     data/       the data set, fetched by the Job's init container
 //     state/      progress.jsonl and checkpoints: survives retries, reboots and evictions
 //     results/    the adapter, fine_tuning_completed.txt last
+//     adapters/   of a server: wanted.json, and the tuned adapters that it may load
 //
 // A namespace's folder is what its pods have as a volume, each its own part of it. All below is
 // 0700. Calls are idempotent; one process per root.

@@ -28,6 +28,9 @@ wire::FactT fact_about(const Whom& whom, Body body) {
 using Nodes = std::map<std::string, wire::NodeT>;       // by name; `exists` tells which are there
 using GpusHeld = std::map<std::string, std::uint32_t>;  // by node: granted to what is not over
 
+// Another Workspace of the record's namespace, by name; null = there is none.
+using Named = std::function<const wire::RecordT*(const std::string& name)>;
+
 // What a decision may look at besides the record. Time is a value here: decisions have no clock.
 struct View {
   const Nodes& nodes;
@@ -35,6 +38,7 @@ struct View {
   std::string incarnation{};  // of the bus: another one may have lost what was said on it
   std::string self{};         // the node that this agent runs on; the node agent's runs are there
   const GpusHeld* held = nullptr;  // by all Workspaces; null = not known
+  Named named{};  // of those that the record names (Role::names); the record stays as it is
 };
 struct Decision {
   std::vector<wire::CommandT> commands;   // performed in this order
@@ -55,6 +59,9 @@ using Concerns = std::function<bool(const wire::RecordT& record, const std::stri
 // record and node.
 using MayConcern = std::function<bool(const wire::Record& record, const std::string& name,
                                       const wire::NodeT* before, const wire::NodeT& after)>;
+// The names of the other Workspaces, of its namespace, that decisions about it look at. They are
+// made again when there is news of these. Total and pure.
+using Names = std::function<std::vector<std::string>(const wire::WorkspaceT& workspace)>;
 struct Role {
   Decide decide = nullptr;
   std::set<wire::FactBody> own{};    // kinds that it alone says; said again when the bus lost them
@@ -62,6 +69,7 @@ struct Role {
   MayConcern may_concern = nullptr;  // null: `concerns` is asked about all
   // What it hears must outlive the machine as what it asks for does: nobody else can say it again.
   bool keeps_what_it_hears = false;
+  Names names = nullptr;  // null: its decisions look at one Workspace alone
 };
 
 // Performs every command but Publish. Thread-safe: commands of different Workspaces run at the same

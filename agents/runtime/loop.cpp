@@ -77,6 +77,7 @@ Status Loop::start() {
     for (const auto& [key, bytes] : rows) {
       const wire::RecordT record = TRY(decode<wire::RecordT>(bytes, wire::RecordIdentifier()));
       if (record.wake_at_ms != 0) timers_.insert({record.wake_at_ms, record.uid});
+      note_names(record);
       records_.put(bytes, record);
       after = key;
     }
@@ -170,8 +171,11 @@ void Loop::take(Round& round, const wire::FactT& fact, bool is_news) {
   const bool is_own = deps_.role.own.contains(type) && (node.empty() || node == deps_.self);
   const bool is_known_better = is_own && knows_its_word_;
   const bool is_last_word = is_news && is_of_an_agent(type) && !is_known_better;
-  if (!absorb(edit(round, fact.uid), fact, is_last_word)) return;
+  wire::RecordT& record = edit(round, fact.uid);
+  if (!absorb(record, fact, is_last_word)) return;
   round.dirty.insert(fact.uid);
+  if (fact.body.type == wire::FactBody::Workspace) note_names(record);
+  wake_namers(round, record);
   if (is_an_end(fact)) round.ended.insert(fact.uid);
 }
 

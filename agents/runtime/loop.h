@@ -104,6 +104,10 @@ class Loop {
   void owe_the_rest(Round& round);
   void settle(Round& round, const std::string& uid);
   bool try_to_settle(Round& round, const std::string& uid);
+  void note_names(const wire::RecordT& record);
+  void wake_namers(Round& round, const wire::RecordT& record) const;
+  const wire::RecordT* named(const Round& round, const std::string& ns,
+                             const std::string& name) const;
   bool take_up(Round& round, const std::string& uid, Decision decision);  // true: ask again
   void quarantine(Round& round, const std::string& uid);
   const wire::RecordT& peek(const Round& round, const std::string& uid) const;
@@ -134,7 +138,8 @@ class Loop {
   // acts at once. true: its own last words are said again too.
   std::map<std::string, bool> owed_;
   std::set<std::string> quarantined_;
-  std::vector<std::string> done_;  // outbox keys to erase in the next batch
+  std::map<std::string, std::set<std::string>> namers_;  // by namespace/name: uids, or more
+  std::vector<std::string> done_;                        // outbox keys to erase in the next batch
   std::uint64_t outbox_ = 0, facts_ = 0, decisions_ = 0;
   bus::Cursor cursor_, kept_cursor_;  // as far as all is committed; as the store has it
   std::atomic<Stage> stage_{Stage::hears};

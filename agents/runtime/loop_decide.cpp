@@ -154,6 +154,7 @@ bool Loop::take_up(Round& round, const std::string& uid, Decision decided) {
     is_news = is_news || !record.status || *record.status != *decided.status;
     record.status = std::move(decided.status);
     record.patched_at_ms = round.now_ms;
+    wake_namers(round, record);
   }
   if (decided.cancel_effects) round.cancelled.insert(uid);
   for (wire::CommandT& next : decided.commands) {
@@ -197,8 +198,11 @@ bool Loop::try_to_settle(Round& round, const std::string& uid) {
   const bool was_cancelled = round.cancelled.contains(uid);
   for (int i = 0; i < decisions_max; ++i) {
     ++decisions_;
-    Decision decided = deps_.role.decide(peek(round, uid),
-                                         {nodes_, round.now_ms, incarnation_, deps_.self, &held_});
+    const wire::RecordT& record = peek(round, uid);
+    View view{nodes_, round.now_ms, incarnation_, deps_.self, &held_};
+    if (deps_.role.names)
+      view.named = [&](const std::string& name) { return named(round, record.ns, name); };
+    Decision decided = deps_.role.decide(record, view);
     if (!take_up(round, uid, std::move(decided))) return true;
   }
   if (before)

@@ -63,6 +63,9 @@ bool Loop::own_fact(Round& round, wire::FactT fact, bool publish) {
     case wire::FactBody::Checkpoint:
       give_version(*fact.body.AsCheckpoint(), of_node(record.checkpoints, deps_.self));
       break;
+    case wire::FactBody::Serving:
+      give_version(*fact.body.AsServing(), of_node(record.servings, deps_.self));
+      break;
     case wire::FactBody::Trouble:
       fact.body.AsTrouble()->at_ms = round.now_ms;
       give_version(*fact.body.AsTrouble(), record.trouble.get());
@@ -122,6 +125,7 @@ void Loop::say_again(Round& round, const wire::RecordT& record) {
   again(of_node(record.artifacts, deps_.self), wire::FactBody::Artifact);
   again(of_node(record.pushes, deps_.self), wire::FactBody::Push);
   again(of_node(record.checkpoints, deps_.self), wire::FactBody::Checkpoint);
+  again(of_node(record.servings, deps_.self), wire::FactBody::Serving);
 }
 
 std::optional<wire::NodeT> Loop::node(const std::string& name) const {

@@ -12,6 +12,7 @@ bool is_a_choice(wire::FactBody type) {
     case wire::FactBody::RunDir:
     case wire::FactBody::Training:
     case wire::FactBody::Artifact:
+    case wire::FactBody::Serving:
       return false;
     case wire::FactBody::NONE:
     case wire::FactBody::Workspace:
@@ -37,9 +38,10 @@ bool must_outlive_the_machine(const wire::CommandT& command) {
   switch (command.body.type) {
     case wire::CommandBody::Publish:
       return is_a_choice(command.body.AsPublish()->fact->body.type);
-    case wire::CommandBody::PrepareRun:  // these three look at the node's own disk
+    case wire::CommandBody::PrepareRun:  // these four look at the node's own disk
     case wire::CommandBody::RemoveRun:
     case wire::CommandBody::CheckArtifact:
+    case wire::CommandBody::ServeAdapters:
     case wire::CommandBody::AnnounceStatus:
     case wire::CommandBody::MakeVolume:      // the Job's row makes what lacks
     case wire::CommandBody::PushCheckpoint:  // asked for again and again

@@ -62,6 +62,8 @@ bool with_slot(wire::RecordT& record, const wire::FactT& fact, Visit visit) {
       return with_entry(record.pushes, *body.AsPush(), visit);
     case wire::FactBody::Checkpoint:
       return with_entry(record.checkpoints, *body.AsCheckpoint(), visit);
+    case wire::FactBody::Serving:
+      return with_entry(record.servings, *body.AsServing(), visit);
     case wire::FactBody::Trouble:
       return visit(*body.AsTrouble(), record.trouble);
     case wire::FactBody::Part:
@@ -111,7 +113,7 @@ bool comes_back(const T& before, const T& now) {
 bool is_of_an_agent(wire::FactBody type) {
   using B = wire::FactBody;
   return type == B::Resources || type == B::Run || type == B::RunDir || type == B::Training ||
-         type == B::Artifact || type == B::Push || type == B::Checkpoint;
+         type == B::Artifact || type == B::Push || type == B::Checkpoint || type == B::Serving;
 }
 
 bool absorb(wire::RecordT& record, const wire::FactT& fact, bool is_last_word) {
@@ -180,6 +182,7 @@ std::string node_of(const wire::FactT& fact) {
   if (const auto* artifact = fact.body.AsArtifact()) return artifact->node;
   if (const auto* push = fact.body.AsPush()) return push->node;
   if (const auto* checkpoint = fact.body.AsCheckpoint()) return checkpoint->node;
+  if (const auto* serving = fact.body.AsServing()) return serving->node;
   return {};
 }
 

@@ -35,6 +35,7 @@ std::string lane_of(const wire::CommandT& command) {
     case wire::CommandBody::PushCheckpoint:
     case wire::CommandBody::DropCheckpoint:
     case wire::CommandBody::MakeVolume:
+    case wire::CommandBody::ServeAdapters:
       break;
   }
   return command.uid + "/effects";

@@ -58,6 +58,7 @@ Status WatcherEffects::perform(const wire::CommandT& command) {
     case wire::CommandBody::ExplainEnd:
     case wire::CommandBody::PushCheckpoint:
     case wire::CommandBody::DropCheckpoint:
+    case wire::CommandBody::ServeAdapters:
     case wire::CommandBody::MakeVolume:
     case wire::CommandBody::ReleaseRun:
     case wire::CommandBody::Publish:

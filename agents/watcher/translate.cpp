@@ -265,6 +265,7 @@ wire::PodT pod(const Json& object) {
   out.name = text(at(object, "metadata"), "name");
   out.phase = text(at(object, "status"), "phase");
   out.node = text(at(object, "spec"), "nodeName");
+  out.ip = text(at(object, "status"), "podIP");
   out.owner = text(controller_of(at(object, "metadata")), "uid");
   explain(at(object, "status"), out);
   return out;

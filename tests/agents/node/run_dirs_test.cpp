@@ -78,7 +78,7 @@ TEST_CASE("a run directory: made, made again, listed, removed") {
   REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().what));
   const fs::path dir = made.value();
   CHECK(dir == b.root / "runs/default/uid-1/0123456789ab");
-  for (const char* part : {"weights", "data", "state", "results"})
+  for (const char* part : {"weights", "data", "state", "results", "adapters"})
     CHECK(fs::is_directory(dir / part));
   struct stat about {};
   REQUIRE(::stat(dir.c_str(), &about) == 0);
