@@ -117,7 +117,7 @@ void write(Decision& d, const wire::RecordT& record, const wire::StatusT& status
 
 void tell(Decision& d, const wire::RecordT& record, const runtime::View& view,
           const std::string& leaving) {
-  const wire::StatusT status = compose(record, view.now_ms, leaving);
+  const wire::StatusT status = compose(record, view.now_ms, leaving, view.named);
   const wire::StatusSeenT* seen = record.status_seen.get();
   const bool is_told = record.status && *record.status == status;
   const bool is_news = seen != nullptr && seen->version > runtime::mark_of(record, "status").seen;

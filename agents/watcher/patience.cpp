@@ -9,7 +9,14 @@ namespace {
 bool is_about_nodes(const std::string& type) {
   return type == "ResourceReady" || type == "NodeClaimReady" || type == "NodesReady";
 }
+// What an adapter waits for: the steps of a training.
+void omit_waits(wire::StatusT& status) {
+  for (auto& adapter : status.adapters) adapter->message.clear();
+  for (auto& condition : status.conditions)
+    if (condition->type == "AdaptersReady") condition->message.clear();
+}
 void omit_numbers(wire::StatusT& status) {
+  omit_waits(status);
   if (!status.tuning) return;
   const std::string phase = status.tuning->phase;
   *status.tuning = {};
@@ -57,7 +64,9 @@ Patience patience(const wire::StatusT& told, const wire::StatusT& now) {
     return a == b;
   };
   if (is_same_without(omit_numbers))
-    return {0, now.tuning ? std::clamp(now.tuning->eta_seconds * 10, step_ms, most_ms) : 0};
+    return {0, now.tuning             ? std::clamp(now.tuning->eta_seconds * 10, step_ms, most_ms)
+               : now.adapters.empty() ? 0
+                                      : ours_ms};
   const std::int64_t settle_ms = has_job_on_its_way(now) ? ours_ms : step_ms;
   if (is_same_without(omit_phase)) return {settle_ms, 0};
   if (is_same_without(omit_messages_of_nodes))

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "agents/runtime/decision.h"
-#include "agents/watcher/words.h"
+#include "agents/watcher/adapter_words.h"
 
 namespace kairo::watcher {
 namespace {
@@ -348,8 +348,8 @@ std::string inference_state(const wire::RecordT& record, const Verdict& ready) {
 }
 }  // namespace
 
-wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
-                      const std::string& leaving) {
+wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms, const std::string& leaving,
+                      const runtime::Named& named) {
   wire::StatusT status;
   if (!record.workspace) return status;
   const Story story(record);
@@ -375,6 +375,9 @@ wire::StatusT compose(const wire::RecordT& record, std::int64_t now_ms,
     add(status, record, "WorkspaceSucceeded", done, now_ms);
     status.state = inference_state(record, ready);
     if (ready.value == yes) status.address = record.server->address;
+    status.adapters = adapters_told(record, named);
+    if (!status.adapters.empty())
+      add(status, record, "AdaptersReady", adapters_ready(status.adapters), now_ms);
   }
   const auto* trouble = runtime::trouble_of(record, "SaveRevision");
   const bool is_lasting =

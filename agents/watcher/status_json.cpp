@@ -66,6 +66,14 @@ Ordered status_of(const wire::StatusT& status) {
   if (const auto* a = status.artifact.get())
     out["artifact"] = {{"image", a->image}, {"digest", a->digest}, {"sizeBytes", a->size_bytes}};
   if (!status.address.empty()) out["address"] = status.address;
+  for (const auto& a : status.adapters) {
+    Ordered adapter = {{"name", a->name}, {"state", a->state}};
+    if (!a->digest.empty()) adapter["digest"] = a->digest;
+    if (!a->image.empty()) adapter["image"] = a->image;
+    if (a->since_ms > 0) adapter["since"] = rfc3339(a->since_ms);
+    if (!a->message.empty()) adapter["message"] = a->message;
+    out["adapters"].push_back(std::move(adapter));
+  }
   return out;
 }
 // As the API server gives it back: keys in any order, 1.0 as 1.
@@ -83,8 +91,8 @@ Json canonical(const Json& value) {
 }
 std::string hash_of(const Json& status) {
   Json ours = Json::object();
-  for (const char* key :
-       {"state", "targetNodeCount", "workerNodes", "conditions", "tuning", "artifact", "address"})
+  for (const char* key : {"state", "targetNodeCount", "workerNodes", "conditions", "tuning",
+                          "artifact", "address", "adapters"})
     if (status.is_object() && status.contains(key)) ours[key] = status[key];
   return sha256_hex(canonical(ours).dump(-1, ' ', false, Json::error_handler_t::replace));
 }
@@ -96,12 +104,11 @@ std::string status_patch(const wire::StatusT& status) {
     for (const char* key : keys)
       if (!from.contains(key)) from[key] = nullptr;
   };
-  take_away(out, {"tuning", "artifact", "address"});
+  take_away(out, {"tuning", "artifact", "address", "adapters"});
   if (out["tuning"].is_object())
-    take_away(out["tuning"],
-              {"etaSeconds", "attempt", "resumedFromStep", "checkpoint", "rows", "heldOutRows",
-               "droppedRows", "truncatedRows", "evalStep", "evalLoss", "bestStep", "bestEvalLoss",
-               "device", "selfTest"});
+    take_away(out["tuning"], {"etaSeconds", "attempt", "resumedFromStep", "checkpoint", "rows",
+                              "heldOutRows", "droppedRows", "truncatedRows", "evalStep", "evalLoss",
+                              "bestStep", "bestEvalLoss", "device", "selfTest"});
   return text_of({{"status", std::move(out)}});
 }
 

@@ -77,6 +77,14 @@ wire::StatusT full_status() {
   out.artifact->digest = "sha256:" + std::string(64, 'a');
   out.artifact->size_bytes = 123;
   out.address = "http://127.0.0.1:1/chat";
+  auto adapter = std::make_unique<wire::AdapterStatusT>();
+  adapter->name = "pip";
+  adapter->state = "Replacing";
+  adapter->digest = out.artifact->digest;
+  adapter->image = "r/x@" + out.artifact->digest;
+  adapter->since_ms = 1'700'000'000'000;
+  adapter->message = "it comes";
+  out.adapters.push_back(std::move(adapter));
   return out;
 }
 void take_rules_away(Json& schema) {
@@ -90,7 +98,7 @@ Json kaitos(Json definition) {
     take_rules_away(version);
     Json& fields = version["schema"]["openAPIV3Schema"]["properties"];
     fields.erase("terminationGracePeriodSeconds");
-    for (const char* ours : {"tuning", "artifact", "address"})
+    for (const char* ours : {"tuning", "artifact", "address", "adapters"})
       fields["status"]["properties"].erase(ours);
     if (version["name"] == alpha)
       for (const char* newer : {"state", "targetNodeCount", "performance"})
@@ -235,7 +243,7 @@ TEST_CASE("on KAITO's definition the status loses our fields alone, and the poli
   const Answer written = api->merge(path_of(beta, "plain") + "/status", patch);
   CHECK_MESSAGE(written.ok(), written.body.dump());
   Json shown = patch["status"];
-  for (const char* lost : {"tuning", "artifact", "address"}) shown.erase(lost);
+  for (const char* lost : {"tuning", "artifact", "address", "adapters"}) shown.erase(lost);
   CHECK(written.body["status"] == shown);
   // What the watcher repeats when it sees less than it wrote changes nothing more.
   const Answer again = api->merge(path_of(beta, "plain") + "/status", patch);

@@ -48,6 +48,7 @@ void System::sense(Agent& agent) {
     agent.loop->observe(std::move(fact), true);
   }
   agent.sensed = std::move(told);
+  agent.adapters->tend(agent.clock.now_ms());
 }
 
 std::string System::live_through_hangs() {

@@ -70,6 +70,13 @@ bool KubeletModel::serves(const std::string& name, const std::string& revision,
   return on.size() == nodes;
 }
 
+bool KubeletModel::runs(const std::string& node, const std::string& key) const {
+  return std::any_of(memory_.pods.begin(), memory_.pods.end(), [&](const auto& row) {
+    const Pod& pod = row.second;
+    return pod.is_server && pod.key == key && pod.node == node && pod.stage == Stage::running;
+  });
+}
+
 void KubeletModel::start(const Json& owner, const std::string& pod_name, const std::string& node,
                          bool is_server) {
   const Json& meta = owner["metadata"];
@@ -254,7 +261,8 @@ bool KubeletModel::run(Pod& pod) {
     begun[pod.key] = step == disk.steps.end() ? 0 : step->second;
   is_late_ = true;  // controllers look again, be it that the pod's object shows what it did before
   say("runs " + pod.name);
-  show(pod, {{"phase", "Running"}});
+  machines_.disk(pod.node).loaded.erase(pod.key);  // a process begins with nothing
+  show(pod, {{"phase", "Running"}, {"podIP", "10.0.0.7"}});
   return true;
 }
 

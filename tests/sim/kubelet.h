@@ -38,6 +38,7 @@ class KubeletModel {
   bool step();                         // true: something has changed, or is on its way
   // On each of so many nodes, of this revision.
   bool serves(const std::string& name, const std::string& revision, std::size_t nodes = 1) const;
+  bool runs(const std::string& node, const std::string& key) const;  // a server, uid/revision
   const Memory& memory() const { return memory_; }
   // As the API server is put back: what it says of pods is what there is.
   void put_back(const Memory& memory);

@@ -14,6 +14,8 @@ Status DiskModel::remove(const std::string&, const std::string& uid) {
   std::erase_if(dirs, is_its);
   std::erase_if(adapters, is_its);
   std::erase_if(steps, is_its);
+  std::erase_if(wanted, is_its);
+  std::erase_if(told, is_its);
   return ok();
 }
 void DiskModel::wipe() {
@@ -21,6 +23,9 @@ void DiskModel::wipe() {
   current.clear();
   adapters.clear();
   steps.clear();
+  wanted.clear();
+  told.clear();
+  loaded.clear();
 }
 Result<node::Adapter> DiskModel::adapter(const node::RunKey& run) {
   const auto found = adapters.find(key_of(run));

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "agents/node/adapter_steps.h"
 #include "agents/node/models.h"
 #include "agents/node/run_dirs.h"
 #include "agents/pusher/uploader.h"
@@ -29,6 +30,10 @@ class DiskModel final : public node::RunDirs {
   std::map<std::string, std::string> adapters;  // uid/revision -> what it was trained from
   std::map<std::string, unsigned> steps;        // uid/revision -> the last checkpoint
   std::map<std::string, unsigned> attempts;     // uid/revision -> processes that have begun
+  // Of a server's run, by uid/revision: what it is to load, what was said of it, what it has.
+  std::map<std::string, wire::CommandT> wanted;
+  std::map<std::string, wire::ServingT> told;
+  std::map<std::string, std::vector<node::ServedName>> loaded;
 
  private:
   Dice& dice_;

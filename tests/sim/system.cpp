@@ -153,9 +153,12 @@ void System::start(Agent& agent) {
                                                           launcher::Settings{}, no_check, observe);
   else if (agent.name == "node") {
     agent.weights = std::make_unique<WeightsModel>(dice_, observe, agent.node);
+    agent.adapters = std::make_unique<AdaptersModel>(
+        AdaptersModel::World{machines_.disk(agent.node), registry_, kubelet_, dice_}, observe,
+        agent.node);
     effects = std::make_unique<node::NodeEffects>(machines_.disk(agent.node), *agent.cluster,
                                                   observe, agent.node, agent.weights.get(),
-                                                  agent.checkpoints.get());
+                                                  agent.checkpoints.get(), agent.adapters.get());
   } else if (agent.name == "pusher")
     effects = std::make_unique<pusher::PusherEffects>(*agent.cluster, registry_, agent.clock,
                                                       observe, agent.node, agent.checkpoints.get());

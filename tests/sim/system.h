@@ -9,6 +9,7 @@
 #include "agents/runtime/loop.h"
 #include "agents/watcher/sources.h"
 #include "state/memory_store.h"
+#include "tests/sim/adapters.h"
 #include "tests/sim/checkpoints.h"
 #include "tests/sim/cloud.h"
 #include "tests/sim/faults.h"
@@ -33,6 +34,7 @@ struct Agent {  // one process; dies and comes back
   std::unique_ptr<watcher::Workspaces> workspaces;  // the watcher's
   std::unique_ptr<WeightsModel> weights;            // the node agent's
   std::unique_ptr<CheckpointsModel> checkpoints;    // the node agent's, the pusher's
+  std::unique_ptr<AdaptersModel> adapters;          // the node agent's
   std::unique_ptr<runtime::Effects> effects;
   std::unique_ptr<LeaseModel> lease;  // null: there is one of its node
   std::unique_ptr<runtime::Tenure> tenure;

@@ -72,6 +72,8 @@ void User::apply(const std::string& name) {
   if (role == "serve" || role == "wide") {
     wish.want = role == "wide" ? Want::wide : Want::server;
     object = inference(name, dice_.below(3));
+    if (role == "serve" && dice_.below(3) != 0)
+      object["metadata"]["annotations"]["kairo.dev/adapters-from"] = name == "a" ? "b" : "a";
     if (role == "wide") {
       object["inference"]["preset"]["name"] = "llama-3.3-70b-instruct";
       object["resource"]["count"] = 2;

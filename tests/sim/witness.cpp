@@ -198,7 +198,8 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
       for (const std::string& service : {name, name + "-headless"})
         if (!world_.cluster.get({cluster::services, "default", service}).ok())
           return name + ": Service " + service + " is missing";
-      return world_.kubelet.serves(name, wish.revision) ? "" : name + ": an older server answers";
+      if (!world_.kubelet.serves(name, wish.revision)) return name + ": an older server answers";
+      return tuned(name, wish, w);
     case Want::wide:
       if (state == "Ready")
         return world_.kubelet.serves(name, wish.revision, 2) ? "" : name + ": not on two nodes";
@@ -222,6 +223,32 @@ std::string Witness::ending_of(const std::string& name, const Wish& wish) const 
       text(w, "/status/artifact/digest") != RegistryModel::digest_of(image->second))
     return name + ": status names another image: " + w["status"].dump();
   return {};
+}
+
+// The tuning that it names answers, or the status says why not.
+std::string Witness::tuned(const std::string& name, const Wish& wish, const Json& w) const {
+  const std::string other = text(w, "/metadata/annotations/kairo.dev~1adapters-from");
+  const Json& told = at(w, "/status/adapters");
+  if (other.empty()) return told.is_null() ? "" : name + " tells of adapters: " + told.dump();
+  if (told.size() != 1) return name + " tells nothing of " + other + ": " + w["status"].dump();
+  const std::string state = text(told[0], "/state"), digest = text(told[0], "/digest");
+  for (const auto& [node, disk] : world_.machines.disks) {
+    const std::string key = wish.uid + "/" + wish.revision;
+    const auto loaded = disk.loaded.find(key);
+    if (!world_.kubelet.runs(node, key)) continue;
+    const node::ServedName* model =
+        loaded == disk.loaded.end() ? nullptr : node::find(loaded->second, other);
+    if (digest != (model == nullptr ? "" : model->digest))
+      return name + " has another adapter than it says: " + told.dump();
+  }
+  const auto tuning = world_.cluster.get({cluster::workspaces, "default", other});
+  const std::string message = text(told[0], "/message");
+  if (!tuning.ok())
+    return message.find("not found") != message.npos ? "" : name + ": is not said: " + told.dump();
+  const Json t = Json::parse(tuning.value());
+  if (text(t, "/status/state") != "Succeeded") return message.empty() ? name + ": no reason" : "";
+  const bool is_it = state == "Serving" && digest == text(t, "/status/artifact/digest");
+  return is_it ? "" : name + " does not answer as " + other + ": " + told.dump();
 }
 
 std::string Witness::verdict() const {

@@ -47,6 +47,7 @@ class Witness {
   std::string left_behind() const;
   std::string pushed_too_often() const;
   std::string ending_of(const std::string& name, const Wish& wish) const;
+  std::string tuned(const std::string& name, const Wish& wish, const Json& workspace) const;
   std::string told(const std::string& name, const Json& workspace) const;
 
   World world_;
