@@ -144,7 +144,7 @@ same "no secret in arguments, environments or logs" "" "$(leaks)"
 
 same "each bus user has the rights that it needs and no others" "admin: none; kairo.status.> kairo.dead.> _INBOX.>
 launcher: run; none
-node: artifact rundir training; none
+node: artifact rundir serving training; none
 provisioner: resources; none
 pusher: checkpoint push; none
 watcher: job node nodeclaim part pod server workspace; none
