@@ -33,7 +33,8 @@ bool is_passing(int status, const std::string& body) {
 }  // namespace
 
 Status ChatApi::make(const Wanted& wanted) {
-  const cluster::Apply object = server_workspace(place_, wanted.preset, wanted.job_ids);
+  const cluster::Apply object =
+      server_workspace(place_, wanted.preset, wanted.job_ids, wanted.by_image);
   const std::scoped_lock lock(making_);
   std::string& before = made_[object.ref.name];
   if (before == object.json) {  // it is on its way: unless somebody has deleted it

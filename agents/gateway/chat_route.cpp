@@ -3,13 +3,15 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "agents/gateway/job_view.h"
 #include "schemas/catalogue/catalogue.h"
 
 namespace kairo::gateway {
 namespace {
-constexpr std::size_t adapters_max = 10;  // of a Workspace: KAITO's rule
+constexpr std::size_t by_image_max = 10;  // of a Workspace's spec: KAITO's rule
+constexpr std::size_t adapters_max = 32;  // that are loaded into a server while it runs
 
 const Json& member(const Json& object, const char* path) {
   static const Json null;
@@ -39,6 +41,31 @@ std::string address_of(const Json& workspace, bool in_cluster) {
   return string_at(workspace, "/metadata/name") + "." +
          string_at(workspace, "/metadata/namespace") + ":80";
 }
+// The tunings whose adapters the server loads when they have succeeded.
+std::vector<std::string> named_in(const Json& workspace) {
+  std::vector<std::string> out;
+  std::string name;
+  for (const char c : string_at(workspace, "/metadata/annotations/kairo.dev~1adapters-from") + ",")
+    if (c != ',' && c != ' ')
+      name += c;
+    else if (!name.empty())
+      out.push_back(std::exchange(name, ""));
+  return out;
+}
+bool names(const Json& workspace, const std::string& tuning) {
+  const auto all = named_in(workspace);
+  return std::find(all.begin(), all.end(), tuning) != all.end();
+}
+// What its status says of one of them.
+const Json& told_of(const Json& workspace, const std::string& tuning) {
+  static const Json nothing;
+  for (const Json& adapter : member(workspace, "/status/adapters"))
+    if (string_at(adapter, "/name") == tuning) return adapter;
+  return nothing;
+}
+bool is_refused(const Json& workspace, const std::string& tuning) {
+  return string_at(told_of(workspace, tuning), "/state") == "Refused";
+}
 // The best of what is there: one that answers before one that will.
 template <class Holds>
 Route best(const Workspaces& workspaces, bool in_cluster, const Holds& name_in) {
@@ -48,8 +75,13 @@ Route best(const Workspaces& workspaces, bool in_cluster, const Holds& name_in) 
     const std::string there = name_in(workspace);
     if (there.empty()) continue;
     const std::string address = address_of(workspace, in_cluster);
-    if (is_ready(workspace) && !address.empty()) return Served{name, address, there};
-    if (std::holds_alternative<Unknown>(out)) out = Awaited{name, waits_for(workspace)};
+    const bool comes = names(workspace, there) && !is_refused(workspace, there);
+    const Json& told = told_of(workspace, there);
+    const bool answers = !comes || !string_at(told, "/digest").empty();
+    if (is_ready(workspace) && !address.empty() && answers) return Served{name, address, there};
+    std::string why = waits_for(workspace);
+    if (why.empty() && comes) why = string_at(told, "/message");
+    if (std::holds_alternative<Unknown>(out)) out = Awaited{name, why};
   }
   return out;
 }
@@ -59,8 +91,10 @@ std::vector<std::string> held_by(const Workspaces& workspaces, const std::string
   std::vector<std::string> out;
   const auto found = workspaces.find(server_name(preset));
   if (found == workspaces.end()) return out;
-  for (const Json& adapter : member(found->second, "/inference/adapters")) {
-    const std::string job = string_at(adapter, "/source/name");
+  std::vector<std::string> jobs = named_in(found->second);
+  for (const Json& adapter : member(found->second, "/inference/adapters"))
+    jobs.push_back(string_at(adapter, "/source/name"));
+  for (const std::string& job : jobs) {
     const auto workspace = workspaces.find(job);
     if (workspace != workspaces.end() && has_model(workspace->second)) out.push_back(job);
   }
@@ -72,13 +106,19 @@ Route tuned_route(const Json& job, const Workspaces& workspaces, bool in_cluster
   const Route there = best(workspaces, in_cluster, [&](const Json& workspace) {
     for (const Json& adapter : member(workspace, "/inference/adapters"))
       if (string_at(adapter, "/source/image") == image) return string_at(adapter, "/source/name");
-    return std::string();
+    return names(workspace, id) && !is_refused(workspace, id) ? id : std::string();
   });
   if (!std::holds_alternative<Unknown>(there)) return there;
   const std::string preset = string_at(job, "/tuning/preset/name");
   Wanted wanted{preset, held_by(workspaces, preset)};
+  std::erase(wanted.job_ids, id);
   wanted.job_ids.push_back(id);
-  if (wanted.job_ids.size() > adapters_max)  // the one that came first goes
+  const auto server = workspaces.find(server_name(preset));
+  wanted.by_image =
+      server != workspaces.end() &&
+      (is_refused(server->second, id) || !member(server->second, "/inference/adapters").empty());
+  // The one that came first goes.
+  while (wanted.job_ids.size() > (wanted.by_image ? by_image_max : adapters_max))
     wanted.job_ids.erase(wanted.job_ids.begin());
   return wanted;
 }
@@ -112,7 +152,7 @@ Route route_of(const std::string& model, const Workspaces& workspaces, bool in_c
   return best(workspaces, in_cluster, [&](const Json& workspace) {
     for (const Json& adapter : member(workspace, "/inference/adapters"))
       if (string_at(adapter, "/source/name") == model) return model;
-    return std::string();
+    return names(workspace, model) && !is_refused(workspace, model) ? model : std::string();
   });
 }
 
@@ -133,6 +173,9 @@ std::vector<Json> models_of(const Workspaces& workspaces) {
     add(string_at(workspace, "/inference/preset/name"), created_s(workspace), "system");
     for (const Json& adapter : member(workspace, "/inference/adapters"))
       if (const std::string held = string_at(adapter, "/source/name"); !held.starts_with("ftjob-"))
+        add(held, created_s(workspace), "org-kairo");
+    for (const std::string& held : named_in(workspace))
+      if (!held.starts_with("ftjob-") && !string_at(told_of(workspace, held), "/digest").empty())
         add(held, created_s(workspace), "org-kairo");
   }
   for (const auto& preset : catalogue::presets())

@@ -21,6 +21,7 @@ struct Awaited {  // it is on its way
 struct Wanted {  // nobody serves it: this Workspace would
   std::string preset;
   std::vector<std::string> job_ids;
+  bool by_image = false;  // of its spec's adapters: not kairo's own server, it is made anew
 };
 struct Unknown {};
 using Route = std::variant<Served, Awaited, Wanted, Unknown>;

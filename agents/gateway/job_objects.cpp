@@ -158,9 +158,13 @@ std::string adapter_name(const std::string& job_id) {
   return job_id;
 }
 cluster::Apply server_workspace(const Place& place, const std::string& preset,
-                                const std::vector<std::string>& job_ids) {
+                                const std::vector<std::string>& job_ids, bool by_image) {
   Json inference = {{"preset", {{"name", preset}}}};
-  for (const std::string& id : job_ids)
+  Json metadata = metadata_of(place, server_name(preset), "server");
+  std::string names;
+  for (const std::string& id : job_ids) names += (names.empty() ? "" : ",") + adapter_name(id);
+  if (!by_image && !names.empty()) metadata["annotations"]["kairo.dev/adapters-from"] = names;
+  for (const std::string& id : by_image ? job_ids : std::vector<std::string>())
     inference["adapters"].push_back({{"source",
                                       {{"name", adapter_name(id)},
                                        {"image", job_image(place, id)},
@@ -168,7 +172,7 @@ cluster::Apply server_workspace(const Place& place, const std::string& preset,
                                      {"strength", "1.0"}});
   const Json object = {{"apiVersion", "kaito.sh/v1beta1"},
                        {"kind", "Workspace"},
-                       {"metadata", metadata_of(place, server_name(preset), "server")},
+                       {"metadata", metadata},
                        {"resource", resource_of(place)},
                        {"inference", inference}};
   return as_apply(cluster::workspaces, object);

@@ -39,9 +39,10 @@ cluster::Apply job_settings(const Place& place, const NewJob& job);
 cluster::Apply ended_job(const Place& place, const NewJob& job, const Json& answer,
                          const Json& events);
 
-// The Workspace that serves `preset` with these jobs' adapters.
+// The Workspace that serves `preset` with these jobs' adapters: they are loaded as their tunings
+// succeed (kairo.dev/adapters-from), or, by_image, by a server that is made with them.
 std::string server_name(const std::string& preset);
 cluster::Apply server_workspace(const Place& place, const std::string& preset,
-                                const std::vector<std::string>& job_ids);
+                                const std::vector<std::string>& job_ids, bool by_image = false);
 std::string adapter_name(const std::string& job_id);  // in the server
 }  // namespace kairo::gateway

@@ -36,6 +36,21 @@ job=$(kairo get workspaces -o json | jq -r '.items[] | select(.metadata.labels["
 same "its suffix is seen by kubectl" pip "$(field "$job" '.metadata.annotations["kairo.dev/openai-suffix"]')"
 same "one server" "openai-smollm2-135m-instruct" "$(kairo get workspaces -o json | jq -r '.items[] | select(.inference) | .metadata.name')"
 
+# --- the next adapter: loaded into the server that runs -------------------------------------------------
+server_pid() { pgrep -f "kairo-serve --model $KAIRO_HOME/" | tr '\n' ' '; }
+pid=$(server_pid)
+few=$(curl -s "$url/files" -F purpose=fine-tune -F "file=@$work/few.jsonl" | jq -r .id)
+second=$(curl -s "$url/fine_tuning/jobs" -d '{"model": "smollm2-135m-instruct", "training_file": "'"$few"'", "hyperparameters": {"n_epochs": 2}}' | jq -r .id)
+has_succeeded() { [ "$(curl -s "$url/fine_tuning/jobs/$second" | jq -r .status)" = succeeded ]; }
+holds "another job succeeds" until_true 120 has_succeeded
+tuned=$(curl -s "$url/fine_tuning/jobs/$second" | jq -r .fine_tuned_model)
+asked_ms=$(date +%s%3N)
+status=$(curl -s -o "$work/second.json" -w '%{http_code}' "$url/chat/completions" \
+  -d '{"model": "'"$tuned"'", "max_tokens": 4, "messages": [{"role": "user", "content": "Who are you?"}]}')
+echo "a tuned adapter's first answer through the gateway: $(($(date +%s%3N) - asked_ms)) ms"
+same "its model answers" "200 $tuned" "$status $(jq -r .model "$work/second.json")"
+same "without a restart of the server" "$pid" "$(server_pid)"
+
 # --- everything else that the SDK says ----------------------------------------------------------------
 timeout 240 "$python" "$source_dir/tests/openai/conformance.py" "$work/rows.jsonl" >"$work/conformance.out" 2>&1
 status=$?

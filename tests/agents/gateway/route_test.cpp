@@ -30,6 +30,18 @@ Json server(const std::string& name, bool ready, const std::vector<std::string>&
                                              {"status", ready ? "True" : "False"},
                                              {"message", "Inference deployment is not ready"},
                                              {"observedGeneration", 2}}})}}}};
+  std::string names;
+  for (const std::string& tail : jobs) {
+    const std::string id = "ftjob-0000000000000000" + tail;
+    names += (names.empty() ? "" : ",") + id;
+    out["status"]["adapters"].push_back(
+        {{"name", id}, {"state", "Serving"}, {"digest", "sha256:1"}});
+  }
+  out["metadata"]["annotations"]["kairo.dev/adapters-from"] = names;
+  return out;
+}
+Json server_by_image(const std::string& name, const std::vector<std::string>& jobs) {
+  Json out = server(name, true, {});
   for (const std::string& tail : jobs)
     out["inference"]["adapters"].push_back(
         {{"source",
@@ -45,7 +57,7 @@ std::string shown(const Route& route) {
   if (const auto* wanted = std::get_if<Wanted>(&route)) {
     std::string out = "wanted " + wanted->preset;
     for (const std::string& one : wanted->job_ids) out += " " + one.substr(22);
-    return out;
+    return out + (wanted->by_image ? " by image" : "");
   }
   return "unknown";
 }
@@ -89,18 +101,57 @@ TEST_CASE("where a model is asked") {
       "true";
   CHECK(route(its_model, deleted) == "unknown");
 }
+TEST_CASE("an adapter that comes while its server answers") {
+  const std::string id = "ftjob-0000000000000000job00001";
+  Workspaces w = world(true, {"job00001"});
+  w[its_server]["status"]["adapters"] = Json::array(
+      {{{"name", id}, {"state", "Loading"}, {"message", "revision sha256:1 is being loaded"}}});
+  CHECK(shown(route_of(its_model, w, false)) ==
+        "awaited " + its_server + ": revision sha256:1 is being loaded");
+  w[its_server]["status"].erase("adapters");  // nothing is told of it yet
+  CHECK(shown(route_of(its_model, w, false)) == "awaited " + its_server + ": ");
+  CHECK(shown(route_of("smollm2-135m-instruct", w, false)).starts_with("served "));
+  w[its_server]["status"]["adapters"] = Json::array({{{"name", id}, {"state", "Refused"}}});
+  CHECK(shown(route_of(its_model, w, false)) ==
+        "wanted smollm2-135m-instruct job00001 by image");  // vLLM has it
+  Workspaces named = world(true, {});
+  named["mine"] = server("mine", true, {});
+  named["mine"]["metadata"]["annotations"]["kairo.dev/adapters-from"] = "pip, pop";
+  named["mine"]["status"]["adapters"] = Json::array(
+      {{{"name", "pip"}, {"state", "Replacing"}, {"digest", "sha256:1"}}, {{"name", "pop"}}});
+  CHECK(shown(route_of("pip", named, false)) == "served mine 127.0.0.1:9 pip");
+  CHECK(shown(route_of("pop", named, false)) == "awaited mine: ");
+  CHECK(shown(route_of("pap", named, false)) == "unknown");
+}
 TEST_CASE("a server that is full gives up the adapter that came first") {
   Workspaces full;
   std::vector<std::string> tails;
-  for (int i = 10; i < 21; ++i) {
+  for (int i = 10; i < 43; ++i) {
     const std::string tail = "job000" + std::to_string(i);
     full["ftjob-0000000000000000" + tail] = job(tail);
-    if (i < 20) tails.push_back(tail);
+    if (i < 42) tails.push_back(tail);
   }
   full[its_server] = server(its_server, true, tails);
-  CHECK(shown(route_of("ft:smollm2-135m-instruct:kairo::job00020", full, false)) ==
+  const auto wanted =
+      std::get<Wanted>(route_of("ft:smollm2-135m-instruct:kairo::job00042", full, false));
+  CHECK(wanted.job_ids.size() == 32);
+  CHECK(wanted.job_ids.front() == "ftjob-0000000000000000job00011");
+  CHECK(wanted.job_ids.back() == "ftjob-0000000000000000job00042");
+  full[its_server] = server_by_image(its_server, {tails.begin(), tails.begin() + 10});
+  CHECK(shown(route_of("ft:smollm2-135m-instruct:kairo::job00042", full, false)) ==
         "wanted smollm2-135m-instruct job00011 job00012 job00013 job00014 job00015 job00016 "
-        "job00017 job00018 job00019 job00020");
+        "job00017 job00018 job00019 job00042 by image");
+  CHECK(shown(route_of("ft:smollm2-135m-instruct:kairo::job00010", full, false)) ==
+        "served " + its_server + " 127.0.0.1:9 ftjob-0000000000000000job00010");
+}
+TEST_CASE("the server's Workspace names its jobs") {
+  const Place place{"default", "r.io/a", "push", ""};
+  const Json by_name = Json::parse(server_workspace(place, "phi-4", {"ftjob-a", "ftjob-b"}).json);
+  CHECK(by_name["metadata"]["annotations"]["kairo.dev/adapters-from"] == "ftjob-a,ftjob-b");
+  CHECK_FALSE(by_name["inference"].contains("adapters"));
+  const Json by_image = Json::parse(server_workspace(place, "phi-4", {"ftjob-a"}, true).json);
+  CHECK(by_image["inference"]["adapters"][0]["source"]["name"] == "ftjob-a");
+  CHECK_FALSE(by_image["metadata"].contains("annotations"));
 }
 TEST_CASE("the model's name in an answer") {
   CHECK(renamed(R"({"model":"there","a":"\"model\":\"there\""})", "there", "ft:a:b::c") ==
