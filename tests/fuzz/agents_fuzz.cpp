@@ -21,6 +21,7 @@
 #include "agents/local/apiserver/memory_cluster.h"
 #include "agents/local/apiserver/routes.h"
 #include "agents/local/apiserver/selector.h"
+#include "agents/node/adapter_steps.h"
 #include "agents/node/decide.h"
 #include "agents/node/gpu/kernel_log.h"
 #include "agents/node/gpu/xids.h"
@@ -294,6 +295,12 @@ TEST_CASE("agents' decoders") {
          (void)cli::curve_csv(got.value());
          (void)cli::curve_jsonl(got.value());
          (void)cli::curve_event_files(got.value(), cli::RunEnd::succeeded);
+       }},
+      {"a server's list of models",
+       {R"({"data":[{"id":"pip","root":"/w/pip@)" + std::string(64, 'a') + R"("}]})"},
+       [](const std::string& b) {
+         if (const auto served = node::served_in(b)) (void)node::to_unload(*served, {});
+         (void)node::trouble_in(400, b);
        }},
       {"docker config",
        {R"({"auths":{"r.io/t":{"auth":"dTpw"},"*.io":{"username":"u","password":
