@@ -6,7 +6,7 @@
 source "$(dirname "$0")/lib.sh"
 start_kairo
 serve_data
-config some 300 | apply >/dev/null
+config some 1000 | apply >/dev/null
 config other 12 | apply >/dev/null
 
 server() { # NAME ANNOTATION: an inference Workspace
@@ -39,15 +39,15 @@ holds "the server is ready while the tuning runs" until_true 60 is_state server 
 same "the tuning runs" Running "$(state pip)"
 pid=$(pid_of_server)
 holds "the base model answers" answers smollm2-135m-instruct
-holds "the status says what it waits for" until_true 20 says pip '^waits for the tuning Workspace pip: Training [0-9]+/300$'
+holds "the status says what it waits for" until_true 20 says pip '^waits for the tuning Workspace pip: Training [0-9]+/1000$'
 same "in a word" Waiting "$(adapter pip state)"
 same "a name that nobody has" "tuning Workspace nobody not found: apply it, or take the name out of kairo.dev/adapters-from" "$(adapter nobody message)"
 same "one that tunes nothing" "Workspace server-2 tunes nothing: name a tuning Workspace, or take the name out of kairo.dev/adapters-from" "$(adapter server-2 message)"
 same "its condition" "False AdapterWaiting" "$(condition server AdaptersReady | sed 's/:.*//')"
-same "asked for too early" 404 "$(ask pip)"
+same "asked for one that is not there" 404 "$(ask nobody)"
 
 # --- it succeeds -------------------------------------------------------------------------------------------------------
-until_true 120 is_state pip Succeeded || fail "the tuning succeeds" "$(condition pip WorkspaceSucceeded)"
+until_true 300 is_state pip Succeeded || fail "the tuning succeeds" "$(condition pip WorkspaceSucceeded)"
 pushed_ms=$(date +%s%3N)
 holds "then it answers" until_true 20 answers pip
 echo "an adapter's first answer after its Workspace said Succeeded: $(($(date +%s%3N) - pushed_ms)) ms"
