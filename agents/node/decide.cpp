@@ -46,8 +46,8 @@ constexpr unsigned stalls_max = 3;  // that it is started again after
 void give_up(Decision& d, const wire::RecordT& record, const wire::RunT& run,
              const std::string& self) {
   const wire::TrainingT* training = runtime::of_node(record.trainings, self);
-  if (training == nullptr || training->revision != run.revision ||
-      training->stalled.empty() || training->stalls <= stalls_max)
+  if (training == nullptr || training->revision != run.revision || training->stalled.empty() ||
+      training->stalls <= stalls_max)
     return;
   wire::ArtifactT artifact;
   artifact.revision = run.revision;
