@@ -92,7 +92,7 @@ left() {
 every_one() {
   local name
   printf 'web/page\t600\tbash tests/web/run.sh %s\n' "$build"
-  for name in openai tensorboard trainjob bad_input whole_path page weights images chart standby lost_disk pause half_open by_hand kubectl documented; do
+  for name in openai tuned_adapters tensorboard trainjob bad_input whole_path page weights images chart standby lost_disk pause half_open by_hand kubectl documented; do
     printf 'e2e/%s\t600\tbash tests/e2e/%s.sh %s\n' "$name" "$name" "$build"
   done
   printf 'crash/short\t600\tbash tests/crash/short.sh %s\n' "$build"
