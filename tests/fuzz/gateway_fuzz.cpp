@@ -65,7 +65,7 @@ TEST_CASE("the gateway survives all bytes") {
          RowsCheck check;
          check.feed(b.substr(0, b.size() / 2));
          check.feed(b.substr(b.size() / 2));
-         (void)fault_of(check.finish(), "supervised", "file-a");
+         (void)fault_of(check.finish(), "supervised", "training", "file-a");
        }},
       {"a job's request",
        {request},
