@@ -85,6 +85,7 @@ of_file() { # a job that was cancelled above may still be going, so that a count
 first=$(create)
 same "a retry is the same job" "$first" "$(create -H 'x-stainless-retry-count: 1')"
 same "one training of the file" 1 "$(of_file)"
+curl -s -X POST "$url/fine_tuning/jobs/$first/pause" -o /dev/null # it must not end before it is cancelled below
 
 # --- kill -9 -------------------------------------------------------------------------------------------
 kill_gateway() {
