@@ -27,7 +27,7 @@ YAML
 holds "volumes: tuned" timeout 60 kairo wait volumes
 same "volumes: state" Succeeded "$(state volumes)"
 same "volumes: the adapter lies in the user's" \
-  "adapter_config.json adapter_model.safetensors fine_tuning_completed.txt" "$(ls "$work/out" | tr '\n' ' ' | sed 's/ $//')"
+  "adapter_config.json adapter_model.safetensors fine_tuning_completed.txt logs" "$(ls "$work/out" | tr '\n' ' ' | sed 's/ $//')"
 same "volumes: the sentinel is this run's" "Fine-tuning completed." "$(head -n 1 "$work/out/fine_tuning_completed.txt")"
 same "volumes: nothing was pushed" null "$(field volumes .status.artifact)"
 cat <<YAML | apply >/dev/null
