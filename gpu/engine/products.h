@@ -28,10 +28,11 @@ struct ProductChoice {
   double flops_per_second = 0;  // of it, on the shapes that were timed; 0: nothing was timed
   std::string text;             // for the log: each candidate's speed
 };
-// Times the possible candidates on products like a layer's of T tokens, there and back, with the
-// given threads: about a tenth of a second; shapes of tiny models are taken larger. bf16 must be
-// well ahead of fp32, and oneDNN of MKL, so that the same machine chooses the same each time. kept:
-// of the attempt that is gone on from; chosen if it is possible.
+// Times the possible candidates on products like a layer's of T tokens, there and back: about two
+// tenths of a second; shapes of tiny models are taken larger. One core's processor time decides,
+// and bf16 must be well ahead of fp32, and oneDNN of MKL, so that the same machine chooses the same
+// each time, however busy it is. kept: of the attempt that is gone on from; chosen if it is
+// possible.
 ProductChoice choose_products(std::int64_t tokens, LinearShape shape, int threads,
                               std::string_view kept = "");
 // The speed of fp32 products alone, measured likewise.

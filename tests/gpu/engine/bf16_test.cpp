@@ -138,7 +138,7 @@ TEST_CASE("products: names, and the one that was chosen before is chosen again")
   const ProductChoice any = choose_products(64, shape, 1);
   CHECK(is_possible(any.products));
   CHECK(any.flops_per_second > 0);
-  CHECK(any.text.starts_with("products: " + std::string(name_of(any.products)) + " (fp32 "));
+  CHECK(any.text.starts_with("products: " + std::string(name_of(any.products)) + " (a core: fp32 "));
   std::vector<Products> all = possible_bf16();
   all.push_back(Products::fp32);
   for (const Products p : all) {
