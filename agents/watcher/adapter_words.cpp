@@ -21,11 +21,13 @@ std::string progress_of(const wire::RecordT* tuning) {
   if (t.total_steps == 0 || t.phase != "Training") return t.phase;
   return t.phase + " " + std::to_string(t.step) + "/" + std::to_string(t.total_steps);
 }
+// A watcher that has lost its store has told nothing yet: then what the object carries.
 std::string failure_of(const wire::RecordT* tuning) {
-  if (tuning != nullptr && tuning->status)
-    for (const auto& condition : tuning->status->conditions)
-      if (condition->type == "WorkspaceSucceeded" && condition->value == "False")
-        return ": " + condition->message;
+  if (tuning == nullptr || !(tuning->status || tuning->status_seen)) return {};
+  for (const auto& condition :
+       tuning->status ? tuning->status->conditions : tuning->status_seen->conditions)
+    if (condition->type == "WorkspaceSucceeded" && condition->value == "False")
+      return ": " + condition->message;
   return {};
 }
 // Why the tuning gives no adapter now, and what to do; "" = it gives one.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string>
 
+#include "agents/runtime/tuned.h"
+
 namespace kairo::watcher {
 namespace {
 bool is_about_nodes(const std::string& type) {
@@ -63,10 +65,11 @@ Patience patience(const wire::StatusT& told, const wire::StatusT& now) {
     omit(b);
     return a == b;
   };
-  if (is_same_without(omit_numbers))
-    return {0, now.tuning             ? std::clamp(now.tuning->eta_seconds * 10, step_ms, most_ms)
-               : now.adapters.empty() ? 0
-                                      : ours_ms};
+  if (is_same_without(omit_numbers)) {
+    if (now.tuning) return {0, std::clamp(now.tuning->eta_seconds * 10, step_ms, most_ms)};
+    if (now.adapters.empty()) return {};
+    return {words_ms, ours_ms};
+  }
   const std::int64_t settle_ms = has_job_on_its_way(now) ? ours_ms : step_ms;
   if (is_same_without(omit_phase)) return {settle_ms, 0};
   if (is_same_without(omit_messages_of_nodes))
@@ -77,11 +80,12 @@ Patience patience(const wire::StatusT& told, const wire::StatusT& now) {
 }
 
 Patience first_patience(const wire::RecordT& record) {
-  constexpr std::int64_t others_ms = 300, provisioner_ms = 1'500;
+  constexpr std::int64_t others_ms = 300, provisioner_ms = 1'500, words_ms = 2'000;
   const wire::ResourcesT* said = record.resources.get();
   const bool is_refused = said != nullptr && said->state != wire::ResourcesState::Ready &&
                           !(said->state == wire::ResourcesState::Waiting && said->buys);
   const bool is_known = record.status_seen && !record.status_seen->conditions.empty();
+  if (is_known && !runtime::named_tunings(*record.workspace).empty()) return {words_ms, 0};
   if (is_refused || is_known || record.trouble || record.workspace->deleting ||
       !record.workspace->problem.empty())
     return {};

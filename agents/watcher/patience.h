@@ -15,6 +15,7 @@ struct Patience {
 // By what differs:                          settle   apart
 //   the numbers of a training               -        a hundredth of the time left, 1 to 10 s
 //   a message about its nodes               1 s      10 s; of a claim 30 s: it comes in many steps
+//   what its adapters wait for              2 s      5 s
 //   its phase                               1 s      -
 //   a condition about its nodes             1 s      -
 //   the same, and its Job is on its way     5 s      -
@@ -23,6 +24,6 @@ struct Patience {
 // Why somebody waits is told within 2 s; how far a machine is that comes, within 30.
 Patience patience(const wire::StatusT& told, const wire::StatusT& now);
 // Of the first status: none where somebody must act; else for the provisioner's word, and a moment
-// for what the others do on it.
+// for what the others do on it. One that tells of other Workspaces waits for news of them.
 Patience first_patience(const wire::RecordT& record);
 }  // namespace kairo::watcher

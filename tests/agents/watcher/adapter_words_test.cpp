@@ -81,7 +81,7 @@ TEST_CASE("adapters: the condition, and what the object shows") {
 
 TEST_CASE("adapters: a training's steps are told now and then, another revision at once") {
   const auto late = watcher::patience(told(training(12)), told(training(13)));
-  CHECK(late.settle_ms == 0);
+  CHECK(late.settle_ms == 2'000);
   CHECK(late.apart_ms == 5'000);
   const wire::RecordT done = pip(tuning(1), pushed_as(2, digest_1));
   const auto now = watcher::patience(told(training(36)), told(done, served(2, digest_1)));
