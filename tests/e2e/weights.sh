@@ -18,7 +18,7 @@ size=$(stat -Lc %s "$repository/model.safetensors")
 rate=$((size / 6)) # the fetch takes some seconds, to be looked at and killed in
 python3 "$source_dir/tests/e2e/hub_server.py" "$hub" "$work/hub" "$rate" >"$work/hub.log" 2>&1 &
 children+=($!)
-until_true 10 curl -sf "http://127.0.0.1:$hub/stats" -o /dev/null || exit 1
+until_true 30 curl -sf "http://127.0.0.1:$hub/stats" -o /dev/null || exit 1
 stat_of() { curl -s "http://127.0.0.1:$hub/stats" | jq -r ".$1"; }
 
 timeout 60 kairo up -d >"$work/up.log" 2>&1 || { cat "$work/up.log"; exit 1; }

@@ -207,8 +207,9 @@ WorkloadStep decide_job(const Json& job, const std::vector<Json>& pods, std::int
   const std::int64_t deadline_s = integer(job, {"spec", "activeDeadlineSeconds"}, 0);
   if (!verdict && deadline_s > 0 && out.look_again_ms == 0)
     out.look_again_ms = parse_rfc3339(text(status, {"startTime"})) + deadline_s * 1000;
-  status["active"] = verdict ? 0 : n.active;
-  status["ready"] = verdict ? 0 : n.ready;
+  const bool is_held = flag(job, {"spec", "suspend"});  // its pods are going
+  status["active"] = verdict || is_held ? 0 : n.active;
+  status["ready"] = verdict || is_held ? 0 : n.ready;
   status["succeeded"] = n.succeeded;
   status["failed"] = n.failed;
   out.status = std::move(status);
